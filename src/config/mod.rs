@@ -1,0 +1,123 @@
+//! The configuration: its layers, its checks, and the one place that reads the environment.
+//!
+//! Built-in defaults < `config/default.toml` (embedded) < `--config` files < the environment.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::domain::ids::SourceName;
+use crate::sources::SourceConfig;
+use crate::units;
+
+/// The effective configuration of a daemon.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[server]`
+    pub server: ServerConfig,
+    /// `[admin]`
+    pub admin: AdminConfig,
+    /// `[database]`
+    pub database: DatabaseConfig,
+    /// `[serval]`
+    pub serval: ServalConfig,
+    /// `[delivery]`
+    pub delivery: DeliveryConfig,
+    /// `[log]`
+    pub log: LogConfig,
+    /// `[sources.<name>]`
+    pub sources: BTreeMap<SourceName, SourceConfig>,
+}
+
+/// `[server]`: the listener that faces the senders.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Where webhooks arrive.
+    pub listen: SocketAddr,
+    /// The largest body, in bytes.
+    #[serde(deserialize_with = "units::size")]
+    pub body_limit: usize,
+    /// How long a sender may take for its headers, and again for its body.
+    #[serde(deserialize_with = "units::duration")]
+    pub read_timeout: Duration,
+    /// How long a shutdown may take before what is in flight is handed back.
+    #[serde(deserialize_with = "units::duration")]
+    pub shutdown_timeout: Duration,
+}
+
+/// `[admin]`: the listener for operators.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminConfig {
+    /// Where the admin API is served.
+    pub listen: SocketAddr,
+    /// Bearer tokens that may do all.
+    pub tokens: Vec<SecretString>,
+}
+
+/// `[database]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// `sqlite://path`; created with its folder when missing.
+    pub url: String,
+}
+
+/// `[serval]`: the account at Serval.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServalConfig {
+    /// Serval's public API, without a trailing slash.
+    pub base_url: String,
+    /// OAuth client credentials.
+    pub client_id: Option<String>,
+    /// OAuth client credentials.
+    pub client_secret: Option<SecretString>,
+    /// Instead of client credentials: a token that somebody else keeps fresh.
+    pub bearer_token: Option<SecretString>,
+    /// To open a connection.
+    #[serde(deserialize_with = "units::duration")]
+    pub connect_timeout: Duration,
+    /// For a whole call.
+    #[serde(deserialize_with = "units::duration")]
+    pub timeout: Duration,
+}
+
+/// `[delivery]`: pace and patience toward Serval.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeliveryConfig {
+    /// Calls to Serval in flight.
+    pub concurrency: usize,
+    /// Connects per second; 0: no limit.
+    pub rate: u32,
+    /// How old an event may grow in a lasting fault before it is given up.
+    #[serde(deserialize_with = "units::duration")]
+    pub give_up_after: Duration,
+    /// Failures in a row, over different external tickets, that count as an outage; 0: never.
+    pub breaker_threshold: u32,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogConfig {
+    /// A level (`info`) or a filter (`serval_connect=debug,info`).
+    pub level: String,
+    /// `text` or `json`.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,9 @@
+//! serval-connect
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod mock_serval;
+pub mod outbound;
+pub mod serval;
+pub mod sources;
+pub(crate) mod units;

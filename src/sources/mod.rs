@@ -1,0 +1,155 @@
+//! Sources: how each external system authenticates its webhooks and what they mean.
+//!
+//! Invariant: synchronous and pure. No store, no client; of HTTP only the header map. Bytes are
+//! verified before anything parses them, by type: [`Source::interpret`] takes a [`Verified`], and
+//! only [`Source::verify`] makes one.
+//!
+//! A further system is one more folder here, one [`SourceConfig`] variant and one arm in [`build`].
+
+pub mod request;
+pub mod schemes;
+pub mod servicenow;
+pub mod signature;
+pub mod slack;
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::domain::event::NewEvent;
+use crate::domain::ids::{SourceKind, SourceName};
+pub use request::{Unverified, Verified};
+
+/// A configured sender of webhooks.
+pub trait Source: Send + Sync + fmt::Debug {
+    /// The system behind it.
+    fn kind(&self) -> SourceKind;
+
+    /// Authenticates a request over its raw bytes, in constant time.
+    fn verify<'a>(&self, request: Unverified<'a>, now: Timestamp) -> Result<Verified<'a>, Refused>;
+
+    /// Says what an authentic request means.
+    fn interpret(&self, request: &Verified<'_>) -> Result<Receipt, Unreadable>;
+}
+
+/// What an authentic request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Receipt {
+    /// Events to store, all or none. May be empty (an empty batch).
+    Events(Vec<NewEvent>),
+    /// Slack's `url_verification`: answer with this challenge, store nothing.
+    Challenge(String),
+}
+
+/// Why a request is not authentic. The text goes to the log and to the sender; it never holds a
+/// secret, a signature or a part of the body.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No credential that this source accepts.
+    #[error("no credential: expected {expected}")]
+    Missing {
+        /// The headers that would have been looked at.
+        expected: &'static str,
+    },
+    /// A header that cannot be read.
+    #[error("the {header} header is malformed")]
+    Malformed {
+        /// Its name.
+        header: &'static str,
+    },
+    /// The timestamp is too old.
+    #[error("the timestamp is {seconds} s in the past, more than the {tolerance} s allowed")]
+    Stale {
+        /// Age in seconds.
+        seconds: i64,
+        /// The source's limit in seconds.
+        tolerance: u64,
+    },
+    /// The timestamp is from the future.
+    #[error("the timestamp is {seconds} s in the future, more than the {tolerance} s allowed")]
+    Future {
+        /// How far ahead, in seconds.
+        seconds: i64,
+        /// The source's limit in seconds.
+        tolerance: u64,
+    },
+    /// The signature, token or password is not one of the configured ones.
+    #[error("the {what} does not match any configured secret")]
+    Mismatch {
+        /// `signature`, `bearer token` or `user and password`.
+        what: &'static str,
+    },
+}
+
+impl Refused {
+    /// One word for metrics and logs.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "missing",
+            Self::Malformed { .. } => "malformed",
+            Self::Stale { .. } => "stale",
+            Self::Future { .. } => "future",
+            Self::Mismatch { .. } => "mismatch",
+        }
+    }
+}
+
+/// Why an authentic body is not understood. Nothing of it is stored. The text names the place,
+/// never the content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Not JSON, or not in a shape that holds an event: 400.
+    #[error("{0}")]
+    Body(String),
+    /// A record without a usable external id: 422.
+    #[error("{detail}")]
+    Record {
+        /// Its place in a batch, from 0; `None` outside of a batch.
+        index: Option<usize>,
+        /// What is wrong with it, naming the index in a batch.
+        detail: String,
+    },
+}
+
+/// The configuration of one source, `[sources.<name>]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum SourceConfig {
+    /// A `ServiceNow` instance.
+    ServiceNow(servicenow::Config),
+    /// A Slack workspace.
+    Slack(slack::Config),
+}
+
+impl SourceConfig {
+    /// The system behind the source.
+    pub fn kind(&self) -> SourceKind {
+        match self {
+            Self::ServiceNow(_) => SourceKind::ServiceNow,
+            Self::Slack(_) => SourceKind::Slack,
+        }
+    }
+}
+
+/// Why a source cannot be built from its configuration; names the key and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("sources.{source_name}.{key}: {problem}")]
+pub struct InvalidSource {
+    /// The source's name.
+    pub source_name: SourceName,
+    /// The key below it.
+    pub key: &'static str,
+    /// What is wrong, without the value.
+    pub problem: String,
+}
+
+/// Builds the source that `config` describes; refuses one without any way to authenticate.
+pub fn build(name: &SourceName, config: &SourceConfig) -> Result<Box<dyn Source>, InvalidSource> {
+    Ok(match config {
+        SourceConfig::ServiceNow(config) => {
+            Box::new(servicenow::ServiceNow::try_new(name, config)?)
+        }
+        SourceConfig::Slack(config) => Box::new(slack::Slack::try_new(name, config)?),
+    })
+}

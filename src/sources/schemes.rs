@@ -1,0 +1,1 @@
+//! The ways a `ServiceNow` sender proves itself: Standard Webhooks, bearer token, basic.
