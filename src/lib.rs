@@ -4,6 +4,7 @@ pub mod config;
 pub mod domain;
 pub mod mock_serval;
 pub mod outbound;
+pub mod store;
 pub mod serval;
 pub mod sources;
 pub(crate) mod units;

@@ -1,1 +1,110 @@
-//! Backoff.
+//! When to try again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// The longest wait that Serval may ask for.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// The schedule of retries: full jitter under a ceiling that doubles.
+///
+/// With the defaults a lasting fault meets at least five tries in its first minute: the ceilings
+/// are 1, 2, 4, 8 and 16 s. Why full jitter: events that failed together spread out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The first ceiling.
+    pub base: Duration,
+    /// The last ceiling.
+    pub cap: Duration,
+    /// How long an event may be in the queue before a fault ends it. Not a number of tries: an
+    /// outage must not use an event up.
+    pub give_up_after: Duration,
+}
+
+impl RetryPolicy {
+    /// The schedule with the default ceilings.
+    pub fn giving_up_after(give_up_after: Duration) -> Self {
+        Self { base: Duration::from_secs(1), cap: Duration::from_secs(15 * 60), give_up_after }
+    }
+
+    /// The wait after the try numbered `tries` (from 0). `jitter` is in [0, 1).
+    pub fn backoff(&self, tries: u32, jitter: f64) -> Duration {
+        /// No wait is so short that a fault is met twice in the same breath.
+        const FLOOR: Duration = Duration::from_millis(100);
+        let ceiling = self.base.saturating_mul(1_u32.checked_shl(tries).unwrap_or(u32::MAX));
+        ceiling.min(self.cap).mul_f64(jitter.clamp(0.0, 1.0)).max(FLOOR)
+    }
+
+    /// When to try again: the backoff, but never before what Serval asked for.
+    pub fn retry_at(
+        &self,
+        tries: u32,
+        retry_after: Option<Duration>,
+        now: Timestamp,
+        jitter: f64,
+    ) -> Timestamp {
+        let asked = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+        later(now, self.backoff(tries, jitter).max(asked))
+    }
+
+    /// Whether an event that entered the queue at `queued_at` has had its time.
+    pub fn is_over(&self, queued_at: Timestamp, now: Timestamp) -> bool {
+        later(queued_at, self.give_up_after) <= now
+    }
+}
+
+/// `at + wait`, or the end of time.
+pub fn later(at: Timestamp, wait: Duration) -> Timestamp {
+    at.saturating_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy::giving_up_after(Duration::from_secs(7 * 24 * 3600))
+    }
+
+    #[test]
+    fn a_lasting_fault_meets_five_tries_in_its_first_minute() {
+        let total: Duration = (0..5).map(|tries| policy().backoff(tries, 0.999_999)).sum();
+        assert!(total < Duration::from_secs(60), "{total:?}");
+        assert!(policy().backoff(0, 0.999_999) < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn serval_is_never_called_earlier_than_it_asked_and_may_ask_for_an_hour() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let wait = |retry_after| {
+            policy().retry_at(0, Some(Duration::from_secs(retry_after)), now, 0.5).as_second() - 1_000
+        };
+        assert_eq!(wait(30), 30);
+        assert_eq!(wait(3_600), 3_600);
+        assert_eq!(wait(86_400), 3_600);
+        assert_eq!(wait(0), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn every_wait_is_between_the_floor_and_the_cap(tries: u32, jitter in -1.0_f64..2.0) {
+            let wait = policy().backoff(tries, jitter);
+            prop_assert!(wait >= Duration::from_millis(100));
+            prop_assert!(wait <= policy().cap);
+        }
+
+        #[test]
+        fn the_ceiling_never_falls(tries in 0_u32..64, jitter in 0.0_f64..1.0) {
+            prop_assert!(policy().backoff(tries + 1, jitter) >= policy().backoff(tries, jitter));
+        }
+
+        #[test]
+        fn no_time_overflows(second in -1_000_000_000_i64..100_000_000_000, tries: u32) {
+            let now = Timestamp::from_second(second).unwrap();
+            prop_assert!(policy().retry_at(tries, Some(Duration::MAX), now, 0.5) >= now);
+        }
+    }
+}

@@ -1,1 +1,125 @@
-//! store
+//! The store: the inbox, its deliveries, the mappings. Where the rest of the program meets.
+//!
+//! Invariant: the only module that names sqlx. A write is one transaction, made by the one
+//! [`Writer`]; readers have connections of their own. No transaction is open while the network is
+//! waited for.
+//!
+//! Why no sqlx macros: they bind a crate to one engine and read a database while compiling.
+//! Why `synchronous=FULL`: an acknowledged webhook is on the disk, not in a cache.
+
+mod change;
+mod claims;
+mod counts;
+mod error;
+mod inbox;
+mod mappings;
+mod open;
+mod reports;
+mod settings;
+mod settle;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::SqlitePool;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+pub use claims::{Claim, ClaimScope, ClaimToken};
+pub use error::{OpenError, SettleError, StoreError};
+pub use inbox::{Recorded, Webhook};
+pub use mappings::{Mapping, MappingFilter, Origin, PutMapping, Stored};
+pub use open::DatabaseLock;
+pub use reports::{AttemptRow, ChangeRow, EventDetail, EventFilter, EventRow, Stats};
+pub use settle::{Attempt, AttemptOutcome, Settlement};
+pub use writer::Writer;
+
+use crate::domain::event::EventState;
+use writer::{Closure, Job, Tx, WriteFuture};
+
+/// A sender waits for its answer; Slack gives it three seconds.
+const WRITE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A handle on the store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    jobs: mpsc::Sender<Job>,
+    readers: SqlitePool,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+/// What the writer and the handles share.
+struct Shared {
+    wake: Notify,
+    write_failed: AtomicBool,
+    _lock: DatabaseLock,
+}
+
+impl Store {
+    /// Resolves when events became due by a commit, or at once if some did since the last call.
+    pub async fn woken(&self) {
+        self.shared.wake.notified().await;
+    }
+
+    /// Whether the last write failed. `/readyz` asks [`Store::probe`] then.
+    pub fn is_failing(&self) -> bool {
+        self.shared.write_failed.load(Ordering::Relaxed)
+    }
+
+    /// Writes a trifle, to see whether the database takes writes.
+    pub async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.set("probed_at", now.as_millisecond().to_string()).await
+    }
+
+    /// Stores a webhook: its events in one transaction, on the disk when this returns.
+    /// Duplicates are answered with the event that is stored already.
+    pub async fn record(&self, webhook: Webhook) -> Result<Vec<Recorded>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.try_send(Job::Record(webhook, reply)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+        })?;
+        match tokio::time::timeout(WRITE_PATIENCE, answer).await {
+            Ok(answer) => answer.map_err(|_| StoreError::Closed)?,
+            // It may still be stored; the sender's repetition will be a duplicate then.
+            Err(_) => Err(StoreError::Overloaded),
+        }
+    }
+
+    /// Has the writer run `run` in a transaction and answers its value after the commit. `run` may
+    /// be called again after a rollback.
+    async fn write<T, F>(&self, run: F) -> Result<T, StoreError>
+    where
+        F: for<'a> FnMut(&'a mut Tx) -> WriteFuture<'a, T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let write = Box::new(Closure { run, value: None, reply });
+        self.jobs.send(Job::Write(write)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+/// Milliseconds since the epoch, as stored.
+fn millis(at: Timestamp) -> i64 {
+    at.as_millisecond()
+}
+
+/// A stored moment. A value out of range can only come from outside of the program.
+fn moment(millis: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(millis)
+        .map_err(|_| StoreError::Corrupt(format!("{millis} is no time in milliseconds")))
+}
+
+/// A stored state.
+fn state(word: &str) -> Result<EventState, StoreError> {
+    EventState::parse(word).ok_or_else(|| StoreError::Corrupt(format!("{word:?} is no state")))
+}

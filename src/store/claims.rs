@@ -1,0 +1,250 @@
+//! Claims: which calls to Serval are in hand.
+//!
+//! A claim is a row written before the call is made. It carries a token that the settlement must
+//! show, and an end; a claim that ran out goes back to the queue as in doubt, since its call may
+//! have been made. At most one claim for an external ticket, its oldest event first.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::error::StoreError;
+use super::writer::Tx;
+use super::{Store, change, millis, moment};
+use crate::domain::event::EventState;
+use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
+
+/// Proves that a claim is still held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimToken(String);
+
+impl ClaimToken {
+    fn random() -> Self {
+        let mut bytes = [0_u8; 16];
+        getrandom::fill(&mut bytes).expect("the system has randomness to give");
+        Self(hex::encode(bytes))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An event in the hands of a worker.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The event.
+    pub event: EventId,
+    /// What it is about.
+    pub ticket: ExternalTicket,
+    /// Needed to settle.
+    pub token: ClaimToken,
+    /// When the claim runs out.
+    pub expires_at: Timestamp,
+    /// Tries that the retry schedule counted.
+    pub tries: u32,
+    /// Whether an earlier call may have reached Serval.
+    pub in_doubt: bool,
+    /// When the event entered the queue.
+    pub queued_at: Timestamp,
+    /// `externalTicketSubtype`.
+    pub subtype: Option<String>,
+    /// The Serval ticket that the mapping names now.
+    pub mapped_to: Option<ServalTicketId>,
+    /// Whether Serval has that pair.
+    pub is_connected: bool,
+    /// Serval message ids that the mapping says are known over there.
+    pub accounted_for: Vec<String>,
+    /// The external object, byte for byte.
+    pub object: Vec<u8>,
+}
+
+/// Which events a claim may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimScope {
+    /// Those that are due.
+    Due,
+    /// The one that has waited for the longest, due or not: to see whether Serval answers.
+    Probe,
+}
+
+type ClaimRow = (
+    i64,            // id
+    String,         // source
+    String,         // external id
+    i64,            // tries
+    bool,           // in doubt
+    i64,            // queued at
+    Option<String>, // subtype
+    Option<String>, // mapped to
+    bool,           // connected
+    Option<String>, // accounted for
+    Option<Vec<u8>>, // object
+);
+
+impl Store {
+    /// Takes up to `limit` events for `lease`: the oldest of each external ticket, none of a
+    /// ticket that is in hand.
+    pub async fn claim(
+        &self,
+        scope: ClaimScope,
+        limit: usize,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.write(move |tx| Box::pin(claim(tx, scope, limit, now, lease))).await
+    }
+
+    /// The earliest moment at which a queued event is due, of those that are not in hand.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        const NEXT: &str = "\
+            -- store::claims::next_due
+            SELECT e.due_at FROM events AS e
+            WHERE e.state = 'queued'
+                AND NOT EXISTS (SELECT 1 FROM claims AS c
+                    WHERE c.source = e.source AND c.external_id = e.external_id)
+            ORDER BY e.due_at LIMIT 1";
+        let due: Option<i64> = sqlx::query_scalar(NEXT).fetch_optional(&self.readers).await?;
+        due.map(moment).transpose()
+    }
+}
+
+async fn claim(
+    tx: &mut Tx,
+    scope: ClaimScope,
+    limit: i64,
+    now: Timestamp,
+    lease: Duration,
+) -> Result<Vec<Claim>, StoreError> {
+    const TAKE: &str = "\
+        -- store::claims::claim
+        SELECT e.id, e.source, e.external_id, e.tries, e.in_doubt, e.queued_at, e.subtype,
+               m.ticket_id, c.ticket_id IS NOT NULL, m.accounted_for,
+               substr(p.body, p.object_start + 1, p.object_len)
+        FROM events AS e
+        LEFT JOIN mappings AS m ON m.source = e.source AND m.external_id = e.external_id
+        LEFT JOIN connections AS c ON c.source = m.source AND c.external_id = m.external_id
+            AND c.ticket_id = m.ticket_id
+        LEFT JOIN payloads AS p ON p.event_id = e.id
+        WHERE e.state = 'queued' AND e.due_at <= $1
+            AND NOT EXISTS (SELECT 1 FROM events AS o
+                WHERE o.state = 'queued' AND o.source = e.source
+                AND o.external_id = e.external_id AND o.id < e.id)
+            AND NOT EXISTS (SELECT 1 FROM claims AS h
+                WHERE h.source = e.source AND h.external_id = e.external_id)
+        ORDER BY e.due_at, e.id
+        LIMIT $2";
+    const HOLD: &str = "\
+        -- store::claims::hold
+        INSERT INTO claims (event_id, token, expires_at, source, external_id)
+        SELECT value ->> 0, value ->> 1, $2, value ->> 2, value ->> 3 FROM json_each($1)";
+
+    give_back_expired(tx, now).await?;
+    let due_until = match scope {
+        ClaimScope::Due => millis(now),
+        ClaimScope::Probe => i64::MAX,
+    };
+    let rows: Vec<ClaimRow> = sqlx::query_as(TAKE)
+        .bind(due_until)
+        .bind(limit)
+        .fetch_all(&mut tx.connection)
+        .await?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let expires_at = now + lease;
+    let mut claims = Vec::with_capacity(rows.len());
+    for row in rows {
+        let event = EventId(row.0);
+        match from_row(row, expires_at) {
+            Ok(claim) => claims.push(claim),
+            // One broken row must not stand in the way of the others.
+            Err(error) => set_aside(tx, event, &error, now).await?,
+        }
+    }
+    let held: Vec<_> = claims
+        .iter()
+        .map(|claim| {
+            let ticket = &claim.ticket;
+            (claim.event.0, claim.token.as_str(), &ticket.source, &ticket.external_id)
+        })
+        .collect();
+    sqlx::query(HOLD)
+        .bind(serde_json::to_string(&held).expect("numbers and strings are JSON"))
+        .bind(millis(expires_at))
+        .execute(&mut tx.connection)
+        .await?;
+    Ok(claims)
+}
+
+/// Buries an event whose row cannot be worked on; a person can look at it.
+async fn set_aside(
+    tx: &mut Tx,
+    event: EventId,
+    error: &StoreError,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tracing::error!(%event, %error, "a broken row is set aside as dead");
+    let (queued, dead) = (EventState::Queued, EventState::Dead);
+    change::move_event(tx, event, queued, dead, Some("broken_row"), now).await?;
+    Ok(())
+}
+
+/// Frees the claims that ran out.
+async fn give_back_expired(tx: &mut Tx, now: Timestamp) -> Result<(), StoreError> {
+    const FREE: &str = "\
+        -- store::claims::give_back_expired
+        DELETE FROM claims WHERE expires_at <= $1 RETURNING event_id";
+    const DOUBT: &str = "\
+        -- store::claims::doubt
+        UPDATE events SET in_doubt = 1 WHERE id = $1";
+    let expired: Vec<i64> =
+        sqlx::query_scalar(FREE).bind(millis(now)).fetch_all(&mut tx.connection).await?;
+    for event in expired {
+        tracing::warn!(event = %EventId(event), "a claim ran out; the event is due again");
+        sqlx::query(DOUBT).bind(event).execute(&mut tx.connection).await?;
+    }
+    Ok(())
+}
+
+fn from_row(row: ClaimRow, expires_at: Timestamp) -> Result<Claim, StoreError> {
+    let (
+        id,
+        source,
+        external_id,
+        tries,
+        in_doubt,
+        queued_at,
+        subtype,
+        mapped_to,
+        is_connected,
+        accounted_for,
+        object,
+    ) = row;
+    let corrupt = |what: &str| StoreError::Corrupt(format!("{what} of {}", EventId(id)));
+    let source: SourceName = source.parse().map_err(|_| corrupt("the source"))?;
+    let mapped_to: Option<ServalTicketId> = mapped_to
+        .map(|id| id.parse())
+        .transpose()
+        .map_err(|_| corrupt("the mapped Serval ticket id"))?;
+    let accounted_for = accounted_for
+        .map(|json| serde_json::from_str(&json))
+        .transpose()
+        .map_err(|_| corrupt("the accounted-for message ids"))?
+        .unwrap_or_default();
+    Ok(Claim {
+        event: EventId(id),
+        ticket: ExternalTicket { source, external_id: ExternalId::from_store(external_id) },
+        token: ClaimToken::random(),
+        expires_at,
+        tries: u32::try_from(tries).unwrap_or(u32::MAX),
+        in_doubt,
+        queued_at: moment(queued_at)?,
+        subtype,
+        mapped_to,
+        is_connected,
+        accounted_for,
+        object: object.filter(|object| !object.is_empty()).ok_or_else(|| corrupt("the payload"))?,
+    })
+}

@@ -1,0 +1,51 @@
+//! Numbers of events by source and state, kept in the transactions that change them, so that a
+//! report never counts a history.
+
+use std::collections::HashMap;
+
+use sqlx::SqliteConnection;
+
+use super::error::StoreError;
+use crate::domain::event::EventState;
+
+/// What one transaction changed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counts(HashMap<(String, EventState), i64>);
+
+impl Counts {
+    /// Forgets, for a new transaction.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// An event entered `state`.
+    pub(super) fn entered(&mut self, source: &str, state: EventState) {
+        self.add(source, state, 1);
+    }
+
+    /// `n` events went from one state to another.
+    pub(super) fn moved(&mut self, source: &str, from: EventState, to: EventState, n: i64) {
+        self.add(source, from, -n);
+        self.add(source, to, n);
+    }
+
+    fn add(&mut self, source: &str, state: EventState, n: i64) {
+        if n != 0 {
+            *self.0.entry((source.to_owned(), state)).or_default() += n;
+        }
+    }
+
+    /// Adds the changes to the table.
+    pub(super) async fn store(
+        &mut self,
+        connection: &mut SqliteConnection,
+    ) -> Result<(), StoreError> {
+        const ADD: &str = "\
+            INSERT INTO counts (source, state, n) VALUES ($1, $2, $3)
+            ON CONFLICT (source, state) DO UPDATE SET n = n + excluded.n";
+        for ((source, state), n) in self.0.drain().filter(|(_, n)| *n != 0) {
+            sqlx::query(ADD).bind(source).bind(state.as_str()).bind(n).execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}

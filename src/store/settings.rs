@@ -1,0 +1,93 @@
+//! Switches that survive a restart, and the upkeep that time asks for.
+
+use jiff::Timestamp;
+
+use super::error::StoreError;
+use super::{Store, change, millis};
+use crate::domain::event::EventState;
+use crate::domain::ids::EventId;
+
+const PAUSED: &str = "paused";
+/// Events that expire in one transaction at most, so that acknowledgements never wait for long.
+const EXPIRE_STEP: i64 = 100;
+
+impl Store {
+    /// Whether an operator stopped the calls to Serval.
+    pub async fn is_paused(&self) -> Result<bool, StoreError> {
+        const GET: &str = "\
+            -- store::settings::get
+            SELECT value FROM settings WHERE key = $1";
+        let value: Option<String> =
+            sqlx::query_scalar(GET).bind(PAUSED).fetch_optional(&self.readers).await?;
+        Ok(value.as_deref() == Some("true"))
+    }
+
+    /// Stops or restarts the calls to Serval, across restarts.
+    pub async fn set_paused(&self, paused: bool) -> Result<(), StoreError> {
+        self.set(PAUSED, paused.to_string()).await?;
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    pub(super) async fn set(&self, key: &'static str, value: String) -> Result<(), StoreError> {
+        const SET: &str = "\
+            -- store::settings::set
+            INSERT INTO settings (key, value) VALUES ($1, $2)
+            ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        self.write(move |tx| {
+            let value = value.clone();
+            Box::pin(async move {
+                sqlx::query(SET).bind(key).bind(value).execute(&mut tx.connection).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Expires parked events whose time is over, a step at a time; answers how many.
+    pub async fn expire_parked(&self, now: Timestamp) -> Result<usize, StoreError> {
+        const OVERDUE: &str = "\
+            -- store::settings::overdue
+            SELECT id FROM events WHERE state = 'parked' AND due_at <= $1
+            ORDER BY due_at, id LIMIT $2";
+        let any: Option<i64> = sqlx::query_scalar(OVERDUE)
+            .bind(millis(now))
+            .bind(1_i64)
+            .fetch_optional(&self.readers)
+            .await?;
+        if any.is_none() {
+            return Ok(0);
+        }
+        self.write(move |tx| {
+            Box::pin(async move {
+                let overdue: Vec<i64> = sqlx::query_scalar(OVERDUE)
+                    .bind(millis(now))
+                    .bind(EXPIRE_STEP)
+                    .fetch_all(&mut tx.connection)
+                    .await?;
+                for id in &overdue {
+                    let (from, to) = (EventState::Parked, EventState::Expired);
+                    change::move_event(tx, EventId(*id), from, to, Some("no_mapping"), now).await?;
+                }
+                Ok(overdue.len())
+            })
+        })
+        .await
+    }
+
+    /// Makes the events that wait out an outage due now, except where Serval asked to wait.
+    pub async fn hasten(&self, now: Timestamp) -> Result<(), StoreError> {
+        const HASTEN: &str = "\
+            -- store::settings::hasten
+            UPDATE events SET due_at = MAX($1, not_before)
+            WHERE state = 'queued' AND due_at > $1 AND due_at > not_before";
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(HASTEN).bind(millis(now)).execute(&mut tx.connection).await?;
+                tx.wake = true;
+                Ok(())
+            })
+        })
+        .await
+    }
+}
