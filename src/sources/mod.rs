@@ -11,6 +11,7 @@ pub mod schemes;
 pub mod servicenow;
 pub mod signature;
 pub mod slack;
+mod target;
 
 use std::fmt;
 

@@ -1,4 +1,17 @@
 //! Slack: events of the Events API.
+//!
+//! Invariant: whatever is authentic and JSON is understood as an event, wanted or not, because
+//! Slack switches a subscription off that answers with errors.
+
+mod envelope;
+mod interpret;
+mod message;
+mod reference;
+mod signing;
+mod thread;
+
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -7,7 +20,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::value::Value;
 
-use super::{InvalidSource, Receipt, Refused, Source, Unreadable, Unverified, Verified};
+use self::message::Rules;
+use self::signing::Signing;
+use super::signature::Window;
+use super::{InvalidSource, Receipt, Refused, Source, Unreadable, Unverified, Verified, target};
 use crate::domain::ids::{SourceKind, SourceName};
 use crate::units;
 
@@ -44,27 +60,56 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             signing_secrets: Vec::new(),
-            tolerance_past: Duration::from_secs(300),
-            tolerance_future: Duration::from_secs(60),
+            tolerance_past: Duration::from_mins(5),
+            tolerance_future: Duration::from_mins(1),
             channel_target: None,
             direct_message_target: None,
             direct_messages: false,
             trusted_apps: Vec::new(),
             own_ids: Vec::new(),
             keep_ignored_bodies: false,
-            park_for: Duration::from_secs(7 * 24 * 3600),
+            park_for: Duration::from_hours(7 * 24),
         }
     }
 }
 
 /// A Slack workspace that sends us events.
 #[derive(Debug)]
-pub struct Slack {}
+pub struct Slack {
+    signing: Signing,
+    rules: Rules,
+}
 
 impl Slack {
-    /// Builds the source; refuses a configuration that could not authenticate anybody.
-    pub fn try_new(_name: &SourceName, _config: &Config) -> Result<Self, InvalidSource> {
-        Ok(Self {})
+    /// Builds the source; refuses a configuration that could not authenticate anybody, or that
+    /// could not say where Serval should answer.
+    pub fn try_new(name: &SourceName, config: &Config) -> Result<Self, InvalidSource> {
+        let invalid = |key: &'static str| {
+            move |problem: String| InvalidSource {
+                source_name: name.clone(),
+                key,
+                problem,
+            }
+        };
+        let window = Window {
+            past: config.tolerance_past.as_secs(),
+            future: config.tolerance_future.as_secs(),
+        };
+        let signing = Signing::try_new(&config.signing_secrets, window)
+            .map_err(invalid("signing_secrets"))?;
+        target::check(config.channel_target.as_ref()).map_err(invalid("channel_target"))?;
+        if config.direct_messages || config.direct_message_target.is_some() {
+            target::check(config.direct_message_target.as_ref())
+                .map_err(invalid("direct_message_target"))?;
+        }
+        Ok(Self {
+            signing,
+            rules: Rules {
+                direct_messages: config.direct_messages,
+                trusted_apps: config.trusted_apps.clone(),
+                own_ids: config.own_ids.clone(),
+            },
+        })
     }
 }
 
@@ -73,15 +118,11 @@ impl Source for Slack {
         SourceKind::Slack
     }
 
-    fn verify<'a>(
-        &self,
-        _request: Unverified<'a>,
-        _now: Timestamp,
-    ) -> Result<Verified<'a>, Refused> {
-        Err(Refused::Missing { expected: "" })
+    fn verify<'a>(&self, request: Unverified<'a>, now: Timestamp) -> Result<Verified<'a>, Refused> {
+        self.signing.verify(request, now)
     }
 
-    fn interpret(&self, _request: &Verified<'_>) -> Result<Receipt, Unreadable> {
-        Ok(Receipt::Events(Vec::new()))
+    fn interpret(&self, request: &Verified<'_>) -> Result<Receipt, Unreadable> {
+        interpret::interpret(request.body(), &self.rules)
     }
 }

@@ -1,0 +1,258 @@
+//! Slack's request signature, version 0.
+//!
+//! Invariant: the MAC covers the received bytes, and every configured secret is tried, so the time
+//! taken does not tell which one matched.
+
+use http::HeaderMap;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::sources::signature::{Window, mac_matches, parse_seconds};
+use crate::sources::{Refused, Unverified, Verified};
+
+const SIGNATURE: &str = "x-slack-signature";
+const TIMESTAMP: &str = "x-slack-request-timestamp";
+
+/// Checks signatures under any of several secrets.
+#[derive(Debug)]
+pub(super) struct Signing {
+    secrets: Vec<SecretString>,
+    window: Window,
+}
+
+impl Signing {
+    /// Takes the app's signing secrets as text: Slack shows hexadecimal digits, but the key is
+    /// what is shown. White space around a secret is not part of it (files end with a newline).
+    pub(super) fn try_new(secrets: &[SecretString], window: Window) -> Result<Self, String> {
+        let secrets: Vec<SecretString> = secrets
+            .iter()
+            .map(|secret| secret.expose_secret().trim().into())
+            .collect();
+        if secrets.is_empty() {
+            return Err("is missing; copy the signing secret from the Slack app's settings".into());
+        }
+        if secrets.iter().any(|s| s.expose_secret().is_empty()) {
+            return Err("holds an empty secret; remove it or fill it in".into());
+        }
+        Ok(Self { secrets, window })
+    }
+
+    /// Authenticates a request over its raw bytes.
+    pub(super) fn verify<'a>(
+        &self,
+        request: Unverified<'a>,
+        now: Timestamp,
+    ) -> Result<Verified<'a>, Refused> {
+        let signature = single(request.headers, SIGNATURE)?;
+        let timestamp = single(request.headers, TIMESTAMP)?;
+        let signature =
+            parse_signature(signature).ok_or(Refused::Malformed { header: SIGNATURE })?;
+        let seconds = parse_seconds(timestamp).ok_or(Refused::Malformed { header: TIMESTAMP })?;
+        self.window.check(seconds, now)?;
+
+        let parts: [&[u8]; 4] = [b"v0:", timestamp.as_bytes(), b":", request.body];
+        let matched = self.secrets.iter().fold(false, |matched, secret| {
+            matched | mac_matches(secret.expose_secret().as_bytes(), &parts, &signature)
+        });
+        if matched {
+            Ok(request.vouched(None))
+        } else {
+            Err(Refused::Mismatch { what: "signature" })
+        }
+    }
+}
+
+/// The one value of a header. A repeated one is refused: a proxy and we might read different ones.
+fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Refused> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().ok_or(Refused::Missing {
+        expected: "x-slack-signature and x-slack-request-timestamp",
+    })?;
+    match (value.to_str(), values.next()) {
+        (Ok(text), None) => Ok(text),
+        _ => Err(Refused::Malformed { header: name }),
+    }
+}
+
+fn parse_signature(text: &str) -> Option<[u8; 32]> {
+    let mut mac = [0; 32];
+    hex::decode_to_slice(text.strip_prefix("v0=")?, &mut mac).ok()?;
+    Some(mac)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::sources::signature::mac;
+
+    const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
+    const SENT_AT: i64 = 1_531_420_618;
+    const BODY: &[u8] = b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow\
+        &channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner\
+        &command=%2Fwebhook-collect&text=\
+        &response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN\
+        &trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
+    const SIGNED: &str = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503";
+
+    fn signing(secrets: &[&str]) -> Result<Signing, String> {
+        let secrets: Vec<SecretString> = secrets.iter().map(|&s| s.into()).collect();
+        let window = Window {
+            past: 300,
+            future: 60,
+        };
+        Signing::try_new(&secrets, window)
+    }
+
+    /// Verifies `body` with `headers`, `late` seconds after the vector was signed.
+    fn verify(
+        secrets: &[&str],
+        headers: &[(&'static str, &str)],
+        body: &[u8],
+        late: i64,
+    ) -> Result<(), Refused> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        let request = Unverified {
+            headers: &map,
+            table: None,
+            body,
+        };
+        let now = Timestamp::from_second(SENT_AT + late).unwrap();
+        let verified = signing(secrets).unwrap().verify(request, now)?;
+        assert_eq!(verified.body(), body);
+        assert_eq!(verified.delivery_id(), None);
+        Ok(())
+    }
+
+    const MISMATCH: Result<(), Refused> = Err(Refused::Mismatch { what: "signature" });
+
+    #[test]
+    fn the_published_vector_is_authentic_and_nothing_near_it_is() {
+        let headers = [(SIGNATURE, SIGNED), (TIMESTAMP, "1531420618")];
+        assert_eq!(verify(&[SECRET], &headers, BODY, 0), Ok(()));
+        let upper = format!("v0={}", SIGNED[3..].to_ascii_uppercase());
+        let shouted = [(SIGNATURE, upper.as_str()), (TIMESTAMP, "1531420618")];
+        assert_eq!(verify(&[SECRET], &shouted, BODY, 0), Ok(()));
+
+        assert_eq!(verify(&[SECRET], &headers, &BODY[1..], 0), MISMATCH);
+        assert_eq!(verify(&[SECRET], &headers, b"", 0), MISMATCH);
+        assert_eq!(verify(&["another"], &headers, BODY, 0), MISMATCH);
+        let later = [(SIGNATURE, SIGNED), (TIMESTAMP, "1531420619")];
+        assert_eq!(verify(&[SECRET], &later, BODY, 0), MISMATCH);
+    }
+
+    #[test]
+    fn any_of_several_secrets_may_sign() {
+        let headers = [(SIGNATURE, SIGNED), (TIMESTAMP, "1531420618")];
+        for secrets in [
+            &["new", SECRET][..],
+            &[SECRET, "old"],
+            &["a", SECRET, "b"],
+            &["8f742231b10e8888abcd99yyyzzz85a5\n"],
+        ] {
+            assert_eq!(verify(secrets, &headers, BODY, 0), Ok(()), "{secrets:?}");
+        }
+        assert_eq!(verify(&["new", "old"], &headers, BODY, 0), MISMATCH);
+    }
+
+    #[test]
+    fn bodies_need_not_be_text() {
+        let body = [0, 0xff, b':', 0x80];
+        let signed = mac(b"k", &[b"v0:", b"1531420618", b":", &body]);
+        let signed = format!("v0={}", hex::encode(signed));
+        let headers = [(SIGNATURE, signed.as_str()), (TIMESTAMP, "1531420618")];
+        assert_eq!(verify(&["k"], &headers, &body, 0), Ok(()));
+    }
+
+    #[test]
+    fn the_window_is_the_configured_one() {
+        let headers = [(SIGNATURE, SIGNED), (TIMESTAMP, "1531420618")];
+        for (late, expected) in [
+            (300, Ok(())),
+            (
+                301,
+                Err(Refused::Stale {
+                    seconds: 301,
+                    tolerance: 300,
+                }),
+            ),
+            (-60, Ok(())),
+            (
+                -61,
+                Err(Refused::Future {
+                    seconds: 61,
+                    tolerance: 60,
+                }),
+            ),
+        ] {
+            assert_eq!(verify(&[SECRET], &headers, BODY, late), expected, "{late}");
+        }
+    }
+
+    #[test]
+    fn headers_that_cannot_be_read_are_refused() {
+        const AT: (&str, &str) = (TIMESTAMP, "1531420618");
+        const BY: (&str, &str) = (SIGNATURE, SIGNED);
+        let hex = &SIGNED[3..];
+        let bad = |header| Err(Refused::Malformed { header });
+        let missing = Err(Refused::Missing {
+            expected: "x-slack-signature and x-slack-request-timestamp",
+        });
+        assert_eq!(verify(&[SECRET], &[], BODY, 0), missing);
+        assert_eq!(verify(&[SECRET], &[AT], BODY, 0), missing);
+        assert_eq!(verify(&[SECRET], &[BY], BODY, 0), missing);
+        assert_eq!(verify(&[SECRET], &[BY, AT, BY], BODY, 0), bad(SIGNATURE));
+        assert_eq!(verify(&[SECRET], &[BY, AT, AT], BODY, 0), bad(TIMESTAMP));
+
+        for text in [
+            String::new(),
+            hex.to_owned(),
+            "v0=".to_owned(),
+            format!("v1={hex}"),
+            format!("V0={hex}"),
+            format!("v0={}", &hex[2..]),
+            format!("v0={}", &hex[1..]),
+            format!("v0={hex}00"),
+            format!("v0= {hex}"),
+            format!("v0={hex},v0={hex}"),
+            format!("v0=g{}", &hex[1..]),
+            format!("v0=é{}", &hex[2..]),
+        ] {
+            let headers = [(SIGNATURE, text.as_str()), AT];
+            assert_eq!(
+                verify(&[SECRET], &headers, BODY, 0),
+                bad(SIGNATURE),
+                "{text}"
+            );
+        }
+        for text in [
+            "",
+            "0x5b",
+            "+1531420618",
+            "01531420618",
+            "1531420618.0",
+            "1e9",
+            "-1",
+            "now",
+        ] {
+            let headers = [BY, (TIMESTAMP, text)];
+            assert_eq!(
+                verify(&[SECRET], &headers, BODY, 0),
+                bad(TIMESTAMP),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_configuration_that_could_authenticate_nobody_or_anybody_is_refused() {
+        for secrets in [&[][..], &[""], &["good", ""], &[" \n"]] {
+            assert!(signing(secrets).is_err(), "{secrets:?}");
+        }
+        assert!(!format!("{:?}", signing(&["hidden"]).unwrap()).contains("hidden"));
+    }
+}

@@ -1,0 +1,106 @@
+//! Sorting by type and subtype.
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn messages_are_sorted_by_subtype() {
+    const HERE: Option<&str> = Some("C111:20.5");
+    let table = [
+        ("file_share", CONNECT, HERE),
+        ("thread_broadcast", CONNECT, HERE),
+        ("me_message", CONNECT, HERE),
+        ("", CONNECT, HERE),
+        ("bot_message", ignore("bot_message"), HERE),
+        ("tombstone", ignore("root_deleted"), HERE),
+        ("assistant_app_thread", ignore("assistant_thread"), HERE),
+        ("message_changed", ignore("edited"), None),
+        ("message_deleted", ignore("deleted"), None),
+        ("message_replied", ignore("thread_update"), None),
+        ("document_mention", ignore("document_mention"), None),
+        ("channel_join", ignore("channel_notice"), None),
+        ("channel_leave", ignore("channel_notice"), None),
+        ("channel_topic", ignore("channel_notice"), None),
+        ("channel_purpose", ignore("channel_notice"), None),
+        ("channel_name", ignore("channel_notice"), None),
+        ("channel_archive", ignore("channel_notice"), None),
+        ("channel_unarchive", ignore("channel_notice"), None),
+        ("channel_convert_to_private", ignore("channel_notice"), None),
+        ("channel_convert_to_public", ignore("channel_notice"), None),
+        (
+            "channel_posting_permissions",
+            ignore("channel_notice"),
+            None,
+        ),
+        ("group_join", ignore("channel_notice"), None),
+        ("group_topic", ignore("channel_notice"), None),
+        ("pinned_item", ignore("notice"), None),
+        ("unpinned_item", ignore("notice"), None),
+        ("reminder_add", ignore("notice"), None),
+        ("ekm_access_denied", ignore("notice"), None),
+        ("file_comment", ignore("notice"), None),
+        ("file_mention", ignore("notice"), None),
+        ("reply_broadcast", ignore("notice"), None),
+        ("bot_add", ignore("notice"), None),
+        ("something_new", ignore("notice"), None),
+    ];
+    for (subtype, disposition, external_id) in table {
+        for kind in ["message", "app_mention"] {
+            let event = event_of(
+                &config(),
+                &message(&json!({"subtype": subtype, "type": kind})),
+            );
+            assert_eq!(event.disposition, disposition, "{kind}.{subtype}");
+            assert_eq!(id(&event), external_id, "{kind}.{subtype}");
+        }
+    }
+}
+
+#[test]
+fn events_that_are_no_messages_never_connect() {
+    let ts = json!({"channel": "C111", "ts": "1.2", "user": "U1", "text": "x"});
+    for (kind, reason) in [
+        ("reaction_removed", "reaction"),
+        ("message_metadata_updated", "metadata"),
+        ("message_metadata_deleted", "metadata"),
+        ("pin_removed", "pin"),
+        ("assistant_thread_context_changed", "assistant_thread"),
+        ("entity_details_requested", "entity_details"),
+        ("channel_shared", "channel_shared"),
+        ("channel_unshared", "channel_shared"),
+        ("app_uninstalled", "app_uninstalled"),
+        ("tokens_revoked", "tokens_revoked"),
+        ("star_added", "not_a_message"),
+        ("star_removed", "not_a_message"),
+        ("file_created", "not_a_message"),
+        ("file_shared", "not_a_message"),
+        ("member_joined_channel", "not_a_message"),
+        ("member_left_channel", "not_a_message"),
+        ("channel_created", "not_a_message"),
+        ("channel_archive", "not_a_message"),
+        ("group_rename", "not_a_message"),
+        ("im_open", "not_a_message"),
+        ("team_access_granted", "not_a_message"),
+        ("user_change", "not_a_message"),
+        ("dnd_updated_user", "not_a_message"),
+        ("emoji_changed", "not_a_message"),
+        ("subteam_updated", "not_a_message"),
+        ("app_home_opened", "not_a_message"),
+        ("app_installed", "not_a_message"),
+        ("app_deleted", "not_a_message"),
+        ("scope_granted", "not_a_message"),
+        ("grid_migration_started", "not_a_message"),
+        ("function_executed", "not_a_message"),
+        ("workflow_step_execute", "not_a_message"),
+        ("goodbye", "not_a_message"),
+        ("", "not_a_message"),
+    ] {
+        let mut event = ts.clone();
+        event["type"] = json!(kind);
+        let event = event_of(&config(), &callback(&event));
+        assert_eq!(event.disposition, ignore(reason), "{kind}");
+        assert_eq!(id(&event), None, "{kind}");
+        assert_eq!(event.content_key, None, "{kind}");
+    }
+}
