@@ -19,15 +19,10 @@ pub fn classify(error: &ServalError) -> Failure {
 /// where there is one.
 fn refused(status: u16, code: Option<Code>) -> FailureKind {
     match code {
+        Some(Code::Unavailable | Code::DeadlineExceeded) => FailureKind::Unavailable,
         Some(
-            Code::Canceled
-            | Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::Aborted
-            | Code::Internal
-            | Code::Unavailable
-            | Code::DataLoss,
-        ) => FailureKind::Unavailable,
+            Code::Canceled | Code::Unknown | Code::Aborted | Code::Internal | Code::DataLoss,
+        ) => FailureKind::Faulty,
         Some(Code::ResourceExhausted) => FailureKind::Throttled,
         Some(Code::AlreadyExists) => FailureKind::Exists,
         Some(Code::Unauthenticated) => FailureKind::CredentialsRefused,
@@ -49,7 +44,8 @@ fn bare_status(status: u16) -> FailureKind {
         429 => FailureKind::Throttled,
         409 => FailureKind::Exists,
         501 => FailureKind::Permanent("unimplemented"),
-        408 | 425 | 500.. => FailureKind::Unavailable,
+        500 => FailureKind::Faulty,
+        408 | 425 | 502.. => FailureKind::Unavailable,
         // A redirect is a wrong base_url or a portal in between: a person mends it, and nothing
         // that waits is to blame.
         300..=399 => FailureKind::Unavailable,

@@ -254,9 +254,9 @@ impl Line {
                 Turn::Same
             }
             Mode::Flowing => {
-                // One external ticket that Serval chokes on (500) is no outage; silence is.
-                let is_silence = kind == FailureKind::Unreachable;
-                if self.threshold > 0 && self.run >= self.threshold && is_silence {
+                // One external ticket that Serval chokes on is no outage.
+                let is_general = kind != FailureKind::Faulty;
+                if self.threshold > 0 && self.run >= self.threshold && is_general {
                     self.mode = Mode::Suspect(Probing::start(now));
                 }
                 Turn::Same

@@ -23,8 +23,10 @@ pub struct Failure {
 pub enum FailureKind {
     /// No answer from Serval: the network, or the token endpoint.
     Unreachable,
-    /// An answer that says: not now.
+    /// An answer that says: not now, whoever asks.
     Unavailable,
+    /// An answer that says: something broke over this call.
+    Faulty,
     /// An answer that says: not so fast.
     Throttled,
     /// Our credentials are no good. Nothing to do with the event.
@@ -69,7 +71,10 @@ pub fn decide(
         FailureKind::CredentialsRefused => Next::Hold,
         FailureKind::Exists => Next::Dead(CONFLICT),
         FailureKind::Permanent(reason) => Next::Dead(reason),
-        FailureKind::Unreachable | FailureKind::Unavailable | FailureKind::Throttled => {
+        FailureKind::Unreachable
+        | FailureKind::Unavailable
+        | FailureKind::Faulty
+        | FailureKind::Throttled => {
             if policy.is_over(queued_at, now) {
                 return Next::Dead(GAVE_UP);
             }
@@ -95,10 +100,13 @@ mod tests {
             asked,
         };
         let in_7_s = Some(Duration::from_secs(7));
-        use FailureKind::{CredentialsRefused, Exists, Permanent, Throttled, Unavailable, Unreachable};
+        use FailureKind::{
+            CredentialsRefused, Exists, Faulty, Permanent, Throttled, Unavailable, Unreachable,
+        };
         let rows = [
             (Unreachable, None, soon, retry(1_012, false)),
             (Unavailable, None, soon, retry(1_012, false)),
+            (Faulty, None, soon, retry(1_012, false)),
             (Unavailable, in_7_s, soon, retry(1_017, true)),
             (Throttled, in_7_s, soon, retry(1_017, true)),
             (Throttled, Some(Duration::ZERO), soon, retry(1_012, false)),

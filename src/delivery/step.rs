@@ -1,0 +1,327 @@
+//! One claimed event: look if in doubt, connect, decide, settle.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::classify::classify;
+use super::line::{Line, PROBE_TIMEOUT, Signal, Turn};
+use super::pace::Pace;
+use super::{Routes, Settings};
+use crate::clock::SharedClock;
+use crate::domain::delivery::{FailureKind, Next, decide};
+use crate::domain::ids::ServalTicketId;
+use crate::domain::ingest::ALREADY_CONNECTED;
+use crate::domain::retry::later;
+use crate::serval::{Answer, ConnectRequest, NetworkKind, ServalClient, ServalError};
+use crate::store::{Attempt, AttemptOutcome, Claim, SettleError, Settlement, Store};
+
+/// Between tries to write a settlement that the store did not take.
+const SETTLE_AGAIN: Duration = Duration::from_millis(500);
+
+/// What the steps of a worker share.
+pub(super) struct Context {
+    pub(super) store: Store,
+    pub(super) serval: ServalClient,
+    pub(super) clock: SharedClock,
+    pub(super) routes: Routes,
+    pub(super) settings: Settings,
+    pub(super) pace: Pace,
+    pub(super) line: Mutex<Line>,
+}
+
+impl Context {
+    pub(super) fn line(&self) -> std::sync::MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a connect, or the look before it, came to.
+enum Ended {
+    /// Serval took it.
+    Connected(Answer),
+    /// A look showed that Serval has it.
+    AlreadyLinked,
+    /// Neither.
+    Failed(ServalError),
+}
+
+/// Works on a claim until it is settled or lost.
+pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
+    let Some(ticket_id) = claim.mapped_to.clone() else {
+        let park_for = context.routes.get(&claim.ticket.source).map(|route| route.park_for);
+        let until = later(context.clock.now(), park_for.unwrap_or_default());
+        return settle(context, &claim, None, Settlement::Park { until }).await;
+    };
+    if claim.is_connected {
+        let settlement = Settlement::Skip { reason: ALREADY_CONNECTED };
+        return settle(context, &claim, None, settlement).await;
+    }
+    let Some(request) = request(context, &claim, &ticket_id) else {
+        let error = format!("the source {} is not configured any more", claim.ticket.source);
+        let settlement = Settlement::Dead { reason: "unknown_source", error };
+        return settle(context, &claim, None, settlement).await;
+    };
+    wait_for_turn(context).await;
+    let started_at = context.clock.now();
+    let ended = call(context, &claim, &request, is_probe).await;
+    let now = context.clock.now();
+    let (outcome, settlement) = judge(context, &claim, &ticket_id, &ended, is_probe, now);
+    let attempt = attempt(&ended, ticket_id, outcome, started_at, now, is_probe);
+    report(&claim, &attempt);
+    settle(context, &claim, Some(attempt), settlement).await;
+}
+
+fn request(
+    context: &Context,
+    claim: &Claim,
+    ticket_id: &ServalTicketId,
+) -> Option<ConnectRequest> {
+    let route = context.routes.get(&claim.ticket.source)?;
+    Some(ConnectRequest {
+        ticket_id: ticket_id.clone(),
+        channel_target: route.target(&claim.ticket.external_id),
+        external_id: claim.ticket.external_id.clone(),
+        object: claim.object.clone().into(),
+        subtype: claim.subtype.clone(),
+        accounted_for_message_ids: claim.accounted_for.clone(),
+    })
+}
+
+async fn wait_for_turn(context: &Context) {
+    loop {
+        let wait = context.pace.wait(context.clock.now());
+        if wait.is_zero() {
+            return;
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Makes the call, under a limit that lies inside of the claim's time.
+async fn call(
+    context: &Context,
+    claim: &Claim,
+    request: &ConnectRequest,
+    is_probe: bool,
+) -> Ended {
+    let limit = if is_probe { PROBE_TIMEOUT } else { context.settings.call_limit() };
+    let exchange = look_and_connect(context, claim, request);
+    match tokio::time::timeout(limit, exchange).await {
+        Ok(ended) => ended,
+        Err(_) => Ended::Failed(ServalError::Network {
+            kind: NetworkKind::Timeout,
+            sent: true,
+            detail: format!("nothing within {} s", limit.as_secs()),
+        }),
+    }
+}
+
+async fn look_and_connect(context: &Context, claim: &Claim, request: &ConnectRequest) -> Ended {
+    if claim.in_doubt {
+        match look(context, request).await {
+            Ok(true) => return Ended::AlreadyLinked,
+            Ok(false) => {}
+            // Serval answers, but will not say: the connect itself gets the last word.
+            Err(error) if matches!(classify(&error).kind, FailureKind::Permanent(_)) => {}
+            Err(error) => return Ended::Failed(error),
+        }
+    }
+    let error = match context.serval.connect(request).await {
+        Ok(answer) => return Ended::Connected(answer),
+        Err(error) => error,
+    };
+    if classify(&error).kind == FailureKind::Exists && matches!(look(context, request).await, Ok(true)) {
+        return Ended::AlreadyLinked;
+    }
+    Ended::Failed(error)
+}
+
+/// Whether Serval has the pair.
+async fn look(context: &Context, request: &ConnectRequest) -> Result<bool, ServalError> {
+    let links = context.serval.external_tickets(&request.ticket_id).await?;
+    let wanted = request.external_id.as_str();
+    Ok(links.iter().any(|link| link.external_ticket_id.eq_ignore_ascii_case(wanted)))
+}
+
+/// Tells the line how the call ended, and decides what becomes of the event.
+fn judge(
+    context: &Context,
+    claim: &Claim,
+    ticket_id: &ServalTicketId,
+    ended: &Ended,
+    is_probe: bool,
+    now: Timestamp,
+) -> (AttemptOutcome, Settlement) {
+    let ticket_id = ticket_id.clone();
+    let error = match ended {
+        Ended::Connected(_) => {
+            note(context, claim, Signal::Alive, is_probe, "", now);
+            return (AttemptOutcome::Connected, Settlement::Connected { ticket_id, reason: None });
+        }
+        Ended::AlreadyLinked => {
+            note(context, claim, Signal::Alive, is_probe, "", now);
+            let reason = Some("already_linked");
+            return (AttemptOutcome::AlreadyLinked, Settlement::Connected { ticket_id, reason });
+        }
+        Ended::Failed(error) => error,
+    };
+    let failure = classify(error);
+    let said = error.summary();
+    let signal = match failure.kind {
+        FailureKind::Permanent(_) | FailureKind::Exists => Signal::Alive,
+        kind => Signal::Failing(kind),
+    };
+    note(context, claim, signal, is_probe, &said, now);
+    if failure.kind == FailureKind::Throttled {
+        context.pace.slow_down(failure.retry_after, now);
+    }
+    let counts = context.line().counts_tries() && !is_probe;
+    let in_doubt = failure.in_doubt || claim.in_doubt;
+    let policy = &context.settings.retry;
+    let jitter = fastrand::f64();
+    // While the line is open an event pays with neither tries nor a long wait: it goes behind the
+    // others, so that the next probe takes another one.
+    let tries = if counts { claim.tries } else { 0 };
+    match decide(failure, tries, claim.queued_at, policy, now, jitter) {
+        Next::RetryAt { at, asked } => {
+            let settlement = Settlement::Retry { at, asked, counts, in_doubt, error: said };
+            (AttemptOutcome::Retry, settlement)
+        }
+        Next::Hold => (AttemptOutcome::Held, Settlement::Release { in_doubt, error: Some(said) }),
+        Next::Dead(reason) if !counts && reason == crate::domain::delivery::GAVE_UP => {
+            (AttemptOutcome::Held, Settlement::Release { in_doubt, error: Some(said) })
+        }
+        Next::Dead(reason) => (AttemptOutcome::Dead, Settlement::Dead { reason, error: said }),
+    }
+}
+
+fn note(
+    context: &Context,
+    claim: &Claim,
+    signal: Signal,
+    is_probe: bool,
+    said: &str,
+    now: Timestamp,
+) {
+    let turn = context.line().note(signal, &claim.ticket, is_probe, said, now);
+    match turn {
+        Turn::Same => {}
+        Turn::Opened => tracing::error!(
+            error = said,
+            "Serval is failing: calls stop but for a probe every few seconds, and no event loses a try",
+        ),
+        Turn::Held => tracing::error!(
+            error = said,
+            "Serval refuses our credentials: calls stop until it accepts them; check [serval]",
+        ),
+        Turn::Recovered => {
+            tracing::info!("Serval answers again");
+            context.settings.recovered.notify_one();
+        }
+    }
+}
+
+fn attempt(
+    ended: &Ended,
+    ticket_id: ServalTicketId,
+    outcome: AttemptOutcome,
+    started_at: Timestamp,
+    now: Timestamp,
+    is_probe: bool,
+) -> Attempt {
+    let duration_ms = now.as_millisecond().saturating_sub(started_at.as_millisecond()).max(0);
+    let attempt = Attempt {
+        started_at,
+        duration_ms,
+        ticket_id,
+        outcome,
+        status: None,
+        code: None,
+        answer: None,
+        request_id: None,
+        retry_after_ms: None,
+        is_probe,
+    };
+    match ended {
+        Ended::Connected(answer) => Attempt {
+            status: Some(answer.status),
+            request_id: answer.request_id.clone(),
+            ..attempt
+        },
+        Ended::AlreadyLinked => {
+            let answer = Some("Serval lists the external ticket on this ticket".to_owned());
+            Attempt { status: Some(200), answer, ..attempt }
+        }
+        Ended::Failed(error) => Attempt {
+            status: error.status(),
+            code: error.code().map(|code| code.as_str().to_owned()),
+            answer: Some(error.summary()),
+            request_id: error.request_id().map(str::to_owned),
+            retry_after_ms: error
+                .retry_after()
+                .map(|wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)),
+            ..attempt
+        },
+    }
+}
+
+/// One line for each call: this is where its failure is logged, and nowhere else.
+fn report(claim: &Claim, attempt: &Attempt) {
+    macro_rules! line {
+        ($level:ident, $message:literal) => {
+            tracing::$level!(
+                event = %claim.event,
+                ticket.external = %claim.ticket,
+                ticket.serval = %attempt.ticket_id,
+                attempt = claim.tries + 1,
+                serval.status = attempt.status,
+                duration_ms = attempt.duration_ms,
+                error = attempt.answer.as_deref().filter(|_| is_failure(attempt.outcome)),
+                $message
+            )
+        };
+    }
+    match attempt.outcome {
+        AttemptOutcome::Connected => line!(info, "connected"),
+        AttemptOutcome::AlreadyLinked => line!(info, "connected: Serval has the pair already"),
+        AttemptOutcome::Retry => line!(warn, "connect failed; it will be tried again"),
+        AttemptOutcome::Held => line!(warn, "connect failed; it waits until Serval takes calls"),
+        AttemptOutcome::Dead => line!(error, "connect failed for good; see `events show`"),
+    }
+}
+
+fn is_failure(outcome: AttemptOutcome) -> bool {
+    match outcome {
+        AttemptOutcome::Connected | AttemptOutcome::AlreadyLinked => false,
+        AttemptOutcome::Retry | AttemptOutcome::Held | AttemptOutcome::Dead => true,
+    }
+}
+
+/// Writes the settlement; while the store takes no writes, again and again until the claim's time
+/// is over. The call is not repeated for that: the next claim looks first.
+async fn settle(
+    context: &Context,
+    claim: &Claim,
+    attempt: Option<Attempt>,
+    settlement: Settlement,
+) {
+    loop {
+        let now = context.clock.now();
+        match context.store.settle(claim, attempt.clone(), settlement.clone(), now).await {
+            Ok(()) => return,
+            Err(SettleError::LostClaim) => {
+                tracing::warn!(event = %claim.event, "the claim was lost before its call ended");
+                return;
+            }
+            Err(SettleError::Store(_)) if now < claim.expires_at => {
+                tokio::time::sleep(SETTLE_AGAIN).await;
+            }
+            Err(SettleError::Store(error)) => {
+                tracing::error!(event = %claim.event, %error, "a result could not be written");
+                return;
+            }
+        }
+    }
+}
