@@ -6,4 +6,5 @@ pub mod mock_serval;
 pub mod outbound;
 pub mod serval;
 pub mod sources;
+pub mod telemetry;
 pub(crate) mod units;
