@@ -7,4 +7,5 @@ pub mod outbound;
 pub mod store;
 pub mod serval;
 pub mod sources;
+pub mod telemetry;
 pub(crate) mod units;

@@ -1,6 +1,21 @@
 //! The configuration: its layers, its checks, and the one place that reads the environment.
 //!
-//! Built-in defaults < `config/default.toml` (embedded) < `--config` files < the environment.
+//! Built-in defaults < `config/default.toml` (embedded) < `--config` files < the environment: first
+//! Serval's own names, then `SERVAL_CONNECT__SECTION__KEY`.
+//!
+//! Invariant: errors, reports and `Debug` name keys and where they were set. No error holds a value,
+//! and nothing holds a secret.
+
+mod env;
+mod keys;
+mod layers;
+mod load;
+mod merge;
+mod report;
+mod shapes;
+#[cfg(test)]
+mod tests;
+mod validate;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,6 +27,11 @@ use serde::Deserialize;
 use crate::domain::ids::SourceName;
 use crate::sources::SourceConfig;
 use crate::units;
+
+pub use env::Environment;
+pub use layers::Origin;
+pub use load::{ConfigError, Loaded};
+pub use report::{Report, report};
 
 /// The effective configuration of a daemon.
 #[derive(Debug, Clone)]
@@ -110,6 +130,19 @@ pub struct LogConfig {
     pub level: String,
     /// `text` or `json`.
     pub format: LogFormat,
+}
+
+impl LogConfig {
+    /// The level as filter directives. A plain level is ours alone: others speak up from `warn`,
+    /// because at `debug` they drown us.
+    pub fn directives(&self) -> String {
+        let level = self.level.trim().to_ascii_lowercase();
+        match level.as_str() {
+            "off" | "error" => level,
+            "warn" | "info" | "debug" | "trace" => format!("warn,serval_connect={level}"),
+            _ => self.level.clone(),
+        }
+    }
 }
 
 /// How log lines look.

@@ -1,0 +1,188 @@
+//! The environment: which variables are ours, and which key each one sets.
+//!
+//! Invariant: [`Environment::from_process`] is the only place that reads the process's environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::keys;
+use super::layers::{Layer, Origin, Place, Problems, Raw, Written};
+use crate::domain::ids::SourceName;
+
+/// What the names of our own variables begin with.
+const PREFIX: &str = "SERVAL_CONNECT__";
+
+/// Serval's own names and the keys of `[serval]` that they set. Each also with `_FILE`.
+const SERVAL_NAMES: [(&str, &str); 4] = [
+    ("SERVAL_BASE_URL", "base_url"),
+    ("SERVAL_CLIENT_ID", "client_id"),
+    ("SERVAL_CLIENT_SECRET", "client_secret"),
+    ("SERVAL_BEARER_TOKEN", "bearer_token"),
+];
+
+/// Environment variables by name.
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    /// Names of variables of ours whose value is not Unicode.
+    unreadable: Vec<String>,
+}
+
+impl Environment {
+    /// The environment that the process was started with.
+    pub fn from_process() -> Self {
+        let mut environment = Self::default();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            if let Ok(value) = value.into_string() {
+                environment.variables.insert(name, value);
+            } else if name.starts_with("SERVAL_") {
+                environment.unreadable.push(name);
+            }
+        }
+        environment
+    }
+
+    /// The value of a variable; `None` also when it is empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        let pairs = pairs.into_iter();
+        Self {
+            variables: pairs.map(|(n, v)| (n.into(), v.into())).collect(),
+            unreadable: Vec::new(),
+        }
+    }
+}
+
+/// Names only: any value may be a secret.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.variables.keys()).finish()
+    }
+}
+
+/// Reports the variables that nobody could read.
+pub(super) fn check(
+    environment: &Environment,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) {
+    for name in &environment.unreadable {
+        problems.at(name, "the value is not Unicode");
+    }
+    for name in environment.variables.keys() {
+        // Kubernetes sets SERVAL_CONNECT_PORT and the like by itself, so those pass without a word.
+        if name.starts_with("SERVAL_CONNECT_") && !name.starts_with(PREFIX) && name.contains("__") {
+            warnings.push(format!(
+                "{name} is not read: names of settings begin with {PREFIX}, with two underscores"
+            ));
+        }
+    }
+}
+
+/// The layer of Serval's own names.
+pub(super) fn serval_layer(environment: &Environment) -> Layer {
+    let mut layer = Layer::default();
+    for (name, key) in SERVAL_NAMES {
+        let file = format!("{name}_FILE");
+        let inline = environment
+            .get(name)
+            .map(|v| (name.to_owned(), Raw::Text(v.to_owned())));
+        let in_file = environment
+            .get(&file)
+            .map(|v| (file, Raw::InFile(v.to_owned())));
+        for (name, raw) in inline.into_iter().chain(in_file) {
+            layer.written.push(Written {
+                place: Place::Section("serval"),
+                key: key.to_owned(),
+                raw,
+                origin: Origin::Variable(name),
+            });
+        }
+    }
+    layer
+}
+
+/// The layer of `SERVAL_CONNECT__SECTION__KEY`. `known` are the sources that earlier layers name:
+/// a variable cannot hold a hyphen, so `SLACK_EU` also finds `slack-eu`.
+pub(super) fn general_layer(
+    environment: &Environment,
+    known: &BTreeSet<SourceName>,
+    problems: &mut Problems,
+) -> Layer {
+    let mut layer = Layer::default();
+    for (name, value) in &environment.variables {
+        let Some(path) = name.strip_prefix(PREFIX) else {
+            continue;
+        };
+        let path = path.to_ascii_lowercase();
+        let origin = Origin::Variable(name.clone());
+        let (place, key) = match locate(&path, known) {
+            Ok(found) => found,
+            Err(what) => {
+                problems.at(origin, what);
+                continue;
+            }
+        };
+        let raw = if value.is_empty() {
+            Raw::Nothing
+        } else {
+            if let Place::Source(source) = &place {
+                layer.sources.insert(source.clone());
+            }
+            Raw::Text(value.clone())
+        };
+        layer.written.push(Written {
+            place,
+            key,
+            raw,
+            origin,
+        });
+    }
+    layer
+}
+
+/// The name of the variable that sets the key at this dotted path.
+pub(super) fn variable(path: &str) -> String {
+    let path = path.to_ascii_uppercase().replace('.', "__");
+    format!("{PREFIX}{}", path.replace('-', "_"))
+}
+
+fn locate(path: &str, known: &BTreeSet<SourceName>) -> Result<(Place, String), String> {
+    if let Some(rest) = path.strip_prefix("sources__") {
+        // The name is all that stands before the last pair: a name may hold pairs of its own.
+        let (name, key) = rest
+            .rsplit_once("__")
+            .ok_or_else(|| format!("unknown variable, expected {PREFIX}SOURCES__<NAME>__<KEY>"))?;
+        return Ok((Place::Source(source(name, known)?), key.to_owned()));
+    }
+    path.split_once("__")
+        .and_then(|(section, key)| {
+            Some((Place::Section(keys::section(section)?.0), key.to_owned()))
+        })
+        .ok_or_else(|| {
+            let near = keys::nearest(&path.replace("__", "."), keys::section_spellings());
+            format!("unknown variable, did you mean {}?", variable(&near))
+        })
+}
+
+fn source(name: &str, known: &BTreeSet<SourceName>) -> Result<SourceName, String> {
+    let exact = name
+        .parse::<SourceName>()
+        .map_err(|error| error.to_string())?;
+    if known.contains(&exact) {
+        return Ok(exact);
+    }
+    let twin = |other: &&SourceName| other.as_str().replace('-', "_") == name;
+    Ok(known.iter().find(twin).cloned().unwrap_or(exact))
+}

@@ -1,0 +1,257 @@
+//! One layer of the configuration: what a TOML text sets, and where each key was written.
+//!
+//! Invariant: nothing is judged here but the text's form and its sections; keys are looked up when
+//! the layers are merged, because a source's keys depend on its kind.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::keys;
+use crate::domain::ids::SourceName;
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The program's own defaults.
+    Default,
+    /// A configuration file.
+    File {
+        /// Its path as it was given.
+        path: PathBuf,
+        /// The line of the key, from 1.
+        line: usize,
+    },
+    /// An environment variable, by name.
+    Variable(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Variable(name) => f.write_str(name),
+        }
+    }
+}
+
+/// The table that a key stands in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// `[server]` and the like.
+    Section(&'static str),
+    /// `[sources.<name>]`
+    Source(SourceName),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Section(name) => f.write_str(name),
+            Self::Source(name) => write!(f, "sources.{name}"),
+        }
+    }
+}
+
+/// A value before its key is known. No `Debug`: it may be a secret.
+pub(super) enum Raw {
+    /// From TOML.
+    Typed(Value),
+    /// From an environment variable.
+    Text(String),
+    /// From an environment variable: the path of a file that holds the value.
+    InFile(String),
+    /// From an environment variable without a value: its name is checked, nothing is set.
+    Nothing,
+}
+
+/// One key as a layer wrote it.
+pub(super) struct Written {
+    pub(super) place: Place,
+    pub(super) key: String,
+    pub(super) raw: Raw,
+    pub(super) origin: Origin,
+}
+
+/// What one layer sets.
+#[derive(Default)]
+pub(super) struct Layer {
+    pub(super) written: Vec<Written>,
+    /// The sources that the layer names, also those without any key.
+    pub(super) sources: BTreeSet<SourceName>,
+}
+
+/// Faults found so far, one line each.
+#[derive(Debug, Default)]
+pub(super) struct Problems(pub(super) Vec<String>);
+
+impl Problems {
+    pub(super) fn at(&mut self, origin: impl fmt::Display, what: impl fmt::Display) {
+        self.0.push(format!("{origin}: {what}"));
+    }
+}
+
+/// Reads a configuration file.
+pub(super) fn from_file(path: &Path, problems: &mut Problems) -> Layer {
+    match std::fs::read_to_string(path) {
+        Ok(text) => from_toml(&text, Some(path), problems),
+        Err(error) => {
+            problems.at(
+                path.display(),
+                format!("the file cannot be read: {error}; check the path given with --config"),
+            );
+            Layer::default()
+        }
+    }
+}
+
+/// Reads TOML; without a path it is the defaults.
+pub(super) fn from_toml(text: &str, path: Option<&Path>, problems: &mut Problems) -> Layer {
+    let mut reader = Reader {
+        text,
+        path,
+        problems,
+        layer: Layer::default(),
+    };
+    match DeTable::parse(text) {
+        Ok(table) => reader.document(table.into_inner()),
+        Err(error) => reader.syntax(&error),
+    }
+    reader.layer
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    path: Option<&'a Path>,
+    problems: &'a mut Problems,
+    layer: Layer,
+}
+
+impl Reader<'_> {
+    fn origin<T>(&self, spanned: &Spanned<T>) -> Origin {
+        self.path.map_or(Origin::Default, |path| Origin::File {
+            path: path.to_owned(),
+            line: self.position(spanned.span().start).0,
+        })
+    }
+
+    /// Line and column of a byte, from 1.
+    fn position(&self, byte: usize) -> (usize, usize) {
+        let before = &self.text.as_bytes()[..byte.min(self.text.len())];
+        let line = before.split(|b| *b == b'\n').count();
+        let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
+        (line, column)
+    }
+
+    /// Reports the message alone: the error's own text would show the line, secrets included.
+    fn syntax(&mut self, error: &toml::de::Error) {
+        let (line, column) = self.position(error.span().map_or(0, |span| span.start));
+        let path = self.path.unwrap_or(Path::new("default")).display();
+        self.problems.at(
+            format_args!("{path}:{line}:{column}"),
+            format_args!("not TOML: {}", error.message()),
+        );
+    }
+
+    fn document(&mut self, table: DeTable<'_>) {
+        for (name, value) in table {
+            let origin = self.origin(&name);
+            let name = name.into_inner();
+            if name == "sources" {
+                self.sources(value, &origin);
+            } else if let Some((section, _)) = keys::section(&name) {
+                self.table(&Place::Section(section), value, &origin);
+            } else if value.get_ref().is_table() {
+                let sections = keys::SECTIONS.iter().map(|(section, _)| *section);
+                let known = sections.chain(["sources"]).map(str::to_owned).collect();
+                let near = keys::nearest(&name, known);
+                let what = format!("unknown section {name}, did you mean [{near}]?");
+                self.problems.at(origin, what);
+            } else {
+                let near = keys::nearest(&name, keys::section_spellings());
+                let what = format!("unknown key {name}, did you mean {near}?");
+                self.problems.at(origin, what);
+            }
+        }
+    }
+
+    fn sources(&mut self, value: Spanned<DeValue<'_>>, origin: &Origin) {
+        let DeValue::Table(sources) = value.into_inner() else {
+            self.problems.at(
+                origin,
+                "sources: expected tables such as [sources.servicenow]",
+            );
+            return;
+        };
+        for (name, value) in sources {
+            let origin = self.origin(&name);
+            match name.get_ref().parse::<SourceName>() {
+                Ok(source) => {
+                    self.layer.sources.insert(source.clone());
+                    self.table(&Place::Source(source), value, &origin);
+                }
+                Err(error) => {
+                    let what = format!("sources.{}: {error}", name.get_ref());
+                    self.problems.at(origin, what);
+                }
+            }
+        }
+    }
+
+    fn table(&mut self, place: &Place, value: Spanned<DeValue<'_>>, origin: &Origin) {
+        let DeValue::Table(table) = value.into_inner() else {
+            self.problems
+                .at(origin, format!("{place}: expected a table, [{place}]"));
+            return;
+        };
+        for (key, value) in table {
+            let origin = self.origin(&key);
+            let key = key.into_inner().into_owned();
+            match to_json(value.into_inner()) {
+                Ok(value) => self.layer.written.push(Written {
+                    place: place.clone(),
+                    key,
+                    raw: Raw::Typed(value),
+                    origin,
+                }),
+                Err(what) => self.problems.at(origin, format!("{place}.{key}: {what}")),
+            }
+        }
+    }
+}
+
+/// One form for values of all layers. A date becomes the text that it was written as.
+fn to_json(value: DeValue<'_>) -> Result<Value, &'static str> {
+    Ok(match value {
+        DeValue::String(text) => Value::from(text.into_owned()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map(Value::from)
+            .map_err(|_| "the number is too large")?,
+        DeValue::Float(number) => number
+            .as_str()
+            .parse()
+            .ok()
+            .and_then(serde_json::Number::from_f64)
+            .map(Value::Number)
+            .ok_or("the number is not finite")?,
+        DeValue::Boolean(switch) => Value::from(switch),
+        DeValue::Datetime(datetime) => Value::from(datetime.to_string()),
+        DeValue::Array(items) => items
+            .into_iter()
+            .map(|item| to_json(item.into_inner()))
+            .collect::<Result<_, _>>()?,
+        DeValue::Table(table) => table
+            .into_iter()
+            .map(|(key, value)| {
+                let key = key.into_inner().into_owned();
+                to_json(value.into_inner()).map(|value| (key, value))
+            })
+            .collect::<Result<serde_json::Map<_, _>, _>>()?
+            .into(),
+    })
+}

@@ -1,0 +1,145 @@
+//! The registry, the structs and the files in `config/` agree.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::load;
+use crate::config::load::DEFAULTS;
+use crate::config::{
+    AdminConfig, Config, DatabaseConfig, DeliveryConfig, Environment, Loaded, LogConfig, Origin,
+    ServalConfig, ServerConfig, keys, report,
+};
+use crate::domain::ids::SourceKind;
+use crate::sources::{SourceConfig, servicenow, slack};
+
+#[test]
+fn the_example_loads_and_says_what_is_left_to_fill_in() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/example.toml");
+    let loaded = Config::load(&[path], &Environment::default());
+    let shown = report(&loaded);
+    assert!(shown.ready, "{}", shown.text);
+    assert!(
+        shown
+            .text
+            .contains("sources.slack.signing_secrets holds a placeholder")
+    );
+    assert_eq!(loaded.unwrap().warnings.len(), 8);
+}
+
+/// `config/default.toml` with its commented keys uncommented, without the twins of secrets, which
+/// cannot be set beside them.
+fn reference(twins: bool) -> String {
+    let commented = |line: &str| {
+        line.strip_prefix('#')
+            .is_some_and(|l| !l.starts_with(' ') && !l.is_empty())
+    };
+    let is_twin = |line: &str| {
+        line.split(' ')
+            .next()
+            .is_some_and(|key| key.ends_with("_file"))
+    };
+    DEFAULTS
+        .lines()
+        .map(|line| if commented(line) { &line[1..] } else { line })
+        .filter(|line| line.starts_with('[') || line.starts_with('#') || is_twin(line) == twins)
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[test]
+fn the_reference_holds_every_key_with_its_true_default() {
+    let loaded = load(&[&reference(false)], &[]).unwrap();
+    let places = keys::SECTIONS
+        .iter()
+        .map(|(name, keys)| ((*name).to_owned(), *keys));
+    let sources = keys::SOURCE_KINDS
+        .map(|kind| (format!("sources.{}", kind.as_str()), keys::of_source(kind)));
+    let twins: toml::Table = reference(true).parse().unwrap();
+    for (place, keys) in places.chain(sources) {
+        for key in keys {
+            let path = format!("{place}.{}", key.name);
+            let origin = loaded.provenance.get(&path);
+            assert!(
+                matches!(origin, Some(Origin::File { .. })),
+                "{path} is not in default.toml"
+            );
+            let table = place
+                .split('.')
+                .fold(&twins, |t, part| t[part].as_table().unwrap());
+            let twin = table.contains_key(&format!("{}_file", key.name));
+            assert_eq!(twin, key.shape.is_secret(), "{path}_file");
+        }
+    }
+    let defaults = load(&["[sources.servicenow]\n[sources.slack]"], &[]).unwrap();
+    for (name, source) in &defaults.config.sources {
+        let (expected, found) = match source {
+            SourceConfig::ServiceNow(config) => (
+                format!("{:?}", servicenow::Config::default()),
+                format!("{config:?}"),
+            ),
+            SourceConfig::Slack(config) => (
+                format!("{:?}", slack::Config::default()),
+                format!("{config:?}"),
+            ),
+        };
+        assert_eq!(found, expected, "the registry's defaults of {name}");
+    }
+    let lines = |loaded: &Loaded| -> BTreeSet<String> {
+        let cut = |line: &str| line.split("  # ").next().unwrap_or_default().to_owned();
+        loaded.redacted().lines().map(cut).collect()
+    };
+    let differ: Vec<_> = lines(&defaults)
+        .difference(&lines(&loaded))
+        .cloned()
+        .collect();
+    assert_eq!(
+        differ,
+        [
+            "bearer_token = (not set)",
+            "channel_target = (not set)",
+            "client_id = (not set)",
+            "client_secret = (not set)",
+            "direct_message_target = (not set)",
+        ]
+    );
+}
+
+/// The fields of a struct that refuses unknown ones, read from its refusal.
+fn fields<T: DeserializeOwned>() -> BTreeSet<String> {
+    let error = serde_json::from_value::<T>(json!({ "?": Value::Null }))
+        .err()
+        .expect("no struct has a field of this name");
+    let text = error.to_string();
+    let list = text
+        .split_once("expected")
+        .expect("serde lists the fields")
+        .1;
+    list.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_registry_and_the_structs_have_the_same_keys() {
+    let names = |keys: &[keys::Key]| -> BTreeSet<String> {
+        let names = keys.iter().map(|key| key.name.to_owned());
+        names.filter(|name| name != "kind").collect()
+    };
+    let section = |name: &str| names(keys::section(name).unwrap().1);
+    assert_eq!(fields::<ServerConfig>(), section("server"));
+    assert_eq!(fields::<AdminConfig>(), section("admin"));
+    assert_eq!(fields::<DatabaseConfig>(), section("database"));
+    assert_eq!(fields::<ServalConfig>(), section("serval"));
+    assert_eq!(fields::<DeliveryConfig>(), section("delivery"));
+    assert_eq!(fields::<LogConfig>(), section("log"));
+    let source = |kind| names(keys::of_source(kind));
+    assert_eq!(
+        fields::<servicenow::Config>(),
+        source(SourceKind::ServiceNow)
+    );
+    assert_eq!(fields::<slack::Config>(), source(SourceKind::Slack));
+}

@@ -1,0 +1,137 @@
+//! Logs: to stderr, as text for people or one JSON object a line, with times in UTC.
+//!
+//! Invariant: the only place that installs a subscriber.
+
+use std::fmt;
+use std::io::IsTerminal;
+
+use tracing::Subscriber;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt as format, reload};
+
+use crate::config::{LogConfig, LogFormat};
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter cannot be read.
+    #[error("log.level is no level and no filter such as serval_connect=debug,info: {0}")]
+    Filter(tracing_subscriber::filter::ParseError),
+    /// The process has a subscriber.
+    #[error("logging is set up already")]
+    Installed,
+    /// The subscriber that the handle belongs to is gone.
+    #[error("logging is not running any more")]
+    Gone,
+}
+
+/// Changes the level of a running process.
+#[derive(Clone)]
+pub struct LogHandle {
+    filter: reload::Handle<EnvFilter, Registry>,
+}
+
+impl LogHandle {
+    /// Applies the level of `config`. The format stays as it was at start.
+    pub fn set_level(&self, config: &LogConfig) -> Result<(), LogError> {
+        let filter = filter(config)?;
+        self.filter.reload(filter).map_err(|_| LogError::Gone)
+    }
+}
+
+impl fmt::Debug for LogHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogHandle").finish_non_exhaustive()
+    }
+}
+
+/// Installs the process's subscriber.
+pub fn init(config: &LogConfig) -> Result<LogHandle, LogError> {
+    let (subscriber, handle) = subscriber(config, BoxMakeWriter::new(std::io::stderr))?;
+    subscriber.try_init().map_err(|_| LogError::Installed)?;
+    Ok(handle)
+}
+
+fn subscriber(
+    config: &LogConfig,
+    writer: BoxMakeWriter,
+) -> Result<(impl Subscriber + Send + Sync, LogHandle), LogError> {
+    let (filter, handle) = reload::Layer::new(filter(config)?);
+    let lines = format::layer().with_writer(writer);
+    let lines = match config.format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        // On a terminal the layer itself decides, which respects NO_COLOR.
+        LogFormat::Text if std::io::stderr().is_terminal() => lines.boxed(),
+        LogFormat::Text => lines.with_ansi(false).boxed(),
+    };
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    Ok((subscriber, LogHandle { filter: handle }))
+}
+
+fn filter(config: &LogConfig) -> Result<EnvFilter, LogError> {
+    EnvFilter::builder()
+        .parse(config.directives())
+        .map_err(LogError::Filter)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek};
+    use std::sync::Arc;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn config(level: &str) -> LogConfig {
+        LogConfig {
+            level: level.to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+
+    #[test]
+    fn a_plain_level_is_ours_and_a_filter_is_taken_as_it_is() {
+        for (level, expected) in [
+            ("info", "warn,serval_connect=info"),
+            (" DEBUG ", "warn,serval_connect=debug"),
+            ("error", "error"),
+            ("off", "off"),
+            ("serval_connect=debug,info", "serval_connect=debug,info"),
+        ] {
+            assert_eq!(config(level).directives(), expected, "{level}");
+            assert!(filter(&config(level)).is_ok(), "{level}");
+        }
+        assert!(matches!(
+            filter(&config("serval_connect=loud")),
+            Err(LogError::Filter(_))
+        ));
+    }
+
+    #[test]
+    fn json_lines_are_flat_and_the_level_changes_while_running() {
+        let written = Arc::new(tempfile::tempfile().unwrap());
+        let mut json = config("info");
+        json.format = LogFormat::Json;
+        let (subscriber, handle) =
+            subscriber(&json, BoxMakeWriter::new(Arc::clone(&written))).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::debug!(target: "serval_connect::test", "too quiet");
+            tracing::info!(target: "other", "not ours");
+            handle.set_level(&config("debug")).unwrap();
+            assert!(handle.set_level(&config("serval_connect=loud")).is_err());
+            tracing::debug!(target: "serval_connect::test", events = 3, "stored");
+        });
+        let mut text = String::new();
+        (&*written).rewind().unwrap();
+        (&*written).read_to_string(&mut text).unwrap();
+        let line: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["message"], "stored");
+        assert_eq!(line["events"], 3);
+        assert_eq!(line["level"], "DEBUG");
+        let time = line["timestamp"].as_str().unwrap();
+        assert!(time.ends_with('Z') && time.parse::<jiff::Timestamp>().is_ok());
+    }
+}
