@@ -4,14 +4,17 @@
 //! Invariant: a credential that is present and wrong refuses the request, whatever else it
 //! carries. Nothing falls through to a weaker mode, and no secret is ever printed.
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD_PAD_INDIFFERENT, URL_SAFE_PAD_INDIFFERENT};
+mod configured;
+
 use http::header::{AUTHORIZATION, HeaderMap};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretBox, SecretSlice, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
+use self::configured::{
+    Fingerprint, bearer_token, decode_base64, read_each, signing_key, user_and_password,
+};
 use super::signature::{self, Window};
 use super::{InvalidSource, Refused, Unverified, Verified};
 use crate::domain::ids::SourceName;
@@ -19,9 +22,6 @@ use crate::domain::ids::SourceName;
 const WEBHOOK_ID: &str = "webhook-id";
 const WEBHOOK_TIMESTAMP: &str = "webhook-timestamp";
 const WEBHOOK_SIGNATURE: &str = "webhook-signature";
-
-/// The shortest signing key, in bytes. Standard Webhooks asks for 24; some senders make 16.
-const MIN_KEY_BYTES: usize = 16;
 
 /// The longest delivery id, in bytes: it becomes a key in the store.
 const MAX_ID_BYTES: usize = 256;
@@ -47,9 +47,6 @@ pub struct Schemes {
     basic: Vec<Fingerprint>,
     window: Window,
 }
-
-/// The SHA-256 of a static credential: equal lengths, so that a comparison tells nothing.
-type Fingerprint = SecretBox<[u8; 32]>;
 
 impl Schemes {
     /// Reads the configured credentials; refuses weak ones, unreadable ones, and none at all.
@@ -118,8 +115,13 @@ impl Schemes {
         let candidates = read_signatures(signatures)?;
         let mut matched = Choice::from(0);
         for key in &self.keys {
-            let signed: [&[u8]; 5] =
-                [id.as_bytes(), b".", timestamp.as_bytes(), b".", request.body];
+            let signed: [&[u8]; 5] = [
+                id.as_bytes(),
+                b".",
+                timestamp.as_bytes(),
+                b".",
+                request.body,
+            ];
             let mac = signature::mac(key.expose_secret(), &signed);
             for candidate in &candidates {
                 matched |= mac.ct_eq(candidate);
@@ -239,68 +241,6 @@ fn matches_any(
     } else {
         Err(Refused::Mismatch { what })
     }
-}
-
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    // ServiceNow does not say which alphabet its key store prints, so both are read.
-    STANDARD_PAD_INDIFFERENT
-        .decode(text)
-        .or_else(|_| URL_SAFE_PAD_INDIFFERENT.decode(text))
-        .ok()
-}
-
-/// Reads every entry of a list; a problem names the entry by its place, never by its value.
-fn read_each<T>(
-    entries: &[SecretString],
-    read: fn(&str) -> Result<T, &'static str>,
-) -> Result<Vec<T>, String> {
-    let numbered = entries.iter().zip(1_usize..);
-    numbered
-        .map(|(entry, place)| {
-            read(entry.expose_secret()).map_err(|problem| format!("entry {place} {problem}"))
-        })
-        .collect()
-}
-
-fn signing_key(text: &str) -> Result<SecretSlice<u8>, &'static str> {
-    // A blank or a line end from the property it was copied from is the commonest cause of 401s.
-    let text = text.trim();
-    if text.is_empty() {
-        return Err("is empty: expected whsec_ and base64");
-    }
-    if text.starts_with("whsk_") || text.starts_with("whpk_") {
-        return Err("is an asymmetric key: only symmetric whsec_ secrets are supported");
-    }
-    let key = decode_base64(text.strip_prefix("whsec_").unwrap_or(text))
-        .ok_or("is not base64: expected whsec_ and base64")?;
-    if key.len() < MIN_KEY_BYTES {
-        return Err("is too short: a secret has at least 16 bytes, better 32");
-    }
-    Ok(key.into())
-}
-
-fn bearer_token(text: &str) -> Result<Fingerprint, &'static str> {
-    let token = text.trim();
-    if token.is_empty() {
-        return Err("is empty");
-    }
-    if !token.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err("cannot be sent in a header: use visible ASCII characters without space");
-    }
-    Ok(fingerprint(token))
-}
-
-fn user_and_password(text: &str) -> Result<Fingerprint, &'static str> {
-    // Blanks may be part of a password; the line end of a file is not.
-    let pair = text.trim_end_matches(['\r', '\n']);
-    match pair.split_once(':') {
-        Some((user, password)) if !user.is_empty() && !password.is_empty() => Ok(fingerprint(pair)),
-        Some(_) | None => Err("is not user:password"),
-    }
-}
-
-fn fingerprint(text: &str) -> Fingerprint {
-    SecretBox::new(Box::new(Sha256::digest(text).into()))
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{HeaderName, HeaderValue};
 use proptest::prelude::{any, prop_assert_eq, proptest};
@@ -14,7 +15,12 @@ const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
 const OTHER_SECRET: &str = "whsec_b3RoZXIgc2VjcmV0IG9mIDI0IGJ5dGVz";
 
 fn schemes(secrets: &[&str], bearer: &[&str], basic: &[&str]) -> Result<Schemes, InvalidSource> {
-    let list = |texts: &[&str]| texts.iter().map(|t| SecretString::from(*t)).collect::<Vec<_>>();
+    let list = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|t| SecretString::from(*t))
+            .collect::<Vec<_>>()
+    };
     Schemes::try_new(
         &"servicenow".parse().unwrap(),
         Credentials {
@@ -56,7 +62,7 @@ fn check(schemes: &Schemes, pairs: &[(&str, &str)]) -> Result<Option<String>, Re
     check_at(schemes, pairs, AT.parse().unwrap())
 }
 
-fn signed<'s>(signature: &'s str) -> Vec<(&'static str, &'s str)> {
+fn signed(signature: &str) -> Vec<(&'static str, &str)> {
     vec![
         (WEBHOOK_ID, ID),
         (WEBHOOK_TIMESTAMP, AT),
@@ -126,12 +132,19 @@ fn wrong_signatures_are_refused() {
         ("v1,AAAA", &mismatch),
         (hex.as_str(), &mismatch),
         (short.as_str(), &mismatch),
-        ("v1a,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", &mismatch),
+        (
+            "v1a,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+            &mismatch,
+        ),
         ("V1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", &mismatch),
         ("g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", &malformed),
         ("", &malformed),
     ] {
-        assert_eq!(check(&schemes, &signed(header)).as_ref(), Err(expected), "{header}");
+        assert_eq!(
+            check(&schemes, &signed(header)).as_ref(),
+            Err(expected),
+            "{header}"
+        );
     }
 }
 
@@ -207,7 +220,11 @@ fn incomplete_doubled_and_unreadable_headers_are_refused() {
     ] {
         let mut pairs = signed(SIGNATURE);
         pairs[place].1 = bad;
-        assert_eq!(check(&schemes, &pairs), Err(Refused::Malformed { header }), "{bad}");
+        assert_eq!(
+            check(&schemes, &pairs),
+            Err(Refused::Malformed { header }),
+            "{bad}"
+        );
     }
 }
 
@@ -229,12 +246,32 @@ fn a_wrong_credential_never_falls_through_to_another() {
         (&all, None, Some("bEARER  token "), None),
         (&all, None, Some(right_basic.as_str()), None),
         (&all, Some(SIGNATURE), Some("Bearer token"), None),
-        (&all, Some(SIGNATURE), Some("Bearer wrong"), Some("mismatch")),
-        (&all, Some(SIGNATURE), Some(wrong_basic.as_str()), Some("mismatch")),
+        (
+            &all,
+            Some(SIGNATURE),
+            Some("Bearer wrong"),
+            Some("mismatch"),
+        ),
+        (
+            &all,
+            Some(SIGNATURE),
+            Some(wrong_basic.as_str()),
+            Some("mismatch"),
+        ),
         (&all, Some(SIGNATURE), Some("Digest x"), Some("missing")),
         (&all, Some(SIGNATURE), Some("token"), Some("malformed")),
-        (&all, Some(wrong_signature.as_str()), Some("Bearer token"), Some("mismatch")),
-        (&all, Some(wrong_signature.as_str()), Some(right_basic.as_str()), Some("mismatch")),
+        (
+            &all,
+            Some(wrong_signature.as_str()),
+            Some("Bearer token"),
+            Some("mismatch"),
+        ),
+        (
+            &all,
+            Some(wrong_signature.as_str()),
+            Some(right_basic.as_str()),
+            Some("mismatch"),
+        ),
         (&all, Some("v1"), Some("Bearer token"), Some("malformed")),
         (&all, None, Some("Bearer token2"), Some("mismatch")),
         (&all, None, Some("Bearer "), Some("malformed")),
@@ -246,7 +283,12 @@ fn a_wrong_credential_never_falls_through_to_another() {
         (&passwords, None, Some("Bearer token"), Some("missing")),
         (&passwords, None, None, Some("missing")),
         // Without a secret nobody can check a signature: it counts as not presented.
-        (&tokens, Some(wrong_signature.as_str()), Some("Bearer token"), None),
+        (
+            &tokens,
+            Some(wrong_signature.as_str()),
+            Some("Bearer token"),
+            None,
+        ),
         (&tokens, Some(SIGNATURE), None, Some("missing")),
         // Without a token nobody can check an authorization, which a proxy may have added.
         (&secrets, Some(SIGNATURE), Some("Bearer whatever"), None),
@@ -255,7 +297,11 @@ fn a_wrong_credential_never_falls_through_to_another() {
         let mut pairs = signature.map(signed).unwrap_or_default();
         pairs.extend(authorization.map(|value| ("authorization", value)));
         let outcome = check(schemes, &pairs);
-        assert_eq!(outcome.err().map(|r| r.cause()), cause, "{signature:?} {authorization:?}");
+        assert_eq!(
+            outcome.err().map(|r| r.cause()),
+            cause,
+            "{signature:?} {authorization:?}"
+        );
     }
     let twice = [
         ("authorization", "Bearer token"),
@@ -269,7 +315,10 @@ fn a_delivery_id_counts_without_a_signature_too() {
     let schemes = schemes(&[], &["token"], &[]).unwrap();
     let token = ("authorization", "Bearer token");
     assert_eq!(check(&schemes, &[token]), Ok(None));
-    assert_eq!(check(&schemes, &[token, (WEBHOOK_ID, "d-1")]), Ok(Some("d-1".to_owned())));
+    assert_eq!(
+        check(&schemes, &[token, (WEBHOOK_ID, "d-1")]),
+        Ok(Some("d-1".to_owned()))
+    );
     let expected = Err(Refused::Malformed { header: WEBHOOK_ID });
     assert_eq!(check(&schemes, &[token, (WEBHOOK_ID, "")]), expected);
 }
@@ -285,8 +334,18 @@ fn weak_and_unreadable_credentials_are_refused_at_start_without_naming_them() {
         (vec![" \n"], vec!["token"], vec![], "secrets"),
         (vec!["whsec_"], vec![], vec![], "secrets"),
         (vec!["whsec_hunter2-hunter2!"], vec![], vec![], "secrets"),
-        (vec!["whpk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"], vec![], vec![], "secrets"),
-        (vec![SECRET, of_15_bytes.as_str()], vec![], vec![], "secrets"),
+        (
+            vec!["whpk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+            vec![],
+            vec![],
+            "secrets",
+        ),
+        (
+            vec![SECRET, of_15_bytes.as_str()],
+            vec![],
+            vec![],
+            "secrets",
+        ),
         (vec![SECRET], vec![" "], vec![], "bearer_tokens"),
         (vec![], vec!["hunter2 hunter2"], vec![], "bearer_tokens"),
         (vec![], vec![], vec!["hunter2"], "basic_auth"),
@@ -296,7 +355,10 @@ fn weak_and_unreadable_credentials_are_refused_at_start_without_naming_them() {
         let error = schemes(&secrets, &bearer, &basic).unwrap_err();
         assert_eq!(error.key, key);
         let text = error.to_string();
-        assert!(!text.contains("hunter2") && !text.contains("MfKQ9"), "{text}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("MfKQ9"),
+            "{text}"
+        );
     }
     let none = schemes(&[], &[], &[]).unwrap_err().to_string();
     for way in ["secrets", "bearer_tokens", "basic_auth"] {
