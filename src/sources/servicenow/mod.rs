@@ -1,4 +1,14 @@
-//! `ServiceNow`: records pushed by business rules.
+//! `ServiceNow`: records pushed by business rules, in whatever shape the script at the other end
+//! gives them.
+//!
+//! Invariant: a record reaches Serval as the bytes that arrived; nothing is repaired, renamed or
+//! printed again.
+
+mod class;
+mod envelope;
+mod hints;
+mod record;
+mod values;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,6 +18,11 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::value::Value;
 
+use self::class::Classes;
+use self::envelope::Records;
+use self::record::Reader;
+use super::schemes::{Credentials, Schemes};
+use super::signature::Window;
 use super::{InvalidSource, Receipt, Refused, Source, Unreadable, Unverified, Verified};
 use crate::domain::ids::{SourceKind, SourceName};
 use crate::units;
@@ -49,26 +64,63 @@ impl Default for Config {
             secrets: Vec::new(),
             bearer_tokens: Vec::new(),
             basic_auth: Vec::new(),
-            tolerance_past: Duration::from_secs(300),
-            tolerance_future: Duration::from_secs(60),
+            tolerance_past: Duration::from_mins(5),
+            tolerance_future: Duration::from_mins(1),
             channel_target: None,
             ticket_id_pointers: Vec::new(),
             ignore_users: Vec::new(),
             class_aliases: BTreeMap::new(),
             keep_ignored_bodies: false,
-            park_for: Duration::from_secs(30 * 24 * 3600),
+            park_for: Duration::from_hours(30 * 24),
         }
     }
 }
 
 /// A `ServiceNow` instance that sends us records.
 #[derive(Debug)]
-pub struct ServiceNow {}
+pub struct ServiceNow {
+    schemes: Schemes,
+    classes: Classes,
+    ignore_users: Vec<String>,
+}
 
 impl ServiceNow {
-    /// Builds the source; refuses a configuration that could not authenticate anybody.
-    pub fn try_new(_name: &SourceName, _config: &Config) -> Result<Self, InvalidSource> {
-        Ok(Self {})
+    /// Builds the source; refuses a configuration that could not authenticate anybody, or whose
+    /// events Serval could not take.
+    pub fn try_new(name: &SourceName, config: &Config) -> Result<Self, InvalidSource> {
+        let invalid = |key: &'static str, problem: String| InvalidSource {
+            source_name: name.clone(),
+            key,
+            problem,
+        };
+        let schemes = Schemes::try_new(
+            name,
+            Credentials {
+                secrets: &config.secrets,
+                bearer_tokens: &config.bearer_tokens,
+                basic_auth: &config.basic_auth,
+                window: Window {
+                    past: config.tolerance_past.as_secs(),
+                    future: config.tolerance_future.as_secs(),
+                },
+            },
+        )?;
+        check_channel_target(config.channel_target.as_ref())
+            .map_err(|problem| invalid("channel_target", problem.to_owned()))?;
+        if let Some(pointer) = config.ticket_id_pointers.iter().find(|p| !is_pointer(p)) {
+            let problem = format!("{pointer:?} is no JSON Pointer such as \"/correlation_id\"");
+            return Err(invalid("ticket_id_pointers", problem));
+        }
+        let users = config
+            .ignore_users
+            .iter()
+            .map(|user| user.trim().to_owned());
+        Ok(Self {
+            schemes,
+            classes: Classes::try_new(&config.class_aliases)
+                .map_err(|problem| invalid("class_aliases", problem))?,
+            ignore_users: users.filter(|user| !user.is_empty()).collect(),
+        })
     }
 }
 
@@ -77,15 +129,51 @@ impl Source for ServiceNow {
         SourceKind::ServiceNow
     }
 
-    fn verify<'a>(
-        &self,
-        _request: Unverified<'a>,
-        _now: Timestamp,
-    ) -> Result<Verified<'a>, Refused> {
-        Err(Refused::Missing { expected: "" })
+    fn verify<'a>(&self, request: Unverified<'a>, now: Timestamp) -> Result<Verified<'a>, Refused> {
+        self.schemes.verify(request, now)
     }
 
-    fn interpret(&self, _request: &Verified<'_>) -> Result<Receipt, Unreadable> {
-        Ok(Receipt::Events(Vec::new()))
+    fn interpret(&self, request: &Verified<'_>) -> Result<Receipt, Unreadable> {
+        let delivery = envelope::open(request.body())?;
+        let reader = Reader {
+            classes: &self.classes,
+            ignore_users: &self.ignore_users,
+            request,
+            delivery: &delivery,
+        };
+        let events = match &delivery.records {
+            Records::One(record) => vec![reader.event(record, None)?],
+            Records::Batch(records) => records
+                .iter()
+                .enumerate()
+                .map(|(index, record)| reader.event(record, Some(index)))
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(Receipt::Events(events))
     }
 }
+
+/// Serval's `channelTarget` is a union: one key, naming the kind, with an object.
+fn check_channel_target(target: Option<&Value>) -> Result<(), &'static str> {
+    let target = target.ok_or(
+        "missing: set it to { ticketSource = { integrationId = \"…\" } }; \
+         `serval-connect discover` lists the integration ids",
+    )?;
+    let mut members = target.as_object().into_iter().flatten();
+    match (members.next(), members.next()) {
+        (Some((_, Value::Object(_))), None) => Ok(()),
+        _ => Err(
+            "not an object with exactly one key whose value is an object, \
+                  such as { ticketSource = { integrationId = \"…\" } }",
+        ),
+    }
+}
+
+/// Whether `text` is a JSON Pointer (RFC 6901).
+fn is_pointer(text: &str) -> bool {
+    let escaped = |part: &str| part.starts_with('0') || part.starts_with('1');
+    (text.is_empty() || text.starts_with('/')) && text.split('~').skip(1).all(escaped)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,0 @@
-//! The ways a `ServiceNow` sender proves itself: Standard Webhooks, bearer token, basic.
