@@ -1,1 +1,81 @@
-//! http
+//! The two listeners: one that faces the senders, one for operators.
+//!
+//! Invariant: an answer of 2xx to a webhook is made only from what the store has committed.
+
+pub mod api;
+mod health;
+mod problem;
+mod ready;
+mod webhooks;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::clock::SharedClock;
+use crate::delivery::Monitor;
+use crate::domain::ids::SourceName;
+use crate::sources::Source;
+use crate::store::Store;
+pub use api::AdminTokens;
+pub use problem::Problem;
+
+/// A source as the listeners see it.
+#[derive(Debug)]
+pub struct MountedSource {
+    /// How it authenticates and reads.
+    pub source: Box<dyn Source>,
+    /// How long its events may be parked, in milliseconds.
+    pub park_for_ms: i64,
+    /// Whether it keeps the bodies of ignored events.
+    pub keep_ignored_bodies: bool,
+}
+
+/// The configured sources by name.
+pub type Sources = HashMap<SourceName, MountedSource>;
+
+/// What the listeners share.
+#[derive(Debug, Clone)]
+pub struct AppState {
+    /// The store.
+    pub store: Store,
+    /// The configured sources.
+    pub sources: Arc<Sources>,
+    /// Tells the time.
+    pub clock: SharedClock,
+    /// The largest body, in bytes.
+    pub body_limit: usize,
+    /// How long a sender may take for its body.
+    pub read_timeout: std::time::Duration,
+    /// The worker, as operators see it.
+    pub monitor: Monitor,
+    /// Who may use the admin API.
+    pub tokens: Arc<AdminTokens>,
+}
+
+/// The listener that faces the internet: webhooks and liveness, nothing else.
+pub fn public_router(state: AppState) -> Router {
+    Router::new()
+        .route("/webhooks/{source}", post(webhooks::receive))
+        .route("/webhooks/{source}/{table}", post(webhooks::receive_table))
+        .route("/healthz", get(health::healthz))
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .with_state(state)
+}
+
+/// The listener for operators.
+pub fn admin_router(state: AppState) -> Router {
+    Router::new()
+        .nest("/api/v1", api::router(&state))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(ready::readyz))
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .with_state(state)
+}

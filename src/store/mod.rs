@@ -14,6 +14,7 @@ mod error;
 mod inbox;
 mod mappings;
 mod open;
+mod replay;
 mod reports;
 mod settings;
 mod settle;

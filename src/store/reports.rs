@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::error::StoreError;
-use super::{Store, change, millis, moment, state};
+use super::{Store, millis, moment, state};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalId, SourceName};
 
@@ -285,40 +285,10 @@ impl Store {
             connects_last_minute,
         })
     }
-
-    /// Sends an event to the queue again; answers its state before, `None` when there is none.
-    /// Only dead and expired events are moved.
-    pub async fn replay(
-        &self,
-        id: EventId,
-        reason: String,
-        now: Timestamp,
-    ) -> Result<Option<EventState>, StoreError> {
-        const STATE: &str = "\
-            -- store::reports::state
-            SELECT state FROM events WHERE id = $1";
-        self.write(move |tx| {
-            let reason = reason.clone();
-            Box::pin(async move {
-                let word: Option<String> = sqlx::query_scalar(STATE)
-                    .bind(id.0)
-                    .fetch_optional(&mut tx.connection)
-                    .await?;
-                let Some(before) = word.as_deref().map(state).transpose()? else {
-                    return Ok(None);
-                };
-                if matches!(before, EventState::Dead | EventState::Expired) {
-                    let to = EventState::Queued;
-                    change::move_event(tx, id, before, to, Some(&reason), now).await?;
-                }
-                Ok(Some(before))
-            })
-        })
-        .await
-    }
 }
 
-fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
+/// Adds the conditions of a filter on `e`.
+pub(super) fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
     if let Some(state) = filter.state {
         query.push(" AND e.state = ").push_bind(state.as_str());
     }

@@ -23,7 +23,7 @@ use self::envelope::Records;
 use self::record::Reader;
 use super::schemes::{Credentials, Schemes};
 use super::signature::Window;
-use super::{InvalidSource, Receipt, Refused, Source, Unreadable, Unverified, Verified};
+use super::{InvalidSource, Receipt, Refused, Source, Unreadable, Unverified, Verified, target};
 use crate::domain::ids::{SourceKind, SourceName};
 use crate::units;
 
@@ -105,8 +105,8 @@ impl ServiceNow {
                 },
             },
         )?;
-        check_channel_target(config.channel_target.as_ref())
-            .map_err(|problem| invalid("channel_target", problem.to_owned()))?;
+        target::check(config.channel_target.as_ref())
+            .map_err(|problem| invalid("channel_target", problem))?;
         if let Some(pointer) = config.ticket_id_pointers.iter().find(|p| !is_pointer(p)) {
             let problem = format!("{pointer:?} is no JSON Pointer such as \"/correlation_id\"");
             return Err(invalid("ticket_id_pointers", problem));
@@ -150,22 +150,6 @@ impl Source for ServiceNow {
                 .collect::<Result<_, _>>()?,
         };
         Ok(Receipt::Events(events))
-    }
-}
-
-/// Serval's `channelTarget` is a union: one key, naming the kind, with an object.
-fn check_channel_target(target: Option<&Value>) -> Result<(), &'static str> {
-    let target = target.ok_or(
-        "missing: set it to { ticketSource = { integrationId = \"…\" } }; \
-         `serval-connect discover` lists the integration ids",
-    )?;
-    let mut members = target.as_object().into_iter().flatten();
-    match (members.next(), members.next()) {
-        (Some((_, Value::Object(_))), None) => Ok(()),
-        _ => Err(
-            "not an object with exactly one key whose value is an object, \
-                  such as { ticketSource = { integrationId = \"…\" } }",
-        ),
     }
 }
 

@@ -1,0 +1,110 @@
+//! Errors as senders and operators see them: `application/problem+json` (RFC 9457).
+//!
+//! Invariant: the detail says what is wrong and what to do; it never holds a body, a secret or the
+//! inner text of a fault of ours.
+
+use std::any::Any;
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::store::StoreError;
+
+/// Seconds after which a sender should try again when nothing could be stored.
+const RETRY_SECONDS: u32 = 5;
+
+/// An error answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    detail: String,
+    index: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+}
+
+impl Problem {
+    /// An error with a status and its explanation.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), index: None }
+    }
+
+    /// The same about one element of a batch.
+    #[must_use]
+    pub fn at_index(self, index: Option<usize>) -> Self {
+        Self { index, ..self }
+    }
+
+    /// Nothing was stored; the sender should try again.
+    pub fn unavailable() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the event could not be stored; nothing of it was kept, send it again",
+        )
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Corrupt(what) => {
+                tracing::error!(what, "the database holds a value that does not belong there");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "a stored value is damaged; see the log")
+            }
+            StoreError::Unavailable(_) | StoreError::Overloaded | StoreError::Closed => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the database does not take this now; try again",
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = Body {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            index: self.index,
+        };
+        let json = serde_json::to_vec(&body).expect("strings and numbers are JSON");
+        let mut response = (self.status, json).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// For paths that do not exist.
+pub(super) async fn not_found() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "nothing is served at this path")
+}
+
+/// For paths that exist, with another method.
+pub(super) async fn method_not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method; see Allow")
+}
+
+/// For a fault of ours. The sender should send again: nothing was acknowledged.
+pub(super) fn panicked(_panic: Box<dyn Any + Send + 'static>) -> Response {
+    // The panic hook has logged it; its text may hold anything, so it goes no further.
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a fault of ours; it is in the log")
+        .into_response()
+}

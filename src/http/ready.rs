@@ -1,0 +1,61 @@
+//! Readiness: webhooks are stored, and what is stored moves.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::AppState;
+use crate::delivery::line::Mode;
+use crate::domain::retry::later;
+use crate::store::Stats;
+
+/// A worker that has not looked at the queue for so long is stuck.
+const BEAT_LIMIT: Duration = Duration::from_secs(15);
+/// Due work that has not moved for so long, though Serval answers, is stuck.
+const PROGRESS_LIMIT: Duration = Duration::from_secs(120);
+
+/// `GET /readyz`: 200, or 503 with the reasons.
+pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
+    let now = state.clock.now();
+    let mut problems = Vec::new();
+    if state.store.is_failing()
+        && let Err(error) = state.store.probe(now).await
+    {
+        problems.push(format!("nothing can be stored: {error}"));
+    }
+    if let Mode::Held(hold) = state.monitor.mode() {
+        problems.push(format!("calls to Serval are held: {}", hold.reason));
+    }
+    if state.monitor.last_beat().is_some_and(|beat| later(beat, BEAT_LIMIT) < now) {
+        problems.push("the delivery worker has stopped looking at its queue".to_owned());
+    }
+    match state.store.stats(now).await {
+        Ok(stats) if is_stuck(&state, &stats, now) => {
+            problems.push("due events do not move although Serval answers".to_owned());
+        }
+        Ok(_) => {}
+        Err(error) => problems.push(format!("the database cannot be read: {error}")),
+    }
+    let (status, word) = if problems.is_empty() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    };
+    let body = json!({
+        "status": word,
+        "problems": problems,
+        "paused": state.monitor.is_paused(),
+    });
+    (status, Json(body))
+}
+
+fn is_stuck(state: &AppState, stats: &Stats, now: Timestamp) -> bool {
+    let is_flowing = matches!(state.monitor.mode(), Mode::Flowing) && !state.monitor.is_paused();
+    let is_old = |at: Option<Timestamp>| at.is_some_and(|at| later(at, PROGRESS_LIMIT) < now);
+    let has_moved = state.monitor.last_progress().is_some_and(|at| !is_old(Some(at)));
+    is_flowing && is_old(stats.oldest_due) && !has_moved
+}

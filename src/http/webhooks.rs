@@ -1,0 +1,200 @@
+//! Webhooks: receive, verify, interpret, store, acknowledge - in this order, on every path.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Serialize;
+
+use super::{AppState, MountedSource, Problem};
+use crate::domain::event::EventState;
+use crate::domain::ids::{EventId, ExternalId, SourceKind, SourceName};
+use crate::sources::{Receipt, Unreadable, Unverified};
+use crate::store::{Recorded, Webhook};
+
+/// `POST /webhooks/{source}`
+pub(super) async fn receive(
+    State(state): State<AppState>,
+    Path(source): Path<String>,
+    request: Request,
+) -> Response {
+    handle(&state, &source, None, request).await
+}
+
+/// `POST /webhooks/{source}/{table}`
+pub(super) async fn receive_table(
+    State(state): State<AppState>,
+    Path((source, table)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    handle(&state, &source, Some(&table), request).await
+}
+
+async fn handle(state: &AppState, name: &str, table: Option<&str>, request: Request) -> Response {
+    let started = Instant::now();
+    let found = name.parse::<SourceName>().ok().and_then(|name| state.sources.get_key_value(&name));
+    let Some((name, mounted)) = found else {
+        let detail = "no such source; the path is /webhooks/ and the name of a configured source";
+        return Problem::new(StatusCode::NOT_FOUND, detail).into_response();
+    };
+    match accept(state, name, mounted, table, request).await {
+        Ok(Accepted::Challenge(challenge)) => {
+            tracing::info!(source = %name, "answered the url_verification challenge");
+            ([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))], challenge).into_response()
+        }
+        Ok(Accepted::Stored(recorded)) => {
+            report(name, &recorded, started);
+            acknowledge(mounted.source.kind(), recorded)
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+enum Accepted {
+    Challenge(String),
+    Stored(Vec<Recorded>),
+}
+
+async fn accept(
+    state: &AppState,
+    name: &SourceName,
+    mounted: &MountedSource,
+    table: Option<&str>,
+    request: Request,
+) -> Result<Accepted, Problem> {
+    let (parts, body) = request.into_parts();
+    let body = read_body(state, &parts.headers, body).await?;
+    let received_at = state.clock.now();
+    let unverified = Unverified { headers: &parts.headers, table, body: &body };
+    let verified = mounted.source.verify(unverified, received_at).map_err(|refused| {
+        tracing::warn!(source = %name, cause = refused.cause(), error = %refused, "webhook refused");
+        Problem::new(StatusCode::UNAUTHORIZED, refused.to_string())
+    })?;
+    let receipt = mounted.source.interpret(&verified).map_err(|error| {
+        tracing::warn!(source = %name, %error, bytes = body.len(), "webhook not understood");
+        unreadable(&error)
+    })?;
+    let events = match receipt {
+        Receipt::Challenge(challenge) => return Ok(Accepted::Challenge(challenge)),
+        Receipt::Events(events) => events,
+    };
+    let webhook = Webhook {
+        source: name.clone(),
+        received_at,
+        park_for_ms: mounted.park_for_ms,
+        keep_ignored_bodies: mounted.keep_ignored_bodies,
+        body: body.clone(),
+        events,
+    };
+    match state.store.record(webhook).await {
+        Ok(recorded) => Ok(Accepted::Stored(recorded)),
+        Err(error) => {
+            tracing::error!(source = %name, %error, "webhook not stored; the sender is told to send it again");
+            Err(Problem::unavailable())
+        }
+    }
+}
+
+async fn read_body(state: &AppState, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!(
+            "the body is larger than the {} bytes of server.body_limit",
+            state.body_limit
+        );
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    };
+    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > state.body_limit as u64) {
+        return Err(too_large());
+    }
+    let read = Limited::new(body, state.body_limit).collect();
+    match tokio::time::timeout(state.read_timeout, read).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "the body did not arrive whole")),
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive")),
+    }
+}
+
+fn unreadable(error: &Unreadable) -> Problem {
+    match error {
+        Unreadable::Body(detail) => Problem::new(StatusCode::BAD_REQUEST, detail),
+        Unreadable::Record { index, detail } => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).at_index(*index)
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Answer {
+    events: Vec<AnswerEvent>,
+}
+
+#[derive(Serialize)]
+struct AnswerEvent {
+    id: EventId,
+    external_id: Option<ExternalId>,
+    state: EventState,
+    duplicate: bool,
+}
+
+fn acknowledge(kind: SourceKind, recorded: Vec<Recorded>) -> Response {
+    match kind {
+        SourceKind::Slack => StatusCode::OK.into_response(),
+        SourceKind::ServiceNow => {
+            let events = recorded
+                .into_iter()
+                .map(|event| AnswerEvent {
+                    id: event.id,
+                    external_id: event.external_id,
+                    state: event.state,
+                    duplicate: event.duplicate,
+                })
+                .collect();
+            (StatusCode::ACCEPTED, Json(Answer { events })).into_response()
+        }
+    }
+}
+
+/// One line for each accepted webhook.
+fn report(source: &SourceName, recorded: &[Recorded], started: Instant) {
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match recorded {
+        [event] => tracing::info!(
+            %source,
+            event = %event.id,
+            ticket.external = event.external_id.as_ref().map(tracing::field::display),
+            state = event.state.as_str(),
+            reason = event.reason.as_deref(),
+            duplicate = event.duplicate,
+            duration_ms,
+            "webhook stored"
+        ),
+        events => tracing::info!(
+            %source,
+            events = events.len(),
+            states = summary(events),
+            duration_ms,
+            "batch stored"
+        ),
+    }
+}
+
+/// `3 queued, 1 ignored`
+fn summary(events: &[Recorded]) -> String {
+    let mut text = String::new();
+    for state in EventState::ALL {
+        let n = events.iter().filter(|event| event.state == state).count();
+        if n > 0 {
+            let comma = if text.is_empty() { "" } else { ", " };
+            write!(text, "{comma}{n} {}", state.as_str()).expect("a String takes all");
+        }
+    }
+    text
+}

@@ -1,0 +1,109 @@
+//! The life of the process: its tasks, its signals, its end.
+//!
+//! A stop has two stages. *Soft*: take nothing new, finish what is in hand. *Hard*: drop what is in
+//! hand; the next start takes it up. The second signal, or the grace period, makes it hard.
+//!
+//! Invariant: a task that ends by itself ends the process with an error, so that its supervisor
+//! starts a whole one.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// The tasks of the daemon.
+#[derive(Debug)]
+pub struct Lifecycle {
+    soft: CancellationToken,
+    hard: CancellationToken,
+    tasks: JoinSet<&'static str>,
+    grace: Duration,
+}
+
+/// A task that ended although nobody asked it to.
+#[derive(Debug, thiserror::Error)]
+#[error("the {0} ended unexpectedly")]
+pub struct TaskDied(String);
+
+impl Lifecycle {
+    /// A lifecycle whose soft stop turns hard after `grace`.
+    pub fn new(grace: Duration) -> Self {
+        let hard = CancellationToken::new();
+        Self { soft: hard.child_token(), hard, tasks: JoinSet::new(), grace }
+    }
+
+    /// Cancelled when nothing new should be taken.
+    pub fn soft(&self) -> CancellationToken {
+        self.soft.clone()
+    }
+
+    /// Cancelled when what is in hand should be dropped.
+    pub fn hard(&self) -> CancellationToken {
+        self.hard.clone()
+    }
+
+    /// Runs a task that should last until the soft stop.
+    pub fn spawn(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move {
+            task.await;
+            name
+        });
+    }
+
+    /// Waits for `stop` or the death of a task, then for the end of all tasks.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), TaskDied> {
+        let verdict = tokio::select! {
+            () = stop => Ok(()),
+            ended = self.tasks.join_next() => Err(death(ended)),
+        };
+        if let Err(error) = &verdict {
+            tracing::error!(%error, "stopping");
+        }
+        self.soft.cancel();
+        let hard = self.hard.clone();
+        let all = async {
+            while self.tasks.join_next().await.is_some() {}
+        };
+        tokio::pin!(all);
+        tokio::select! {
+            () = &mut all => return verdict,
+            () = tokio::time::sleep(self.grace) => tracing::warn!("the time to stop is over"),
+            () = interrupted() => tracing::warn!("asked to stop again"),
+        }
+        hard.cancel();
+        all.await;
+        verdict
+    }
+}
+
+fn death(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> TaskDied {
+    TaskDied(match ended {
+        Some(Ok(name)) => name.to_owned(),
+        Some(Err(error)) if error.is_panic() => "task that panicked".to_owned(),
+        Some(Err(_)) | None => "last task".to_owned(),
+    })
+}
+
+/// Resolves at SIGTERM or SIGINT.
+pub async fn interrupted() {
+    let both = signal(SignalKind::terminate())
+        .and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    match both {
+        Ok((mut term, mut int)) => {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be heard");
+            std::future::pending::<()>().await;
+        }
+    }
+}
