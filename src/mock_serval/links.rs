@@ -193,12 +193,14 @@ struct ExternalMessages {
 }
 
 #[derive(Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 struct ExternalMessage {
-    message_id: String,
-    external_message_id: String,
-    #[serde(default, skip_serializing)]
-    external_message_data: Value,
+    #[serde(rename = "messageId")]
+    message: String,
+    #[serde(rename = "externalMessageId")]
+    external: String,
+    #[serde(rename = "externalMessageData", default, skip_serializing)]
+    data: Value,
 }
 
 /// Answers as if the messages were stored; nobody reads them back.
@@ -217,10 +219,10 @@ async fn add_external_messages(
             refuse("channelTarget: must be an object")
         }
         Ok(request)
-            if request.messages.iter().any(|message| {
-                !(message.external_message_data.is_null()
-                    || message.external_message_data.is_object())
-            }) =>
+            if request
+                .messages
+                .iter()
+                .any(|message| !(message.data.is_null() || message.data.is_object())) =>
         {
             refuse("externalMessageData: must be an object")
         }

@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -154,6 +155,11 @@ impl MockServal {
         self.shared.state().links.all()
     }
 
+    /// How many connections were opened to it.
+    pub fn connections(&self) -> u64 {
+        self.shared.accepted.load(Ordering::Relaxed)
+    }
+
     /// Adds a link, as Serval's own synchronisation might.
     pub fn add_link(&self, ticket_id: &str, external_id: &str, source_type: &str) {
         self.shared
@@ -251,11 +257,12 @@ impl Drop for MockServal {
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let stop: CancellationToken = shared.stop.clone();
+    let listener = socket::CuttableListener::new(listener, Arc::clone(&shared.accepted));
     let app: Router = control::routes()
         .merge(observe::watched(api(), &shared))
         .with_state(shared);
     let served = axum::serve(
-        socket::CuttableListener::new(listener),
+        listener,
         app.into_make_service_with_connect_info::<socket::Cut>(),
     )
     .with_graceful_shutdown(stop.cancelled_owned())

@@ -7,7 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use axum::extract::connect_info::Connected;
@@ -42,11 +42,15 @@ impl Connected<IncomingStream<'_, CuttableListener>> for Cut {
 }
 
 /// A TCP listener whose connections can be cut.
-pub(super) struct CuttableListener(TcpListener);
+pub(super) struct CuttableListener {
+    tcp: TcpListener,
+    accepted: Arc<AtomicU64>,
+}
 
 impl CuttableListener {
-    pub(super) fn new(listener: TcpListener) -> Self {
-        Self(listener)
+    /// Counts the connections in `accepted`.
+    pub(super) fn new(tcp: TcpListener, accepted: Arc<AtomicU64>) -> Self {
+        Self { tcp, accepted }
     }
 }
 
@@ -56,7 +60,8 @@ impl Listener for CuttableListener {
 
     async fn accept(&mut self) -> (CuttableStream, SocketAddr) {
         // The listener's own method gives errors back; this one waits them out.
-        let (tcp, peer) = Listener::accept(&mut self.0).await;
+        let (tcp, peer) = Listener::accept(&mut self.tcp).await;
+        self.accepted.fetch_add(1, Ordering::Relaxed);
         // Slower without, never wrong.
         drop(tcp.set_nodelay(true));
         let cut = Cut(Arc::new(AtomicU8::new(WHOLE)));
@@ -64,7 +69,7 @@ impl Listener for CuttableListener {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.tcp.local_addr()
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the stand-in knows: what arrived, the links made, the tokens given, the faults in force.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault::{Effect, Endpoint, Fault};
 use super::links::{Links, Message};
+use super::reply::Dialect;
 use super::{MockConfig, Repeat};
-use crate::mock_serval::reply::Dialect;
 
 /// A request that arrived.
 #[derive(Debug, Clone, Serialize)]
@@ -198,6 +199,7 @@ pub(super) struct Shared {
     pub(super) dialect: Dialect,
     pub(super) repeat: Repeat,
     pub(super) stop: CancellationToken,
+    pub(super) accepted: Arc<AtomicU64>,
     state: Mutex<State>,
     changes: watch::Sender<()>,
 }
@@ -212,6 +214,7 @@ impl Shared {
             dialect: config.dialect,
             repeat: config.repeat,
             stop: CancellationToken::new(),
+            accepted: Arc::default(),
             state: Mutex::new(State {
                 journal: Journal {
                     keep: config.keep,

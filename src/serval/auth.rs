@@ -19,16 +19,10 @@ use tokio::time::Instant;
 
 use super::error::ServalError;
 use super::exchange::{Exchange, MAX_ANSWER, read_json};
-use super::token::Token;
+use super::token::{Token, life};
 
 /// A token is renewed this long before its end, or a fifth of its life when that is shorter.
 const MARGIN: Duration = Duration::from_secs(30);
-
-/// The life of a token that does not say.
-const UNSTATED_LIFE: Duration = Duration::from_secs(60);
-
-/// The longest life that is believed.
-const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 /// How long a refusal of the credentials stands before they are tried again.
 const REFUSAL_REST: Duration = Duration::from_secs(5);
@@ -290,46 +284,5 @@ pub(super) fn credentials_refused(refusal: ServalError) -> ServalError {
         | ServalError::NoToken(_)
         | ServalError::Network { .. }
         | ServalError::BadAnswer { .. }) => other,
-    }
-}
-
-/// The life that `expires_in` (seconds) states.
-fn life(expires_in: &Value) -> Duration {
-    let seconds = match expires_in {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    };
-    seconds
-        .filter(|seconds| *seconds > 0.0)
-        .map_or(UNSTATED_LIFE, |seconds| {
-            Duration::try_from_secs_f64(seconds).map_or(LONGEST_LIFE, |life| life.min(LONGEST_LIFE))
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_life_that_is_missing_or_absurd_is_a_minute() {
-        let minute = Duration::from_secs(60);
-        for (stated, expected) in [
-            (json!(3600), Duration::from_secs(3600)),
-            (json!("900"), Duration::from_secs(900)),
-            (json!(2), Duration::from_secs(2)),
-            (json!(1e300), LONGEST_LIFE),
-            (json!(u64::MAX), LONGEST_LIFE),
-            (json!("inf"), LONGEST_LIFE),
-            (json!(null), minute),
-            (json!(0), minute),
-            (json!(-5), minute),
-            (json!("soon"), minute),
-            (json!("NaN"), minute),
-            (json!({}), minute),
-        ] {
-            assert_eq!(life(&stated), expected, "{stated}");
-        }
     }
 }

@@ -99,12 +99,14 @@ impl ServalClient {
         let url = self.url(&["tickets", ticket.as_str()]);
         let outcome = self.call(Method::GET, &url, None).await;
         let response = match outcome {
-            Err(ServalError::Refused { status: 404, .. })
-            | Err(ServalError::Refused {
-                status: 400,
-                code: Some(Code::InvalidArgument | Code::NotFound),
-                ..
-            }) => return Ok(None),
+            Err(
+                ServalError::Refused { status: 404, .. }
+                | ServalError::Refused {
+                    status: 400,
+                    code: Some(Code::InvalidArgument | Code::NotFound),
+                    ..
+                },
+            ) => return Ok(None),
             outcome => outcome?,
         };
         let One { data } = exchange::read_json(response, MAX_LIST).await?;

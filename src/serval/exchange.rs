@@ -29,7 +29,7 @@ pub(super) enum Body {
 }
 
 impl Exchange {
-    /// Sends a request; any answer is a success. `secrets` go no further than the request.
+    /// Sends a request; any answer is a success.
     pub(super) async fn send(
         &self,
         request: reqwest::RequestBuilder,
@@ -37,7 +37,7 @@ impl Exchange {
         request.send().await.map_err(|error| network::fault(&error))
     }
 
-    /// Reads the answer into an error, whatever its body is.
+    /// Reads the answer into an error, whatever its body is. `secrets` are blotted out of it.
     pub(super) async fn refused(
         &self,
         response: reqwest::Response,
@@ -76,7 +76,7 @@ pub(super) async fn read(
     }
 }
 
-/// Reads a 2xx whose body must be JSON.
+/// Reads a 2xx whose body must be a JSON object.
 pub(super) async fn read_json<T: serde::de::DeserializeOwned>(
     response: reqwest::Response,
     limit: usize,
@@ -86,16 +86,20 @@ pub(super) async fn read_json<T: serde::de::DeserializeOwned>(
         status: status.as_u16(),
         detail,
     };
-    match read(response, limit).await? {
-        Body::Cut(_) => Err(bad(format!("its body is longer than {limit} bytes"))),
-        // The parser's own text may quote the body; the place is enough.
-        Body::Whole(body) => serde_json::from_slice(&body).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            bad(format!(
-                "its body is not the JSON expected (line {line}, column {column})"
-            ))
-        }),
+    let Body::Whole(body) = read(response, limit).await? else {
+        return Err(bad(format!("its body is longer than {limit} bytes")));
+    };
+    // The parser would take a list for an object, field by field.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(bad("its body is no JSON object".to_owned()));
     }
+    serde_json::from_slice(&body).map_err(|error| {
+        // The parser's own text may quote the body; the place is enough.
+        let (line, column) = (error.line(), error.column());
+        bad(format!(
+            "its body is not the JSON expected (line {line}, column {column})"
+        ))
+    })
 }
 
 /// Whether the answer says that the bearer token is not good.

@@ -40,28 +40,35 @@ fn cause_kind(cause: &(dyn Error + 'static), connecting: bool) -> Option<Network
         return Some(NetworkKind::Tls);
     }
     if let Some(io) = cause.downcast_ref::<io::Error>() {
-        if io
-            .get_ref()
-            .is_some_and(|inner| inner.is::<rustls::Error>())
-        {
-            return Some(NetworkKind::Tls);
-        }
-        return match io.kind() {
-            ErrorKind::ConnectionRefused => Some(NetworkKind::Refused),
-            // While connecting, the handshake is all that can meet an end of file.
-            ErrorKind::UnexpectedEof if connecting => Some(NetworkKind::Tls),
-            ErrorKind::ConnectionReset
-            | ErrorKind::ConnectionAborted
-            | ErrorKind::BrokenPipe
-            | ErrorKind::NotConnected
-            | ErrorKind::UnexpectedEof => Some(NetworkKind::Reset),
-            _ => None,
-        };
+        // An I/O error hides what it wraps from the chain of causes.
+        let inner = io.get_ref().map(|inner| inner as &(dyn Error + 'static));
+        return inner
+            .and_then(|inner| cause_kind(inner, connecting))
+            .or_else(|| io_kind(io, connecting));
     }
     // The client's own type for this is not ours to name.
     let text = cause.to_string();
     (text.contains("connection closed") || text.contains("end of file"))
         .then_some(NetworkKind::Reset)
+}
+
+fn io_kind(error: &io::Error, connecting: bool) -> Option<NetworkKind> {
+    const BROKEN: [ErrorKind; 5] = [
+        ErrorKind::ConnectionReset,
+        ErrorKind::ConnectionAborted,
+        ErrorKind::BrokenPipe,
+        ErrorKind::NotConnected,
+        ErrorKind::UnexpectedEof,
+    ];
+    let kind = error.kind();
+    if kind == ErrorKind::ConnectionRefused {
+        Some(NetworkKind::Refused)
+    } else if kind == ErrorKind::UnexpectedEof && connecting {
+        // While connecting, the handshake is all that can meet an end of file.
+        Some(NetworkKind::Tls)
+    } else {
+        BROKEN.contains(&kind).then_some(NetworkKind::Reset)
+    }
 }
 
 /// The causes of an error, outermost first, without the error itself (whose text has the URL).

@@ -37,6 +37,10 @@ struct Fields<'a> {
 impl ConnectBody {
     /// Reads it, or says what is wrong with it.
     pub(super) fn read(body: &[u8]) -> Result<Self, String> {
+        // The parser would take a list for an object, field by field.
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return Err("the body must be a JSON object".to_owned());
+        }
         let fields: Fields<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         let mut target = fields.channel_target.into_iter();
         let (Some((variant, inner)), None) = (target.next(), target.next()) else {
@@ -159,8 +163,12 @@ mod tests {
         let target = r#""channelTarget":{"ticketSource":{"integrationId":"i"}}"#;
         let slack = r#""channelTarget":{"slackChannel":{"integrationId":"i"}}"#;
         for (body, named) in [
-            (String::new(), "EOF"),
-            ("[]".to_owned(), "Fields"),
+            (String::new(), "JSON object"),
+            ("{".to_owned(), "EOF"),
+            (
+                r#"[{"email":{}},"x",null,null,[]]"#.to_owned(),
+                "JSON object",
+            ),
             ("{}".to_owned(), "channelTarget"),
             (format!("{{{target}}}"), "externalTicketId"),
             (format!(r#"{{{target},"externalTicketId":""}}"#), "empty"),
