@@ -1,0 +1,205 @@
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{bearer_config, connect_request, faults, mock, try_client};
+use crate::config::ServalConfig;
+use crate::mock_serval::MockConfig;
+use crate::serval::{NetworkKind, ServalError};
+
+async fn fails(config: &ServalConfig) -> ServalError {
+    let client = try_client(config).unwrap();
+    client.connect(&connect_request("t")).await.unwrap_err()
+}
+
+#[track_caller]
+fn assert_network(error: &ServalError, expected: NetworkKind, expected_sent: bool) {
+    let ServalError::Network { kind, sent, .. } = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!((*kind, *sent), (expected, expected_sent), "{error}");
+    assert_eq!(error.may_have_arrived(), expected_sent);
+    assert!(!error.summary().contains("t0ken"), "{error}");
+}
+
+fn config(base_url: &str) -> ServalConfig {
+    ServalConfig {
+        connect_timeout: Duration::from_millis(400),
+        timeout: Duration::from_millis(800),
+        ..bearer_config(base_url, "t0ken")
+    }
+}
+
+/// Accepts one connection after the other, and does `act` with each.
+async fn server<F: Future<Output = ()> + Send>(
+    act: impl Fn(TcpStream) -> F + Send + 'static,
+) -> (String, tokio::task::JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut task = tokio::task::JoinSet::new();
+    task.spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            act(stream).await;
+        }
+    });
+    (addr.to_string(), task)
+}
+
+async fn read_some(stream: &mut TcpStream) {
+    let mut buffer = vec![0; 16 * 1024];
+    let read = stream.read(&mut buffer).await.unwrap();
+    assert!(read > 0);
+}
+
+#[tokio::test]
+async fn a_closed_port_is_refused_and_nothing_was_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    drop(listener);
+    let error = fails(&config(&format!("http://{addr}"))).await;
+    assert_network(&error, NetworkKind::Refused, false);
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_told_apart() {
+    let mut config = config("http://serval.invalid");
+    config.connect_timeout = Duration::from_secs(20);
+    config.timeout = Duration::from_secs(20);
+    assert_network(&fails(&config).await, NetworkKind::Dns, false);
+}
+
+#[tokio::test]
+async fn a_connection_that_closes_after_the_request_may_have_delivered_it() {
+    let (addr, _server) = server(|mut stream| async move { read_some(&mut stream).await }).await;
+    let error = fails(&config(&format!("http://{addr}"))).await;
+    assert_network(&error, NetworkKind::Reset, true);
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_a_timeout_that_may_have_delivered() {
+    let (addr, _server) = server(|mut stream| async move {
+        read_some(&mut stream).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let error = fails(&config(&format!("http://{addr}"))).await;
+    assert_network(&error, NetworkKind::Timeout, true);
+}
+
+#[tokio::test]
+async fn faults_of_the_stand_in_look_like_the_real_thing() {
+    let mock = mock(MockConfig {
+        bearer_token: Some("t0ken".to_owned().into()),
+        ..MockConfig::default()
+    })
+    .await;
+    let config = config(&mock.base_url());
+    for (fault, kind, links) in [
+        ("reset", NetworkKind::Reset, 0),
+        ("hang", NetworkKind::Timeout, 0),
+        ("drop", NetworkKind::Reset, 1),
+    ] {
+        mock.set_faults(faults(&[fault]));
+        assert_network(&fails(&config).await, kind, true);
+        assert_eq!(mock.links().len(), links, "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_speaks_no_tls_is_a_matter_of_tls() {
+    let mock = mock(MockConfig::default()).await;
+    let error = fails(&config(&format!("https://{}", mock.addr()))).await;
+    assert_network(&error, NetworkKind::Tls, false);
+    let (addr, _server) = server(|mut stream| async move { read_some(&mut stream).await }).await;
+    let error = fails(&config(&format!("https://{addr}"))).await;
+    assert!(
+        matches!(error, ServalError::Network { sent: false, .. }),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_ends_is_a_connect_timeout() {
+    let (addr, _server) = server(|mut stream| async move {
+        read_some(&mut stream).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let error = fails(&config(&format!("https://{addr}"))).await;
+    assert_network(&error, NetworkKind::ConnectTimeout, false);
+}
+
+#[tokio::test]
+async fn a_connect_is_a_success_by_its_status_whatever_the_body() {
+    let huge = "x".repeat(200_000);
+    for (head, body) in [
+        ("200 OK\r\ncontent-length: 9", "<html>ok\n"),
+        ("204 No Content", ""),
+        ("200 OK\r\ncontent-length: 100", "cut short"),
+        ("201 Created\r\ncontent-length: 200000", huge.as_str()),
+    ] {
+        let answer = format!("HTTP/1.1 {head}\r\nx-request-id: r1\r\n\r\n{body}");
+        let (addr, _server) = server(move |mut stream| {
+            let answer = answer.clone();
+            async move {
+                read_some(&mut stream).await;
+                // The client may hang up in the middle of the huge one.
+                drop(stream.write_all(answer.as_bytes()).await);
+            }
+        })
+        .await;
+        let client = try_client(&config(&format!("http://{addr}"))).unwrap();
+        let answer = client.connect(&connect_request("t")).await.unwrap();
+        assert_eq!(answer.request_id.as_deref(), Some("r1"));
+        let status = head.split(' ').next().unwrap();
+        assert_eq!(answer.status.to_string(), status);
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_no_list_is_a_bad_answer_without_its_content() {
+    for body in [
+        "<html>",
+        "{\"data\":7}",
+        "[]",
+        "{\"data\":[{\"id\":\"t0ken\"",
+    ] {
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let (addr, _server) = server(move |mut stream| {
+            let answer = answer.clone();
+            async move {
+                read_some(&mut stream).await;
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        })
+        .await;
+        let client = try_client(&config(&format!("http://{addr}"))).unwrap();
+        let error = client.teams().await.unwrap_err();
+        assert!(
+            matches!(error, ServalError::BadAnswer { status: 200, .. }),
+            "{error:?}"
+        );
+        assert!(!error.summary().contains("t0ken"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn connections_are_used_again_after_successes_and_refusals() {
+    let mock = mock(MockConfig {
+        bearer_token: Some("t0ken".to_owned().into()),
+        faults: faults(&["404,count=2", "429,count=2"]),
+        ..MockConfig::default()
+    })
+    .await;
+    let client = try_client(&config(&mock.base_url())).unwrap();
+    for _ in 0..8 {
+        drop(client.connect(&connect_request("t")).await);
+    }
+    assert_eq!(mock.look(|journal| journal.connect_count), 8);
+    assert_eq!(mock.connections(), 1);
+}

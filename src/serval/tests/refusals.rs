@@ -1,0 +1,235 @@
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+use jiff::Timestamp;
+
+use crate::serval::refusal::{one_line, read, retry_after};
+use crate::serval::{Code, ServalError};
+
+fn refused(status: u16, body: &str) -> ServalError {
+    read(
+        status,
+        &HeaderMap::new(),
+        body.as_bytes(),
+        Timestamp::UNIX_EPOCH,
+        &[],
+    )
+}
+
+fn message(error: &ServalError) -> &str {
+    let ServalError::Refused { message, .. } = error else {
+        panic!("{error:?}");
+    };
+    message
+}
+
+#[test]
+fn codes_and_messages_are_read_from_every_kind_of_body() {
+    for (status, body, code, text) in [
+        (
+            404,
+            r#"{"code":"not_found","message":"no ticket"}"#,
+            Some(Code::NotFound),
+            "no ticket",
+        ),
+        (
+            404,
+            r#"{"code":5,"message":"no ticket","details":[]}"#,
+            Some(Code::NotFound),
+            "no ticket",
+        ),
+        (
+            409,
+            r#"{"code":"aborted","message":"m"}"#,
+            Some(Code::Aborted),
+            "m",
+        ),
+        (
+            409,
+            r#"{"code":10,"message":"m"}"#,
+            Some(Code::Aborted),
+            "m",
+        ),
+        (
+            409,
+            r#"{"code":"10","message":"m"}"#,
+            Some(Code::Aborted),
+            "m",
+        ),
+        (
+            400,
+            r#"{"code":"failed_precondition","message":"m","detail":{"type":"t","value":"dg"}}"#,
+            Some(Code::FailedPrecondition),
+            "m",
+        ),
+        (
+            400,
+            r#"{"code":"FAILED_PRECONDITION","message":"m"}"#,
+            Some(Code::FailedPrecondition),
+            "m",
+        ),
+        (
+            404,
+            r#"{"error":{"code":404,"status":"NOT_FOUND","message":"m"}}"#,
+            Some(Code::NotFound),
+            "m",
+        ),
+        (
+            404,
+            r#"{"error":{"code":"already_exists","message":"m"}}"#,
+            Some(Code::AlreadyExists),
+            "m",
+        ),
+        (
+            400,
+            r#"{"error":"invalid_grant","error_description":"no such client"}"#,
+            Some(Code::InvalidArgument),
+            "no such client",
+        ),
+        (
+            400,
+            r#"{"error":"invalid_grant"}"#,
+            Some(Code::InvalidArgument),
+            "invalid_grant",
+        ),
+        (
+            503,
+            r#"{"code":"a_new_code","message":"m"}"#,
+            Some(Code::Unavailable),
+            "m",
+        ),
+        (
+            503,
+            r#"{"code":99,"message":7}"#,
+            Some(Code::Unavailable),
+            "",
+        ),
+        (500, "{}", Some(Code::Internal), ""),
+        (502, "[1,2]", Some(Code::Unavailable), "[1,2]"),
+        (
+            404,
+            "404 page not found\n",
+            Some(Code::NotFound),
+            "404 page not found",
+        ),
+        (
+            502,
+            "<html><head><TITLE>502 Bad\nGateway</TITLE></head></html>",
+            Some(Code::Unavailable),
+            "502 Bad Gateway",
+        ),
+        (
+            503,
+            "<!doctype html><p>sorry",
+            Some(Code::Unavailable),
+            "a web page",
+        ),
+        (302, "", None, ""),
+        (418, r#"{"code":"#, None, r#"{"code":"#),
+    ] {
+        let error = refused(status, body);
+        assert_eq!(error.status(), Some(status));
+        assert_eq!(error.code(), code, "{status} {body}");
+        assert_eq!(message(&error), text, "{status} {body}");
+    }
+    let error = read(
+        500,
+        &HeaderMap::new(),
+        b"\xff\x00\xfe",
+        Timestamp::UNIX_EPOCH,
+        &[],
+    );
+    assert_eq!(error.code(), Some(Code::Internal));
+}
+
+#[test]
+fn a_retry_after_is_seconds_or_a_date() {
+    let now: Timestamp = "2026-11-06T08:49:30Z".parse().unwrap();
+    for (text, wait) in [
+        ("0", Some(0)),
+        (" 7 ", Some(7)),
+        ("99999999999999999999999", Some(86_400)),
+        ("Fri, 06 Nov 2026 08:49:37 GMT", Some(7)),
+        ("Friday, 06-Nov-26 08:49:37 GMT", Some(7)),
+        ("Fri Nov  6 08:49:37 2026", Some(7)),
+        ("Fri, 06 Nov 2026 08:49:00 GMT", Some(0)),
+        ("Mon, 06 Nov 2034 08:49:00 GMT", Some(86_400)),
+        ("", None),
+        ("-1", None),
+        ("1.5", None),
+        ("soon", None),
+    ] {
+        assert_eq!(
+            retry_after(text, now),
+            wait.map(Duration::from_secs),
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn a_wait_may_stand_in_the_body_and_the_header_wins() {
+    let in_list = r#"{"code":8,"details":[{"@type":"x"},{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1.5s"}]}"#;
+    let in_object = r#"{"code":"resource_exhausted","detail":{"type":"google.rpc.RetryInfo","value":"CgA","debug":{"retryDelay":"1.5s"}}}"#;
+    for body in [in_list, in_object] {
+        let wait = refused(429, body).retry_after();
+        assert_eq!(wait, Some(Duration::from_millis(1500)), "{body}");
+    }
+    let mut headers = HeaderMap::new();
+    headers.insert("retry-after", HeaderValue::from_static("9"));
+    let error = read(
+        429,
+        &headers,
+        in_list.as_bytes(),
+        Timestamp::UNIX_EPOCH,
+        &[],
+    );
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(9)));
+    for delay in ["-1s", "5", "NaNs", "1e400s"] {
+        let body =
+            format!(r#"{{"details":[{{"@type":"google.rpc.RetryInfo","retryDelay":"{delay}"}}]}}"#);
+        assert_eq!(refused(429, &body).retry_after(), None, "{delay}");
+    }
+}
+
+#[test]
+fn a_message_is_one_short_line_without_our_secrets() {
+    let long = format!("a\u{0}b\r\n\u{1b}[31m  {}", "é".repeat(1000));
+    let line = one_line(&long, 500);
+    assert!(line.starts_with("a b [31m é"));
+    assert_eq!(line.chars().count(), 500);
+
+    let body = r#"{"code":"unauthenticated","message":"token tok-123 is no good"}"#;
+    let mut headers = HeaderMap::new();
+    headers.insert("x-request-id", HeaderValue::from_static("req-9"));
+    let error = read(
+        401,
+        &headers,
+        body.as_bytes(),
+        Timestamp::UNIX_EPOCH,
+        &["tok-123", ""],
+    );
+    assert_eq!(
+        error.summary(),
+        "Serval answered 401 unauthenticated: token [redacted] is no good (request id req-9)"
+    );
+    assert_eq!(error.request_id(), Some("req-9"));
+}
+
+#[test]
+fn only_an_answer_that_leaves_doubt_may_have_arrived() {
+    for (status, doubt) in [
+        (302, false),
+        (400, false),
+        (404, false),
+        (408, true),
+        (409, false),
+        (429, false),
+        (499, true),
+        (500, true),
+        (503, true),
+        (504, true),
+    ] {
+        assert_eq!(refused(status, "").may_have_arrived(), doubt, "{status}");
+    }
+}

@@ -1,0 +1,181 @@
+use std::time::Duration;
+
+use super::{bearer_config, client, config, connect_request, faults, mock, try_client};
+use crate::mock_serval::{Endpoint, MockConfig};
+use crate::serval::ServalError;
+
+#[tokio::test]
+async fn fifty_callers_share_one_fetch() {
+    let mock = mock(MockConfig {
+        faults: faults(&["latency=100ms,path=token"]),
+        ..MockConfig::default()
+    })
+    .await;
+    let client = client(&mock);
+    let mut callers = tokio::task::JoinSet::new();
+    for n in 0..50 {
+        let client = client.clone();
+        callers.spawn(async move { client.connect(&connect_request(&format!("t{n}"))).await });
+    }
+    let answers = callers.join_all().await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(mock.look(|journal| journal.token_count), 1);
+    assert_eq!(mock.look(|journal| journal.connected_count), 50);
+    assert_eq!(client.tokens().fetches(), 1);
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_ahead_of_its_end() {
+    let mock = mock(MockConfig {
+        expires_in: Some(1),
+        ..MockConfig::default()
+    })
+    .await;
+    let client = client(&mock);
+    let first = client.tokens().token().await.unwrap();
+    // In the last fifth of its life, while it is still good.
+    tokio::time::sleep(Duration::from_millis(820)).await;
+    let second = client.tokens().token().await.unwrap();
+    assert_ne!(first.header(), second.header());
+    assert_eq!(client.tokens().fetches(), 2);
+    client.connect(&connect_request("t")).await.unwrap();
+    assert_eq!(mock.look(|journal| journal.token_count), 2);
+}
+
+#[tokio::test]
+async fn a_failed_renewal_does_not_cost_a_token_that_is_still_good() {
+    let mock = mock(MockConfig {
+        expires_in: Some(2),
+        ..MockConfig::default()
+    })
+    .await;
+    let client = client(&mock);
+    client.tokens().token().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1650)).await;
+    mock.set_faults(faults(&["503,path=token"]));
+    client.tokens().token().await.unwrap();
+    assert_eq!(client.tokens().fetches(), 2);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert!(client.tokens().token().await.is_err(), "now it is over");
+}
+
+#[tokio::test]
+async fn a_refused_token_is_replaced_once_and_the_call_made_again() {
+    let mock = mock(MockConfig::default()).await;
+    let client = client(&mock);
+    client.connect(&connect_request("a")).await.unwrap();
+    mock.revoke_tokens();
+    client.connect(&connect_request("b")).await.unwrap();
+    assert_eq!(mock.look(|journal| journal.token_count), 2);
+    assert_eq!(
+        mock.look(|journal| journal.requests_to(Endpoint::Connect)),
+        3
+    );
+    assert_eq!(mock.look(|journal| journal.connect_count), 2);
+}
+
+#[tokio::test]
+async fn a_401_with_a_fresh_token_is_a_matter_of_credentials() {
+    let mock = mock(MockConfig {
+        faults: faults(&["401"]),
+        ..MockConfig::default()
+    })
+    .await;
+    let client = client(&mock);
+    let error = client.connect(&connect_request("t")).await.unwrap_err();
+    assert!(
+        matches!(error, ServalError::CredentialsRefused { status: 401, .. }),
+        "{error}"
+    );
+    assert_eq!(mock.look(|journal| journal.token_count), 2);
+    assert_eq!(
+        mock.look(|journal| journal.requests_to(Endpoint::Connect)),
+        2
+    );
+}
+
+#[tokio::test]
+async fn fifty_callers_with_a_refused_token_share_one_new_one() {
+    let mock = mock(MockConfig::default()).await;
+    let client = client(&mock);
+    client.tokens().token().await.unwrap();
+    mock.revoke_tokens();
+    let mut callers = tokio::task::JoinSet::new();
+    for n in 0..50 {
+        let client = client.clone();
+        callers.spawn(async move { client.connect(&connect_request(&format!("t{n}"))).await });
+    }
+    assert!(callers.join_all().await.iter().all(Result::is_ok));
+    assert_eq!(mock.look(|journal| journal.token_count), 2);
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_tried_once_however_many_wait() {
+    let mock = mock(MockConfig::default()).await;
+    let mut config = config(&mock.base_url());
+    config.client_secret = Some("not-the-secret".to_owned().into());
+    let client = try_client(&config).unwrap();
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let client = client.clone();
+        callers.spawn(async move { client.connect(&connect_request("t")).await });
+    }
+    for outcome in callers.join_all().await {
+        let error = outcome.unwrap_err();
+        assert!(
+            matches!(error, ServalError::CredentialsRefused { status: 401, .. }),
+            "{error}"
+        );
+        assert!(!error.summary().contains("not-the-secret"));
+    }
+    assert_eq!(mock.look(|journal| journal.token_count), 1);
+}
+
+#[tokio::test]
+async fn a_token_endpoint_that_comes_back_is_asked_again_within_two_seconds() {
+    let mock = mock(MockConfig {
+        faults: faults(&["503,retry_after=1,path=token,count=1"]),
+        ..MockConfig::default()
+    })
+    .await;
+    let client = client(&mock);
+    for _ in 0..5 {
+        let error = client.connect(&connect_request("t")).await.unwrap_err();
+        assert!(matches!(error, ServalError::NoToken(_)), "{error}");
+        assert_eq!(error.status(), Some(503));
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+        assert!(!error.may_have_arrived());
+    }
+    assert_eq!(mock.look(|journal| journal.token_count), 1);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    client.connect(&connect_request("t")).await.unwrap();
+    assert_eq!(mock.look(|journal| journal.token_count), 2);
+}
+
+#[tokio::test]
+async fn a_static_token_is_used_as_it_is_and_not_replaced() {
+    let mock = mock(MockConfig {
+        bearer_token: Some("static-token".to_owned().into()),
+        ..MockConfig::default()
+    })
+    .await;
+    let good = try_client(&bearer_config(&mock.base_url(), "static-token")).unwrap();
+    good.check_credentials().await.unwrap();
+    good.connect(&connect_request("t")).await.unwrap();
+    let bad = try_client(&bearer_config(&mock.base_url(), "wrong-token")).unwrap();
+    for outcome in [
+        bad.check_credentials().await,
+        bad.connect(&connect_request("t")).await.map(drop),
+    ] {
+        let error = outcome.unwrap_err();
+        assert!(
+            matches!(error, ServalError::CredentialsRefused { .. }),
+            "{error}"
+        );
+    }
+    assert_eq!(mock.look(|journal| journal.token_count), 0);
+    assert_eq!(
+        mock.look(|journal| journal.requests_to(Endpoint::Connect)),
+        2
+    );
+}
