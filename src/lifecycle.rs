@@ -31,7 +31,12 @@ impl Lifecycle {
     /// A lifecycle whose soft stop turns hard after `grace`.
     pub fn new(grace: Duration) -> Self {
         let hard = CancellationToken::new();
-        Self { soft: hard.child_token(), hard, tasks: JoinSet::new(), grace }
+        Self {
+            soft: hard.child_token(),
+            hard,
+            tasks: JoinSet::new(),
+            grace,
+        }
     }
 
     /// Cancelled when nothing new should be taken.
@@ -45,11 +50,7 @@ impl Lifecycle {
     }
 
     /// Runs a task that should last until the soft stop.
-    pub fn spawn(
-        &mut self,
-        name: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) {
+    pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(async move {
             task.await;
             name
@@ -67,9 +68,7 @@ impl Lifecycle {
         }
         self.soft.cancel();
         let hard = self.hard.clone();
-        let all = async {
-            while self.tasks.join_next().await.is_some() {}
-        };
+        let all = async { while self.tasks.join_next().await.is_some() {} };
         tokio::pin!(all);
         tokio::select! {
             () = &mut all => return verdict,

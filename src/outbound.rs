@@ -11,6 +11,19 @@ pub struct Limits {
     pub timeout: Duration,
     /// Idle connections kept per host.
     pub idle_connections: usize,
+    /// Whether the peer is on this machine: no proxy, and no TLS to trust anybody for.
+    pub is_local: bool,
+}
+
+/// Whether a URL names this machine over plain HTTP.
+pub fn is_local(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| {
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let is_loopback = host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback());
+        url.scheme() == "http" && (host == "localhost" || is_loopback)
+    })
 }
 
 /// Builds a client. It follows no redirect (a credential must not wander) and repeats nothing by
@@ -20,7 +33,13 @@ pub struct Limits {
     reason = "the one place that builds clients"
 )]
 pub fn client(limits: Limits) -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
+    let builder = reqwest::Client::builder();
+    let builder = if limits.is_local {
+        builder.no_proxy().tls_certs_only([])
+    } else {
+        builder
+    };
+    builder
         .connect_timeout(limits.connect_timeout)
         .timeout(limits.timeout)
         .pool_max_idle_per_host(limits.idle_connections)

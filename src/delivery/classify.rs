@@ -12,7 +12,11 @@ pub fn classify(error: &ServalError) -> Failure {
         ServalError::BadAnswer { .. } => FailureKind::Unavailable,
         ServalError::Refused { status, code, .. } => refused(*status, *code),
     };
-    Failure { kind, in_doubt: error.may_have_arrived(), retry_after: error.retry_after() }
+    Failure {
+        kind,
+        in_doubt: error.may_have_arrived(),
+        retry_after: error.retry_after(),
+    }
 }
 
 /// The code says more than the status (409 is both `aborted` and `already_exists`), so it decides
@@ -20,9 +24,9 @@ pub fn classify(error: &ServalError) -> Failure {
 fn refused(status: u16, code: Option<Code>) -> FailureKind {
     match code {
         Some(Code::Unavailable | Code::DeadlineExceeded) => FailureKind::Unavailable,
-        Some(
-            Code::Canceled | Code::Unknown | Code::Aborted | Code::Internal | Code::DataLoss,
-        ) => FailureKind::Faulty,
+        Some(Code::Canceled | Code::Unknown | Code::Aborted | Code::Internal | Code::DataLoss) => {
+            FailureKind::Faulty
+        }
         Some(Code::ResourceExhausted) => FailureKind::Throttled,
         Some(Code::AlreadyExists) => FailureKind::Exists,
         Some(Code::Unauthenticated) => FailureKind::CredentialsRefused,

@@ -144,7 +144,11 @@ impl Line {
         if self.is_paused {
             return Admission::Nothing;
         }
-        let free = self.ramp.unwrap_or(concurrency).min(concurrency).saturating_sub(in_flight);
+        let free = self
+            .ramp
+            .unwrap_or(concurrency)
+            .min(concurrency)
+            .saturating_sub(in_flight);
         match &self.mode {
             Mode::Held(_) => Admission::Nothing,
             Mode::Open(probing) | Mode::Suspect(probing) if probing.is_due(now) => Admission::Probe,
@@ -196,7 +200,11 @@ impl Line {
             hold.check_at = check_at;
             return Turn::Same;
         }
-        self.mode = Mode::Held(Hold { since: now, reason: said.to_owned(), check_at });
+        self.mode = Mode::Held(Hold {
+            since: now,
+            reason: said.to_owned(),
+            check_at,
+        });
         Turn::Held
     }
 
@@ -215,7 +223,10 @@ impl Line {
         match &self.mode {
             Mode::Held(_) => Turn::Same,
             Mode::Flowing => {
-                self.ramp = self.ramp.map(|allowed| allowed.saturating_mul(2)).filter(|a| *a < 256);
+                self.ramp = self
+                    .ramp
+                    .map(|allowed| allowed.saturating_mul(2))
+                    .filter(|a| *a < 256);
                 Turn::Same
             }
             Mode::Open(_) | Mode::Suspect(_) => {
@@ -286,7 +297,12 @@ impl Line {
 
 impl Probing {
     fn start(now: Timestamp) -> Self {
-        Self { since: now, next_at: later(now, FIRST_GAP), gap: FIRST_GAP * 2, in_flight: false }
+        Self {
+            since: now,
+            next_at: later(now, FIRST_GAP),
+            gap: FIRST_GAP * 2,
+            in_flight: false,
+        }
     }
 
     fn is_due(&self, now: Timestamp) -> bool {

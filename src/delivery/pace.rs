@@ -40,8 +40,16 @@ impl Pace {
     pub fn new(rate: u32) -> Self {
         let rate = NonZeroU32::new(rate);
         let limiter = rate.map(|rate| limiter(rate, 1));
-        let state = State { limiter, divisor: 1, not_before: None, changed_at: None };
-        Self { rate, state: Mutex::new(state) }
+        let state = State {
+            limiter,
+            divisor: 1,
+            not_before: None,
+            changed_at: None,
+        };
+        Self {
+            rate,
+            state: Mutex::new(state),
+        }
     }
 
     /// How long to wait before the next call may be made; zero takes the place.
@@ -54,7 +62,9 @@ impl Pace {
             state.not_before = None;
         }
         self.recover(&mut state, now);
-        let Some(limiter) = &state.limiter else { return Duration::ZERO };
+        let Some(limiter) = &state.limiter else {
+            return Duration::ZERO;
+        };
         match limiter.check() {
             Ok(()) => Duration::ZERO,
             Err(until) => until.wait_time_from(governor::clock::Clock::now(limiter.clock())),
@@ -74,11 +84,14 @@ impl Pace {
     /// The present pace in calls per second; `None`: no limit.
     pub fn rate(&self) -> Option<f64> {
         let state = self.lock();
-        self.rate.map(|rate| f64::from(rate.get()) / f64::from(state.divisor))
+        self.rate
+            .map(|rate| f64::from(rate.get()) / f64::from(state.divisor))
     }
 
     fn recover(&self, state: &mut State, now: Timestamp) {
-        let is_due = state.changed_at.is_some_and(|changed_at| later(changed_at, RECOVERY) <= now);
+        let is_due = state
+            .changed_at
+            .is_some_and(|changed_at| later(changed_at, RECOVERY) <= now);
         if state.divisor > 1 && is_due {
             state.divisor /= 2;
             state.changed_at = Some(now);
@@ -90,13 +103,17 @@ impl Pace {
         state.limiter = match self.rate {
             Some(rate) => Some(limiter(rate, state.divisor)),
             // Without a configured pace a slow one is still needed while Serval complains.
-            None if state.divisor > 1 => NonZeroU32::new(64).map(|rate| limiter(rate, state.divisor)),
+            None if state.divisor > 1 => {
+                NonZeroU32::new(64).map(|rate| limiter(rate, state.divisor))
+            }
             None => None,
         };
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -121,7 +138,10 @@ mod tests {
         let pace = Pace::new(10);
         assert_eq!(pace.wait(at(0)), Duration::ZERO);
         let wait = pace.wait(at(0));
-        assert!(wait > Duration::from_millis(50) && wait <= Duration::from_millis(100), "{wait:?}");
+        assert!(
+            wait > Duration::from_millis(50) && wait <= Duration::from_millis(100),
+            "{wait:?}"
+        );
         let pace = Pace::new(0);
         for _ in 0..1000 {
             assert_eq!(pace.wait(at(0)), Duration::ZERO);
@@ -139,7 +159,14 @@ mod tests {
             pace.slow_down(None, at(104));
         }
         assert_eq!(pace.rate(), Some(1.0));
-        for (second, rate) in [(108, 1.0), (109, 2.0), (114, 4.0), (119, 8.0), (124, 16.0), (200, 16.0)] {
+        for (second, rate) in [
+            (108, 1.0),
+            (109, 2.0),
+            (114, 4.0),
+            (119, 8.0),
+            (124, 16.0),
+            (200, 16.0),
+        ] {
             pace.wait(at(second));
             assert_eq!(pace.rate(), Some(rate), "{second}");
         }

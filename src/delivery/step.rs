@@ -50,17 +50,28 @@ enum Ended {
 /// Works on a claim until it is settled or lost.
 pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
     let Some(ticket_id) = claim.mapped_to.clone() else {
-        let park_for = context.routes.get(&claim.ticket.source).map(|route| route.park_for);
+        let park_for = context
+            .routes
+            .get(&claim.ticket.source)
+            .map(|route| route.park_for);
         let until = later(context.clock.now(), park_for.unwrap_or_default());
         return settle(context, &claim, None, Settlement::Park { until }).await;
     };
     if claim.is_connected {
-        let settlement = Settlement::Skip { reason: ALREADY_CONNECTED };
+        let settlement = Settlement::Skip {
+            reason: ALREADY_CONNECTED,
+        };
         return settle(context, &claim, None, settlement).await;
     }
     let Some(request) = request(context, &claim, &ticket_id) else {
-        let error = format!("the source {} is not configured any more", claim.ticket.source);
-        let settlement = Settlement::Dead { reason: "unknown_source", error };
+        let error = format!(
+            "the source {} is not configured any more",
+            claim.ticket.source
+        );
+        let settlement = Settlement::Dead {
+            reason: "unknown_source",
+            error,
+        };
         return settle(context, &claim, None, settlement).await;
     };
     wait_for_turn(context).await;
@@ -73,11 +84,7 @@ pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
     settle(context, &claim, Some(attempt), settlement).await;
 }
 
-fn request(
-    context: &Context,
-    claim: &Claim,
-    ticket_id: &ServalTicketId,
-) -> Option<ConnectRequest> {
+fn request(context: &Context, claim: &Claim, ticket_id: &ServalTicketId) -> Option<ConnectRequest> {
     let route = context.routes.get(&claim.ticket.source)?;
     Some(ConnectRequest {
         ticket_id: ticket_id.clone(),
@@ -100,13 +107,12 @@ async fn wait_for_turn(context: &Context) {
 }
 
 /// Makes the call, under a limit that lies inside of the claim's time.
-async fn call(
-    context: &Context,
-    claim: &Claim,
-    request: &ConnectRequest,
-    is_probe: bool,
-) -> Ended {
-    let limit = if is_probe { PROBE_TIMEOUT } else { context.settings.call_limit() };
+async fn call(context: &Context, claim: &Claim, request: &ConnectRequest, is_probe: bool) -> Ended {
+    let limit = if is_probe {
+        PROBE_TIMEOUT
+    } else {
+        context.settings.call_limit()
+    };
     let exchange = look_and_connect(context, claim, request);
     match tokio::time::timeout(limit, exchange).await {
         Ok(ended) => ended,
@@ -132,7 +138,9 @@ async fn look_and_connect(context: &Context, claim: &Claim, request: &ConnectReq
         Ok(answer) => return Ended::Connected(answer),
         Err(error) => error,
     };
-    if classify(&error).kind == FailureKind::Exists && matches!(look(context, request).await, Ok(true)) {
+    if classify(&error).kind == FailureKind::Exists
+        && matches!(look(context, request).await, Ok(true))
+    {
         return Ended::AlreadyLinked;
     }
     Ended::Failed(error)
@@ -142,7 +150,9 @@ async fn look_and_connect(context: &Context, claim: &Claim, request: &ConnectReq
 async fn look(context: &Context, request: &ConnectRequest) -> Result<bool, ServalError> {
     let links = context.serval.external_tickets(&request.ticket_id).await?;
     let wanted = request.external_id.as_str();
-    Ok(links.iter().any(|link| link.external_ticket_id.eq_ignore_ascii_case(wanted)))
+    Ok(links
+        .iter()
+        .any(|link| link.external_ticket_id.eq_ignore_ascii_case(wanted)))
 }
 
 /// Tells the line how the call ended, and decides what becomes of the event.
@@ -158,12 +168,21 @@ fn judge(
     let error = match ended {
         Ended::Connected(_) => {
             note(context, claim, Signal::Alive, is_probe, "", now);
-            return (AttemptOutcome::Connected, Settlement::Connected { ticket_id, reason: None });
+            return (
+                AttemptOutcome::Connected,
+                Settlement::Connected {
+                    ticket_id,
+                    reason: None,
+                },
+            );
         }
         Ended::AlreadyLinked => {
             note(context, claim, Signal::Alive, is_probe, "", now);
             let reason = Some("already_linked");
-            return (AttemptOutcome::AlreadyLinked, Settlement::Connected { ticket_id, reason });
+            return (
+                AttemptOutcome::AlreadyLinked,
+                Settlement::Connected { ticket_id, reason },
+            );
         }
         Ended::Failed(error) => error,
     };
@@ -186,14 +205,36 @@ fn judge(
     let tries = if counts { claim.tries } else { 0 };
     match decide(failure, tries, claim.queued_at, policy, now, jitter) {
         Next::RetryAt { at, asked } => {
-            let settlement = Settlement::Retry { at, asked, counts, in_doubt, error: said };
+            let settlement = Settlement::Retry {
+                at,
+                asked,
+                counts,
+                in_doubt,
+                error: said,
+            };
             (AttemptOutcome::Retry, settlement)
         }
-        Next::Hold => (AttemptOutcome::Held, Settlement::Release { in_doubt, error: Some(said) }),
-        Next::Dead(reason) if !counts && reason == crate::domain::delivery::GAVE_UP => {
-            (AttemptOutcome::Held, Settlement::Release { in_doubt, error: Some(said) })
-        }
-        Next::Dead(reason) => (AttemptOutcome::Dead, Settlement::Dead { reason, error: said }),
+        Next::Hold => (
+            AttemptOutcome::Held,
+            Settlement::Release {
+                in_doubt,
+                error: Some(said),
+            },
+        ),
+        Next::Dead(reason) if !counts && reason == crate::domain::delivery::GAVE_UP => (
+            AttemptOutcome::Held,
+            Settlement::Release {
+                in_doubt,
+                error: Some(said),
+            },
+        ),
+        Next::Dead(reason) => (
+            AttemptOutcome::Dead,
+            Settlement::Dead {
+                reason,
+                error: said,
+            },
+        ),
     }
 }
 
@@ -205,7 +246,9 @@ fn note(
     said: &str,
     now: Timestamp,
 ) {
-    let turn = context.line().note(signal, &claim.ticket, is_probe, said, now);
+    let turn = context
+        .line()
+        .note(signal, &claim.ticket, is_probe, said, now);
     match turn {
         Turn::Same => {}
         Turn::Opened => tracing::error!(
@@ -231,7 +274,10 @@ fn attempt(
     now: Timestamp,
     is_probe: bool,
 ) -> Attempt {
-    let duration_ms = now.as_millisecond().saturating_sub(started_at.as_millisecond()).max(0);
+    let duration_ms = now
+        .as_millisecond()
+        .saturating_sub(started_at.as_millisecond())
+        .max(0);
     let attempt = Attempt {
         started_at,
         duration_ms,
@@ -252,7 +298,11 @@ fn attempt(
         },
         Ended::AlreadyLinked => {
             let answer = Some("Serval lists the external ticket on this ticket".to_owned());
-            Attempt { status: Some(200), answer, ..attempt }
+            Attempt {
+                status: Some(200),
+                answer,
+                ..attempt
+            }
         }
         Ended::Failed(error) => Attempt {
             status: error.status(),
@@ -309,7 +359,11 @@ async fn settle(
 ) {
     loop {
         let now = context.clock.now();
-        match context.store.settle(claim, attempt.clone(), settlement.clone(), now).await {
+        match context
+            .store
+            .settle(claim, attempt.clone(), settlement.clone(), now)
+            .await
+        {
             Ok(()) => return,
             Err(SettleError::LostClaim) => {
                 tracing::warn!(event = %claim.event, "the claim was lost before its call ended");

@@ -151,8 +151,15 @@ impl Worker {
     ) -> Self {
         let pace = Pace::new(settings.rate);
         let line = std::sync::Mutex::new(Line::new(settings.breaker_threshold));
-        let context =
-            Arc::new(Context { store, serval, clock, routes, settings, pace, line });
+        let context = Arc::new(Context {
+            store,
+            serval,
+            clock,
+            routes,
+            settings,
+            pace,
+            line,
+        });
         let monitor = Monitor {
             context: Arc::clone(&context),
             beat: Arc::default(),
@@ -169,7 +176,10 @@ impl Worker {
 
     /// Works until `soft`, then finishes what is in flight; at `hard` it drops that, too: the next
     /// start takes it up again.
-    #[expect(clippy::disallowed_methods, reason = "the worker's own set waits for its calls")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the worker's own set waits for its calls"
+    )]
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) {
         let context = &self.context;
         self.restore_pause().await;
@@ -178,7 +188,9 @@ impl Worker {
         let upkeep = tokio::spawn(upkeep(Arc::clone(context), soft.clone()));
         while !soft.is_cancelled() {
             let now = context.clock.now();
-            self.monitor.beat.store(now.as_millisecond(), Ordering::Relaxed);
+            self.monitor
+                .beat
+                .store(now.as_millisecond(), Ordering::Relaxed);
             let wait = self.fill(&mut calls).await;
             self.monitor.in_flight.store(calls.len(), Ordering::Relaxed);
             let Some(wait) = wait else { continue };
@@ -208,7 +220,9 @@ impl Worker {
         match self.context.store.is_paused().await {
             Ok(paused) => {
                 if paused {
-                    tracing::warn!("calls to Serval are paused; `POST /api/v1/connects/resume` resumes them");
+                    tracing::warn!(
+                        "calls to Serval are paused; `POST /api/v1/connects/resume` resumes them"
+                    );
                 }
                 self.context.line().set_paused(paused);
             }
@@ -254,7 +268,11 @@ impl Worker {
         };
         if is_probe {
             let mut line = context.line();
-            if claims.is_empty() { line.probe_unused(now) } else { line.probe_sent() }
+            if claims.is_empty() {
+                line.probe_unused(now)
+            } else {
+                line.probe_sent()
+            }
         }
         if claims.is_empty() {
             return Some(self.until_news(now, None));
@@ -325,7 +343,10 @@ async fn check_credentials(context: &Context) {
         }
         // Serval is away; that is the breaker's matter. A hold stays, and is looked at again.
         Err(error) => {
-            tracing::debug!(error = error.summary(), "the credentials could not be checked");
+            tracing::debug!(
+                error = error.summary(),
+                "the credentials could not be checked"
+            );
             if matches!(context.line().mode(), Mode::Held(_)) {
                 context.line().hold("", now);
             }

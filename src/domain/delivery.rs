@@ -115,11 +115,20 @@ mod tests {
             (CredentialsRefused, None, soon, Next::Hold),
             (CredentialsRefused, in_7_s, late, Next::Hold),
             (Exists, None, soon, Next::Dead("conflict")),
-            (Permanent("not_found"), in_7_s, soon, Next::Dead("not_found")),
+            (
+                Permanent("not_found"),
+                in_7_s,
+                soon,
+                Next::Dead("not_found"),
+            ),
         ];
         for (kind, retry_after, now, expected) in rows {
             for in_doubt in [false, true] {
-                let failure = Failure { kind, in_doubt, retry_after };
+                let failure = Failure {
+                    kind,
+                    in_doubt,
+                    retry_after,
+                };
                 // After two tries the ceiling is 4 s; half of it is the wait.
                 let next = decide(failure, 2, queued_at, &policy, now, 0.5);
                 assert_eq!(next, expected, "{failure:?} at {now}");

@@ -27,7 +27,11 @@ pub struct Placement {
 
 impl Placement {
     fn at(state: EventState, reason: Option<&'static str>) -> Self {
-        Self { state, reason, supersedes: None }
+        Self {
+            state,
+            reason,
+            supersedes: None,
+        }
     }
 }
 
@@ -58,9 +62,7 @@ pub fn place(event: &NewEvent, is_twin: bool, ticket: &TicketFacts) -> Placement
 /// Decides which of two events of an unmapped external ticket is kept.
 pub fn park(rank: Rank, parked: Option<(EventId, Rank)>) -> Placement {
     match parked {
-        Some((_, kept)) if kept > rank => {
-            Placement::at(EventState::Skipped, Some(SUPERSEDED))
-        }
+        Some((_, kept)) if kept > rank => Placement::at(EventState::Skipped, Some(SUPERSEDED)),
         Some((loser, _)) => Placement {
             state: EventState::Parked,
             reason: Some(NO_MAPPING),
@@ -93,25 +95,77 @@ mod tests {
         let parked = Some((EventId(7), Rank(4, 100)));
         let unmapped = TicketFacts::default();
         let waiting = TicketFacts { parked, ..unmapped };
-        let mapped = TicketFacts { mapped: true, ..unmapped };
-        let connected = TicketFacts { connected: true, ..mapped };
+        let mapped = TicketFacts {
+            mapped: true,
+            ..unmapped
+        };
+        let connected = TicketFacts {
+            connected: true,
+            ..mapped
+        };
         // Connected once, but the mapping is gone.
-        let forgotten = TicketFacts { connected: true, ..unmapped };
+        let forgotten = TicketFacts {
+            connected: true,
+            ..unmapped
+        };
         let connect = Disposition::Connect;
         let rows = [
-            (Disposition::Ignore("edited"), false, connected, Ignored, Some("edited"), None),
-            (Disposition::Bury("class_conflict"), false, mapped, Dead, Some("class_conflict"), None),
-            (Disposition::Skip("echo"), false, unmapped, Skipped, Some("echo"), None),
+            (
+                Disposition::Ignore("edited"),
+                false,
+                connected,
+                Ignored,
+                Some("edited"),
+                None,
+            ),
+            (
+                Disposition::Bury("class_conflict"),
+                false,
+                mapped,
+                Dead,
+                Some("class_conflict"),
+                None,
+            ),
+            (
+                Disposition::Skip("echo"),
+                false,
+                unmapped,
+                Skipped,
+                Some("echo"),
+                None,
+            ),
             (connect, true, mapped, Skipped, Some("duplicate"), None),
-            (connect, false, connected, Skipped, Some("already_connected"), None),
+            (
+                connect,
+                false,
+                connected,
+                Skipped,
+                Some("already_connected"),
+                None,
+            ),
             (connect, false, mapped, Queued, None, None),
             (connect, false, unmapped, Parked, Some("no_mapping"), None),
             (connect, false, forgotten, Parked, Some("no_mapping"), None),
-            (connect, false, waiting, Parked, Some("no_mapping"), Some(EventId(7))),
+            (
+                connect,
+                false,
+                waiting,
+                Parked,
+                Some("no_mapping"),
+                Some(EventId(7)),
+            ),
         ];
         for (disposition, is_twin, ticket, state, reason, supersedes) in rows {
             let placement = place(&event(disposition, Rank(5, 0)), is_twin, &ticket);
-            assert_eq!(placement, Placement { state, reason, supersedes }, "{disposition:?} {ticket:?}");
+            assert_eq!(
+                placement,
+                Placement {
+                    state,
+                    reason,
+                    supersedes
+                },
+                "{disposition:?} {ticket:?}"
+            );
         }
     }
 
@@ -128,7 +182,11 @@ mod tests {
         ] {
             let placement = park(rank, kept);
             assert_eq!(placement.supersedes.is_some(), takes_over, "{rank:?}");
-            assert_eq!(placement.state == EventState::Parked, takes_over, "{rank:?}");
+            assert_eq!(
+                placement.state == EventState::Parked,
+                takes_over,
+                "{rank:?}"
+            );
         }
     }
 }

@@ -25,15 +25,24 @@ pub struct RetryPolicy {
 impl RetryPolicy {
     /// The schedule with the default ceilings.
     pub fn giving_up_after(give_up_after: Duration) -> Self {
-        Self { base: Duration::from_secs(1), cap: Duration::from_secs(15 * 60), give_up_after }
+        Self {
+            base: Duration::from_secs(1),
+            cap: Duration::from_secs(15 * 60),
+            give_up_after,
+        }
     }
 
     /// The wait after the try numbered `tries` (from 0). `jitter` is in [0, 1).
     pub fn backoff(&self, tries: u32, jitter: f64) -> Duration {
         /// No wait is so short that a fault is met twice in the same breath.
         const FLOOR: Duration = Duration::from_millis(100);
-        let ceiling = self.base.saturating_mul(1_u32.checked_shl(tries).unwrap_or(u32::MAX));
-        ceiling.min(self.cap).mul_f64(jitter.clamp(0.0, 1.0)).max(FLOOR)
+        let ceiling = self
+            .base
+            .saturating_mul(1_u32.checked_shl(tries).unwrap_or(u32::MAX));
+        ceiling
+            .min(self.cap)
+            .mul_f64(jitter.clamp(0.0, 1.0))
+            .max(FLOOR)
     }
 
     /// When to try again: the backoff, but never before what Serval asked for.
@@ -80,7 +89,10 @@ mod tests {
     fn serval_is_never_called_earlier_than_it_asked_and_may_ask_for_an_hour() {
         let now = Timestamp::from_second(1_000).unwrap();
         let wait = |retry_after| {
-            policy().retry_at(0, Some(Duration::from_secs(retry_after)), now, 0.5).as_second() - 1_000
+            policy()
+                .retry_at(0, Some(Duration::from_secs(retry_after)), now, 0.5)
+                .as_second()
+                - 1_000
         };
         assert_eq!(wait(30), 30);
         assert_eq!(wait(3_600), 3_600);

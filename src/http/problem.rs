@@ -36,7 +36,11 @@ struct Body<'a> {
 impl Problem {
     /// An error with a status and its explanation.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), index: None }
+        Self {
+            status,
+            detail: detail.into(),
+            index: None,
+        }
     }
 
     /// The same about one element of a batch.
@@ -58,8 +62,14 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Corrupt(what) => {
-                tracing::error!(what, "the database holds a value that does not belong there");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "a stored value is damaged; see the log")
+                tracing::error!(
+                    what,
+                    "the database holds a value that does not belong there"
+                );
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "a stored value is damaged; see the log",
+                )
             }
             StoreError::Unavailable(_) | StoreError::Overloaded | StoreError::Closed => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -81,7 +91,10 @@ impl IntoResponse for Problem {
         let json = serde_json::to_vec(&body).expect("strings and numbers are JSON");
         let mut response = (self.status, json).into_response();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
         }
@@ -99,12 +112,18 @@ pub(super) async fn not_found() -> Problem {
 
 /// For paths that exist, with another method.
 pub(super) async fn method_not_allowed() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method; see Allow")
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this path takes another method; see Allow",
+    )
 }
 
 /// For a fault of ours. The sender should send again: nothing was acknowledged.
 pub(super) fn panicked(_panic: Box<dyn Any + Send + 'static>) -> Response {
     // The panic hook has logged it; its text may hold anything, so it goes no further.
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "a fault of ours; it is in the log")
-        .into_response()
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "a fault of ours; it is in the log",
+    )
+    .into_response()
 }

@@ -30,7 +30,11 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<V
     if let Mode::Held(hold) = state.monitor.mode() {
         problems.push(format!("calls to Serval are held: {}", hold.reason));
     }
-    if state.monitor.last_beat().is_some_and(|beat| later(beat, BEAT_LIMIT) < now) {
+    if state
+        .monitor
+        .last_beat()
+        .is_some_and(|beat| later(beat, BEAT_LIMIT) < now)
+    {
         problems.push("the delivery worker has stopped looking at its queue".to_owned());
     }
     match state.store.stats(now).await {
@@ -56,6 +60,9 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<V
 fn is_stuck(state: &AppState, stats: &Stats, now: Timestamp) -> bool {
     let is_flowing = matches!(state.monitor.mode(), Mode::Flowing) && !state.monitor.is_paused();
     let is_old = |at: Option<Timestamp>| at.is_some_and(|at| later(at, PROGRESS_LIMIT) < now);
-    let has_moved = state.monitor.last_progress().is_some_and(|at| !is_old(Some(at)));
+    let has_moved = state
+        .monitor
+        .last_progress()
+        .is_some_and(|at| !is_old(Some(at)));
     is_flowing && is_old(stats.oldest_due) && !has_moved
 }

@@ -38,7 +38,10 @@ pub(super) async fn receive_table(
 
 async fn handle(state: &AppState, name: &str, table: Option<&str>, request: Request) -> Response {
     let started = Instant::now();
-    let found = name.parse::<SourceName>().ok().and_then(|name| state.sources.get_key_value(&name));
+    let found = name
+        .parse::<SourceName>()
+        .ok()
+        .and_then(|name| state.sources.get_key_value(&name));
     let Some((name, mounted)) = found else {
         let detail = "no such source; the path is /webhooks/ and the name of a configured source";
         return Problem::new(StatusCode::NOT_FOUND, detail).into_response();
@@ -46,7 +49,11 @@ async fn handle(state: &AppState, name: &str, table: Option<&str>, request: Requ
     match accept(state, name, mounted, table, request).await {
         Ok(Accepted::Challenge(challenge)) => {
             tracing::info!(source = %name, "answered the url_verification challenge");
-            ([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))], challenge).into_response()
+            (
+                [(CONTENT_TYPE, HeaderValue::from_static("text/plain"))],
+                challenge,
+            )
+                .into_response()
         }
         Ok(Accepted::Stored(recorded)) => {
             report(name, &recorded, started);
@@ -71,7 +78,11 @@ async fn accept(
     let (parts, body) = request.into_parts();
     let body = read_body(state, &parts.headers, body).await?;
     let received_at = state.clock.now();
-    let unverified = Unverified { headers: &parts.headers, table, body: &body };
+    let unverified = Unverified {
+        headers: &parts.headers,
+        table,
+        body: &body,
+    };
     let verified = mounted.source.verify(unverified, received_at).map_err(|refused| {
         tracing::warn!(source = %name, cause = refused.cause(), error = %refused, "webhook refused");
         Problem::new(StatusCode::UNAUTHORIZED, refused.to_string())
@@ -109,7 +120,9 @@ async fn read_body(state: &AppState, headers: &HeaderMap, body: Body) -> Result<
         );
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     };
-    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > state.body_limit as u64) {
         return Err(too_large());
     }
@@ -117,8 +130,14 @@ async fn read_body(state: &AppState, headers: &HeaderMap, body: Body) -> Result<
     match tokio::time::timeout(state.read_timeout, read).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "the body did not arrive whole")),
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive")),
+        Ok(Err(_)) => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "the body did not arrive whole",
+        )),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body took too long to arrive",
+        )),
     }
 }
 

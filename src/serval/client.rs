@@ -51,6 +51,7 @@ impl ServalClient {
             connect_timeout: config.connect_timeout,
             timeout: config.timeout,
             idle_connections,
+            is_local: outbound::is_local(&config.base_url),
         })
         .map_err(InvalidServalConfig::Client)?;
         let exchange = Exchange { client, clock };
@@ -67,7 +68,8 @@ impl ServalClient {
         &self.0.tokens
     }
 
-    /// Connects a Serval ticket to an external ticket. Any 2xx is a success, whatever its body.
+    /// Connects a Serval ticket to an external ticket. A 2xx is a success when its body is empty
+    /// or a JSON object; a portal's page with status 200 is not.
     pub async fn connect(&self, request: &ConnectRequest) -> Result<Answer, ServalError> {
         let started = Instant::now();
         let url = self.url(&["tickets", request.ticket_id.as_str(), "connect"]);
@@ -75,8 +77,7 @@ impl ServalClient {
         let response = self.call(Method::POST, &url, Some(body)).await?;
         let status = response.status().as_u16();
         let request_id = request_id(response.headers());
-        // Read to its end so that the connection can serve again; what it says does not matter.
-        drop(exchange::read(response, MAX_ANSWER).await);
+        exchange::read_empty_or_json(response, MAX_ANSWER).await?;
         Ok(Answer {
             status,
             request_id,

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+use serde::de::IgnoredAny;
 
 use super::error::ServalError;
 use super::{network, refusal};
@@ -74,6 +75,18 @@ pub(super) async fn read(
             Err(error) => return Err(network::fault(&error)),
         }
     }
+}
+
+/// Reads a 2xx that has nothing to say: an empty body, or any JSON object.
+pub(super) async fn read_empty_or_json(
+    response: reqwest::Response,
+    limit: usize,
+) -> Result<(), ServalError> {
+    if response.content_length() == Some(0) || response.status() == StatusCode::NO_CONTENT {
+        return Ok(());
+    }
+    let _: IgnoredAny = read_json(response, limit).await?;
+    Ok(())
 }
 
 /// Reads a 2xx whose body must be a JSON object.

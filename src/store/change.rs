@@ -36,7 +36,9 @@ pub(super) async fn move_event(
         .bind(millis(now))
         .fetch_optional(&mut tx.connection)
         .await?;
-    let Some(source) = source else { return Ok(false) };
+    let Some(source) = source else {
+        return Ok(false);
+    };
     note(tx, event, to, reason, now).await?;
     tx.counts.moved(&source, from, to, 1);
     tx.wake |= to == EventState::Queued;

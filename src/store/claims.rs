@@ -69,16 +69,16 @@ pub enum ClaimScope {
 }
 
 type ClaimRow = (
-    i64,            // id
-    String,         // source
-    String,         // external id
-    i64,            // tries
-    bool,           // in doubt
-    i64,            // queued at
-    Option<String>, // subtype
-    Option<String>, // mapped to
-    bool,           // connected
-    Option<String>, // accounted for
+    i64,             // id
+    String,          // source
+    String,          // external id
+    i64,             // tries
+    bool,            // in doubt
+    i64,             // queued at
+    Option<String>,  // subtype
+    Option<String>,  // mapped to
+    bool,            // connected
+    Option<String>,  // accounted for
     Option<Vec<u8>>, // object
 );
 
@@ -93,7 +93,8 @@ impl Store {
         lease: Duration,
     ) -> Result<Vec<Claim>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.write(move |tx| Box::pin(claim(tx, scope, limit, now, lease))).await
+        self.write(move |tx| Box::pin(claim(tx, scope, limit, now, lease)))
+            .await
     }
 
     /// The earliest moment at which a queued event is due, of those that are not in hand.
@@ -105,7 +106,9 @@ impl Store {
                 AND NOT EXISTS (SELECT 1 FROM claims AS c
                     WHERE c.source = e.source AND c.external_id = e.external_id)
             ORDER BY e.due_at LIMIT 1";
-        let due: Option<i64> = sqlx::query_scalar(NEXT).fetch_optional(&self.readers).await?;
+        let due: Option<i64> = sqlx::query_scalar(NEXT)
+            .fetch_optional(&self.readers)
+            .await?;
         due.map(moment).transpose()
     }
 }
@@ -167,7 +170,12 @@ async fn claim(
         .iter()
         .map(|claim| {
             let ticket = &claim.ticket;
-            (claim.event.0, claim.token.as_str(), &ticket.source, &ticket.external_id)
+            (
+                claim.event.0,
+                claim.token.as_str(),
+                &ticket.source,
+                &ticket.external_id,
+            )
         })
         .collect();
     sqlx::query(HOLD)
@@ -199,11 +207,16 @@ async fn give_back_expired(tx: &mut Tx, now: Timestamp) -> Result<(), StoreError
     const DOUBT: &str = "\
         -- store::claims::doubt
         UPDATE events SET in_doubt = 1 WHERE id = $1";
-    let expired: Vec<i64> =
-        sqlx::query_scalar(FREE).bind(millis(now)).fetch_all(&mut tx.connection).await?;
+    let expired: Vec<i64> = sqlx::query_scalar(FREE)
+        .bind(millis(now))
+        .fetch_all(&mut tx.connection)
+        .await?;
     for event in expired {
         tracing::warn!(event = %EventId(event), "a claim ran out; the event is due again");
-        sqlx::query(DOUBT).bind(event).execute(&mut tx.connection).await?;
+        sqlx::query(DOUBT)
+            .bind(event)
+            .execute(&mut tx.connection)
+            .await?;
     }
     Ok(())
 }
@@ -235,7 +248,10 @@ fn from_row(row: ClaimRow, expires_at: Timestamp) -> Result<Claim, StoreError> {
         .unwrap_or_default();
     Ok(Claim {
         event: EventId(id),
-        ticket: ExternalTicket { source, external_id: ExternalId::from_store(external_id) },
+        ticket: ExternalTicket {
+            source,
+            external_id: ExternalId::from_store(external_id),
+        },
         token: ClaimToken::random(),
         expires_at,
         tries: u32::try_from(tries).unwrap_or(u32::MAX),
@@ -245,6 +261,8 @@ fn from_row(row: ClaimRow, expires_at: Timestamp) -> Result<Claim, StoreError> {
         mapped_to,
         is_connected,
         accounted_for,
-        object: object.filter(|object| !object.is_empty()).ok_or_else(|| corrupt("the payload"))?,
+        object: object
+            .filter(|object| !object.is_empty())
+            .ok_or_else(|| corrupt("the payload"))?,
     })
 }

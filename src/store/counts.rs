@@ -44,7 +44,12 @@ impl Counts {
             INSERT INTO counts (source, state, n) VALUES ($1, $2, $3)
             ON CONFLICT (source, state) DO UPDATE SET n = n + excluded.n";
         for ((source, state), n) in self.0.drain().filter(|(_, n)| *n != 0) {
-            sqlx::query(ADD).bind(source).bind(state.as_str()).bind(n).execute(&mut *connection).await?;
+            sqlx::query(ADD)
+                .bind(source)
+                .bind(state.as_str())
+                .bind(n)
+                .execute(&mut *connection)
+                .await?;
         }
         Ok(())
     }

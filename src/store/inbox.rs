@@ -70,7 +70,8 @@ pub(super) async fn record_all(
     insert_events(tx, &rows).await?;
     insert_payloads(tx, &rows).await?;
     for row in &rows {
-        tx.counts.entered(row.webhook.source.as_str(), row.placement.state);
+        tx.counts
+            .entered(row.webhook.source.as_str(), row.placement.state);
         tx.wake |= row.placement.state == EventState::Queued;
     }
     let answer = |found: Found| match found {
@@ -78,7 +79,10 @@ pub(super) async fn record_all(
         Found::New(row) => rows[row].answer(false),
         Found::Again(row) => rows[row].answer(true),
     };
-    Ok(found.into_iter().map(|events| events.into_iter().map(answer).collect()).collect())
+    Ok(found
+        .into_iter()
+        .map(|events| events.into_iter().map(answer).collect())
+        .collect())
 }
 
 /// Where an event of the group is to be found.
@@ -129,7 +133,8 @@ impl Row<'_> {
     }
 
     fn keeps_body(&self) -> bool {
-        !matches!(self.event.disposition, Disposition::Ignore(_)) || self.webhook.keep_ignored_bodies
+        !matches!(self.event.disposition, Disposition::Ignore(_))
+            || self.webhook.keep_ignored_bodies
     }
 }
 
@@ -176,12 +181,21 @@ impl Known {
                 ON p.source = wanted.value ->> 0 AND p.external_id = wanted.value ->> 1
                 AND p.state = 'parked'";
         type DeliveryRow = (String, String, i64, String, Option<String>, Option<String>);
-        type TicketRow =
-            (String, String, bool, bool, Option<i64>, Option<i64>, Option<i64>);
+        type TicketRow = (
+            String,
+            String,
+            bool,
+            bool,
+            Option<i64>,
+            Option<i64>,
+            Option<i64>,
+        );
 
         let mut known = Self::default();
-        let names: HashMap<&str, &SourceName> =
-            webhooks.iter().map(|w| (w.source.as_str(), &w.source)).collect();
+        let names: HashMap<&str, &SourceName> = webhooks
+            .iter()
+            .map(|w| (w.source.as_str(), &w.source))
+            .collect();
         let name = |text: &str| names[text].clone();
         let wanted = |pick: fn(&NewEvent) -> Option<&str>| {
             let pairs: Vec<(&str, &str)> = webhooks
@@ -192,8 +206,10 @@ impl Known {
             (!pairs.is_empty()).then(|| json(&pairs))
         };
         if let Some(wanted) = wanted(|event| event.delivery_key.as_deref()) {
-            let rows: Vec<DeliveryRow> =
-                sqlx::query_as(DELIVERIES).bind(wanted).fetch_all(&mut tx.connection).await?;
+            let rows: Vec<DeliveryRow> = sqlx::query_as(DELIVERIES)
+                .bind(wanted)
+                .fetch_all(&mut tx.connection)
+                .await?;
             for (source, key, id, state, reason, external_id) in rows {
                 let recorded = Recorded {
                     id: EventId(id),
@@ -202,12 +218,16 @@ impl Known {
                     reason,
                     duplicate: true,
                 };
-                known.deliveries.insert((name(&source), key), Found::Stored(recorded));
+                known
+                    .deliveries
+                    .insert((name(&source), key), Found::Stored(recorded));
             }
         }
         if let Some(wanted) = wanted(|event| event.content_key.as_deref()) {
-            let rows: Vec<(String, String, i64)> =
-                sqlx::query_as(CONTENTS).bind(wanted).fetch_all(&mut tx.connection).await?;
+            let rows: Vec<(String, String, i64)> = sqlx::query_as(CONTENTS)
+                .bind(wanted)
+                .fetch_all(&mut tx.connection)
+                .await?;
             for (source, key, id) in rows {
                 known.contents.insert((name(&source), key), EventId(id));
             }
@@ -217,13 +237,22 @@ impl Known {
             Disposition::Skip(_) | Disposition::Ignore(_) | Disposition::Bury(_) => None,
         });
         if let Some(wanted) = connectable {
-            let rows: Vec<TicketRow> =
-                sqlx::query_as(TICKETS).bind(wanted).fetch_all(&mut tx.connection).await?;
+            let rows: Vec<TicketRow> = sqlx::query_as(TICKETS)
+                .bind(wanted)
+                .fetch_all(&mut tx.connection)
+                .await?;
             for (source, external_id, mapped, connected, parked, major, minor) in rows {
                 let rank = Rank(major.unwrap_or_default(), minor.unwrap_or_default());
                 let parked = parked.map(|id| (EventId(id), rank));
                 let ticket = (name(&source), ExternalId::from_store(external_id));
-                known.tickets.insert(ticket, TicketFacts { mapped, connected, parked });
+                known.tickets.insert(
+                    ticket,
+                    TicketFacts {
+                        mapped,
+                        connected,
+                        parked,
+                    },
+                );
             }
         }
         Ok(known)
@@ -253,15 +282,33 @@ impl Known {
     }
 
     /// Decides about one event, and remembers the decision for the rest of the group.
-    fn place_next<'a>(&mut self, tx: &mut Tx, webhook: &'a Webhook, event: &'a NewEvent) -> Row<'a> {
+    fn place_next<'a>(
+        &mut self,
+        tx: &mut Tx,
+        webhook: &'a Webhook,
+        event: &'a NewEvent,
+    ) -> Row<'a> {
         let content = key(webhook, event.content_key.as_deref());
-        let is_twin = content.as_ref().is_some_and(|key| self.contents.contains_key(key));
-        let ticket = event.external_id.clone().map(|id| (webhook.source.clone(), id));
-        let facts =
-            ticket.as_ref().and_then(|ticket| self.tickets.get(ticket)).copied().unwrap_or_default();
+        let is_twin = content
+            .as_ref()
+            .is_some_and(|key| self.contents.contains_key(key));
+        let ticket = event
+            .external_id
+            .clone()
+            .map(|id| (webhook.source.clone(), id));
+        let facts = ticket
+            .as_ref()
+            .and_then(|ticket| self.tickets.get(ticket))
+            .copied()
+            .unwrap_or_default();
         let id = EventId(tx.next_event);
         tx.next_event += 1;
-        let row = Row { id, webhook, event, placement: place(event, is_twin, &facts) };
+        let row = Row {
+            id,
+            webhook,
+            event,
+            placement: place(event, is_twin, &facts),
+        };
         if let Some(loser) = row.placement.supersedes {
             self.superseded.push(loser);
         }
@@ -329,7 +376,10 @@ fn inserts(head: &str, columns: usize) -> [Arc<str>; 4] {
 
 /// The statements' index for the next chunk of `left` rows, and its size.
 fn next_size(left: usize) -> (usize, usize) {
-    let index = SIZES.iter().position(|size| *size <= left).unwrap_or(SIZES.len() - 1);
+    let index = SIZES
+        .iter()
+        .position(|size| *size <= left)
+        .unwrap_or(SIZES.len() - 1);
     (index, SIZES[index])
 }
 
@@ -364,7 +414,12 @@ async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), StoreError> 
                 .bind(row.event.subtype)
                 .bind(row.event.event_type.as_str())
                 .bind(row.event.delivery_key.as_deref())
-                .bind(row.event.content_key.as_deref().filter(|_| row.holds_content()))
+                .bind(
+                    row.event
+                        .content_key
+                        .as_deref()
+                        .filter(|_| row.holds_content()),
+                )
                 .bind(state)
                 .bind(row.placement.reason)
                 .bind(row.placement.reason);
@@ -377,7 +432,10 @@ async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), StoreError> 
 
 async fn insert_payloads(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), StoreError> {
     static INSERTS: LazyLock<[Arc<str>; 4]> = LazyLock::new(|| {
-        inserts("INSERT INTO payloads (event_id, object_start, object_len, body) VALUES ", 4)
+        inserts(
+            "INSERT INTO payloads (event_id, object_start, object_len, body) VALUES ",
+            4,
+        )
     });
     let kept: Vec<&Row<'_>> = rows.iter().filter(|row| row.keeps_body()).collect();
     let mut rest = kept.as_slice();

@@ -93,8 +93,16 @@ pub struct MappingFilter {
     pub limit: u32,
 }
 
-type MappingRow =
-    (String, String, String, String, String, i64, i64, Option<i64>);
+type MappingRow = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    i64,
+    i64,
+    Option<i64>,
+);
 
 const COLUMNS: &str = "\
     SELECT m.source, m.external_id, m.ticket_id, m.accounted_for, m.origin, m.created_at,
@@ -120,8 +128,7 @@ impl Store {
     /// One mapping.
     pub async fn mapping(&self, ticket: &ExternalTicket) -> Result<Option<Mapping>, StoreError> {
         let mut query = one(ticket.source.as_str(), ticket.external_id.as_str());
-        let row: Option<MappingRow> =
-            query.build_query_as().fetch_optional(&self.readers).await?;
+        let row: Option<MappingRow> = query.build_query_as().fetch_optional(&self.readers).await?;
         row.map(from_row).transpose()
     }
 
@@ -151,16 +158,26 @@ impl Store {
         let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
         query.push("WHERE TRUE");
         if let Some(source) = &filter.source {
-            query.push(" AND m.source = ").push_bind(source.as_str().to_owned());
+            query
+                .push(" AND m.source = ")
+                .push_bind(source.as_str().to_owned());
         }
         if let Some(ticket_id) = &filter.ticket_id {
-            query.push(" AND m.ticket_id = ").push_bind(ticket_id.clone());
+            query
+                .push(" AND m.ticket_id = ")
+                .push_bind(ticket_id.clone());
         }
         if let Some((source, external_id)) = &filter.after {
             query.push(" AND (m.source, m.external_id) > (");
-            query.push_bind(source.clone()).push(", ").push_bind(external_id.clone()).push(")");
+            query
+                .push_bind(source.clone())
+                .push(", ")
+                .push_bind(external_id.clone())
+                .push(")");
         }
-        query.push(" ORDER BY m.source, m.external_id LIMIT ").push_bind(i64::from(filter.limit));
+        query
+            .push(" ORDER BY m.source, m.external_id LIMIT ")
+            .push_bind(i64::from(filter.limit));
         let rows: Vec<MappingRow> = query.build_query_as().fetch_all(&self.readers).await?;
         rows.into_iter().map(from_row).collect()
     }
@@ -169,7 +186,9 @@ impl Store {
 fn one(source: &str, external_id: &str) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
     query.push("WHERE m.source = ").push_bind(source.to_owned());
-    query.push(" AND m.external_id = ").push_bind(external_id.to_owned());
+    query
+        .push(" AND m.external_id = ")
+        .push_bind(external_id.to_owned());
     query
 }
 
@@ -213,8 +232,10 @@ async fn put_mapping(
             origin = excluded.origin, updated_at = excluded.updated_at
         WHERE ticket_id <> excluded.ticket_id OR accounted_for <> excluded.accounted_for";
     let (source, external_id) = (put.ticket.source.as_str(), put.ticket.external_id.as_str());
-    let before: Option<MappingRow> =
-        one(source, external_id).build_query_as().fetch_optional(&mut tx.connection).await?;
+    let before: Option<MappingRow> = one(source, external_id)
+        .build_query_as()
+        .fetch_optional(&mut tx.connection)
+        .await?;
     sqlx::query(PUT)
         .bind(source)
         .bind(external_id)
@@ -224,13 +245,22 @@ async fn put_mapping(
         .bind(millis(now))
         .execute(&mut tx.connection)
         .await?;
-    let after: MappingRow =
-        one(source, external_id).build_query_as().fetch_one(&mut tx.connection).await?;
+    let after: MappingRow = one(source, external_id)
+        .build_query_as()
+        .fetch_one(&mut tx.connection)
+        .await?;
     let after = from_row(after)?;
     if after.connected_at.is_none() {
         set_in_motion(tx, &put.ticket, now).await?;
     }
-    Ok((if before.is_some() { Stored::Replaced } else { Stored::Created }, after))
+    Ok((
+        if before.is_some() {
+            Stored::Replaced
+        } else {
+            Stored::Created
+        },
+        after,
+    ))
 }
 
 /// Queues the event that represents a mapped external ticket whose pair Serval does not have:
@@ -256,10 +286,20 @@ async fn set_in_motion(
         .bind(ticket.external_id.as_str())
         .fetch_optional(&mut tx.connection)
         .await?;
-    let Some((id, from)) = best else { return Ok(()) };
+    let Some((id, from)) = best else {
+        return Ok(());
+    };
     let from = state(&from)?;
     if from != EventState::Queued {
-        change::move_event(tx, EventId(id), from, EventState::Queued, Some("mapped"), now).await?;
+        change::move_event(
+            tx,
+            EventId(id),
+            from,
+            EventState::Queued,
+            Some("mapped"),
+            now,
+        )
+        .await?;
     }
     tx.wake = true;
     Ok(())

@@ -77,17 +77,20 @@ impl Store {
 
     /// Writes a trifle, to see whether the database takes writes.
     pub async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.set("probed_at", now.as_millisecond().to_string()).await
+        self.set("probed_at", now.as_millisecond().to_string())
+            .await
     }
 
     /// Stores a webhook: its events in one transaction, on the disk when this returns.
     /// Duplicates are answered with the event that is stored already.
     pub async fn record(&self, webhook: Webhook) -> Result<Vec<Recorded>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.try_send(Job::Record(webhook, reply)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
-        })?;
+        self.jobs
+            .try_send(Job::Record(webhook, reply))
+            .map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
+            })?;
         match tokio::time::timeout(WRITE_PATIENCE, answer).await {
             Ok(answer) => answer.map_err(|_| StoreError::Closed)?,
             // It may still be stored; the sender's repetition will be a duplicate then.
@@ -103,8 +106,15 @@ impl Store {
         T: Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let write = Box::new(Closure { run, value: None, reply });
-        self.jobs.send(Job::Write(write)).await.map_err(|_| StoreError::Closed)?;
+        let write = Box::new(Closure {
+            run,
+            value: None,
+            reply,
+        });
+        self.jobs
+            .send(Job::Write(write))
+            .await
+            .map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 }

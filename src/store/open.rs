@@ -7,10 +7,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions as _, SqliteConnection, SqlSafeStr as _};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqliteConnection};
 use tokio::sync::{Notify, mpsc};
 
 use super::counts::Counts;
@@ -20,9 +18,21 @@ use super::{Shared, Store};
 
 /// The schema, oldest first. A released migration is never edited.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "inbox", include_str!("../../migrations/sqlite/0001_inbox.sql")),
-    (2, "mappings", include_str!("../../migrations/sqlite/0002_mappings.sql")),
-    (3, "deliveries", include_str!("../../migrations/sqlite/0003_deliveries.sql")),
+    (
+        1,
+        "inbox",
+        include_str!("../../migrations/sqlite/0001_inbox.sql"),
+    ),
+    (
+        2,
+        "mappings",
+        include_str!("../../migrations/sqlite/0002_mappings.sql"),
+    ),
+    (
+        3,
+        "deliveries",
+        include_str!("../../migrations/sqlite/0003_deliveries.sql"),
+    ),
 ];
 
 /// Connections that read beside the writer.
@@ -40,14 +50,23 @@ impl DatabaseLock {
     /// Takes the lock for the database that `url` names, making its folder when missing.
     pub fn acquire(url: &str) -> Result<Self, OpenError> {
         let path = file_of(url)?;
-        let in_folder = |source| OpenError::File { path: path.display().to_string(), source };
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let in_folder = |source| OpenError::File {
+            path: path.display().to_string(),
+            source,
+        };
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
             fs::create_dir_all(folder).map_err(in_folder)?;
         }
         let mut lock_path = path.clone().into_os_string();
         lock_path.push(".lock");
         let lock_path = PathBuf::from(lock_path);
-        let in_lock = |source| OpenError::File { path: lock_path.display().to_string(), source };
+        let in_lock = |source| OpenError::File {
+            path: lock_path.display().to_string(),
+            source,
+        };
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -56,9 +75,9 @@ impl DatabaseLock {
             .map_err(in_lock)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file, path }),
-            Err(TryLockError::WouldBlock) => {
-                Err(OpenError::Locked { path: path.display().to_string() })
-            }
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked {
+                path: path.display().to_string(),
+            }),
             Err(TryLockError::Error(source)) => Err(in_lock(source)),
         }
     }
@@ -71,7 +90,9 @@ impl DatabaseLock {
 
 /// The file that a `sqlite:` URL names.
 pub(super) fn file_of(url: &str) -> Result<PathBuf, OpenError> {
-    let wrong = || OpenError::Url { url: url.to_owned() };
+    let wrong = || OpenError::Url {
+        url: url.to_owned(),
+    };
     let rest = url.strip_prefix("sqlite:").ok_or_else(wrong)?;
     let path = rest.strip_prefix("//").unwrap_or(rest);
     if path.is_empty() || path.contains('?') || path == ":memory:" {
@@ -89,15 +110,54 @@ impl Store {
         Self::open_locked(DatabaseLock::acquire(url)?).await
     }
 
+    /// Looks at the database without changing it: `None` when there is none, else its number of
+    /// events. Works beside a running daemon.
+    pub async fn inspect(url: &str) -> Result<Option<i64>, OpenError> {
+        const CHECK: &str = "PRAGMA quick_check(1)";
+        const EVENTS: &str = "SELECT COALESCE(SUM(n), 0) FROM counts";
+        let path = file_of(url)?;
+        if !path.exists() {
+            return Ok(None);
+        }
+        let shown = || path.display().to_string();
+        let failed = |source| OpenError::Database {
+            path: shown(),
+            source,
+        };
+        let mut connection = reading(&path).connect().await.map_err(failed)?;
+        let verdict: String = sqlx::query_scalar(CHECK)
+            .fetch_one(&mut connection)
+            .await
+            .map_err(failed)?;
+        if verdict != "ok" {
+            return Err(OpenError::Damaged {
+                path: shown(),
+                problem: verdict,
+            });
+        }
+        let events = sqlx::query_scalar(EVENTS)
+            .fetch_one(&mut connection)
+            .await
+            .map_err(failed)?;
+        Ok(Some(events))
+    }
+
     /// [`Store::open`] under a lock that is held already.
     pub async fn open_locked(lock: DatabaseLock) -> Result<(Self, Writer), OpenError> {
         let path = lock.path().to_path_buf();
-        let failed = |source| OpenError::Database { path: path.display().to_string(), source };
+        let failed = |source| OpenError::Database {
+            path: path.display().to_string(),
+            source,
+        };
         let mut connection = writing(&path).connect().await.map_err(failed)?;
         check(&mut connection, &path).await?;
-        migrator().run_direct(None, &mut connection, false).await.map_err(|source| {
-            OpenError::Migrate { path: path.display().to_string(), source }
-        })?;
+        migrator()
+            .run_direct(None, &mut connection, false)
+            .await
+            .map_err(|source| OpenError::Migrate {
+                path: path.display().to_string(),
+                source,
+            })?;
         let next_event = void_claims(&mut connection).await.map_err(failed)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -108,9 +168,25 @@ impl Store {
             write_failed: AtomicBool::new(false),
             _lock: lock,
         });
-        let tx = Tx { connection, counts: Counts::default(), wake: false, next_event };
-        let writer = Writer { tx, queue, shared: Arc::clone(&shared) };
-        Ok((Self { jobs, readers, shared }, writer))
+        let tx = Tx {
+            connection,
+            counts: Counts::default(),
+            wake: false,
+            next_event,
+        };
+        let writer = Writer {
+            tx,
+            queue,
+            shared: Arc::clone(&shared),
+        };
+        Ok((
+            Self {
+                jobs,
+                readers,
+                shared,
+            },
+            writer,
+        ))
     }
 }
 
@@ -131,11 +207,16 @@ fn writing(path: &Path) -> SqliteConnectOptions {
 }
 
 fn reading(path: &Path) -> SqliteConnectOptions {
-    base(path).create_if_missing(false).pragma("query_only", "ON")
+    base(path)
+        .create_if_missing(false)
+        .pragma("query_only", "ON")
 }
 
 async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Database { path: path.display().to_string(), source };
+    let failed = |source| OpenError::Database {
+        path: path.display().to_string(),
+        source,
+    };
     // Reads the schema and the first page only: start-up must not depend on the history's size.
     sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM sqlite_schema")
         .fetch_one(&mut *connection)
@@ -146,17 +227,24 @@ async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), Ope
 
 fn migrator() -> Migrator {
     let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
-        Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
+        Migration::new(
+            *version,
+            (*name).into(),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
     });
     Migrator::with_migrations(migrations.collect())
 }
 
 async fn void_claims(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    const DOUBT: &str =
-        "UPDATE events SET in_doubt = 1 WHERE id IN (SELECT event_id FROM claims)";
+    const DOUBT: &str = "UPDATE events SET in_doubt = 1 WHERE id IN (SELECT event_id FROM claims)";
     const VOID: &str = "DELETE FROM claims";
     const LAST: &str = "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'";
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut *connection)
+        .await?;
     sqlx::query(DOUBT).execute(&mut *connection).await?;
     sqlx::query(VOID).execute(&mut *connection).await?;
     sqlx::query("COMMIT").execute(&mut *connection).await?;
@@ -171,20 +259,37 @@ mod tests {
     #[test]
     fn every_migration_file_is_listed() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
-        let mut files: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+        let mut files: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|f| f.unwrap().file_name().into_string().unwrap())
+            .collect();
         files.sort();
-        let listed: Vec<_> =
-            MIGRATIONS.iter().map(|(version, name, _)| format!("{version:04}_{name}.sql")).collect();
+        let listed: Vec<_> = MIGRATIONS
+            .iter()
+            .map(|(version, name, _)| format!("{version:04}_{name}.sql"))
+            .collect();
         assert_eq!(files, listed);
     }
 
     #[test]
     fn urls_name_a_file() {
-        assert_eq!(file_of("sqlite://data/x.db").unwrap(), Path::new("data/x.db"));
-        assert_eq!(file_of("sqlite:///data/x.db").unwrap(), Path::new("/data/x.db"));
+        assert_eq!(
+            file_of("sqlite://data/x.db").unwrap(),
+            Path::new("data/x.db")
+        );
+        assert_eq!(
+            file_of("sqlite:///data/x.db").unwrap(),
+            Path::new("/data/x.db")
+        );
         assert_eq!(file_of("sqlite:x.db").unwrap(), Path::new("x.db"));
-        for bad in ["", "x.db", "postgres://x", "sqlite://", "sqlite::memory:", "sqlite://x?mode=ro"] {
+        for bad in [
+            "",
+            "x.db",
+            "postgres://x",
+            "sqlite://",
+            "sqlite::memory:",
+            "sqlite://x?mode=ro",
+        ] {
             assert!(file_of(bad).is_err(), "{bad}");
         }
     }

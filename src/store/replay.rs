@@ -46,9 +46,14 @@ impl Store {
 
     /// How many events match a filter.
     pub async fn count_events(&self, filter: &EventFilter) -> Result<u64, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT COUNT(*) FROM (SELECT 1 FROM events AS e WHERE TRUE");
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT COUNT(*) FROM (SELECT 1 FROM events AS e WHERE TRUE",
+        );
         narrow(&mut query, filter);
-        query.push(" LIMIT ").push_bind(i64::from(filter.limit)).push(")");
+        query
+            .push(" LIMIT ")
+            .push_bind(i64::from(filter.limit))
+            .push(")");
         let n: i64 = query.build_query_scalar().fetch_one(&self.readers).await?;
         Ok(u64::try_from(n).unwrap_or_default())
     }
@@ -70,7 +75,9 @@ impl Store {
                 return Ok(replayed);
             }
             let ids = self.matching(&filter, after, step).await?;
-            let Some(last) = ids.last() else { return Ok(replayed) };
+            let Some(last) = ids.last() else {
+                return Ok(replayed);
+            };
             after = *last;
             replayed += self.replay_step(ids, reason.clone(), now).await?;
         }
@@ -85,7 +92,9 @@ impl Store {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT e.id FROM events AS e WHERE e.id > ");
         query.push_bind(after.0);
         narrow(&mut query, filter);
-        query.push(" ORDER BY e.id LIMIT ").push_bind(i64::from(limit));
+        query
+            .push(" ORDER BY e.id LIMIT ")
+            .push_bind(i64::from(limit));
         let ids: Vec<i64> = query.build_query_scalar().fetch_all(&self.readers).await?;
         Ok(ids.into_iter().map(EventId).collect())
     }

@@ -157,7 +157,9 @@ impl Store {
         if let Some(before) = filter.before {
             query.push(" AND e.id < ").push_bind(before.0);
         }
-        query.push(" ORDER BY e.id DESC LIMIT ").push_bind(i64::from(filter.limit));
+        query
+            .push(" ORDER BY e.id DESC LIMIT ")
+            .push_bind(i64::from(filter.limit));
         let rows: Vec<Row> = query.build_query_as().fetch_all(&self.readers).await?;
         rows.into_iter().map(from_row).collect()
     }
@@ -193,12 +195,18 @@ impl Store {
         query.push("e.id = ").push_bind(id.0);
         let row: Option<Row> = query.build_query_as().fetch_optional(&self.readers).await?;
         let Some(row) = row else { return Ok(None) };
-        let attempts: Vec<Attempt> =
-            sqlx::query_as(ATTEMPTS).bind(id.0).fetch_all(&self.readers).await?;
-        let payload: Option<(Vec<u8>, i64, i64)> =
-            sqlx::query_as(PAYLOAD).bind(id.0).fetch_optional(&self.readers).await?;
-        let accounted: Option<String> =
-            sqlx::query_scalar(ACCOUNTED).bind(id.0).fetch_optional(&self.readers).await?;
+        let attempts: Vec<Attempt> = sqlx::query_as(ATTEMPTS)
+            .bind(id.0)
+            .fetch_all(&self.readers)
+            .await?;
+        let payload: Option<(Vec<u8>, i64, i64)> = sqlx::query_as(PAYLOAD)
+            .bind(id.0)
+            .fetch_optional(&self.readers)
+            .await?;
+        let accounted: Option<String> = sqlx::query_scalar(ACCOUNTED)
+            .bind(id.0)
+            .fetch_optional(&self.readers)
+            .await?;
         Ok(Some(EventDetail {
             row: from_row(row)?,
             attempts: attempts
@@ -239,11 +247,17 @@ impl Store {
             SELECT received_at, first_state, first_reason FROM events WHERE id = $1
             UNION ALL
             SELECT * FROM (SELECT at, state, reason FROM changes WHERE event_id = $1 ORDER BY id)";
-        let rows: Vec<(i64, String, Option<String>)> =
-            sqlx::query_as(CHANGES).bind(id.0).fetch_all(&self.readers).await?;
+        let rows: Vec<(i64, String, Option<String>)> = sqlx::query_as(CHANGES)
+            .bind(id.0)
+            .fetch_all(&self.readers)
+            .await?;
         rows.into_iter()
             .map(|(at, word, reason)| {
-                Ok(ChangeRow { at: moment(at)?, state: state(&word)?, reason })
+                Ok(ChangeRow {
+                    at: moment(at)?,
+                    state: state(&word)?,
+                    reason,
+                })
             })
             .collect()
     }
@@ -272,7 +286,10 @@ impl Store {
             Option<i64>,
             i64,
             i64,
-        ) = sqlx::query_as(OLDEST).bind(millis(now)).fetch_one(&self.readers).await?;
+        ) = sqlx::query_as(OLDEST)
+            .bind(millis(now))
+            .fetch_one(&self.readers)
+            .await?;
         Ok(Stats {
             counts: counts
                 .into_iter()
@@ -293,10 +310,14 @@ pub(super) fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
         query.push(" AND e.state = ").push_bind(state.as_str());
     }
     if let Some(source) = &filter.source {
-        query.push(" AND e.source = ").push_bind(source.as_str().to_owned());
+        query
+            .push(" AND e.source = ")
+            .push_bind(source.as_str().to_owned());
     }
     if let Some(external_id) = &filter.external_id {
-        query.push(" AND e.external_id = ").push_bind(external_id.clone());
+        query
+            .push(" AND e.external_id = ")
+            .push_bind(external_id.clone());
     }
     if let Some(reason) = &filter.reason {
         query.push(" AND e.reason = ").push_bind(reason.clone());

@@ -17,8 +17,10 @@ impl Store {
         const GET: &str = "\
             -- store::settings::get
             SELECT value FROM settings WHERE key = $1";
-        let value: Option<String> =
-            sqlx::query_scalar(GET).bind(PAUSED).fetch_optional(&self.readers).await?;
+        let value: Option<String> = sqlx::query_scalar(GET)
+            .bind(PAUSED)
+            .fetch_optional(&self.readers)
+            .await?;
         Ok(value.as_deref() == Some("true"))
     }
 
@@ -37,7 +39,11 @@ impl Store {
         self.write(move |tx| {
             let value = value.clone();
             Box::pin(async move {
-                sqlx::query(SET).bind(key).bind(value).execute(&mut tx.connection).await?;
+                sqlx::query(SET)
+                    .bind(key)
+                    .bind(value)
+                    .execute(&mut tx.connection)
+                    .await?;
                 Ok(())
             })
         })
@@ -83,7 +89,10 @@ impl Store {
             WHERE state = 'queued' AND due_at > $1 AND due_at > not_before";
         self.write(move |tx| {
             Box::pin(async move {
-                sqlx::query(HASTEN).bind(millis(now)).execute(&mut tx.connection).await?;
+                sqlx::query(HASTEN)
+                    .bind(millis(now))
+                    .execute(&mut tx.connection)
+                    .await?;
                 tx.wake = true;
                 Ok(())
             })

@@ -121,7 +121,10 @@ impl Store {
         settlement: Settlement,
         now: Timestamp,
     ) -> Result<(), SettleError> {
-        let held = Held { event: claim.event, token: claim.token.as_str().to_owned() };
+        let held = Held {
+            event: claim.event,
+            token: claim.token.as_str().to_owned(),
+        };
         let is_settled = self
             .write(move |tx| {
                 let (held, attempt, settlement) =
@@ -129,7 +132,11 @@ impl Store {
                 Box::pin(async move { settle(tx, &held, attempt, settlement, now).await })
             })
             .await?;
-        if is_settled { Ok(()) } else { Err(SettleError::LostClaim) }
+        if is_settled {
+            Ok(())
+        } else {
+            Err(SettleError::LostClaim)
+        }
     }
 }
 
@@ -158,8 +165,11 @@ async fn settle(
     const END: &str = "\
         -- store::settle::end
         DELETE FROM claims WHERE event_id = $1 AND token = $2";
-    let ended =
-        sqlx::query(END).bind(held.event.0).bind(&held.token).execute(&mut tx.connection).await?;
+    let ended = sqlx::query(END)
+        .bind(held.event.0)
+        .bind(&held.token)
+        .execute(&mut tx.connection)
+        .await?;
     if ended.rows_affected() != 1 {
         return Ok(false);
     }
@@ -174,10 +184,24 @@ async fn settle(
         Settlement::Connected { ticket_id, reason } => {
             connected(tx, &subject, &ticket_id, reason, now).await?;
         }
-        Settlement::Retry { at, asked, counts, in_doubt, error } => {
+        Settlement::Retry {
+            at,
+            asked,
+            counts,
+            in_doubt,
+            error,
+        } => {
             let not_before = if asked { millis(at) } else { 0 };
-            reschedule(tx, held.event, (millis(at), not_before), counts, in_doubt, &error, now)
-                .await?;
+            reschedule(
+                tx,
+                held.event,
+                (millis(at), not_before),
+                counts,
+                in_doubt,
+                &error,
+                now,
+            )
+            .await?;
         }
         Settlement::Release { in_doubt, error } => {
             release(tx, held.event, in_doubt, error.as_deref(), now).await?;
@@ -205,15 +229,19 @@ async fn subject(tx: &mut Tx, event: EventId) -> Result<Option<Subject>, StoreEr
         FROM events AS e
         LEFT JOIN mappings AS m ON m.source = e.source AND m.external_id = e.external_id
         WHERE e.id = $1 AND e.state = 'queued' AND e.external_id IS NOT NULL";
-    let row: Option<(String, String, i64, i64, Option<String>)> =
-        sqlx::query_as(SUBJECT).bind(event.0).fetch_optional(&mut tx.connection).await?;
-    Ok(row.map(|(source, external_id, major, minor, mapped_to)| Subject {
-        event,
-        source,
-        external_id,
-        rank: Rank(major, minor),
-        mapped_to,
-    }))
+    let row: Option<(String, String, i64, i64, Option<String>)> = sqlx::query_as(SUBJECT)
+        .bind(event.0)
+        .fetch_optional(&mut tx.connection)
+        .await?;
+    Ok(
+        row.map(|(source, external_id, major, minor, mapped_to)| Subject {
+            event,
+            source,
+            external_id,
+            rank: Rank(major, minor),
+            mapped_to,
+        }),
+    )
 }
 
 async fn insert_attempt(tx: &mut Tx, event: EventId, attempt: &Attempt) -> Result<(), StoreError> {
@@ -267,7 +295,11 @@ async fn connected(
         .bind(ticket_id.as_str())
         .execute(&mut tx.connection)
         .await?;
-    if subject.mapped_to.as_deref().is_some_and(|mapped| mapped != ticket_id.as_str()) {
+    if subject
+        .mapped_to
+        .as_deref()
+        .is_some_and(|mapped| mapped != ticket_id.as_str())
+    {
         // Mapped to another Serval ticket while the call was under way: it goes there, too.
         return release(tx, subject.event, false, None, now).await;
     }
@@ -350,7 +382,11 @@ async fn set_error(tx: &mut Tx, event: EventId, error: &str) -> Result<(), Store
     const SET: &str = "\
         -- store::settle::set_error
         UPDATE events SET last_error = $2 WHERE id = $1";
-    sqlx::query(SET).bind(event.0).bind(error).execute(&mut tx.connection).await?;
+    sqlx::query(SET)
+        .bind(event.0)
+        .bind(error)
+        .execute(&mut tx.connection)
+        .await?;
     Ok(())
 }
 

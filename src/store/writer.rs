@@ -59,7 +59,10 @@ pub(super) trait Write: Send {
 /// What the queue carries.
 pub(super) enum Job {
     /// A webhook to store; these share their statements, too.
-    Record(Webhook, oneshot::Sender<Result<Vec<inbox::Recorded>, StoreError>>),
+    Record(
+        Webhook,
+        oneshot::Sender<Result<Vec<inbox::Recorded>, StoreError>>,
+    ),
     /// Anything else.
     Write(Box<dyn Write>),
 }
@@ -160,15 +163,21 @@ impl Writer {
             Err(error) => {
                 tracing::debug!(%error, "a group of writes failed; trying each alone");
                 for (webhook, reply) in webhooks.into_iter().zip(answers) {
-                    let result = self.try_group(std::slice::from_ref(&webhook), &mut []).await;
-                    let answer = self.noted(result).map(|(mut recorded, _)| recorded.remove(0));
+                    let result = self
+                        .try_group(std::slice::from_ref(&webhook), &mut [])
+                        .await;
+                    let answer = self
+                        .noted(result)
+                        .map(|(mut recorded, _)| recorded.remove(0));
                     drop(reply.send(answer));
                 }
                 for write in writes {
                     let mut alone = [write];
                     let result = self.try_group(&[], &mut alone).await;
                     let [write] = alone;
-                    let answer = self.noted(result).and_then(|(_, mut results)| results.remove(0));
+                    let answer = self
+                        .noted(result)
+                        .and_then(|(_, mut results)| results.remove(0));
                     write.answer(answer);
                 }
             }

@@ -26,7 +26,12 @@ impl fmt::Debug for AdminTokens {
 impl AdminTokens {
     /// Of the configured tokens.
     pub fn new(tokens: &[SecretString]) -> Self {
-        Self(tokens.iter().map(|token| Sha256::digest(token.expose_secret()).into()).collect())
+        Self(
+            tokens
+                .iter()
+                .map(|token| Sha256::digest(token.expose_secret()).into())
+                .collect(),
+        )
     }
 
     /// Whether `presented` is one of them. Takes the same time whichever it is, or none.

@@ -18,6 +18,9 @@ pub(super) async fn resume(State(state): State<AppState>) -> Result<Json<Value>,
 
 async fn set(state: &AppState, paused: bool) -> Result<Json<Value>, Problem> {
     state.monitor.set_paused(paused).await?;
-    tracing::warn!(paused, "calls to Serval were paused or resumed by an operator");
+    tracing::warn!(
+        paused,
+        "calls to Serval were paused or resumed by an operator"
+    );
     Ok(Json(json!({ "paused": paused })))
 }

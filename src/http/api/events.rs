@@ -77,14 +77,23 @@ pub(super) async fn list(
     let before = query.cursor.as_deref().map(str::parse).transpose();
     let filter = EventFilter {
         state: query.state.as_deref().map(read_state).transpose()?,
-        source: query.source.map(|name| input::source(&state, &name)).transpose()?,
+        source: query
+            .source
+            .map(|name| input::source(&state, &name))
+            .transpose()?,
         external_id: query.external_id.map(one_spelling),
         reason: query.reason,
-        before: before.map_err(|_| input::bad_request("cursor is not one that this list gave out"))?,
+        before: before
+            .map_err(|_| input::bad_request("cursor is not one that this list gave out"))?,
         limit: limit + 1,
     };
     let rows = state.store.events(&filter).await?;
-    Ok(Json(Page::new(rows, limit, |row| row.id.to_string(), EventView::from)))
+    Ok(Json(Page::new(
+        rows,
+        limit,
+        |row| row.id.to_string(),
+        EventView::from,
+    )))
 }
 
 fn read_state(word: &str) -> Result<EventState, Problem> {
@@ -97,7 +106,11 @@ fn read_state(word: &str) -> Result<EventState, Problem> {
 /// A `sys_id` is stored in lower case.
 fn one_spelling(external_id: String) -> String {
     let is_sys_id = external_id.len() == 32 && external_id.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_sys_id { external_id.to_ascii_lowercase() } else { external_id }
+    if is_sys_id {
+        external_id.to_ascii_lowercase()
+    } else {
+        external_id
+    }
 }
 
 /// `GET /events/{id}`: with its attempts, its history, the raw body and what is sent.
@@ -111,7 +124,13 @@ pub(super) async fn get(
 }
 
 fn show(detail: EventDetail) -> Value {
-    let EventDetail { row, attempts, changes, payload, accounted_for } = detail;
+    let EventDetail {
+        row,
+        attempts,
+        changes,
+        payload,
+        accounted_for,
+    } = detail;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let sent = payload.as_ref().map(|(body, object)| {
         json!({
@@ -153,7 +172,10 @@ fn event_id(text: &str) -> Result<EventId, Problem> {
 }
 
 fn none() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "no such event; an event id looks like evt_42")
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "no such event; an event id looks like evt_42",
+    )
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -169,11 +191,22 @@ pub(super) async fn replay(
     body: Bytes,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let id = event_id(&id)?;
-    let body: ReplayBody = if body.is_empty() { ReplayBody::default() } else { input::json(&body)? };
+    let body: ReplayBody = if body.is_empty() {
+        ReplayBody::default()
+    } else {
+        input::json(&body)?
+    };
     let reason = replay_reason(body.reason)?;
-    let before = state.store.replay(id, reason, state.clock.now()).await?.ok_or_else(none)?;
+    let before = state
+        .store
+        .replay(id, reason, state.clock.now())
+        .await?
+        .ok_or_else(none)?;
     if !matches!(before, EventState::Dead | EventState::Expired) {
-        let detail = format!("the event is {}; only dead and expired events are replayed", before.as_str());
+        let detail = format!(
+            "the event is {}; only dead and expired events are replayed",
+            before.as_str()
+        );
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
     tracing::info!(event = %id, "event replayed by an operator");
@@ -188,7 +221,11 @@ fn replay_reason(reason: Option<String>) -> Result<String, Problem> {
         let detail = format!("reason: at most {MAX_REASON} characters in one line");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
-    Ok(if reason.is_empty() { "replayed".to_owned() } else { format!("replayed: {reason}") })
+    Ok(if reason.is_empty() {
+        "replayed".to_owned()
+    } else {
+        format!("replayed: {reason}")
+    })
 }
 
 #[derive(Debug, Deserialize)]
@@ -211,14 +248,20 @@ pub(super) async fn replay_many(
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
     let body: ReplayManyBody = input::json(&body)?;
-    let from = body.state.as_deref().map_or(Ok(EventState::Dead), read_state)?;
+    let from = body
+        .state
+        .as_deref()
+        .map_or(Ok(EventState::Dead), read_state)?;
     if !matches!(from, EventState::Dead | EventState::Expired) {
         let detail = "state: only dead and expired events are replayed";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     let filter = EventFilter {
         state: Some(from),
-        source: body.source.map(|name| input::source(&state, &name)).transpose()?,
+        source: body
+            .source
+            .map(|name| input::source(&state, &name))
+            .transpose()?,
         external_id: body.external_id.map(one_spelling),
         reason: body.with_reason,
         before: None,
@@ -229,10 +272,17 @@ pub(super) async fn replay_many(
     let replayed = if body.dry_run {
         0
     } else {
-        state.store.replay_many(filter, reason, state.clock.now()).await?
+        state
+            .store
+            .replay_many(filter, reason, state.clock.now())
+            .await?
     };
     if replayed > 0 {
-        tracing::info!(replayed, state = from.as_str(), "events replayed by an operator");
+        tracing::info!(
+            replayed,
+            state = from.as_str(),
+            "events replayed by an operator"
+        );
     }
     Ok(Json(json!({ "matched": matched, "replayed": replayed })))
 }

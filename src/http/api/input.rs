@@ -33,7 +33,10 @@ impl<T> Page<T> {
         let has_more = rows.len() > limit;
         rows.truncate(limit);
         let next_cursor = rows.last().filter(|_| has_more).map(cursor);
-        Self { data: rows.into_iter().map(show).collect(), next_cursor }
+        Self {
+            data: rows.into_iter().map(show).collect(),
+            next_cursor,
+        }
     }
 }
 
@@ -42,7 +45,9 @@ pub(super) fn limit(limit: Option<u32>) -> Result<u32, Problem> {
     match limit {
         None => Ok(DEFAULT_LIMIT),
         Some(limit @ 1..=MAX_LIMIT) => Ok(limit),
-        Some(limit) => Err(bad_request(format!("limit {limit} is not from 1 to {MAX_LIMIT}"))),
+        Some(limit) => Err(bad_request(format!(
+            "limit {limit} is not from 1 to {MAX_LIMIT}"
+        ))),
     }
 }
 
@@ -59,12 +64,18 @@ pub(super) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
         let inner = error.into_inner();
         match inner.classify() {
             serde_json::error::Category::Data => {
-                let place = if path == "." { String::new() } else { format!("{path}: ") };
+                let place = if path == "." {
+                    String::new()
+                } else {
+                    format!("{path}: ")
+                };
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{place}{inner}"))
             }
             serde_json::error::Category::Io
             | serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof => bad_request(format!("the body is not JSON: {inner}")),
+            | serde_json::error::Category::Eof => {
+                bad_request(format!("the body is not JSON: {inner}"))
+            }
         }
     })
 }
@@ -74,7 +85,12 @@ pub(super) fn source(state: &AppState, name: &str) -> Result<SourceName, Problem
     name.parse()
         .ok()
         .filter(|name| state.sources.contains_key(name))
-        .ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("no source is named {name:?}")))
+        .ok_or_else(|| {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                format!("no source is named {name:?}"),
+            )
+        })
 }
 
 /// An external ticket of a configured source.
@@ -88,5 +104,8 @@ pub(super) fn ticket(
     let external_id = kind
         .parse_external_id(external_id)
         .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
-    Ok(ExternalTicket { source, external_id })
+    Ok(ExternalTicket {
+        source,
+        external_id,
+    })
 }

@@ -60,7 +60,10 @@ pub(super) async fn put(
     let ticket = input::ticket(&state, &source, &external_id)?;
     let body: PutBody = input::json(&body)?;
     let ticket_id: ServalTicketId = body.ticket_id.trim().parse().map_err(|error| {
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("ticket_id: {error}"))
+        Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            format!("ticket_id: {error}"),
+        )
     })?;
     let put = PutMapping {
         ticket,
@@ -127,7 +130,10 @@ pub(super) async fn list(
     let Query(query) = query.map_err(|error| input::bad_request(error.body_text()))?;
     let limit = input::limit(query.limit)?;
     let filter = MappingFilter {
-        source: query.source.map(|name| input::source(&state, &name)).transpose()?,
+        source: query
+            .source
+            .map(|name| input::source(&state, &name))
+            .transpose()?,
         ticket_id: query.ticket_id,
         after: query.cursor.as_deref().map(read_cursor).transpose()?,
         limit: limit + 1,
@@ -145,6 +151,9 @@ fn read_cursor(cursor: &str) -> Result<(String, String), Problem> {
         .decode(cursor)
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
-        .and_then(|text| text.split_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())))
+        .and_then(|text| {
+            text.split_once('/')
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        })
         .ok_or_else(|| input::bad_request("cursor is not one that this list gave out"))
 }

@@ -20,7 +20,9 @@ pub(super) fn router(state: &AppState) -> Router<AppState> {
         .route("/mappings", get(mappings::list))
         .route(
             "/mappings/{source}/{external_id}",
-            put(mappings::put).get(mappings::get).delete(mappings::delete),
+            put(mappings::put)
+                .get(mappings::get)
+                .delete(mappings::delete),
         )
         .route("/events", get(events::list))
         .route("/events/replay", post(events::replay_many))

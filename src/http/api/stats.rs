@@ -16,14 +16,24 @@ pub(super) async fn get(State(state): State<AppState>) -> Result<Json<Value>, Pr
     let now = state.clock.now();
     let stats = state.store.stats(now).await?;
     let zeroes = || -> BTreeMap<&str, i64> {
-        EventState::ALL.iter().map(|state| (state.as_str(), 0)).collect()
+        EventState::ALL
+            .iter()
+            .map(|state| (state.as_str(), 0))
+            .collect()
     };
     let mut totals = zeroes();
-    let mut sources: BTreeMap<String, BTreeMap<&str, i64>> =
-        state.sources.keys().map(|name| (name.to_string(), zeroes())).collect();
+    let mut sources: BTreeMap<String, BTreeMap<&str, i64>> = state
+        .sources
+        .keys()
+        .map(|name| (name.to_string(), zeroes()))
+        .collect();
     for (source, state, n) in stats.counts {
         *totals.entry(state.as_str()).or_default() += n;
-        *sources.entry(source).or_insert_with(zeroes).entry(state.as_str()).or_default() += n;
+        *sources
+            .entry(source)
+            .or_insert_with(zeroes)
+            .entry(state.as_str())
+            .or_default() += n;
     }
     let age = |at: Option<Timestamp>| at.map(|at| now.duration_since(at).as_secs().max(0));
     Ok(Json(json!({

@@ -27,6 +27,7 @@ impl Stage {
             connect_timeout: Duration::from_secs(2),
             timeout: Duration::from_millis(600),
             idle_connections: 4,
+            is_local: true,
         })
         .unwrap();
         let mock = MockServal::start(MockConfig {

@@ -1,0 +1,11 @@
+//! `events`
+
+use super::{Global, Outcome};
+
+/// Arguments of `events`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+pub(super) async fn run(_global: &Global, _args: Args) -> Outcome {
+    Ok(())
+}

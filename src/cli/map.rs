@@ -1,0 +1,11 @@
+//! `map`
+
+use super::{Global, Outcome};
+
+/// Arguments of `map`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+pub(super) async fn run(_global: &Global, _args: Args) -> Outcome {
+    Ok(())
+}

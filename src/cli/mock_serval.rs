@@ -1,0 +1,11 @@
+//! `mock_serval`
+
+use super::{Global, Outcome};
+
+/// Arguments of `mock_serval`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+pub(super) async fn run(_global: &Global, _args: Args) -> Outcome {
+    Ok(())
+}
