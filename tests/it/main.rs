@@ -1,1 +1,14 @@
-fn main() {}
+//! The daemon from outside: webhooks in over HTTP, calls to a strict stand-in for Serval out. Where
+//! a test needs a crash, it runs the real binary.
+//!
+//! One file for each behaviour. A test asserts on what a sender, an operator or Serval can see; only
+//! `store` and `layers` look behind that.
+#![expect(
+    clippy::unwrap_used,
+    reason = "the exemption of tests does not cover their helpers"
+)]
+
+mod connect;
+mod parking;
+mod servicenow;
+mod support;
