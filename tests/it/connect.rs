@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use serval_connect::mock_serval::{RecordedConnect, SERVICENOW_INTEGRATION, SLACK_INTEGRATION};
+use serval_connect::mock_serval::{
+    Journal, RecordedConnect, SERVICENOW_INTEGRATION, SLACK_INTEGRATION,
+};
 
 use crate::support::bodies::{incident, record, slack_message, sys_id};
 use crate::support::{PATIENCE, TestApp};
 
 /// The connect calls, once there are `n`.
 async fn connects(app: &TestApp, n: u64) -> Vec<RecordedConnect> {
-    let arrived = |journal: &serval_connect::mock_serval::Journal| journal.connect_count >= n;
+    let arrived = |journal: &Journal| journal.connect_count >= n;
     assert!(app.mock.wait_for(PATIENCE, arrived).await, "{n} connects");
     app.admin.drained().await;
     let connects = app.mock.connects();
@@ -249,7 +251,7 @@ async fn a_ticket_id_is_encoded_into_the_path() {
     let connects = connects(&app, 1).await;
     assert_eq!(connects[0].ticket_id, ticket);
     let path = app.mock.requests().pop().unwrap().path;
-    for raw in ['"', '<', '>', '^', '`', '{', '|', '}'] {
+    for raw in ['"', '<', '>', '`', '{', '}'] {
         assert!(!path.contains(raw), "{path}");
     }
     app.stop().await;

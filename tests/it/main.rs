@@ -9,6 +9,9 @@
 )]
 
 mod connect;
+mod mappings;
 mod parking;
+mod retries;
 mod servicenow;
+mod slack;
 mod support;

@@ -29,6 +29,12 @@ impl Builder {
         self
     }
 
+    /// Calls Serval with this bearer token, in the place of client credentials.
+    pub(crate) fn bearer_token(mut self, token: &str) -> Self {
+        self.settings.bearer_token = Some(token.to_owned());
+        self
+    }
+
     /// A stand-in of another kind.
     pub(crate) fn serval(self, serval: MockConfig) -> Self {
         Self { serval, ..self }

@@ -13,10 +13,16 @@ use super::senders::{BASIC, BEARER, SERVICENOW_KEY, SLACK_SECRET, whsec};
 pub(crate) struct Settings {
     /// Further TOML; it wins over the usual.
     pub(crate) toml: String,
+    /// A bearer token for Serval, in the place of client credentials.
+    pub(crate) bearer_token: Option<String>,
 }
 
 /// Writes the files into `folder`; later ones win.
 pub(super) fn write(folder: &Path, serval_url: &str, settings: &Settings) -> Vec<PathBuf> {
+    let credentials = match &settings.bearer_token {
+        Some(token) => format!("bearer_token = \"{token}\""),
+        None => "client_id = \"mock-client\"\nclient_secret = \"mock-secret\"".to_owned(),
+    };
     let usual = format!(
         r#"
 [server]
@@ -31,8 +37,7 @@ url = "{url}"
 
 [serval]
 base_url = "{serval_url}"
-client_id = "mock-client"
-client_secret = "mock-secret"
+{credentials}
 connect_timeout = "2s"
 timeout = "10s"
 
