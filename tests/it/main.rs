@@ -8,10 +8,15 @@
     reason = "the exemption of tests does not cover their helpers"
 )]
 
+mod admin;
+mod cli;
 mod connect;
+mod credentials;
+mod durability;
 mod mappings;
 mod parking;
 mod retries;
 mod servicenow;
+mod shutdown;
 mod slack;
 mod support;

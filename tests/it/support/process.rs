@@ -20,6 +20,16 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// `serve` under a limit of the size of files; writing beyond it is an error, not a signal.
+fn limited(kib: u32) -> Command {
+    let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" serve \"$@\"");
+    let mut command = Command::new("bash");
+    command.arg("-c").arg(script);
+    command.arg(env!("CARGO_BIN_EXE_serval-connect"));
+    command.env_clear().kill_on_drop(true);
+    command
+}
+
 /// Runs the binary to its end, in an empty environment and in `folder`.
 pub(crate) async fn run(folder: &Path, arguments: &[&str]) -> Output {
     let output = command(arguments).current_dir(folder).output();
@@ -48,9 +58,22 @@ type Log = Arc<Mutex<Vec<Value>>>;
 impl Daemon {
     /// Starts one that calls `mock`.
     pub(crate) async fn start(mock: &MockServal, settings: &Settings) -> Self {
+        Self::start_by(mock, settings, None).await
+    }
+
+    /// Starts one none of whose files can grow beyond `limit` KiB.
+    pub(crate) async fn start_with_file_limit(
+        mock: &MockServal,
+        settings: &Settings,
+        limit: u32,
+    ) -> Self {
+        Self::start_by(mock, settings, Some(limit)).await
+    }
+
+    async fn start_by(mock: &MockServal, settings: &Settings, limit: Option<u32>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let files = config::write(folder.path(), &mock.base_url(), settings);
-        let (child, log, public, admin) = spawn(&files).await;
+        let (child, log, public, admin) = spawn(&files, limit).await;
         Self {
             webhooks: Senders::new(client(), public),
             admin: Admin::new(client(), admin),
@@ -86,7 +109,7 @@ impl Daemon {
 
     /// Starts it again on the same files.
     pub(crate) async fn start_again(&mut self) {
-        let (child, log, public, admin) = spawn(&self.files).await;
+        let (child, log, public, admin) = spawn(&self.files, None).await;
         self.webhooks = Senders::new(client(), public);
         self.admin = Admin::new(client(), admin);
         (self.child, self.log) = (child, log);
@@ -106,8 +129,11 @@ impl Daemon {
     }
 }
 
-async fn spawn(files: &[PathBuf]) -> (Child, Log, SocketAddr, SocketAddr) {
-    let mut command = command(&["serve"]);
+async fn spawn(files: &[PathBuf], limit: Option<u32>) -> (Child, Log, SocketAddr, SocketAddr) {
+    let mut command = match limit {
+        None => command(&["serve"]),
+        Some(limit) => limited(limit),
+    };
     for file in files {
         command.arg("--config").arg(file);
     }
