@@ -43,6 +43,9 @@ use writer::{Closure, Job, Tx, WriteFuture};
 /// A sender waits for its answer; Slack gives it three seconds.
 const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// The size of a long record. On a disk that is almost full a trifle still fits where no event does.
+const PROBE_BYTES: usize = 64 * 1024;
+
 /// A handle on the store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -75,10 +78,10 @@ impl Store {
         self.shared.write_failed.load(Ordering::Relaxed)
     }
 
-    /// Writes a trifle, to see whether the database takes writes.
+    /// Writes as much as an event takes, to see whether the database takes events.
     pub async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.set("probed_at", now.as_millisecond().to_string())
-            .await
+        let value = format!("{} {}", now.as_millisecond(), " ".repeat(PROBE_BYTES));
+        self.set("probed_at", value).await
     }
 
     /// Stores a webhook: its events in one transaction, on the disk when this returns.
