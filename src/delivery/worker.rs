@@ -184,8 +184,9 @@ impl Worker {
         let context = &self.context;
         self.restore_pause().await;
         let mut calls = JoinSet::new();
-        let credentials = tokio::spawn(watch_credentials(Arc::clone(context), soft.clone()));
-        let upkeep = tokio::spawn(upkeep(Arc::clone(context), soft.clone()));
+        let mut helpers = JoinSet::new();
+        helpers.spawn(watch_credentials(Arc::clone(context), soft.clone()));
+        helpers.spawn(upkeep(Arc::clone(context), soft.clone()));
         while !soft.is_cancelled() {
             let now = context.clock.now();
             self.monitor
@@ -196,13 +197,16 @@ impl Worker {
             let Some(wait) = wait else { continue };
             tokio::select! {
                 () = soft.cancelled() => {}
-                Some(_) = calls.join_next() => self.note_progress(),
+                Some(ended) = calls.join_next() => self.call_ended(ended),
+                // They end at the soft stop only: one that died takes the worker, and so the
+                // process, with it.
+                Some(_) = helpers.join_next(), if !soft.is_cancelled() => break,
                 () = context.store.woken() => {}
                 () = context.settings.recovered.notified() => self.hasten().await,
                 () = tokio::time::sleep(wait) => {}
             }
-            while calls.try_join_next().is_some() {
-                self.note_progress();
+            while let Some(ended) = calls.try_join_next() {
+                self.call_ended(ended);
             }
         }
         let finish = async { while calls.join_next().await.is_some() {} };
@@ -212,8 +216,6 @@ impl Worker {
                 tracing::warn!("calls under way are handed back; the next start looks before it repeats them");
             }
         }
-        credentials.abort();
-        upkeep.abort();
     }
 
     async fn restore_pause(&self) {
@@ -230,7 +232,13 @@ impl Worker {
         }
     }
 
-    fn note_progress(&self) {
+    fn call_ended(&self, ended: Result<(), tokio::task::JoinError>) {
+        if let Err(error) = ended {
+            // Its claim runs out by itself, and the event is looked into again.
+            tracing::error!(%error, "a delivery step panicked");
+            self.context.line().probe_unused(self.context.clock.now());
+            return;
+        }
         let now = self.context.clock.now().as_millisecond();
         self.monitor.progress.store(now, Ordering::Relaxed);
     }

@@ -165,9 +165,10 @@ impl Line {
         }
     }
 
-    /// There was nothing to probe with; look again later.
+    /// No call came of the probe; look again later.
     pub fn probe_unused(&mut self, now: Timestamp) {
         if let Mode::Open(probing) | Mode::Suspect(probing) = &mut self.mode {
+            probing.in_flight = false;
             probing.next_at = later(now, probing.gap);
         }
     }
@@ -309,3 +310,6 @@ impl Probing {
         !self.in_flight && self.next_at <= now
     }
 }
+
+#[cfg(test)]
+mod tests;
