@@ -49,45 +49,54 @@ enum Ended {
 
 /// Works on a claim until it is settled or lost.
 pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
-    let Some(ticket_id) = claim.mapped_to.clone() else {
-        let park_for = context
-            .routes
-            .get(&claim.ticket.source)
-            .map(|route| route.park_for);
-        let until = later(context.clock.now(), park_for.unwrap_or_default());
-        return settle(context, &claim, None, Settlement::Park { until }).await;
-    };
-    if claim.is_connected {
-        let settlement = Settlement::Skip {
-            reason: ALREADY_CONNECTED,
-        };
-        return settle(context, &claim, None, settlement).await;
-    }
-    let Some(request) = request(context, &claim, &ticket_id) else {
-        let error = format!(
-            "the source {} is not configured any more",
-            claim.ticket.source
-        );
-        let settlement = Settlement::Dead {
-            reason: "unknown_source",
-            error,
-        };
-        return settle(context, &claim, None, settlement).await;
+    let request = match prepare(context, &claim) {
+        Ok(request) => request,
+        Err(settlement) => {
+            if is_probe {
+                context.line().probe_unused(context.clock.now());
+            }
+            return settle(context, &claim, None, settlement).await;
+        }
     };
     wait_for_turn(context).await;
     let started_at = context.clock.now();
     let ended = call(context, &claim, &request, is_probe).await;
     let now = context.clock.now();
-    let (outcome, settlement) = judge(context, &claim, &ticket_id, &ended, is_probe, now);
-    let attempt = attempt(&ended, ticket_id, outcome, started_at, now, is_probe);
+    let (outcome, settlement) = judge(context, &claim, &request.ticket_id, &ended, is_probe, now);
+    let attempt = attempt(
+        &ended,
+        request.ticket_id,
+        outcome,
+        started_at,
+        now,
+        is_probe,
+    );
     report(&claim, &attempt);
     settle(context, &claim, Some(attempt), settlement).await;
 }
 
-fn request(context: &Context, claim: &Claim, ticket_id: &ServalTicketId) -> Option<ConnectRequest> {
-    let route = context.routes.get(&claim.ticket.source)?;
-    Some(ConnectRequest {
-        ticket_id: ticket_id.clone(),
+/// The call to make, or what becomes of the event without one.
+fn prepare(context: &Context, claim: &Claim) -> Result<ConnectRequest, Settlement> {
+    let source = &claim.ticket.source;
+    let Some(route) = context.routes.get(source) else {
+        let error = format!("the source {source} is not configured any more");
+        return Err(Settlement::Dead {
+            reason: "unknown_source",
+            error,
+        });
+    };
+    let Some(ticket_id) = claim.mapped_to.clone() else {
+        return Err(Settlement::Park {
+            until: later(context.clock.now(), route.park_for),
+        });
+    };
+    if claim.is_connected {
+        return Err(Settlement::Skip {
+            reason: ALREADY_CONNECTED,
+        });
+    }
+    Ok(ConnectRequest {
+        ticket_id,
         channel_target: route.target(&claim.ticket.external_id),
         external_id: claim.ticket.external_id.clone(),
         object: claim.object.clone().into(),
