@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Routes;
+use super::apart::take_apart_next;
 use super::line::{Admission, Line, Mode, Turn};
 use super::pace::Pace;
 use super::step::{Context, step};
@@ -187,6 +188,7 @@ impl Worker {
         let mut helpers = JoinSet::new();
         helpers.spawn(watch_credentials(Arc::clone(context), soft.clone()));
         helpers.spawn(upkeep(Arc::clone(context), soft.clone()));
+        helpers.spawn(take_pairs_apart(Arc::clone(context), soft.clone()));
         let mut detector = JumpDetector::new(&*context.clock);
         while !soft.is_cancelled() {
             self.follow_clock(&mut detector).await;
@@ -377,6 +379,23 @@ async fn check_credentials(context: &Context) {
             if matches!(context.line().mode(), Mode::Held(_)) {
                 context.line().hold("", now);
             }
+        }
+    }
+}
+
+/// Takes pairs apart while calls are made at all.
+async fn take_pairs_apart(context: Arc<Context>, soft: CancellationToken) {
+    loop {
+        let is_flowing = {
+            let line = context.line();
+            matches!(line.mode(), Mode::Flowing) && !line.is_paused()
+        };
+        if is_flowing && take_apart_next(&context).await {
+            continue;
+        }
+        tokio::select! {
+            () = soft.cancelled() => return,
+            () = tokio::time::sleep(POLL) => {}
         }
     }
 }

@@ -9,10 +9,14 @@
 
 mod change;
 mod claims;
+mod conflicts;
 mod counts;
+mod disconnects;
 mod error;
 mod inbox;
+mod learning;
 mod mappings;
+mod moves;
 mod open;
 mod replay;
 mod reports;
@@ -29,8 +33,11 @@ use sqlx::SqlitePool;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use claims::{Claim, ClaimScope, ClaimToken};
+pub use conflicts::{Conflict, Decision};
+pub use disconnects::Disconnect;
 pub use error::{OpenError, SettleError, StoreError};
 pub use inbox::{Recorded, Webhook};
+pub use learning::Lesson;
 pub use mappings::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 pub use open::DatabaseLock;
 pub use reports::{AttemptRow, ChangeRow, EventDetail, EventFilter, EventRow, Stats};

@@ -35,6 +35,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "deliveries",
         include_str!("../../migrations/sqlite/0003_deliveries.sql"),
     ),
+    (
+        5,
+        "learning",
+        include_str!("../../migrations/sqlite/0005_learning.sql"),
+    ),
 ];
 
 /// Connections that read beside the writer.
