@@ -198,7 +198,10 @@ mod tests {
         let kind = SourceKind::ServiceNow;
         [
             (kind, Signer::standard_webhooks(&secret(SECRET)).unwrap()),
-            (SourceKind::Slack, Signer::slack(&secret("s3cret\n")).unwrap()),
+            (
+                SourceKind::Slack,
+                Signer::slack(&secret("s3cret\n")).unwrap(),
+            ),
             (kind, Signer::bearer(&secret("token\n"))),
             (kind, Signer::basic(&secret("user:pass:word")).unwrap()),
         ]
@@ -209,7 +212,10 @@ mod tests {
         for (kind, signer) in signers() {
             assert_eq!(verify(kind, &signer, BODY), Ok(()), "{signer:?}");
             let forged = verify(kind, &signer.forged([7; 32]), BODY);
-            assert!(matches!(forged, Err(Refused::Mismatch { .. })), "{forged:?}");
+            assert!(
+                matches!(forged, Err(Refused::Mismatch { .. })),
+                "{forged:?}"
+            );
         }
     }
 

@@ -14,6 +14,7 @@ mod mock_serval;
 mod output;
 mod remote;
 mod send;
+mod sender;
 mod serve;
 
 use std::path::PathBuf;

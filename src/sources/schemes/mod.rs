@@ -13,9 +13,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 pub(crate) use self::configured::signing_key;
-use self::configured::{
-    Fingerprint, bearer_token, decode_base64, read_each, user_and_password,
-};
+use self::configured::{Fingerprint, bearer_token, decode_base64, read_each, user_and_password};
 use super::signature::{self, Window};
 use super::{InvalidSource, Refused, Unverified, Verified};
 use crate::domain::ids::SourceName;
