@@ -174,24 +174,23 @@ pub(super) async fn run(_global: &Global, args: Args) -> Outcome {
     output::line(format!("faults: {faults} (PUT {url}/_faults changes them)"));
     output::line("what arrives, until Ctrl-C:");
     tokio::select! {
-        () = watch(&mock) => {}
+        () = watch(&mock, Told::default()) => {}
         () = lifecycle::interrupted() => {}
     }
     mock.stop().await;
     Ok(())
 }
 
-/// Prints a line about each connect that arrives from now on, and each refused credential.
-pub(super) async fn watch(mock: &MockServal) {
-    let mut seen = mock.look(Seen::of);
+/// Prints a line about each connect that was not told yet, and about each refused credential.
+pub(super) async fn watch(mock: &MockServal, mut seen: Told) {
     loop {
-        let arrived = |journal: &Journal| Seen::of(journal) != seen;
+        let arrived = |journal: &Journal| Told::of(journal) != seen;
         if !mock.wait_for(WATCH, arrived).await {
             continue;
         }
         let lines = mock.look(|journal| {
             let lines = news(journal, seen);
-            seen = Seen::of(journal);
+            seen = Told::of(journal);
             lines
         });
         for line in lines {
@@ -202,12 +201,17 @@ pub(super) async fn watch(mock: &MockServal) {
 
 /// How much of the journal has been told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Seen {
+pub(super) struct Told {
     requests: u64,
     connects: u64,
 }
 
-impl Seen {
+impl Told {
+    /// All that has arrived so far counts as told.
+    pub(super) fn already(mock: &MockServal) -> Self {
+        mock.look(Self::of)
+    }
+
     fn of(journal: &Journal) -> Self {
         Self {
             requests: journal.request_count,
@@ -217,7 +221,7 @@ impl Seen {
 }
 
 /// What the journal has that was not told yet. A count that fell was cleared.
-fn news(journal: &Journal, seen: Seen) -> Vec<String> {
+fn news(journal: &Journal, seen: Told) -> Vec<String> {
     let new = |count: u64, told: u64| {
         let new = if count < told { count } else { count - told };
         usize::try_from(new).unwrap_or(usize::MAX)
@@ -302,7 +306,7 @@ mod tests {
         journal.connects.push_back(connect(Some(200), true));
         journal.connects.push_back(connect(Some(500), false));
         journal.connect_count = 7;
-        let told = |connects| Seen {
+        let told = |connects| Told {
             requests: 0,
             connects,
         };

@@ -126,7 +126,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
         id: &id,
         seconds: args.timestamp.unwrap_or_else(sender::unix_seconds),
     };
-    let mut headers = signer.sign(stamp, &body).map_err(usage)?;
+    let mut headers = signer.sign(stamp, &body)?;
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     output::line(format!("POST {url}"));
     for line in shown(&headers) {
@@ -154,8 +154,10 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     }
 }
 
-fn usage(error: InvalidSigning) -> Failure {
-    Failure::Usage(error.to_string())
+impl From<InvalidSigning> for Failure {
+    fn from(error: InvalidSigning) -> Self {
+        Self::Usage(error.to_string())
+    }
 }
 
 fn signer(args: &Args, environment: &Environment) -> Result<Signer, Failure> {
@@ -172,9 +174,9 @@ fn signer(args: &Args, environment: &Environment) -> Result<Signer, Failure> {
     let signer = if let Some(token) = &args.bearer {
         Signer::bearer(token)
     } else if let Some(pair) = &args.basic {
-        Signer::basic(pair).map_err(usage)?
+        Signer::basic(pair)?
     } else {
-        sign_with(args.kind, &secret(args, environment)?).map_err(usage)?
+        sign_with(args.kind, &secret(args, environment)?)?
     };
     Ok(if args.forge {
         signer.forged(sender::random()?)
