@@ -2,10 +2,13 @@
 
 use std::fmt::{Debug, Display};
 
+use http::HeaderMap;
+use serde_json::Value;
+
 use crate::cli::output::{Tone, painted, printable};
 
 /// Where the text of a row begins.
-const LABEL: usize = 10;
+const LABEL: usize = 11;
 
 /// How much of a body is shown, in characters.
 const EXCERPT: usize = 72;
@@ -87,6 +90,43 @@ pub(super) fn excerpt(body: &str) -> String {
     line.chars().take(EXCERPT).chain(" …".chars()).collect()
 }
 
+/// An event's way: `evt_1  queued -> connected, 1 attempt`.
+pub(super) fn event_line(id: &str, event: &Value) -> String {
+    let word = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let list = |name: &str| event[name].as_array().cloned().unwrap_or_default();
+    let history = list("history");
+    let states: Vec<String> = history
+        .iter()
+        .map(|change| word(&change["state"]))
+        .collect();
+    let mut text = format!("{id}  {}", states.join(" -> "));
+    if let Some(reason) = event["reason"].as_str() {
+        text = format!("{text} ({reason})");
+    }
+    let attempts = list("attempts").len();
+    if attempts > 0 {
+        let s = if attempts == 1 { "" } else { "s" };
+        text = format!("{text}, {attempts} attempt{s}");
+    }
+    if let Some(error) = event["last_error"].as_str() {
+        text = format!("{text}, last error: {error}");
+    }
+    text
+}
+
+/// The headers that prove the sender, aligned.
+pub(super) fn header_lines(headers: &HeaderMap) -> Vec<String> {
+    let width = headers.keys().map(|name| name.as_str().len()).max();
+    let width = width.unwrap_or_default();
+    headers
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            format!("{:<width$}  {value}", name.as_str())
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,8 +143,8 @@ mod tests {
             [
                 "3  A step",
                 "   What it shows.",
-                "   sent      POST /",
-                "   result    as expected",
+                "   sent       POST /",
+                "   result     as expected",
             ]
         );
         account.expect("the status", &202, &401);
@@ -114,8 +154,8 @@ mod tests {
         assert_eq!(
             lines[3..],
             [
-                "   result    NOT AS EXPECTED: the status: expected 202, found 401",
-                "             NOT AS EXPECTED: nothing came",
+                "   result     NOT AS EXPECTED: the status: expected 202, found 401",
+                "              NOT AS EXPECTED: nothing came",
             ]
         );
     }

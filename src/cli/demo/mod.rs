@@ -3,8 +3,9 @@
 mod account;
 mod folder;
 mod samples;
+mod scenes;
 mod stage;
-mod steps;
+mod step;
 #[cfg(test)]
 mod tests;
 
@@ -15,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::account::row;
 use self::samples::TO_TRY;
+use self::scenes::{CONNECTED, Scene};
 use self::stage::Stage;
-use self::steps::{CONNECTED, Memory, Scene, connects_of, is_identical};
+use self::step::{Memory, connects_of, is_identical};
 use super::output::{self, Tone};
 use super::{Failure, Global, Outcome, mock_serval};
 use crate::config::{Environment, LogConfig, LogFormat};
@@ -73,7 +75,6 @@ pub(super) async fn run(_global: &Global, args: Args) -> Outcome {
             return Err(Failure::Failed(ended.err().unwrap_or_else(|| anyhow!("the daemon ended"))));
         }
         played = show(&stage, args.once, colours) => played,
-        () = lifecycle::interrupted() => Err(anyhow!("interrupted before the last step")),
     };
     stop.cancel();
     daemon.await?;
@@ -97,13 +98,16 @@ async fn show(stage: &Stage, once: bool, colours: bool) -> anyhow::Result<()> {
         output::line(line);
     }
     let started = Instant::now();
-    let good = play(stage, |number, account| {
+    let steps = play(stage, |number, account| {
         for line in account.lines(number, colours) {
             output::line(line);
         }
         output::line("");
-    })
-    .await;
+    });
+    let good = tokio::select! {
+        good = steps => good,
+        () = lifecycle::interrupted() => return Err(anyhow!("interrupted before the last step")),
+    };
     let faults = check_all(stage);
     let all = Scene::ALL.len();
     let verdict = |good: bool, text: String| {

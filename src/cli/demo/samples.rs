@@ -19,7 +19,7 @@ pub(super) struct Sample {
 }
 
 pub(super) const INCIDENT: Sample = Sample {
-    body: include_str!("samples/incident.json"),
+    body: include_str!("samples/incident.json").trim_ascii_end(),
     source: "servicenow",
     external_id: "5c1f0e7ad93b4286a4e70b91c85d2f36",
     ticket_id: "ticket-vpn",
@@ -28,12 +28,12 @@ pub(super) const INCIDENT: Sample = Sample {
 
 /// The same incident, after Serval has written to it.
 pub(super) const ECHO: Sample = Sample {
-    body: include_str!("samples/incident_echo.json"),
+    body: include_str!("samples/incident_echo.json").trim_ascii_end(),
     ..INCIDENT
 };
 
 pub(super) const REQUESTED_ITEM: Sample = Sample {
-    body: include_str!("samples/requested_item.json"),
+    body: include_str!("samples/requested_item.json").trim_ascii_end(),
     source: "servicenow",
     external_id: "b7d20c94e15a4f038d6c2e7f90ab4153",
     ticket_id: "ticket-desk",
@@ -41,7 +41,7 @@ pub(super) const REQUESTED_ITEM: Sample = Sample {
 };
 
 pub(super) const MESSAGE: Sample = Sample {
-    body: include_str!("samples/slack_message.json"),
+    body: include_str!("samples/slack_message.json").trim_ascii_end(),
     source: "slack",
     external_id: "C0HELPDESK:1773822600.417239",
     ticket_id: "ticket-badges",
@@ -50,12 +50,12 @@ pub(super) const MESSAGE: Sample = Sample {
 
 /// A reply to the message.
 pub(super) const REPLY: Sample = Sample {
-    body: include_str!("samples/slack_reply.json"),
+    body: include_str!("samples/slack_reply.json").trim_ascii_end(),
     ..MESSAGE
 };
 
 pub(super) const UNMAPPED: Sample = Sample {
-    body: include_str!("samples/incident_unmapped.json"),
+    body: include_str!("samples/incident_unmapped.json").trim_ascii_end(),
     source: "servicenow",
     external_id: "e08b6d15c7fa49d2b3160a8f24c97e5d",
     ticket_id: "ticket-payroll",
@@ -64,7 +64,7 @@ pub(super) const UNMAPPED: Sample = Sample {
 
 /// For the user to send.
 pub(super) const TO_TRY: Sample = Sample {
-    body: include_str!("samples/incident_to_try.json"),
+    body: include_str!("samples/incident_to_try.json").trim_ascii_end(),
     source: "servicenow",
     external_id: "a94f3b07e2c84d61957d0c6e1f8b25da",
     ticket_id: "ticket-projector",
@@ -86,7 +86,7 @@ impl Sample {
         let wrapped: Wrapped<'static> =
             serde_json::from_str(self.body).expect("the samples are JSON objects");
         let inner = wrapped.record.or(wrapped.event);
-        inner.map_or(self.body.trim(), RawValue::get)
+        inner.map_or(self.body, RawValue::get)
     }
 
     /// The system that sends it, as its makers write it.

@@ -1,18 +1,15 @@
-//! The steps of the demo. Each sends something, looks at every consequence, and notes what is not
-//! as it should be.
+//! What a step does: it sends something, looks at every consequence, and notes what is not as it
+//! should be.
 
 use anyhow::Context as _;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::account::{Account, excerpt};
-use super::samples::{ECHO, INCIDENT, MESSAGE, REPLY, REQUESTED_ITEM, Sample, UNMAPPED};
+use super::account::{Account, event_line, excerpt, header_lines};
+use super::samples::{INCIDENT, Sample};
 use super::stage::{Delivery, Stage, target};
 use crate::cli::sender::Answer;
 use crate::mock_serval::RecordedConnect;
-
-/// The samples that end as a connect, each exactly once.
-pub(super) const CONNECTED: [Sample; 4] = [INCIDENT, REQUESTED_ITEM, MESSAGE, UNMAPPED];
 
 /// What later steps need of earlier ones.
 #[derive(Debug, Default)]
@@ -132,7 +129,7 @@ impl<'a> Step<'a> {
     async fn send(&mut self, delivery: &Delivery) -> anyhow::Result<Answer> {
         let account = &mut *self.account;
         account.tell("sent", format!("POST {}", delivery.url));
-        for line in headers(&delivery.headers) {
+        for line in header_lines(&delivery.headers) {
             account.tell("", line);
         }
         let body = delivery.sample.body;
@@ -178,7 +175,7 @@ impl<'a> Step<'a> {
     /// Waits for the event to get where it should be.
     async fn settled(&mut self, id: &str, state: &str, reason: Option<&str>) -> anyhow::Result<()> {
         let event = self.stage.event_in(id, state).await?;
-        self.account.tell("event", told(id, &event));
+        self.account.tell("event", event_line(id, &event));
         let found = event["state"].as_str().unwrap_or_default();
         self.account.expect("the event's state", &state, &found);
         self.account
@@ -286,125 +283,4 @@ fn acknowledged(answer: &Answer) -> anyhow::Result<Acknowledged> {
         })
     };
     read().context("the answer tells of no event")
-}
-
-/// An event's way: `evt_1  queued -> connected, 1 attempt`.
-fn told(id: &str, event: &Value) -> String {
-    let word = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-    let list = |name: &str| event[name].as_array().cloned().unwrap_or_default();
-    let history = list("history");
-    let states: Vec<String> = history
-        .iter()
-        .map(|change| word(&change["state"]))
-        .collect();
-    let mut text = format!("{id}  {}", states.join(" -> "));
-    if let Some(reason) = event["reason"].as_str() {
-        text = format!("{text} ({reason})");
-    }
-    let attempts = list("attempts").len();
-    if attempts > 0 {
-        let s = if attempts == 1 { "" } else { "s" };
-        text = format!("{text}, {attempts} attempt{s}");
-    }
-    if let Some(error) = event["last_error"].as_str() {
-        text = format!("{text}, last error: {error}");
-    }
-    text
-}
-
-/// The headers that prove the sender, aligned.
-fn headers(headers: &HeaderMap) -> Vec<String> {
-    let width = headers.keys().map(|name| name.as_str().len()).max();
-    let width = width.unwrap_or_default();
-    headers
-        .iter()
-        .map(|(name, value)| {
-            let value = String::from_utf8_lossy(value.as_bytes());
-            format!("{:<width$}  {value}", name.as_str())
-        })
-        .collect()
-}
-
-/// The steps in their order: what they are called, what they show.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Scene {
-    Incident,
-    RequestedItem,
-    Message,
-    Reply,
-    Duplicate,
-    Forged,
-    Echo,
-    Unmapped,
-}
-
-impl Scene {
-    pub(super) const ALL: [Self; 8] = [
-        Self::Incident,
-        Self::RequestedItem,
-        Self::Message,
-        Self::Reply,
-        Self::Duplicate,
-        Self::Forged,
-        Self::Echo,
-        Self::Unmapped,
-    ];
-
-    fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Incident => (
-                "An incident from ServiceNow",
-                "Its Serval ticket is made known first, as your automation would do through the admin API.",
-            ),
-            Self::RequestedItem => (
-                "A requested item from ServiceNow",
-                "It comes in an envelope, with display values; Serval gets the record alone, as it was sent.",
-            ),
-            Self::Message => (
-                "A message in a Slack channel",
-                "A thread is an external ticket: the channel and the time stamp of its first message.",
-            ),
-            Self::Reply => (
-                "A reply in that thread",
-                "The thread is connected already, so there is nothing to do.",
-            ),
-            Self::Duplicate => (
-                "The delivery of step 1 once more",
-                "ServiceNow repeats what it got no answer to; the delivery is known by its webhook-id.",
-            ),
-            Self::Forged => (
-                "A forged webhook",
-                "Signed with a key that is not configured: refused, and nothing of it is kept.",
-            ),
-            Self::Echo => (
-                "An update that Serval itself has caused",
-                "Made by the integration's own user (ignore_users), so it must not go round in circles.",
-            ),
-            Self::Unmapped => (
-                "An incident that nobody has mapped yet",
-                "It is parked, and leaves by itself a moment later when its mapping comes.",
-            ),
-        }
-    }
-
-    /// Plays the step, to its end or as far as it gets.
-    pub(super) async fn play(self, stage: &Stage, memory: &mut Memory) -> Account {
-        let (title, about) = self.words();
-        let mut account = Account::new(title, about);
-        let mut step = Step::new(stage, &mut account);
-        let played = match self {
-            Self::Incident => step.connects(INCIDENT, memory).await,
-            Self::RequestedItem => step.connects(REQUESTED_ITEM, memory).await,
-            Self::Message => step.connects(MESSAGE, memory).await,
-            Self::Reply => step.is_skipped(REPLY, "already_connected").await,
-            Self::Duplicate => step.is_duplicate(memory).await,
-            Self::Forged => step.is_refused(UNMAPPED).await,
-            Self::Echo => step.is_skipped(ECHO, "echo").await,
-            Self::Unmapped => step.waits_for_its_mapping(UNMAPPED).await,
-        };
-        if let Err(error) = played {
-            account.fault(format!("the step could not go on: {error:#}"));
-        }
-        account
-    }
 }
