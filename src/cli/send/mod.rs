@@ -13,7 +13,6 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method};
 use reqwest::Url;
 use secrecy::SecretString;
-use serde_json::Value;
 
 use super::sender::{self, Answer};
 use super::{Failure, Global, Outcome, output};
@@ -49,7 +48,7 @@ Examples:
     jq .result incident.json | serval-connect send servicenow \\
       --secret-file eu.secret --url https://hooks.example.com/webhooks/servicenow-eu -
 
-  A delivery and its repetition (the second answer says \"duplicate\": true):
+  A delivery and its repetition (the second answer says \"duplicate\":true):
     serval-connect send servicenow --secret-file s --id msg_1 incident.json
     serval-connect send servicenow --secret-file s --id msg_1 incident.json
 
@@ -274,10 +273,7 @@ fn account(answer: &Answer) -> Vec<String> {
         }
     }
     if !answer.body.is_empty() {
-        let text = match serde_json::from_slice::<Value>(&answer.body) {
-            Ok(value) => format!("{value:#}"),
-            Err(_) => String::from_utf8_lossy(&answer.body).into_owned(),
-        };
+        let text = String::from_utf8_lossy(&answer.body);
         lines.push(format!("\n{}", output::printable(text.trim_end())));
     }
     lines
