@@ -39,7 +39,7 @@ impl App {
             config.delivery.concurrency,
         )?;
         let (sources, routes) = mount(config)?;
-        let (store, writer) = Store::open(&config.database.url).await?;
+        let (store, writer) = Store::open(&config.database.url, clock.now()).await?;
         let public = listen(config.server.listen, "server.listen")?;
         let admin = listen(config.admin.listen, "admin.listen")?;
         let settings = Settings::new(&config.delivery, config.serval.timeout);
@@ -103,7 +103,11 @@ impl App {
                 self.public,
                 http::public_router(self.state.clone()),
             ),
-            ("admin listener", self.admin, http::admin_router(self.state)),
+            (
+                "admin listener",
+                self.admin,
+                http::admin_router(self.state.clone()),
+            ),
         ] {
             let serving = serve(
                 listener,
@@ -118,6 +122,14 @@ impl App {
                 }
             });
         }
+        let store = self.state.store;
+        let checked = soft.clone();
+        lifecycle.spawn("database check", async move {
+            tokio::select! {
+                () = store.look_for_damage() => checked.cancelled().await,
+                () = checked.cancelled() => {}
+            }
+        });
         lifecycle.spawn("store writer", async move {
             tokio::select! {
                 () = writer_died.cancelled() => {}

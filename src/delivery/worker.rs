@@ -13,7 +13,7 @@ use super::Routes;
 use super::line::{Admission, Line, Mode, Turn};
 use super::pace::Pace;
 use super::step::{Context, step};
-use crate::clock::SharedClock;
+use crate::clock::{JumpDetector, SharedClock};
 use crate::domain::retry::RetryPolicy;
 use crate::serval::{ServalClient, ServalError};
 use crate::store::{ClaimScope, Store};
@@ -187,7 +187,9 @@ impl Worker {
         let mut helpers = JoinSet::new();
         helpers.spawn(watch_credentials(Arc::clone(context), soft.clone()));
         helpers.spawn(upkeep(Arc::clone(context), soft.clone()));
+        let mut detector = JumpDetector::new(&*context.clock);
         while !soft.is_cancelled() {
+            self.follow_clock(&mut detector).await;
             let now = context.clock.now();
             self.monitor
                 .beat
@@ -241,6 +243,23 @@ impl Worker {
         }
         let now = self.context.clock.now().as_millisecond();
         self.monitor.progress.store(now, Ordering::Relaxed);
+    }
+
+    /// Waits are kept when the clock is set: an hour back must not cost an hour.
+    async fn follow_clock(&self, detector: &mut JumpDetector) {
+        let Some(jump) = detector.jumped(&*self.context.clock) else {
+            return;
+        };
+        tracing::warn!(jump_ms = jump, "the clock was set; what waits follows it");
+        self.context.line().follow_clock(jump);
+        self.context.pace.follow_clock(jump);
+        let now = self.context.clock.now();
+        let was = now
+            .saturating_sub(jiff::SignedDuration::from_millis(jump))
+            .unwrap_or(now);
+        if let Err(error) = self.context.store.follow_clock(jump, was).await {
+            tracing::error!(%error, "what waits could not follow the clock");
+        }
     }
 
     async fn hasten(&self) {

@@ -85,6 +85,7 @@ mod tests {
             delivery_key: None,
             content_key: None,
             rank,
+            hint: None,
             object: 0..2,
         }
     }

@@ -27,6 +27,11 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<V
     {
         problems.push(format!("nothing can be stored: {error}"));
     }
+    if let Some(problem) = state.store.damage() {
+        problems.push(format!(
+            "the database is damaged: {problem}; restore a backup"
+        ));
+    }
     if let Mode::Held(hold) = state.monitor.mode() {
         problems.push(format!("calls to Serval are held: {}", hold.reason));
     }

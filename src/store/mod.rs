@@ -20,8 +20,8 @@ mod settings;
 mod settle;
 mod writer;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -61,6 +61,7 @@ impl std::fmt::Debug for Store {
 struct Shared {
     wake: Notify,
     write_failed: AtomicBool,
+    damage: OnceLock<String>,
     _lock: DatabaseLock,
 }
 
@@ -73,6 +74,11 @@ impl Store {
     /// Whether the last write failed. `/readyz` asks [`Store::probe`] then.
     pub fn is_failing(&self) -> bool {
         self.shared.write_failed.load(Ordering::Relaxed)
+    }
+
+    /// What [`Store::look_for_damage`] found.
+    pub fn damage(&self) -> Option<&str> {
+        self.shared.damage.get().map(String::as_str)
     }
 
     /// Writes a trifle, to see whether the database takes writes.

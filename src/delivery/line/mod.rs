@@ -218,6 +218,21 @@ impl Line {
         Turn::Same
     }
 
+    /// The clock was set by `jump` milliseconds.
+    pub fn follow_clock(&mut self, jump: i64) {
+        let moved = |at: Timestamp| {
+            at.saturating_add(jiff::SignedDuration::from_millis(jump))
+                .unwrap_or(at)
+        };
+        match &mut self.mode {
+            Mode::Flowing => {}
+            Mode::Open(probing) | Mode::Suspect(probing) => {
+                probing.next_at = moved(probing.next_at)
+            }
+            Mode::Held(hold) => hold.check_at = moved(hold.check_at),
+        }
+    }
+
     fn alive(&mut self, is_probe: bool) -> Turn {
         self.run = 0;
         self.failing.clear();

@@ -105,6 +105,7 @@ impl Reader<'_> {
             Disposition::Skip(_) | Disposition::Ignore(_) | Disposition::Bury(_) => None,
         };
         Ok(NewEvent {
+            hint: None,
             disposition,
             external_id,
             subtype: match verdict {

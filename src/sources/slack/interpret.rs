@@ -80,6 +80,7 @@ fn receipt(
     object: Range<usize>,
 ) -> Receipt {
     Receipt::Events(vec![NewEvent {
+        hint: None,
         disposition: verdict.disposition,
         external_id: verdict.external_id,
         subtype: None,
