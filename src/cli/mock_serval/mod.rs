@@ -70,12 +70,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "ID", default_value = "mock-client")]
     client_id: String,
     /// The client secret that the token endpoint accepts; it is printed, so invent one
-    #[arg(
-        long,
-        value_name = "SECRET",
-        default_value = "mock-secret",
-        hide_default_value = false
-    )]
+    #[arg(long, value_name = "SECRET", default_value = "mock-secret")]
     client_secret: String,
     /// A bearer token that is always good
     #[arg(long, value_name = "TOKEN")]
