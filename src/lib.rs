@@ -10,6 +10,7 @@ pub mod lifecycle;
 pub mod mock_serval;
 pub mod outbound;
 pub mod serval;
+pub mod signer;
 pub mod sources;
 pub mod store;
 pub mod telemetry;

@@ -1,1 +1,3 @@
-fn main() {}
+//! Tests of the whole: the real daemon, the real binary, real sockets.
+
+mod demo;
