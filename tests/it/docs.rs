@@ -103,9 +103,11 @@ fn reasons_of_answers() -> BTreeSet<String> {
     let by_status = (300..600).map(|status| answer(status, None));
     by_code
         .chain(by_status)
-        .filter_map(|error| match classify(&error).kind {
-            FailureKind::Permanent(reason) => Some(reason.to_owned()),
-            _ => None,
+        .filter_map(|error| {
+            let FailureKind::Permanent(reason) = classify(&error).kind else {
+                return None;
+            };
+            Some(reason.to_owned())
         })
         .collect()
 }
