@@ -129,9 +129,10 @@ impl Row<'_> {
 
     fn due_at(&self) -> i64 {
         let received_at = millis(self.webhook.received_at);
-        match self.placement.state {
-            EventState::Parked => received_at.saturating_add(self.webhook.park_for_ms),
-            _ => received_at,
+        if self.placement.state == EventState::Parked {
+            received_at.saturating_add(self.webhook.park_for_ms)
+        } else {
+            received_at
         }
     }
 

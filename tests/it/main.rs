@@ -1,3 +1,12 @@
-//! Tests of the whole: the real daemon, the real binary, real sockets.
+//! The daemon from outside: webhooks in over HTTP, calls to a strict stand-in for Serval out. Where
+//! a test needs a crash, it runs the real binary.
+//!
+//! One file for each behaviour. A test asserts on what a sender, an operator or Serval can see; only
+//! `store` and `layers` look behind that.
+#![expect(
+    clippy::unwrap_used,
+    reason = "the exemption of tests does not cover their helpers"
+)]
 
 mod demo;
+mod docs;
