@@ -106,3 +106,47 @@ pub async fn interrupted() {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_lets_tasks_finish() {
+        let mut lifecycle = Lifecycle::new(Duration::from_secs(20));
+        let soft = lifecycle.soft();
+        let has_finished = Arc::new(AtomicBool::new(false));
+        let finished = Arc::clone(&has_finished);
+        lifecycle.spawn("worker", async move {
+            soft.cancelled().await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            finished.store(true, Ordering::SeqCst);
+        });
+        lifecycle.run(async {}).await.unwrap();
+        assert!(has_finished.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_grace_period_makes_a_stop_hard() {
+        let mut lifecycle = Lifecycle::new(Duration::from_secs(20));
+        let hard = lifecycle.hard();
+        lifecycle.spawn("worker", async move { hard.cancelled().await });
+        let started = tokio::time::Instant::now();
+        lifecycle.run(async {}).await.unwrap();
+        assert_eq!(started.elapsed(), Duration::from_secs(20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_dies_ends_the_process_with_an_error() {
+        for does_panic in [false, true] {
+            let mut lifecycle = Lifecycle::new(Duration::from_secs(1));
+            let soft = lifecycle.soft();
+            lifecycle.spawn("listener", async move { soft.cancelled().await });
+            lifecycle.spawn("worker", async move { assert!(!does_panic, "a bug") });
+            assert!(lifecycle.run(std::future::pending()).await.is_err());
+        }
+    }
+}

@@ -14,6 +14,7 @@ mod mock_serval;
 mod output;
 mod remote;
 mod send;
+mod sender;
 mod serve;
 
 use std::path::PathBuf;
@@ -57,7 +58,7 @@ enum Command {
     Send(send::Args),
     /// Runs a stand-in for Serval, with faults to switch on
     MockServal(mock_serval::Args),
-    /// Lists teams, app instances and integration ids of Serval, to fill in channel_target
+    /// Lists teams, app instances and integration ids of Serval, to fill in `channel_target`
     Discover(discover::Args),
     /// Asks the running daemon whether it is alive; exit code 0 or 1
     Healthcheck(healthcheck::Args),

@@ -7,13 +7,61 @@
 )]
 
 use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-/// A line of what was asked for.
+use crate::config::Environment;
+
+/// A line of what was asked for. A reader that has gone away (`| head`) is no reason to fail.
 pub(super) fn line(text: impl Display) {
-    println!("{text}");
+    drop(writeln!(std::io::stdout(), "{text}"));
+}
+
+/// How a word stands out on a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// A heading.
+    Strong,
+    /// Of less importance.
+    Faint,
+    /// As it should be.
+    Good,
+    /// Not as it should be.
+    Bad,
+}
+
+/// Whether the standard output takes colours: a terminal, and nobody has set `NO_COLOR`.
+pub(super) fn takes_colours(environment: &Environment) -> bool {
+    environment.get("NO_COLOR").is_none() && std::io::stdout().is_terminal()
+}
+
+/// The text in its tone, where colours are wanted.
+pub(super) fn painted(text: &str, tone: Tone, colours: bool) -> String {
+    let code = match tone {
+        Tone::Strong => "1",
+        Tone::Faint => "2",
+        Tone::Good => "32",
+        Tone::Bad => "1;31",
+    };
+    if colours {
+        format!("\x1b[{code}m{text}\x1b[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Text from outside as it may be printed: control characters but line ends become visible.
+pub(super) fn printable(text: &str) -> String {
+    let show = |c: char| {
+        if c.is_control() && c != '\n' {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+    text.replace("\r\n", "\n").chars().map(show).collect()
 }
 
 /// A value as JSON, for programs.

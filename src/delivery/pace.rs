@@ -81,6 +81,17 @@ impl Pace {
         self.apply(&mut state);
     }
 
+    /// The clock was set by `jump` milliseconds.
+    pub fn follow_clock(&self, jump: i64) {
+        let mut state = self.lock();
+        let moved = |at: Timestamp| {
+            at.saturating_add(jiff::SignedDuration::from_millis(jump))
+                .unwrap_or(at)
+        };
+        state.not_before = state.not_before.map(moved);
+        state.changed_at = state.changed_at.map(moved);
+    }
+
     /// The present pace in calls per second; `None`: no limit.
     pub fn rate(&self) -> Option<f64> {
         let state = self.lock();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::classify::classify;
+use super::learn::look_into;
 use super::line::{Line, PROBE_TIMEOUT, Signal, Turn};
 use super::pace::Pace;
 use super::{Routes, Settings};
@@ -19,6 +20,12 @@ use crate::store::{Attempt, AttemptOutcome, Claim, SettleError, Settlement, Stor
 
 /// Between tries to write a settlement that the store did not take.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
+
+/// Message ids that one connect carries; the others are registered beside it.
+const MESSAGES_PER_CONNECT: usize = 200;
+
+/// Tries to register the messages that one connect cannot carry.
+const REGISTER_TRIES: u32 = 3;
 
 /// What the steps of a worker share.
 pub(super) struct Context {
@@ -41,53 +48,104 @@ impl Context {
 enum Ended {
     /// Serval took it.
     Connected(Answer),
-    /// A look showed that Serval has it.
+    /// A look after a doubtful call showed that Serval has it.
     AlreadyLinked,
+    /// A look before any call showed that Serval has it.
+    LinkedBefore,
     /// Neither.
     Failed(ServalError),
 }
 
 /// Works on a claim until it is settled or lost.
 pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
-    let Some(ticket_id) = claim.mapped_to.clone() else {
-        let park_for = context
-            .routes
-            .get(&claim.ticket.source)
-            .map(|route| route.park_for);
-        let until = later(context.clock.now(), park_for.unwrap_or_default());
-        return settle(context, &claim, None, Settlement::Park { until }).await;
-    };
-    if claim.is_connected {
-        let settlement = Settlement::Skip {
-            reason: ALREADY_CONNECTED,
-        };
-        return settle(context, &claim, None, settlement).await;
+    if let Some(hint) = claim.hint.clone() {
+        return learn(context, &claim, &hint, is_probe).await;
     }
-    let Some(request) = request(context, &claim, &ticket_id) else {
-        let error = format!(
-            "the source {} is not configured any more",
-            claim.ticket.source
-        );
-        let settlement = Settlement::Dead {
-            reason: "unknown_source",
-            error,
-        };
-        return settle(context, &claim, None, settlement).await;
+    let request = match prepare(context, &claim) {
+        Ok(request) => request,
+        Err(settlement) => {
+            if is_probe {
+                context.line().probe_unused(context.clock.now());
+            }
+            return settle(context, &claim, None, settlement).await;
+        }
     };
     wait_for_turn(context).await;
     let started_at = context.clock.now();
     let ended = call(context, &claim, &request, is_probe).await;
     let now = context.clock.now();
-    let (outcome, settlement) = judge(context, &claim, &ticket_id, &ended, is_probe, now);
-    let attempt = attempt(&ended, ticket_id, outcome, started_at, now, is_probe);
+    let (outcome, settlement) = judge(context, &claim, &request.ticket_id, &ended, is_probe, now);
+    let attempt = attempt(
+        &ended,
+        request.ticket_id,
+        outcome,
+        started_at,
+        now,
+        is_probe,
+    );
     report(&claim, &attempt);
     settle(context, &claim, Some(attempt), settlement).await;
 }
 
-fn request(context: &Context, claim: &Claim, ticket_id: &ServalTicketId) -> Option<ConnectRequest> {
-    let route = context.routes.get(&claim.ticket.source)?;
-    Some(ConnectRequest {
-        ticket_id: ticket_id.clone(),
+/// Looks into the Serval ticket that the payload names; the event is claimed again for the rest.
+async fn learn(context: &Context, claim: &Claim, hint: &ServalTicketId, is_probe: bool) {
+    wait_for_turn(context).await;
+    let started_at = context.clock.now();
+    let limit = if is_probe {
+        PROBE_TIMEOUT
+    } else {
+        context.settings.call_limit()
+    };
+    let looked = tokio::time::timeout(limit, look_into(context, claim, hint)).await;
+    let now = context.clock.now();
+    let error = match looked {
+        Ok(Ok(lesson)) => {
+            note(context, claim, Signal::Alive, is_probe, "", now);
+            if let Err(error) = context.store.learn(claim, lesson, now).await {
+                tracing::warn!(event = %claim.event, %error, "what was learned could not be written");
+            }
+            return;
+        }
+        Ok(Err(error)) => error,
+        Err(_) => timed_out(limit),
+    };
+    let ended = Ended::Failed(error);
+    let (outcome, settlement) = judge(context, claim, hint, &ended, is_probe, now);
+    let attempt = attempt(&ended, hint.clone(), outcome, started_at, now, is_probe);
+    report(claim, &attempt);
+    settle(context, claim, Some(attempt), settlement).await;
+}
+
+fn timed_out(limit: Duration) -> ServalError {
+    ServalError::Network {
+        kind: NetworkKind::Timeout,
+        sent: true,
+        detail: format!("nothing within {} s", limit.as_secs()),
+    }
+}
+
+/// The call to make, or what becomes of the event without one.
+fn prepare(context: &Context, claim: &Claim) -> Result<ConnectRequest, Settlement> {
+    let source = &claim.ticket.source;
+    let Some(route) = context.routes.get(source) else {
+        let error = format!("the source {source} is not configured any more");
+        return Err(Settlement::Dead {
+            reason: "unknown_source",
+            error,
+        });
+    };
+    let Some(ticket_id) = claim.mapped_to.clone() else {
+        return Err(Settlement::Park {
+            until: later(context.clock.now(), route.park_for),
+        });
+    };
+    if claim.is_connected {
+        return Err(Settlement::Skip {
+            reason: ALREADY_CONNECTED,
+        });
+    }
+    Ok(ConnectRequest {
+        ticket_id,
         channel_target: route.target(&claim.ticket.external_id),
         external_id: claim.ticket.external_id.clone(),
         object: claim.object.clone().into(),
@@ -116,34 +174,95 @@ async fn call(context: &Context, claim: &Claim, request: &ConnectRequest, is_pro
     let exchange = look_and_connect(context, claim, request);
     match tokio::time::timeout(limit, exchange).await {
         Ok(ended) => ended,
-        Err(_) => Ended::Failed(ServalError::Network {
-            kind: NetworkKind::Timeout,
-            sent: true,
-            detail: format!("nothing within {} s", limit.as_secs()),
-        }),
+        Err(_) => Ended::Failed(timed_out(limit)),
     }
 }
 
 async fn look_and_connect(context: &Context, claim: &Claim, request: &ConnectRequest) -> Ended {
-    if claim.in_doubt {
+    let route = context.routes.get(&claim.ticket.source);
+    let looks_first = route.is_some_and(|route| route.looks_first) && !claim.is_connected;
+    if claim.in_doubt || looks_first {
         match look(context, request).await {
-            Ok(true) => return Ended::AlreadyLinked,
+            Ok(true) if claim.in_doubt => return Ended::AlreadyLinked,
+            Ok(true) => return Ended::LinkedBefore,
             Ok(false) => {}
             // Serval answers, but will not say: the connect itself gets the last word.
             Err(error) if matches!(classify(&error).kind, FailureKind::Permanent(_)) => {}
             Err(error) => return Ended::Failed(error),
         }
     }
+    if !route.is_some_and(|route| route.accounts_for_all) {
+        return connect(context, request).await;
+    }
+    match account_for_all(context, request).await {
+        Ok((request, rest)) => connect_then_register(context, &request, &rest).await,
+        Err(error) => Ended::Failed(error),
+    }
+}
+
+async fn connect(context: &Context, request: &ConnectRequest) -> Ended {
     let error = match context.serval.connect(request).await {
         Ok(answer) => return Ended::Connected(answer),
         Err(error) => error,
     };
-    if classify(&error).kind == FailureKind::Exists
-        && matches!(look(context, request).await, Ok(true))
-    {
-        return Ended::AlreadyLinked;
+    let is_known = classify(&error).kind == FailureKind::Exists
+        && matches!(look(context, request).await, Ok(true));
+    if is_known {
+        Ended::AlreadyLinked
+    } else {
+        Ended::Failed(error)
     }
-    Ended::Failed(error)
+}
+
+/// The request with the ids of all messages that the ticket has, as many as it can carry, and the
+/// ids of the others.
+async fn account_for_all(
+    context: &Context,
+    request: &ConnectRequest,
+) -> Result<(ConnectRequest, Vec<String>), ServalError> {
+    let mut request = request.clone();
+    for id in context.serval.message_ids(&request.ticket_id).await? {
+        if !request.accounted_for_message_ids.contains(&id) {
+            request.accounted_for_message_ids.push(id);
+        }
+    }
+    let carried = request
+        .accounted_for_message_ids
+        .len()
+        .min(MESSAGES_PER_CONNECT);
+    let rest = request.accounted_for_message_ids.split_off(carried);
+    Ok((request, rest))
+}
+
+/// Registers the messages that one connect cannot carry as soon as the pair is there. The pair is
+/// what counts: when Serval will not take them, it is said and left at that.
+async fn connect_then_register(
+    context: &Context,
+    request: &ConnectRequest,
+    rest: &[String],
+) -> Ended {
+    let ended = connect(context, request).await;
+    if rest.is_empty() || matches!(ended, Ended::Failed(_)) {
+        return ended;
+    }
+    let (ticket_id, target) = (&request.ticket_id, &request.channel_target);
+    for _ in 0..REGISTER_TRIES {
+        let registered =
+            context
+                .serval
+                .register_messages(ticket_id, target, &request.external_id, rest);
+        match registered.await {
+            Ok(()) => return ended,
+            Err(error) => tracing::warn!(
+                ticket.serval = %ticket_id,
+                messages = rest.len(),
+                error = error.summary(),
+                "messages could not be registered; Serval may send them again"
+            ),
+        }
+        tokio::time::sleep(SETTLE_AGAIN).await;
+    }
+    ended
 }
 
 /// Whether Serval has the pair.
@@ -165,15 +284,23 @@ fn judge(
     now: Timestamp,
 ) -> (AttemptOutcome, Settlement) {
     let ticket_id = ticket_id.clone();
+    let route = context.routes.get(&claim.ticket.source);
+    let reconnects = route.is_some_and(|route| route.reconnects);
     let error = match ended {
         Ended::Connected(_) => {
             note(context, claim, Signal::Alive, is_probe, "", now);
+            let settlement = Settlement::Connected {
+                ticket_id,
+                reason: None,
+                reconnects,
+            };
+            return (AttemptOutcome::Connected, settlement);
+        }
+        Ended::LinkedBefore => {
+            note(context, claim, Signal::Alive, is_probe, "", now);
             return (
-                AttemptOutcome::Connected,
-                Settlement::Connected {
-                    ticket_id,
-                    reason: None,
-                },
+                AttemptOutcome::AlreadyLinked,
+                Settlement::AlreadyLinked { ticket_id },
             );
         }
         Ended::AlreadyLinked => {
@@ -181,7 +308,11 @@ fn judge(
             let reason = Some("already_linked");
             return (
                 AttemptOutcome::AlreadyLinked,
-                Settlement::Connected { ticket_id, reason },
+                Settlement::Connected {
+                    ticket_id,
+                    reason,
+                    reconnects,
+                },
             );
         }
         Ended::Failed(error) => error,
@@ -296,7 +427,7 @@ fn attempt(
             request_id: answer.request_id.clone(),
             ..attempt
         },
-        Ended::AlreadyLinked => {
+        Ended::AlreadyLinked | Ended::LinkedBefore => {
             let answer = Some("Serval lists the external ticket on this ticket".to_owned());
             Attempt {
                 status: Some(200),

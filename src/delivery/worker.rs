@@ -10,10 +10,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Routes;
+use super::apart::take_apart_next;
 use super::line::{Admission, Line, Mode, Turn};
 use super::pace::Pace;
 use super::step::{Context, step};
-use crate::clock::SharedClock;
+use crate::clock::{JumpDetector, SharedClock};
 use crate::domain::retry::RetryPolicy;
 use crate::serval::{ServalClient, ServalError};
 use crate::store::{ClaimScope, Store};
@@ -184,9 +185,13 @@ impl Worker {
         let context = &self.context;
         self.restore_pause().await;
         let mut calls = JoinSet::new();
-        let credentials = tokio::spawn(watch_credentials(Arc::clone(context), soft.clone()));
-        let upkeep = tokio::spawn(upkeep(Arc::clone(context), soft.clone()));
+        let mut helpers = JoinSet::new();
+        helpers.spawn(watch_credentials(Arc::clone(context), soft.clone()));
+        helpers.spawn(upkeep(Arc::clone(context), soft.clone()));
+        helpers.spawn(take_pairs_apart(Arc::clone(context), soft.clone()));
+        let mut detector = JumpDetector::new(&*context.clock);
         while !soft.is_cancelled() {
+            self.follow_clock(&mut detector).await;
             let now = context.clock.now();
             self.monitor
                 .beat
@@ -196,13 +201,16 @@ impl Worker {
             let Some(wait) = wait else { continue };
             tokio::select! {
                 () = soft.cancelled() => {}
-                Some(_) = calls.join_next() => self.note_progress(),
+                Some(ended) = calls.join_next() => self.call_ended(ended),
+                // They end at the soft stop only: one that died takes the worker, and so the
+                // process, with it.
+                Some(_) = helpers.join_next(), if !soft.is_cancelled() => break,
                 () = context.store.woken() => {}
                 () = context.settings.recovered.notified() => self.hasten().await,
                 () = tokio::time::sleep(wait) => {}
             }
-            while calls.try_join_next().is_some() {
-                self.note_progress();
+            while let Some(ended) = calls.try_join_next() {
+                self.call_ended(ended);
             }
         }
         let finish = async { while calls.join_next().await.is_some() {} };
@@ -212,8 +220,6 @@ impl Worker {
                 tracing::warn!("calls under way are handed back; the next start looks before it repeats them");
             }
         }
-        credentials.abort();
-        upkeep.abort();
     }
 
     async fn restore_pause(&self) {
@@ -230,9 +236,32 @@ impl Worker {
         }
     }
 
-    fn note_progress(&self) {
+    fn call_ended(&self, ended: Result<(), tokio::task::JoinError>) {
+        if let Err(error) = ended {
+            // Its claim runs out by itself, and the event is looked into again.
+            tracing::error!(%error, "a delivery step panicked");
+            self.context.line().probe_unused(self.context.clock.now());
+            return;
+        }
         let now = self.context.clock.now().as_millisecond();
         self.monitor.progress.store(now, Ordering::Relaxed);
+    }
+
+    /// Waits are kept when the clock is set: an hour back must not cost an hour.
+    async fn follow_clock(&self, detector: &mut JumpDetector) {
+        let Some(jump) = detector.jumped(&*self.context.clock) else {
+            return;
+        };
+        tracing::warn!(jump_ms = jump, "the clock was set; what waits follows it");
+        self.context.line().follow_clock(jump);
+        self.context.pace.follow_clock(jump);
+        let now = self.context.clock.now();
+        let was = now
+            .saturating_sub(jiff::SignedDuration::from_millis(jump))
+            .unwrap_or(now);
+        if let Err(error) = self.context.store.follow_clock(jump, was).await {
+            tracing::error!(%error, "what waits could not follow the clock");
+        }
     }
 
     async fn hasten(&self) {
@@ -350,6 +379,23 @@ async fn check_credentials(context: &Context) {
             if matches!(context.line().mode(), Mode::Held(_)) {
                 context.line().hold("", now);
             }
+        }
+    }
+}
+
+/// Takes pairs apart while calls are made at all.
+async fn take_pairs_apart(context: Arc<Context>, soft: CancellationToken) {
+    loop {
+        let is_flowing = {
+            let line = context.line();
+            matches!(line.mode(), Mode::Flowing) && !line.is_paused()
+        };
+        if is_flowing && take_apart_next(&context).await {
+            continue;
+        }
+        tokio::select! {
+            () = soft.cancelled() => return,
+            () = tokio::time::sleep(POLL) => {}
         }
     }
 }

@@ -100,6 +100,7 @@ async fn accept(
         received_at,
         park_for_ms: mounted.park_for_ms,
         keep_ignored_bodies: mounted.keep_ignored_bodies,
+        reconnects: mounted.reconnects,
         body: body.clone(),
         events,
     };

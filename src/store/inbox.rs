@@ -3,7 +3,7 @@
 //! A group of webhooks shares a handful of statements: two look-ups over all of them, the decisions
 //! in memory, then inserts of many rows each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -12,9 +12,9 @@ use sqlx::AssertSqlSafe;
 
 use super::error::StoreError;
 use super::writer::Tx;
-use super::{change, millis};
+use super::{change, millis, moves};
 use crate::domain::event::{Disposition, EventState, NewEvent, Rank};
-use crate::domain::ids::{EventId, ExternalId, SourceName};
+use crate::domain::ids::{EventId, ExternalId, ServalTicketId, SourceName};
 use crate::domain::ingest::{Placement, SUPERSEDED, TicketFacts, place};
 
 /// A verified webhook, ready to be stored.
@@ -28,6 +28,8 @@ pub struct Webhook {
     pub park_for_ms: i64,
     /// Whether the source keeps the bodies of ignored events.
     pub keep_ignored_bodies: bool,
+    /// Whether changed records of a connected external ticket are sent again.
+    pub reconnects: bool,
     /// The raw body.
     pub body: Bytes,
     /// What the source read in it.
@@ -60,6 +62,7 @@ pub(super) async fn record_all(
     if webhooks.is_empty() {
         return Ok(Vec::new());
     }
+    moves::apply(tx, webhooks).await?;
     let mut known = Known::look_up(tx, webhooks).await?;
     let mut rows = Vec::new();
     let mut found = Vec::with_capacity(webhooks.len());
@@ -126,9 +129,10 @@ impl Row<'_> {
 
     fn due_at(&self) -> i64 {
         let received_at = millis(self.webhook.received_at);
-        match self.placement.state {
-            EventState::Parked => received_at.saturating_add(self.webhook.park_for_ms),
-            _ => received_at,
+        if self.placement.state == EventState::Parked {
+            received_at.saturating_add(self.webhook.park_for_ms)
+        } else {
+            received_at
         }
     }
 
@@ -169,8 +173,10 @@ impl Known {
                 ON e.source = wanted.value ->> 0 AND e.content_key = wanted.value ->> 1";
         const TICKETS: &str = "\
             -- store::inbox::tickets
-            SELECT wanted.value ->> 0, wanted.value ->> 1, m.ticket_id IS NOT NULL,
-                   c.ticket_id IS NOT NULL, p.id, p.rank_major, p.rank_minor
+            SELECT wanted.value ->> 0, wanted.value ->> 1, m.ticket_id,
+                   c.ticket_id IS NOT NULL, p.id, p.rank_major, p.rank_minor,
+                   (SELECT t.team FROM events AS t WHERE t.source = wanted.value ->> 0
+                       AND t.external_id = wanted.value ->> 1 ORDER BY t.id LIMIT 1)
             FROM json_each($1) AS wanted
             LEFT JOIN mappings AS m
                 ON m.source = wanted.value ->> 0 AND m.external_id = wanted.value ->> 1
@@ -184,11 +190,12 @@ impl Known {
         type TicketRow = (
             String,
             String,
+            Option<String>,
             bool,
-            bool,
             Option<i64>,
             Option<i64>,
             Option<i64>,
+            Option<String>,
         );
 
         let mut known = Self::default();
@@ -232,25 +239,36 @@ impl Known {
                 known.contents.insert((name(&source), key), EventId(id));
             }
         }
+        let reconnecting: HashSet<&SourceName> = webhooks
+            .iter()
+            .filter(|w| w.reconnects)
+            .map(|w| &w.source)
+            .collect();
         let connectable = wanted(|event| match event.disposition {
-            Disposition::Connect => event.external_id.as_ref().map(ExternalId::as_str),
-            Disposition::Skip(_) | Disposition::Ignore(_) | Disposition::Bury(_) => None,
+            Disposition::Connect | Disposition::Skip(_) => {
+                event.external_id.as_ref().map(ExternalId::as_str)
+            }
+            Disposition::Ignore(_) | Disposition::Bury(_) => None,
         });
         if let Some(wanted) = connectable {
             let rows: Vec<TicketRow> = sqlx::query_as(TICKETS)
                 .bind(wanted)
                 .fetch_all(&mut tx.connection)
                 .await?;
-            for (source, external_id, mapped, connected, parked, major, minor) in rows {
+            for (source, external_id, mapped_to, connected, parked, major, minor, team) in rows {
                 let rank = Rank(major.unwrap_or_default(), minor.unwrap_or_default());
                 let parked = parked.map(|id| (EventId(id), rank));
-                let ticket = (name(&source), ExternalId::from_store(external_id));
+                let name = name(&source);
+                let reconnects = reconnecting.contains(&name);
+                let ticket = (name, ExternalId::from_store(external_id));
                 known.tickets.insert(
                     ticket,
                     TicketFacts {
-                        mapped,
+                        mapped_to,
                         connected,
                         parked,
+                        team,
+                        reconnects,
                     },
                 );
             }
@@ -299,7 +317,7 @@ impl Known {
         let facts = ticket
             .as_ref()
             .and_then(|ticket| self.tickets.get(ticket))
-            .copied()
+            .cloned()
             .unwrap_or_default();
         let id = EventId(tx.next_event);
         tx.next_event += 1;
@@ -312,8 +330,14 @@ impl Known {
         if let Some(loser) = row.placement.supersedes {
             self.superseded.push(loser);
         }
-        if let (EventState::Parked, Some(ticket)) = (row.placement.state, ticket) {
-            self.tickets.entry(ticket).or_default().parked = Some((id, event.rank));
+        if let Some(ticket) = ticket {
+            let facts = self.tickets.entry(ticket).or_default();
+            if row.placement.state == EventState::Parked {
+                facts.parked = Some((id, event.rank));
+            }
+            if facts.team.is_none() {
+                facts.team.clone_from(&event.team);
+            }
         }
         if let Some(key) = content.filter(|_| row.holds_content()) {
             self.contents.insert(key, id);
@@ -388,8 +412,8 @@ async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), StoreError> 
         inserts(
             "INSERT INTO events (id, state, due_at, received_at, queued_at, updated_at, \
              rank_major, rank_minor, source, external_id, subtype, event_type, delivery_key, \
-             content_key, first_state, first_reason, reason) VALUES ",
-            17,
+             content_key, first_state, first_reason, reason, hint, team) VALUES ",
+            19,
         )
     });
     let mut rest = rows;
@@ -422,7 +446,9 @@ async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), StoreError> 
                 )
                 .bind(state)
                 .bind(row.placement.reason)
-                .bind(row.placement.reason);
+                .bind(row.placement.reason)
+                .bind(row.event.hint.as_ref().map(ServalTicketId::as_str))
+                .bind(row.event.team.as_deref());
         }
         query.execute(&mut tx.connection).await?;
         rest = later;

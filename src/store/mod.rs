@@ -9,10 +9,14 @@
 
 mod change;
 mod claims;
+mod conflicts;
 mod counts;
+mod disconnects;
 mod error;
 mod inbox;
+mod learning;
 mod mappings;
+mod moves;
 mod open;
 mod replay;
 mod reports;
@@ -20,8 +24,8 @@ mod settings;
 mod settle;
 mod writer;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -29,8 +33,11 @@ use sqlx::SqlitePool;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use claims::{Claim, ClaimScope, ClaimToken};
+pub use conflicts::{Conflict, Decision};
+pub use disconnects::Disconnect;
 pub use error::{OpenError, SettleError, StoreError};
 pub use inbox::{Recorded, Webhook};
+pub use learning::Lesson;
 pub use mappings::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 pub use open::DatabaseLock;
 pub use reports::{AttemptRow, ChangeRow, EventDetail, EventFilter, EventRow, Stats};
@@ -64,6 +71,7 @@ impl std::fmt::Debug for Store {
 struct Shared {
     wake: Notify,
     write_failed: AtomicBool,
+    damage: OnceLock<String>,
     _lock: DatabaseLock,
 }
 
@@ -76,6 +84,11 @@ impl Store {
     /// Whether the last write failed. `/readyz` asks [`Store::probe`] then.
     pub fn is_failing(&self) -> bool {
         self.shared.write_failed.load(Ordering::Relaxed)
+    }
+
+    /// What [`Store::look_for_damage`] found.
+    pub fn damage(&self) -> Option<&str> {
+        self.shared.damage.get().map(String::as_str)
     }
 
     /// Writes as much as an event takes, to see whether the database takes events.

@@ -2,19 +2,21 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqliteConnection};
 use tokio::sync::{Notify, mpsc};
 
 use super::counts::Counts;
-use super::error::OpenError;
+use super::error::{OpenError, StoreError};
 use super::writer::{QUEUE, Tx, Writer};
-use super::{Shared, Store};
+use super::{Shared, Store, millis};
+use crate::domain::retry::{MAX_RETRY_AFTER, later};
 
 /// The schema, oldest first. A released migration is never edited.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -32,6 +34,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         3,
         "deliveries",
         include_str!("../../migrations/sqlite/0003_deliveries.sql"),
+    ),
+    (
+        5,
+        "learning",
+        include_str!("../../migrations/sqlite/0005_learning.sql"),
     ),
 ];
 
@@ -106,8 +113,8 @@ impl Store {
     /// [`Writer`]; nothing is written until it does.
     ///
     /// Claims of a dead process end here: their events are marked as in doubt and are due again.
-    pub async fn open(url: &str) -> Result<(Self, Writer), OpenError> {
-        Self::open_locked(DatabaseLock::acquire(url)?).await
+    pub async fn open(url: &str, now: Timestamp) -> Result<(Self, Writer), OpenError> {
+        Self::open_locked(DatabaseLock::acquire(url)?, now).await
     }
 
     /// Looks at the database without changing it: `None` when there is none, else its number of
@@ -142,8 +149,30 @@ impl Store {
         Ok(Some(events))
     }
 
+    /// Has `SQLite` look for damage, which [`Store::damage`] then tells. Reads the whole file, so
+    /// it runs beside the daemon, not before it.
+    pub async fn look_for_damage(&self) {
+        const CHECK: &str = "PRAGMA quick_check(1)";
+        let verdict: Result<String, _> = sqlx::query_scalar(CHECK)
+            .fetch_one(&self.readers)
+            .await
+            .map_err(StoreError::from);
+        match verdict {
+            Ok(verdict) if verdict == "ok" => tracing::debug!("the database is sound"),
+            Ok(problem) => {
+                tracing::error!(problem, "the database is damaged: restore a backup");
+                // Only this task sets it, and only once.
+                drop(self.shared.damage.set(problem));
+            }
+            Err(error) => tracing::error!(%error, "the database could not be checked"),
+        }
+    }
+
     /// [`Store::open`] under a lock that is held already.
-    pub async fn open_locked(lock: DatabaseLock) -> Result<(Self, Writer), OpenError> {
+    pub async fn open_locked(
+        lock: DatabaseLock,
+        now: Timestamp,
+    ) -> Result<(Self, Writer), OpenError> {
         let path = lock.path().to_path_buf();
         let failed = |source| OpenError::Database {
             path: path.display().to_string(),
@@ -158,7 +187,7 @@ impl Store {
                 path: path.display().to_string(),
                 source,
             })?;
-        let next_event = void_claims(&mut connection).await.map_err(failed)?;
+        let next_event = recover(&mut connection, now).await.map_err(failed)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_lazy_with(reading(&path));
@@ -166,6 +195,7 @@ impl Store {
         let shared = Arc::new(Shared {
             wake: Notify::new(),
             write_failed: AtomicBool::new(false),
+            damage: OnceLock::new(),
             _lock: lock,
         });
         let tx = Tx {
@@ -238,15 +268,33 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(migrations.collect())
 }
 
-async fn void_claims(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    const DOUBT: &str = "UPDATE events SET in_doubt = 1 WHERE id IN (SELECT event_id FROM claims)";
-    const VOID: &str = "DELETE FROM claims";
-    const LAST: &str = "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'";
+/// Takes up what a dead process left: its claims are void and their events in doubt. Answers the
+/// id of the next event.
+async fn recover(connection: &mut SqliteConnection, now: Timestamp) -> Result<i64, sqlx::Error> {
+    const DOUBT: &str = "\
+        -- store::open::doubt
+        UPDATE events SET in_doubt = 1 WHERE id IN (SELECT event_id FROM claims)";
+    const VOID: &str = "\
+        -- store::open::void
+        DELETE FROM claims";
+    // No retry is ever further away than this: the clock was ahead when it was written.
+    const EARLIER: &str = "\
+        -- store::open::earlier
+        UPDATE events SET due_at = $1, not_before = 0 WHERE state = 'queued' AND due_at > $2";
+    const LAST: &str = "\
+        -- store::open::last
+        SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'";
+    let furthest = later(now, MAX_RETRY_AFTER);
     sqlx::query("BEGIN IMMEDIATE")
         .execute(&mut *connection)
         .await?;
     sqlx::query(DOUBT).execute(&mut *connection).await?;
     sqlx::query(VOID).execute(&mut *connection).await?;
+    sqlx::query(EARLIER)
+        .bind(millis(now))
+        .bind(millis(furthest))
+        .execute(&mut *connection)
+        .await?;
     sqlx::query("COMMIT").execute(&mut *connection).await?;
     let last: i64 = sqlx::query_scalar(LAST).fetch_one(&mut *connection).await?;
     Ok(last + 1)

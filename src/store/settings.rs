@@ -81,6 +81,36 @@ impl Store {
         .await
     }
 
+    /// The clock was set by `jump` milliseconds: what waits for a moment waits for as long as
+    /// before, and the claims in hand last as long as before. `was`: what the clock showed.
+    pub async fn follow_clock(&self, jump: i64, was: Timestamp) -> Result<(), StoreError> {
+        const EVENTS: &str = "\
+            -- store::settings::follow_clock
+            UPDATE events
+            SET due_at = due_at + $1,
+                not_before = CASE WHEN not_before > 0 THEN not_before + $1 ELSE 0 END
+            WHERE state = 'queued' AND due_at > $2";
+        const CLAIMS: &str = "\
+            -- store::settings::follow_clock_claims
+            UPDATE claims SET expires_at = expires_at + $1";
+        self.write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(EVENTS)
+                    .bind(jump)
+                    .bind(millis(was))
+                    .execute(&mut tx.connection)
+                    .await?;
+                sqlx::query(CLAIMS)
+                    .bind(jump)
+                    .execute(&mut tx.connection)
+                    .await?;
+                tx.wake = true;
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Makes the events that wait out an outage due now, except where Serval asked to wait.
     pub async fn hasten(&self, now: Timestamp) -> Result<(), StoreError> {
         const HASTEN: &str = "\

@@ -72,6 +72,13 @@ pub enum Settlement {
         ticket_id: ServalTicketId,
         /// `already_linked` where a look showed it.
         reason: Option<&'static str>,
+        /// Whether later events of the external ticket have something to do all the same.
+        reconnects: bool,
+    },
+    /// A look before the call showed that Serval has the pair.
+    AlreadyLinked {
+        /// The Serval ticket.
+        ticket_id: ServalTicketId,
     },
     /// Try again.
     Retry {
@@ -181,8 +188,20 @@ async fn settle(
         return Ok(true);
     };
     match settlement {
-        Settlement::Connected { ticket_id, reason } => {
-            connected(tx, &subject, &ticket_id, reason, now).await?;
+        Settlement::Connected {
+            ticket_id,
+            reason,
+            reconnects,
+        } => {
+            paired(tx, &subject, &ticket_id, EventState::Connected, reason, now).await?;
+            if !reconnects {
+                skip_siblings(tx, &subject, now).await?;
+            }
+        }
+        Settlement::AlreadyLinked { ticket_id } => {
+            let (skipped, reason) = (EventState::Skipped, Some("already_linked"));
+            paired(tx, &subject, &ticket_id, skipped, reason, now).await?;
+            skip_siblings(tx, &subject, now).await?;
         }
         Settlement::Retry {
             at,
@@ -267,10 +286,12 @@ async fn insert_attempt(tx: &mut Tx, event: EventId, attempt: &Attempt) -> Resul
     Ok(())
 }
 
-async fn connected(
+/// Serval has the pair: the event goes `to` its end.
+async fn paired(
     tx: &mut Tx,
     subject: &Subject,
     ticket_id: &ServalTicketId,
+    to: EventState,
     reason: Option<&'static str>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -303,9 +324,8 @@ async fn connected(
         // Mapped to another Serval ticket while the call was under way: it goes there, too.
         return release(tx, subject.event, false, None, now).await;
     }
-    let (queued, connected) = (EventState::Queued, EventState::Connected);
-    change::move_event(tx, subject.event, queued, connected, reason, now).await?;
-    skip_siblings(tx, subject, now).await
+    change::move_event(tx, subject.event, EventState::Queued, to, reason, now).await?;
+    Ok(())
 }
 
 /// The pair is connected: what else is queued for the external ticket has nothing to do.
@@ -313,7 +333,11 @@ async fn skip_siblings(tx: &mut Tx, subject: &Subject, now: Timestamp) -> Result
     const SIBLINGS: &str = "\
         -- store::settle::siblings
         SELECT id FROM events
-        WHERE state = 'queued' AND source = $1 AND external_id = $2
+        WHERE state = 'queued' AND source = $1 AND external_id = $2 AND hint IS NULL
+            AND EXISTS (SELECT 1 FROM mappings AS m JOIN connections AS c
+                ON c.source = m.source AND c.external_id = m.external_id
+                AND c.ticket_id = m.ticket_id
+                WHERE m.source = $1 AND m.external_id = $2)
         ORDER BY id LIMIT 1000";
     let siblings: Vec<i64> = sqlx::query_scalar(SIBLINGS)
         .bind(&subject.source)

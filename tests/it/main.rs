@@ -12,6 +12,8 @@ mod admin;
 mod cli;
 mod connect;
 mod credentials;
+mod demo;
+mod docs;
 mod durability;
 mod layers;
 mod mappings;

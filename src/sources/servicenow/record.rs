@@ -105,6 +105,9 @@ impl Reader<'_> {
             Disposition::Skip(_) | Disposition::Ignore(_) | Disposition::Bury(_) => None,
         };
         Ok(NewEvent {
+            hint: None,
+            team: None,
+            channel_move: None,
             disposition,
             external_id,
             subtype: match verdict {

@@ -165,9 +165,10 @@ impl Line {
         }
     }
 
-    /// There was nothing to probe with; look again later.
+    /// No call came of the probe; look again later.
     pub fn probe_unused(&mut self, now: Timestamp) {
         if let Mode::Open(probing) | Mode::Suspect(probing) = &mut self.mode {
+            probing.in_flight = false;
             probing.next_at = later(now, probing.gap);
         }
     }
@@ -215,6 +216,21 @@ impl Line {
             return Turn::Recovered;
         }
         Turn::Same
+    }
+
+    /// The clock was set by `jump` milliseconds.
+    pub fn follow_clock(&mut self, jump: i64) {
+        let moved = |at: Timestamp| {
+            at.saturating_add(jiff::SignedDuration::from_millis(jump))
+                .unwrap_or(at)
+        };
+        match &mut self.mode {
+            Mode::Flowing => {}
+            Mode::Open(probing) | Mode::Suspect(probing) => {
+                probing.next_at = moved(probing.next_at)
+            }
+            Mode::Held(hold) => hold.check_at = moved(hold.check_at),
+        }
     }
 
     fn alive(&mut self, is_probe: bool) -> Turn {
@@ -309,3 +325,6 @@ impl Probing {
         !self.in_flight && self.next_at <= now
     }
 }
+
+#[cfg(test)]
+mod tests;
