@@ -132,7 +132,8 @@ async fn a_handshake_that_never_ends_is_a_connect_timeout() {
 }
 
 #[tokio::test]
-async fn a_connect_is_a_success_when_serval_has_nothing_to_say_and_in_doubt_when_it_makes_no_sense() {
+async fn a_connect_is_a_success_when_serval_has_nothing_to_say_and_in_doubt_when_it_makes_no_sense()
+{
     let huge = "x".repeat(200_000);
     for (head, body, is_success) in [
         ("200 OK\r\ncontent-length: 2", "{}", true),
@@ -141,7 +142,11 @@ async fn a_connect_is_a_success_when_serval_has_nothing_to_say_and_in_doubt_when
         ("204 No Content", "", true),
         ("200 OK\r\ncontent-length: 9", "<html>ok\n", false),
         ("200 OK\r\ncontent-length: 100", "cut short", false),
-        ("201 Created\r\ncontent-length: 200000", huge.as_str(), false),
+        (
+            "201 Created\r\ncontent-length: 200000",
+            huge.as_str(),
+            false,
+        ),
     ] {
         let answer = format!("HTTP/1.1 {head}\r\nx-request-id: r1\r\n\r\n{body}");
         let (addr, _server) = server(move |mut stream| {
