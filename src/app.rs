@@ -16,7 +16,7 @@ use crate::http::{self, AdminTokens, AppState, MountedSource, Sources};
 use crate::lifecycle::Lifecycle;
 use crate::serval::ServalClient;
 use crate::sources::linking::{AccountedFor, OnConflict, Reconnect};
-use crate::sources::{self, SourceConfig};
+use crate::sources::{self, Source, SourceConfig};
 use crate::store::{Decision, Store, Writer};
 
 /// A daemon that has its database, its ports and its sources, and does not run yet.
@@ -165,19 +165,28 @@ fn mount(config: &Config) -> anyhow::Result<(Sources, Routes)> {
     let mut mounted = Sources::new();
     let mut routes = Routes::new();
     for (name, source) in &config.sources {
-        let (keep_ignored_bodies, route) = route(source);
-        let source = MountedSource {
-            source: sources::build(name, source)?,
-            park_for_ms: i64::try_from(route.park_for.as_millis()).unwrap_or(i64::MAX),
-            keep_ignored_bodies,
-            reconnects: route.reconnects,
-            disconnects_old: route.disconnects_old,
-            several_per_ticket: route.several_per_ticket,
-        };
+        let (source, route) = mount_one(sources::build(name, source)?, source);
         mounted.insert(name.clone(), source);
         routes.insert(name.clone(), route);
     }
     Ok((mounted, routes))
+}
+
+/// A source with the policies that `config` gives it.
+pub(crate) fn mount_one(
+    source: Box<dyn Source>,
+    config: &SourceConfig,
+) -> (MountedSource, SourceRoute) {
+    let (keep_ignored_bodies, route) = route(config);
+    let mounted = MountedSource {
+        source,
+        park_for_ms: i64::try_from(route.park_for.as_millis()).unwrap_or(i64::MAX),
+        keep_ignored_bodies,
+        reconnects: route.reconnects,
+        disconnects_old: route.disconnects_old,
+        several_per_ticket: route.several_per_ticket,
+    };
+    (mounted, route)
 }
 
 /// Whether a source keeps the bodies of ignored events, and the way its events take.

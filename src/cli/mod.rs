@@ -3,8 +3,10 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. What people asked for goes to the
 //! standard output, everything else to the standard error.
 
+mod backend;
 mod check;
 mod demo;
+mod direct;
 mod discover;
 mod events;
 mod healthcheck;

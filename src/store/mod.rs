@@ -20,6 +20,7 @@ mod moves;
 mod open;
 mod replay;
 mod reports;
+mod schema;
 mod settings;
 mod settle;
 mod writer;
@@ -39,7 +40,7 @@ pub use error::{OpenError, SettleError, StoreError};
 pub use inbox::{Recorded, Webhook};
 pub use learning::Lesson;
 pub use mappings::{Mapping, MappingFilter, Origin, PutMapping, Stored};
-pub use open::DatabaseLock;
+pub use open::{DatabaseLock, file_of};
 pub use reports::{AttemptRow, ChangeRow, EventDetail, EventFilter, EventRow, Stats};
 pub use settle::{Attempt, AttemptOutcome, Settlement};
 pub use writer::Writer;
@@ -79,6 +80,12 @@ impl Store {
     /// Resolves when events became due by a commit, or at once if some did since the last call.
     pub async fn woken(&self) {
         self.shared.wake.notified().await;
+    }
+
+    /// Closes the connections that read, for a process that ends: the last connection to close
+    /// tidies up the database's files. The writer's closes with its task.
+    pub async fn close_readers(&self) {
+        self.readers.close().await;
     }
 
     /// Whether the last write failed. `/readyz` asks [`Store::probe`] then.

@@ -51,12 +51,32 @@ struct PutBody {
     accounted_for_message_ids: Vec<String>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PutQuery {
+    /// What the mapping will say of its writer; the command line says `cli`.
+    origin: Option<String>,
+}
+
+impl PutQuery {
+    fn origin(&self) -> Result<Origin, Problem> {
+        match self.origin.as_deref() {
+            None | Some("api") => Ok(Origin::Api),
+            Some("cli") => Ok(Origin::Cli),
+            Some(_) => Err(input::bad_request("origin is api or cli")),
+        }
+    }
+}
+
 /// `PUT /mappings/{source}/{external_id}`: 201 when created, 200 when it was there.
 pub(super) async fn put(
     State(state): State<AppState>,
     Path((source, external_id)): Path<(String, String)>,
+    query: Result<Query<PutQuery>, QueryRejection>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<MappingView>), Problem> {
+    let Query(query) = query.map_err(|error| input::bad_request(error.body_text()))?;
+    let origin = query.origin()?;
     let ticket = input::ticket(&state, &source, &external_id)?;
     let body: PutBody = input::json(&body)?;
     let ticket_id: ServalTicketId = body.ticket_id.trim().parse().map_err(|error| {
@@ -70,7 +90,7 @@ pub(super) async fn put(
         ticket,
         ticket_id,
         accounted_for: body.accounted_for_message_ids,
-        origin: Origin::Api,
+        origin,
         taught_by: None,
         disconnects_old: mounted.disconnects_old,
         several_per_ticket: mounted.several_per_ticket,
