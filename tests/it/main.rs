@@ -10,6 +10,10 @@
 
 mod admin;
 mod cli;
+mod cli_discover;
+mod cli_events;
+mod cli_map;
+mod cli_run;
 mod connect;
 mod credentials;
 mod demo;
@@ -24,13 +28,3 @@ mod shutdown;
 mod slack;
 mod store;
 mod support;
-//! Tests of the whole program, from the outside.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on should say where"
-)]
-
-mod cli_discover;
-mod cli_events;
-mod cli_map;
-mod cli_run;
