@@ -126,7 +126,10 @@ async fn what_is_no_mapping_is_refused_with_the_field_that_is_wrong() {
 
 #[tokio::test]
 async fn lists_are_narrowed_and_come_in_pages() {
-    let app = TestApp::start().await;
+    let app = TestApp::builder()
+        .config("[sources.servicenow]\nseveral_per_ticket = true")
+        .start()
+        .await;
     for n in 0..7 {
         let ticket = format!("tkt-{}", n % 2);
         app.admin.map("servicenow", &sys_id(n), &ticket).await;

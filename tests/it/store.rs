@@ -38,7 +38,7 @@ impl Bench {
     }
 
     async fn open_in(folder: TempDir) -> Self {
-        let (store, writer) = Store::open(&url(&folder)).await.unwrap();
+        let (store, writer) = Store::open(&url(&folder), at(0)).await.unwrap();
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run(stop.clone()));
@@ -63,6 +63,9 @@ impl Bench {
             ticket_id: ticket_id.parse().unwrap(),
             accounted_for: Vec::new(),
             origin: Origin::Api,
+            taught_by: None,
+            disconnects_old: false,
+            several_per_ticket: true,
         };
         self.store.put_mapping(put, at(0)).await.unwrap();
     }
@@ -113,6 +116,7 @@ fn webhook(n: u32, received_at: Timestamp) -> Webhook {
         received_at,
         park_for_ms: 60_000,
         keep_ignored_bodies: false,
+        reconnects: false,
         events: vec![NewEvent {
             disposition: Disposition::Connect,
             external_id: Some(ticket(n).external_id),
@@ -121,6 +125,9 @@ fn webhook(n: u32, received_at: Timestamp) -> Webhook {
             delivery_key: None,
             content_key: None,
             rank: Rank::default(),
+            hint: None,
+            team: None,
+            channel_move: None,
             object: 0..body.len(),
         }],
         body: body.into(),
@@ -146,6 +153,7 @@ fn connected(claim: &Claim) -> Settlement {
     Settlement::Connected {
         ticket_id: claim.mapped_to.clone().unwrap(),
         reason: None,
+        reconnects: false,
     }
 }
 
@@ -491,7 +499,13 @@ async fn random_step(bench: &Bench, dice: &mut fastrand::Rng, now: Timestamp) {
             bench.store.record(webhook).await.unwrap();
         }
         4 => bench.map(n, &format!("tkt-{}", dice.u32(0..3))).await,
-        5 => drop(bench.store.delete_mapping(&ticket(n)).await.unwrap()),
+        5 => drop(
+            bench
+                .store
+                .delete_mapping(&ticket(n), false, now)
+                .await
+                .unwrap(),
+        ),
         6 => drop(bench.store.expire_parked(now).await.unwrap()),
         7 => {
             let filter = EventFilter {
