@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use serval_connect::store::Store;
 
 use crate::support::bodies::{incident, record, sys_id};
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, BASIC, BEARER, TestApp, whsec};
 
 const INCIDENT: &str = include_str!("../fixtures/servicenow/incident_raw.json");
 const PAIRS: &str = include_str!("../fixtures/servicenow/incident_pairs.json");
@@ -23,7 +23,10 @@ async fn stored(app: &TestApp) -> i64 {
     Store::inspect(&app.database_url()).await.unwrap().unwrap()
 }
 
-fn told(answer: &Answer) -> Vec<(Value, Value)> {
+/// External id and state of each event.
+type Told = Vec<(Value, Value)>;
+
+fn told(answer: &Answer) -> Told {
     let events = answer.events().into_iter();
     events
         .map(|mut event| (event["external_id"].take(), event["state"].take()))
@@ -61,7 +64,7 @@ async fn every_rendering_of_a_record_is_stored() {
     let one = incident(1);
     let pair = |id: &str, state: &str| (json!(id), json!(state));
     let parked = |n: u32| pair(&sys_id(n), "parked");
-    let rows: Vec<(&str, String, Vec<(Value, Value)>)> = vec![
+    let rows: Vec<(&str, String, Told)> = vec![
         ("bare", ITEM.to_owned(), vec![pair(ITEM_ID, "parked")]),
         (
             "display pairs",
@@ -350,8 +353,8 @@ async fn of_several_secrets_and_several_signatures_one_match_is_enough() {
     let app = TestApp::builder()
         .config(&format!(
             "[sources.servicenow]\nsecrets = [\"{}\", \"{}\"]",
-            crate::support::whsec(b"the key that is about to be gone"),
-            crate::support::whsec(b"the key that is to come tomorrow"),
+            whsec(b"the key that is about to be gone"),
+            whsec(b"the key that is to come tomorrow"),
         ))
         .start()
         .await;
@@ -369,15 +372,15 @@ async fn of_several_secrets_and_several_signatures_one_match_is_enough() {
 #[tokio::test]
 async fn the_weaker_modes_work_where_they_are_declared_and_only_there() {
     let app = TestApp::start().await;
-    let basic = format!("Basic {}", STANDARD.encode("rest.user:p@ss:word"));
-    let bearer = "Bearer static-token-of-servicenow-eu";
+    let basic = format!("Basic {}", STANDARD.encode(BASIC));
+    let bearer = format!("Bearer {BEARER}");
     for (n, path, authorization, status) in [
-        (1, "/webhooks/servicenow-eu", bearer, 202),
+        (1, "/webhooks/servicenow-eu", bearer.as_str(), 202),
         (2, "/webhooks/servicenow-eu", basic.as_str(), 202),
         (3, "/webhooks/servicenow-eu", "Bearer wrong", 401),
         (4, "/webhooks/servicenow-eu", "Basic d3Jvbmc6d3Jvbmc=", 401),
         (5, "/webhooks/servicenow-eu", "Digest x", 401),
-        (6, "/webhooks/servicenow", bearer, 401),
+        (6, "/webhooks/servicenow", bearer.as_str(), 401),
         (7, "/webhooks/servicenow", basic.as_str(), 401),
     ] {
         let delivery = app.webhooks.servicenow(incident(n)).unsigned().to(path);
@@ -394,7 +397,7 @@ async fn a_wrong_signature_never_falls_through_to_a_weaker_mode() {
         .webhooks
         .servicenow(incident(1))
         .to("/webhooks/servicenow-eu");
-    let good = good.header("authorization", "Bearer static-token-of-servicenow-eu");
+    let good = good.header("authorization", &format!("Bearer {BEARER}"));
     for (what, delivery) in [
         (
             "another key",

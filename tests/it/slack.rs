@@ -152,7 +152,7 @@ async fn what_is_not_authentic_is_a_401_and_leaves_nothing() {
         ("nothing at all", good.clone().unsigned()),
         (
             "another secret",
-            good.clone().key(b"8f742231b10e8888abcd99zzzyyyxx86"),
+            good.clone().key(b"signing-secret-of-the-tests-own-2"),
         ),
         (
             "another body",

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::bodies::{incident, sys_id};
 
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 /// A moment of the tests' own time.
 fn at(second: i64) -> Timestamp {

@@ -17,7 +17,7 @@ pub(crate) use admin::{ADMIN_TOKEN, Admin};
 pub(crate) use app::TestApp;
 pub(crate) use config::Settings;
 pub(crate) use process::{Daemon, run};
-pub(crate) use senders::{Answer, Delivery, SLACK_SECRET, Senders, whsec};
+pub(crate) use senders::{Answer, BASIC, BEARER, Senders, whsec};
 
 /// How long a condition may take. Generous: a machine under load must not fail a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -142,10 +142,7 @@ async fn spawn(files: &[PathBuf], limit: Option<u32>) -> (Child, Log, SocketAddr
     let log = Log::default();
     let serving = async {
         while let Some(line) = lines.next_line().await.unwrap() {
-            let Ok(entry) = serde_json::from_str::<Value>(&line) else {
-                eprintln!("{line}");
-                continue;
-            };
+            let entry = serde_json::from_str(&line).unwrap_or(Value::String(line));
             log.lock().unwrap().push(entry.clone());
             if entry["message"] == "serving" {
                 return entry;

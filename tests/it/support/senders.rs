@@ -17,7 +17,7 @@ use sha2::Sha256;
 /// The key behind the `ServiceNow` sources' Standard Webhooks secret.
 pub(crate) const SERVICENOW_KEY: &[u8] = b"a key of thirty-two bytes, right";
 /// The Slack source's signing secret.
-pub(crate) const SLACK_SECRET: &str = "8f742231b10e8888abcd99zzzyyyxx85";
+pub(crate) const SLACK_SECRET: &str = "signing-secret-of-the-tests-own-1";
 /// A bearer token of `servicenow-eu`.
 pub(crate) const BEARER: &str = "static-token-of-servicenow-eu";
 /// User and password of `servicenow-eu`.
