@@ -7,8 +7,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use axum::http::StatusCode;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::StatusCode;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::header::HeaderValue;
 use reqwest::{Client, Url};
 use secrecy::ExposeSecret as _;

@@ -7,11 +7,16 @@
 //! lives here: that is [`crate::domain::delivery`].
 
 mod apart;
+mod attempt;
+mod call;
 pub mod classify;
 mod learn;
 pub mod line;
+mod monitor;
 pub mod pace;
+mod settings;
 mod step;
+mod watch;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -22,7 +27,9 @@ use serde_json::Value;
 
 use crate::domain::ids::{ExternalId, SourceName};
 use crate::store::Decision;
-pub use worker::{Monitor, Settings, Worker};
+pub use monitor::Monitor;
+pub use settings::Settings;
+pub use worker::Worker;
 
 /// What delivery needs to know about a source.
 #[derive(Debug, Clone)]

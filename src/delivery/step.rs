@@ -5,27 +5,23 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::attempt::{attempt, report};
+use super::call::{Ended, call, timed_out};
 use super::classify::classify;
 use super::learn::look_into;
 use super::line::{Line, PROBE_TIMEOUT, Signal, Turn};
 use super::pace::Pace;
 use super::{Routes, Settings};
 use crate::clock::SharedClock;
-use crate::domain::delivery::{FailureKind, Next, decide};
+use crate::domain::delivery::{FailureKind, GAVE_UP, Next, decide};
 use crate::domain::ids::ServalTicketId;
 use crate::domain::ingest::ALREADY_CONNECTED;
 use crate::domain::retry::later;
-use crate::serval::{Answer, ConnectRequest, NetworkKind, ServalClient, ServalError};
+use crate::serval::{ConnectRequest, ServalClient};
 use crate::store::{Attempt, AttemptOutcome, Claim, SettleError, Settlement, Store};
 
 /// Between tries to write a settlement that the store did not take.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
-
-/// Message ids that one connect carries; the others are registered beside it.
-const MESSAGES_PER_CONNECT: usize = 200;
-
-/// Tries to register the messages that one connect cannot carry.
-const REGISTER_TRIES: u32 = 3;
 
 /// What the steps of a worker share.
 pub(super) struct Context {
@@ -42,18 +38,6 @@ impl Context {
     pub(super) fn line(&self) -> std::sync::MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What a connect, or the look before it, came to.
-enum Ended {
-    /// Serval took it.
-    Connected(Answer),
-    /// A look after a doubtful call showed that Serval has it.
-    AlreadyLinked,
-    /// A look before any call showed that Serval has it.
-    LinkedBefore,
-    /// Neither.
-    Failed(ServalError),
 }
 
 /// Works on a claim until it is settled or lost.
@@ -116,14 +100,6 @@ async fn learn(context: &Context, claim: &Claim, hint: &ServalTicketId, is_probe
     settle(context, claim, Some(attempt), settlement).await;
 }
 
-fn timed_out(limit: Duration) -> ServalError {
-    ServalError::Network {
-        kind: NetworkKind::Timeout,
-        sent: true,
-        detail: format!("nothing within {} s", limit.as_secs()),
-    }
-}
-
 /// The call to make, or what becomes of the event without one.
 fn prepare(context: &Context, claim: &Claim) -> Result<ConnectRequest, Settlement> {
     let source = &claim.ticket.source;
@@ -162,116 +138,6 @@ async fn wait_for_turn(context: &Context) {
         }
         tokio::time::sleep(wait).await;
     }
-}
-
-/// Makes the call, under a limit that lies inside of the claim's time.
-async fn call(context: &Context, claim: &Claim, request: &ConnectRequest, is_probe: bool) -> Ended {
-    let limit = if is_probe {
-        PROBE_TIMEOUT
-    } else {
-        context.settings.call_limit()
-    };
-    let exchange = look_and_connect(context, claim, request);
-    match tokio::time::timeout(limit, exchange).await {
-        Ok(ended) => ended,
-        Err(_) => Ended::Failed(timed_out(limit)),
-    }
-}
-
-async fn look_and_connect(context: &Context, claim: &Claim, request: &ConnectRequest) -> Ended {
-    let route = context.routes.get(&claim.ticket.source);
-    let looks_first = route.is_some_and(|route| route.looks_first) && !claim.is_connected;
-    if claim.in_doubt || looks_first {
-        match look(context, request).await {
-            Ok(true) if claim.in_doubt => return Ended::AlreadyLinked,
-            Ok(true) => return Ended::LinkedBefore,
-            Ok(false) => {}
-            // Serval answers, but will not say: the connect itself gets the last word.
-            Err(error) if matches!(classify(&error).kind, FailureKind::Permanent(_)) => {}
-            Err(error) => return Ended::Failed(error),
-        }
-    }
-    if !route.is_some_and(|route| route.accounts_for_all) {
-        return connect(context, request).await;
-    }
-    match account_for_all(context, request).await {
-        Ok((request, rest)) => connect_then_register(context, &request, &rest).await,
-        Err(error) => Ended::Failed(error),
-    }
-}
-
-async fn connect(context: &Context, request: &ConnectRequest) -> Ended {
-    let error = match context.serval.connect(request).await {
-        Ok(answer) => return Ended::Connected(answer),
-        Err(error) => error,
-    };
-    let is_known = classify(&error).kind == FailureKind::Exists
-        && matches!(look(context, request).await, Ok(true));
-    if is_known {
-        Ended::AlreadyLinked
-    } else {
-        Ended::Failed(error)
-    }
-}
-
-/// The request with the ids of all messages that the ticket has, as many as it can carry, and the
-/// ids of the others.
-async fn account_for_all(
-    context: &Context,
-    request: &ConnectRequest,
-) -> Result<(ConnectRequest, Vec<String>), ServalError> {
-    let mut request = request.clone();
-    for id in context.serval.message_ids(&request.ticket_id).await? {
-        if !request.accounted_for_message_ids.contains(&id) {
-            request.accounted_for_message_ids.push(id);
-        }
-    }
-    let carried = request
-        .accounted_for_message_ids
-        .len()
-        .min(MESSAGES_PER_CONNECT);
-    let rest = request.accounted_for_message_ids.split_off(carried);
-    Ok((request, rest))
-}
-
-/// Registers the messages that one connect cannot carry as soon as the pair is there. The pair is
-/// what counts: when Serval will not take them, it is said and left at that.
-async fn connect_then_register(
-    context: &Context,
-    request: &ConnectRequest,
-    rest: &[String],
-) -> Ended {
-    let ended = connect(context, request).await;
-    if rest.is_empty() || matches!(ended, Ended::Failed(_)) {
-        return ended;
-    }
-    let (ticket_id, target) = (&request.ticket_id, &request.channel_target);
-    for _ in 0..REGISTER_TRIES {
-        let registered =
-            context
-                .serval
-                .register_messages(ticket_id, target, &request.external_id, rest);
-        match registered.await {
-            Ok(()) => return ended,
-            Err(error) => tracing::warn!(
-                ticket.serval = %ticket_id,
-                messages = rest.len(),
-                error = error.summary(),
-                "messages could not be registered; Serval may send them again"
-            ),
-        }
-        tokio::time::sleep(SETTLE_AGAIN).await;
-    }
-    ended
-}
-
-/// Whether Serval has the pair.
-async fn look(context: &Context, request: &ConnectRequest) -> Result<bool, ServalError> {
-    let links = context.serval.external_tickets(&request.ticket_id).await?;
-    let wanted = request.external_id.as_str();
-    Ok(links
-        .iter()
-        .any(|link| link.external_ticket_id.eq_ignore_ascii_case(wanted)))
 }
 
 /// Tells the line how the call ended, and decides what becomes of the event.
@@ -352,7 +218,7 @@ fn judge(
                 error: Some(said),
             },
         ),
-        Next::Dead(reason) if !counts && reason == crate::domain::delivery::GAVE_UP => (
+        Next::Dead(reason) if !counts && reason == GAVE_UP => (
             AttemptOutcome::Held,
             Settlement::Release {
                 in_doubt,
@@ -394,89 +260,6 @@ fn note(
             tracing::info!("Serval answers again");
             context.settings.recovered.notify_one();
         }
-    }
-}
-
-fn attempt(
-    ended: &Ended,
-    ticket_id: ServalTicketId,
-    outcome: AttemptOutcome,
-    started_at: Timestamp,
-    now: Timestamp,
-    is_probe: bool,
-) -> Attempt {
-    let duration_ms = now
-        .as_millisecond()
-        .saturating_sub(started_at.as_millisecond())
-        .max(0);
-    let attempt = Attempt {
-        started_at,
-        duration_ms,
-        ticket_id,
-        outcome,
-        status: None,
-        code: None,
-        answer: None,
-        request_id: None,
-        retry_after_ms: None,
-        is_probe,
-    };
-    match ended {
-        Ended::Connected(answer) => Attempt {
-            status: Some(answer.status),
-            request_id: answer.request_id.clone(),
-            ..attempt
-        },
-        Ended::AlreadyLinked | Ended::LinkedBefore => {
-            let answer = Some("Serval lists the external ticket on this ticket".to_owned());
-            Attempt {
-                status: Some(200),
-                answer,
-                ..attempt
-            }
-        }
-        Ended::Failed(error) => Attempt {
-            status: error.status(),
-            code: error.code().map(|code| code.as_str().to_owned()),
-            answer: Some(error.summary()),
-            request_id: error.request_id().map(str::to_owned),
-            retry_after_ms: error
-                .retry_after()
-                .map(|wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)),
-            ..attempt
-        },
-    }
-}
-
-/// One line for each call: this is where its failure is logged, and nowhere else.
-fn report(claim: &Claim, attempt: &Attempt) {
-    macro_rules! line {
-        ($level:ident, $message:literal) => {
-            tracing::$level!(
-                event = %claim.event,
-                ticket.external = %claim.ticket,
-                ticket.serval = %attempt.ticket_id,
-                attempt = claim.tries + 1,
-                serval.status = attempt.status,
-                duration_ms = attempt.duration_ms,
-                error = attempt.answer.as_deref().filter(|_| is_failure(attempt.outcome)),
-                $message
-            )
-        };
-    }
-    match attempt.outcome {
-        AttemptOutcome::Connected => line!(info, "connected"),
-        AttemptOutcome::AlreadyLinked => line!(info, "connected: Serval has the pair already"),
-        AttemptOutcome::Retry => line!(warn, "connect failed; it will be tried again"),
-        AttemptOutcome::Held => line!(warn, "connect failed; it waits until Serval takes calls"),
-        AttemptOutcome::Dead => line!(error, "connect failed for good; see `events show`"),
-    }
-}
-
-fn is_failure(outcome: AttemptOutcome) -> bool {
-    match outcome {
-        AttemptOutcome::Connected | AttemptOutcome::AlreadyLinked => false,
-        AttemptOutcome::Retry | AttemptOutcome::Held | AttemptOutcome::Dead => true,
     }
 }
 

@@ -8,7 +8,7 @@ mod tests;
 
 use std::time::Duration;
 
-use axum::http::{Method, StatusCode};
+use http::{Method, StatusCode};
 use reqwest::Url;
 use serde_json::{Value, json};
 use tokio::time::Instant;

@@ -2,8 +2,8 @@
 
 mod show;
 
-use axum::http::Method;
 use clap::builder::PossibleValuesParser;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::backend::{Backend, Call, Extent, Missing};

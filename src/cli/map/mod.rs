@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use axum::http::{Method, StatusCode};
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::backend::{Backend, Call, Extent, Missing};
