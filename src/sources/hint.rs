@@ -161,6 +161,18 @@ mod tests {
     }
 
     #[test]
+    fn the_pattern_that_is_tested_here_is_the_one_that_the_documents_show() {
+        for (document, times) in [
+            (include_str!("../../config/default.toml"), 2),
+            (include_str!("../../config/example.toml"), 1),
+            (include_str!("../../docs/mappings.md"), 2),
+        ] {
+            assert_eq!(document.matches(&format!("'{PATTERN}'")).count(), times);
+            assert_eq!(document.matches("ticket_url_pattern = ").count(), times);
+        }
+    }
+
+    #[test]
     fn a_group_that_takes_no_part_in_a_match_gives_nothing() {
         let reader = HintReader::try_new(Some("^x(?<ticket_id>[0-9]+)?")).unwrap();
         let read = |text: &str| reader.text(text).map(|id| id.to_string());

@@ -90,7 +90,7 @@ fn in_links(message: &Carriers<'_>, reader: &HintReader) -> Option<ServalTicketI
     }
     let mut links = Links {
         reader,
-        links_left: MAX_LINKS,
+        urls_left: MAX_LINKS,
         parts_left: MAX_PARTS,
         found: Found::Nothing,
     };
@@ -117,17 +117,17 @@ enum Found {
 /// Collects links, up to a limit.
 struct Links<'r> {
     reader: &'r HintReader,
-    links_left: usize,
+    urls_left: usize,
     parts_left: usize,
     found: Found,
 }
 
 impl Links<'_> {
     fn link(&mut self, url: &str) {
-        if self.links_left == 0 {
+        if self.urls_left == 0 {
             return;
         }
-        self.links_left -= 1;
+        self.urls_left -= 1;
         let Some(id) = self.reader.url(url) else {
             return;
         };
