@@ -8,6 +8,7 @@ use super::writer::Tx;
 use super::{Store, change, millis, moment, state};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
+use crate::domain::ingest::ALREADY_CONNECTED;
 
 /// Who wrote a mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,6 +253,8 @@ async fn put_mapping(
     let after = from_row(after)?;
     if after.connected_at.is_none() {
         set_in_motion(tx, &put.ticket, now).await?;
+    } else {
+        skip_parked(tx, &put.ticket, now).await?;
     }
     Ok((
         if before.is_some() {
@@ -302,6 +305,27 @@ async fn set_in_motion(
         .await?;
     }
     tx.wake = true;
+    Ok(())
+}
+
+/// Ends what is parked for a pair that Serval has: its mapping was gone for a while.
+async fn skip_parked(
+    tx: &mut Tx,
+    ticket: &ExternalTicket,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const PARKED: &str = "\
+        -- store::mappings::parked
+        SELECT id FROM events WHERE state = 'parked' AND source = $1 AND external_id = $2";
+    let parked: Option<i64> = sqlx::query_scalar(PARKED)
+        .bind(ticket.source.as_str())
+        .bind(ticket.external_id.as_str())
+        .fetch_optional(&mut tx.connection)
+        .await?;
+    if let Some(id) = parked {
+        let (from, to) = (EventState::Parked, EventState::Skipped);
+        change::move_event(tx, EventId(id), from, to, Some(ALREADY_CONNECTED), now).await?;
+    }
     Ok(())
 }
 
