@@ -5,4 +5,5 @@
     reason = "a test that cannot go on should stop there"
 )]
 
+mod conservation;
 mod docs;
