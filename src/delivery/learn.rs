@@ -14,7 +14,7 @@ pub(super) async fn look_into(
     let route = context.routes.get(&claim.ticket.source);
     let verifies = route.is_none_or(|route| route.verifies_learned);
     let ticket_id = match resolve(context, hint, verifies).await? {
-        Some(ticket_id) => ticket_id,
+        Some(ticket_id) => as_mapped(context, claim, ticket_id).await,
         None => {
             tracing::warn!(
                 event = %claim.event,
@@ -38,6 +38,21 @@ pub(super) async fn look_into(
         disconnects_old: route.is_some_and(|route| route.disconnects_old),
         several_per_ticket: route.is_some_and(|route| route.several_per_ticket),
     })
+}
+
+/// A mapping may name the ticket by its friendly identifier: the same ticket is no conflict.
+async fn as_mapped(context: &Context, claim: &Claim, ticket_id: ServalTicketId) -> ServalTicketId {
+    let Some(mapped_to) = claim
+        .mapped_to
+        .as_ref()
+        .filter(|mapped_to| is_friendly(mapped_to))
+    else {
+        return ticket_id;
+    };
+    match resolve(context, mapped_to, true).await {
+        Ok(Some(id)) if id == ticket_id => mapped_to.clone(),
+        Ok(_) | Err(_) => ticket_id,
+    }
 }
 
 /// The id that `hint` stands for. A friendly identifier is always resolved: calls take ids only.

@@ -74,10 +74,14 @@ fn connect(event: &NewEvent, is_twin: bool, ticket: &TicketFacts) -> Placement {
     let hint = event.hint.as_ref().map(ServalTicketId::as_str);
     if is_foreign {
         Placement::at(EventState::Dead, Some(TEAM_CONFLICT))
+    } else if hint.is_some()
+        && hint != ticket.mapped_to.as_deref()
+        && !(is_twin && ticket.mapped_to.is_some())
+    {
+        // Of twins, one may name the Serval ticket and the other not: that one must not be lost.
+        Placement::at(EventState::Queued, Some(LEARNING))
     } else if is_twin {
         Placement::at(EventState::Skipped, Some(DUPLICATE))
-    } else if hint.is_some() && hint != ticket.mapped_to.as_deref() {
-        Placement::at(EventState::Queued, Some(LEARNING))
     } else if ticket.mapped_to.is_none() {
         park(event.rank, ticket.parked)
     } else if ticket.connected && !ticket.reconnects {

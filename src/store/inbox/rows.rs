@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use super::{Recorded, Webhook};
 use crate::domain::event::{Disposition, EventState, NewEvent};
 use crate::domain::ids::{EventId, ExternalId, ServalTicketId};
-use crate::domain::ingest::{DUPLICATE, Placement};
+use crate::domain::ingest::Placement;
 use crate::store::error::StoreError;
 use crate::store::millis;
 use crate::store::writer::Tx;
@@ -21,6 +21,8 @@ pub(super) struct Row<'a> {
     pub(super) webhook: &'a Webhook,
     pub(super) event: &'a NewEvent,
     pub(super) placement: Placement,
+    /// Another event holds the same content.
+    pub(super) is_twin: bool,
 }
 
 impl Row<'_> {
@@ -37,8 +39,10 @@ impl Row<'_> {
     /// Whether the event holds its place against others with the same content.
     pub(super) fn holds_content(&self) -> bool {
         match self.placement.state {
-            EventState::Queued | EventState::Parked | EventState::Connected => true,
-            EventState::Skipped => self.placement.reason != Some(DUPLICATE),
+            EventState::Queued
+            | EventState::Parked
+            | EventState::Connected
+            | EventState::Skipped => !self.is_twin,
             EventState::Expired | EventState::Ignored | EventState::Dead => false,
         }
     }
