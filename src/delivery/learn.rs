@@ -13,18 +13,16 @@ pub(super) async fn look_into(
 ) -> Result<Lesson, ServalError> {
     let route = context.routes.get(&claim.ticket.source);
     let verifies = route.is_none_or(|route| route.verifies_learned);
-    let ticket_id = match resolve(context, hint, verifies).await? {
-        Some(ticket_id) => as_mapped(context, claim, ticket_id).await,
-        None => {
-            tracing::warn!(
-                event = %claim.event,
-                ticket.external = %claim.ticket,
-                named = %hint,
-                "the payload names a ticket that Serval does not know; nothing is learned"
-            );
-            return Ok(Lesson::Unknown { hint: hint.clone() });
-        }
+    let Some(ticket_id) = resolve(context, hint, verifies).await? else {
+        tracing::warn!(
+            event = %claim.event,
+            ticket.external = %claim.ticket,
+            named = %hint,
+            "the payload names a ticket that Serval does not know; nothing is learned"
+        );
+        return Ok(Lesson::Unknown { hint: hint.clone() });
     };
+    let ticket_id = as_mapped(context, claim, ticket_id).await;
     tracing::info!(
         event = %claim.event,
         ticket.external = %claim.ticket,

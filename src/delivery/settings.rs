@@ -48,6 +48,6 @@ impl Settings {
     /// How long a claim lasts: the call and its settlement lie inside. The margin holds the wait
     /// for the pace, too.
     pub(super) fn lease(&self) -> Duration {
-        self.call_limit() + LEASE_MARGIN + Duration::from_secs(60)
+        self.call_limit() + LEASE_MARGIN + Duration::from_mins(1)
     }
 }

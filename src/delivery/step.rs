@@ -115,7 +115,7 @@ fn prepare(context: &Context, claim: &Claim) -> Result<ConnectRequest, Settlemen
             until: later(context.clock.now(), route.park_for),
         });
     };
-    if claim.is_connected {
+    if claim.is_connected && !route.reconnects {
         return Err(Settlement::Skip {
             reason: ALREADY_CONNECTED,
         });
@@ -187,7 +187,11 @@ fn judge(
     let said = error.summary();
     let signal = match failure.kind {
         FailureKind::Permanent(_) | FailureKind::Exists => Signal::Alive,
-        kind => Signal::Failing(kind),
+        kind @ (FailureKind::Unreachable
+        | FailureKind::Unavailable
+        | FailureKind::Faulty
+        | FailureKind::Throttled
+        | FailureKind::CredentialsRefused) => Signal::Failing(kind),
     };
     note(context, claim, signal, is_probe, &said, now);
     if failure.kind == FailureKind::Throttled {

@@ -62,10 +62,6 @@ impl Worker {
 
     /// Works until `soft`, then finishes what is in flight; at `hard` it drops that, too: the next
     /// start takes it up again.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the worker's own set waits for its calls"
-    )]
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) {
         let context = &self.context;
         self.restore_pause().await;
@@ -178,9 +174,9 @@ impl Worker {
         if is_probe {
             let mut line = context.line();
             if claims.is_empty() {
-                line.probe_unused(now)
+                line.probe_unused(now);
             } else {
-                line.probe_sent()
+                line.probe_sent();
             }
         }
         if claims.is_empty() {

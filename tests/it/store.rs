@@ -11,6 +11,8 @@ use serval_connect::store::{
     Attempt, AttemptOutcome, Claim, ClaimScope, EventFilter, Origin, PutMapping, Recorded,
     SettleError, Settlement, Store, StoreError, Webhook,
 };
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -371,15 +373,28 @@ async fn a_settlement_does_not_move_an_event_that_an_operator_moved() {
     bench.close().await;
 }
 
+/// No source makes an event that the database refuses, so the database is made to.
+async fn refuse_events_of_type(bench: &Bench, event_type: &'static str) {
+    let file = bench.folder.path().join("inbox.db");
+    let options = SqliteConnectOptions::new().filename(file);
+    let mut connection = options.connect().await.unwrap();
+    let trigger = format!(
+        "CREATE TRIGGER refuse BEFORE INSERT ON events WHEN NEW.event_type = '{event_type}'
+         BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    );
+    sqlx::query(AssertSqlSafe(trigger))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_write_that_cannot_be_done_fails_alone_in_its_group() {
     let bench = Bench::open().await;
-    // No source makes such an event: an echo that claims the place of another one's content.
-    let mut first = webhook(0, at(0));
-    first.events[0].content_key = Some("content".to_owned());
-    bench.store.record(first.clone()).await.unwrap();
-    let mut faulty = first;
-    faulty.events[0].disposition = Disposition::Skip("echo");
+    refuse_events_of_type(&bench, "faulty").await;
+    let mut faulty = webhook(0, at(0));
+    faulty.events[0].event_type = "faulty".to_owned();
     let mut webhooks = JoinSet::new();
     let mut others = JoinSet::new();
     for n in 0..60 {
