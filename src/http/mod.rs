@@ -4,6 +4,7 @@
 
 pub mod api;
 mod health;
+mod in_process;
 mod problem;
 mod ready;
 mod webhooks;
@@ -21,6 +22,7 @@ use crate::domain::ids::SourceName;
 use crate::sources::Source;
 use crate::store::Store;
 pub use api::AdminTokens;
+pub use in_process::InProcess;
 pub use problem::Problem;
 
 /// A source as the listeners see it.

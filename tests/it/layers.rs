@@ -49,7 +49,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     // `config` reads URLs with it; see `configuration_calls_nobody`.
     ("reqwest", &["cli", "config", "outbound", "serval"]),
-    ("axum", &["app", "cli", "http", "mock_serval"]),
+    ("axum", &["app", "http", "mock_serval"]),
     ("axum_server", &["app"]),
     ("tower_http", &["http"]),
     ("rustls", &["outbound", "serval"]),
