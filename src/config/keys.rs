@@ -117,6 +117,21 @@ const SERVICENOW: &[Key] = &[
     key_or("class_aliases", Shape::TextTable, "{}"),
     key_or("keep_ignored_bodies", Shape::Switch, "false"),
     key_or("park_for", duration(SECOND, YEAR), "30d"),
+    key_or("verify_learned", Shape::Switch, "true"),
+    key_or(
+        "on_conflict",
+        Shape::OneOf(&["ask", "keep", "replace"]),
+        "ask",
+    ),
+    key_or("several_per_ticket", Shape::Switch, "false"),
+    key_or("check_existing", Shape::Switch, "false"),
+    key_or("disconnect_on_remap", Shape::Switch, "false"),
+    key_or("reconnect", Shape::OneOf(&["never", "on_change"]), "never"),
+    key_or(
+        "accounted_for",
+        Shape::OneOf(&["none", "all_existing"]),
+        "none",
+    ),
 ];
 
 const SLACK: &[Key] = &[
@@ -131,6 +146,21 @@ const SLACK: &[Key] = &[
     key_or("own_ids", Shape::Texts, "[]"),
     key_or("keep_ignored_bodies", Shape::Switch, "false"),
     key_or("park_for", duration(SECOND, YEAR), "7d"),
+    key_or("verify_learned", Shape::Switch, "true"),
+    key_or(
+        "on_conflict",
+        Shape::OneOf(&["ask", "keep", "replace"]),
+        "ask",
+    ),
+    key_or("several_per_ticket", Shape::Switch, "false"),
+    key_or("check_existing", Shape::Switch, "false"),
+    key_or("disconnect_on_remap", Shape::Switch, "false"),
+    key_or("reconnect", Shape::OneOf(&["never", "on_change"]), "never"),
+    key_or(
+        "accounted_for",
+        Shape::OneOf(&["none", "all_existing"]),
+        "none",
+    ),
 ];
 
 /// The kinds of sources.

@@ -32,6 +32,12 @@ pub struct MountedSource {
     pub park_for_ms: i64,
     /// Whether it keeps the bodies of ignored events.
     pub keep_ignored_bodies: bool,
+    /// Whether changed records of a connected external ticket are sent again.
+    pub reconnects: bool,
+    /// Whether a changed mapping takes the old pair apart at Serval.
+    pub disconnects_old: bool,
+    /// Whether one Serval ticket may have several external tickets of the source.
+    pub several_per_ticket: bool,
 }
 
 /// The configured sources by name.

@@ -16,7 +16,7 @@ use crate::store::Stats;
 /// A worker that has not looked at the queue for so long is stuck.
 const BEAT_LIMIT: Duration = Duration::from_secs(15);
 /// Due work that has not moved for so long, though Serval answers, is stuck.
-const PROGRESS_LIMIT: Duration = Duration::from_secs(120);
+const PROGRESS_LIMIT: Duration = Duration::from_mins(2);
 
 /// `GET /readyz`: 200, or 503 with the reasons.
 pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
@@ -43,7 +43,7 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<V
         problems.push("the delivery worker has stopped looking at its queue".to_owned());
     }
     match state.store.stats(now).await {
-        Ok(stats) if is_stuck(&state, &stats, now) => {
+        Ok(numbers) if is_stuck(&state, &numbers, now) => {
             problems.push("due events do not move although Serval answers".to_owned());
         }
         Ok(_) => {}
@@ -62,12 +62,12 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<V
     (status, Json(body))
 }
 
-fn is_stuck(state: &AppState, stats: &Stats, now: Timestamp) -> bool {
+fn is_stuck(state: &AppState, numbers: &Stats, now: Timestamp) -> bool {
     let is_flowing = matches!(state.monitor.mode(), Mode::Flowing) && !state.monitor.is_paused();
     let is_old = |at: Option<Timestamp>| at.is_some_and(|at| later(at, PROGRESS_LIMIT) < now);
     let has_moved = state
         .monitor
         .last_progress()
         .is_some_and(|at| !is_old(Some(at)));
-    is_flowing && is_old(stats.oldest_due) && !has_moved
+    is_flowing && is_old(numbers.oldest_due) && !has_moved
 }

@@ -6,6 +6,7 @@
 //!
 //! A further system is one more folder here, one [`SourceConfig`] variant and one arm in [`build`].
 
+pub mod linking;
 pub mod request;
 pub mod schemes;
 pub mod servicenow;

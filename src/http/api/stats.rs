@@ -14,7 +14,7 @@ use crate::http::{AppState, Problem};
 /// `GET /stats`
 pub(super) async fn get(State(state): State<AppState>) -> Result<Json<Value>, Problem> {
     let now = state.clock.now();
-    let stats = state.store.stats(now).await?;
+    let numbers = state.store.stats(now).await?;
     let zeroes = || -> BTreeMap<&str, i64> {
         EventState::ALL
             .iter()
@@ -27,7 +27,7 @@ pub(super) async fn get(State(state): State<AppState>) -> Result<Json<Value>, Pr
         .keys()
         .map(|name| (name.to_string(), zeroes()))
         .collect();
-    for (source, state, n) in stats.counts {
+    for (source, state, n) in numbers.counts {
         *totals.entry(state.as_str()).or_default() += n;
         *sources
             .entry(source)
@@ -39,14 +39,14 @@ pub(super) async fn get(State(state): State<AppState>) -> Result<Json<Value>, Pr
     Ok(Json(json!({
         "totals": totals,
         "sources": sources,
-        "oldest_queued_at": stats.oldest_queued,
-        "oldest_queued_age_s": age(stats.oldest_queued),
-        "oldest_due_at": stats.oldest_due,
-        "oldest_due_age_s": age(stats.oldest_due),
-        "oldest_parked_at": stats.oldest_parked,
-        "oldest_parked_age_s": age(stats.oldest_parked),
-        "overdue_claims": stats.overdue_claims,
-        "connects_per_minute": stats.connects_last_minute,
+        "oldest_queued_at": numbers.oldest_queued,
+        "oldest_queued_age_s": age(numbers.oldest_queued),
+        "oldest_due_at": numbers.oldest_due,
+        "oldest_due_age_s": age(numbers.oldest_due),
+        "oldest_parked_at": numbers.oldest_parked,
+        "oldest_parked_age_s": age(numbers.oldest_parked),
+        "overdue_claims": numbers.overdue_claims,
+        "connects_per_minute": numbers.connects_last_minute,
         "calls_in_flight": state.monitor.in_flight(),
         "calls_per_second_allowed": state.monitor.rate(),
         "paused": state.monitor.is_paused(),

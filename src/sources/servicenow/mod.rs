@@ -25,6 +25,7 @@ use super::schemes::{Credentials, Schemes};
 use super::signature::Window;
 use super::{InvalidSource, Receipt, Refused, Source, Unreadable, Unverified, Verified, target};
 use crate::domain::ids::{SourceKind, SourceName};
+use crate::sources::linking::{AccountedFor, OnConflict, Reconnect};
 use crate::units;
 
 /// `[sources.<name>]` of kind `servicenow`.
@@ -56,6 +57,20 @@ pub struct Config {
     /// How long an event waits for its mapping.
     #[serde(deserialize_with = "units::duration")]
     pub park_for: Duration,
+    /// Whether a Serval ticket id that a payload names is looked up before it is believed.
+    pub verify_learned: bool,
+    /// What happens when a payload names another Serval ticket than the mapping does.
+    pub on_conflict: OnConflict,
+    /// Whether one Serval ticket may have several external tickets of this source.
+    pub several_per_ticket: bool,
+    /// Whether Serval is asked before each connect if it has the pair already.
+    pub check_existing: bool,
+    /// Whether a changed mapping takes the old pair apart at Serval.
+    pub disconnect_on_remap: bool,
+    /// Whether changed records of a connected external ticket are sent again.
+    pub reconnect: Reconnect,
+    /// Which messages of the Serval ticket the external ticket shows already.
+    pub accounted_for: AccountedFor,
 }
 
 impl Default for Config {
@@ -72,6 +87,13 @@ impl Default for Config {
             class_aliases: BTreeMap::new(),
             keep_ignored_bodies: false,
             park_for: Duration::from_hours(30 * 24),
+            verify_learned: true,
+            on_conflict: OnConflict::default(),
+            several_per_ticket: false,
+            check_existing: false,
+            disconnect_on_remap: false,
+            reconnect: Reconnect::default(),
+            accounted_for: AccountedFor::default(),
         }
     }
 }

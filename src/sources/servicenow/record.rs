@@ -106,6 +106,8 @@ impl Reader<'_> {
         };
         Ok(NewEvent {
             hint: None,
+            team: None,
+            channel_move: None,
             disposition,
             external_id,
             subtype: match verdict {

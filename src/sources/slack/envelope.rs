@@ -88,6 +88,7 @@ pub(super) struct Envelope<'a> {
     pub(super) kind: Field<'a>,
     pub(super) challenge: Field<'a>,
     pub(super) team_id: Field<'a>,
+    pub(super) context_team_id: Field<'a>,
     pub(super) api_app_id: Field<'a>,
     pub(super) event_id: Field<'a>,
     pub(super) event: Field<'a>,
@@ -141,6 +142,8 @@ pub(super) struct Inner<'a> {
     pub(super) item: Field<'a>,
     pub(super) assistant_thread: Field<'a>,
     pub(super) source: Field<'a>,
+    pub(super) old_channel_id: Field<'a>,
+    pub(super) new_channel_id: Field<'a>,
 }
 
 /// A message inside of an event about it.

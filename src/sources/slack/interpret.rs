@@ -3,6 +3,7 @@
 //! Invariant: a body that is JSON is one event, whatever its shape. Refused are only a handshake
 //! without a challenge and a repeated key.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::envelope::{Envelope, Inner};
@@ -79,8 +80,17 @@ fn receipt(
     event_type: &str,
     object: Range<usize>,
 ) -> Receipt {
+    // The installation that we hear it through: of a shared channel, `team_id` may be the other's.
+    let team = envelope
+        .context_team_id
+        .text()
+        .or_else(|| envelope.team_id.text());
     Receipt::Events(vec![NewEvent {
         hint: None,
+        team: team
+            .filter(|team| team.len() <= MAX_ID_CHARS)
+            .map(Cow::into_owned),
+        channel_move: verdict.channel_move,
         disposition: verdict.disposition,
         external_id: verdict.external_id,
         subtype: None,

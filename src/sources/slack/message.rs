@@ -5,7 +5,7 @@
 
 use super::envelope::{Authorization, BotProfile, Envelope, Field, Inner, Message};
 use super::thread;
-use crate::domain::event::{Disposition, Rank};
+use crate::domain::event::{ChannelMove, Disposition, Rank};
 use crate::domain::ids::ExternalId;
 use crate::sources::Unreadable;
 
@@ -23,6 +23,7 @@ pub(super) struct Verdict {
     pub(super) external_id: Option<ExternalId>,
     pub(super) content_key: Option<String>,
     pub(super) rank: Rank,
+    pub(super) channel_move: Option<ChannelMove>,
 }
 
 impl Verdict {
@@ -38,6 +39,7 @@ impl Verdict {
             external_id,
             content_key: None,
             rank: Rank::default(),
+            channel_move: None,
         }
     }
 }
@@ -96,6 +98,7 @@ fn post(envelope: &Envelope<'_>, event: &Inner<'_>, rules: &Rules) -> Result<Ver
         .then(|| content_key(envelope, event))
         .flatten();
     Ok(Verdict {
+        channel_move: None,
         disposition,
         external_id,
         content_key,
