@@ -280,7 +280,8 @@ async fn recover(connection: &mut SqliteConnection, now: Timestamp) -> Result<i6
     // No retry is ever further away than this: the clock was ahead when it was written.
     const EARLIER: &str = "\
         -- store::open::earlier
-        UPDATE events SET due_at = $1, not_before = 0 WHERE state = 'queued' AND due_at > $2";
+        UPDATE events INDEXED BY events_due SET due_at = $1, not_before = 0
+        WHERE state = 'queued' AND due_at > $2";
     const LAST: &str = "\
         -- store::open::last
         SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'";

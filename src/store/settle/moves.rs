@@ -60,7 +60,7 @@ pub(super) async fn skip_siblings(
 ) -> Result<(), StoreError> {
     const SIBLINGS: &str = "\
         -- store::settle::siblings
-        SELECT id FROM events
+        SELECT id FROM events INDEXED BY events_head
         WHERE state = 'queued' AND source = $1 AND external_id = $2 AND hint IS NULL
             AND EXISTS (SELECT 1 FROM mappings AS m JOIN connections AS c
                 ON c.source = m.source AND c.external_id = m.external_id
