@@ -277,11 +277,14 @@ async fn recover(connection: &mut SqliteConnection, now: Timestamp) -> Result<i6
     const VOID: &str = "\
         -- store::open::void
         DELETE FROM claims";
-    // No retry is ever further away than this: the clock was ahead when it was written.
+    // A start is a new chance: only what Serval asked for is waited out. No such wait is longer than
+    // `furthest`; one that is was written while the clock was ahead.
     const EARLIER: &str = "\
         -- store::open::earlier
-        UPDATE events INDEXED BY events_due SET due_at = $1, not_before = 0
-        WHERE state = 'queued' AND due_at > $2";
+        UPDATE events INDEXED BY events_due
+        SET due_at = CASE WHEN not_before BETWEEN $1 AND $2 THEN not_before ELSE $1 END,
+            not_before = CASE WHEN not_before BETWEEN $1 AND $2 THEN not_before ELSE 0 END
+        WHERE state = 'queued' AND due_at > $1";
     const LAST: &str = "\
         -- store::open::last
         SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'";

@@ -17,6 +17,7 @@ mod cli_run;
 mod connect;
 mod credentials;
 mod demo;
+mod conservation;
 mod docs;
 mod durability;
 mod layers;

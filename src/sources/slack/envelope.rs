@@ -55,14 +55,16 @@ impl<'a> Field<'a> {
         self.object_json().map(read).transpose()
     }
 
+    /// The elements of an array; none of anything else.
+    pub(super) fn elements(self) -> Vec<Field<'a>> {
+        self.starting_with('[')
+            .and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_default()
+    }
+
     /// The first element of an array.
     pub(super) fn first(self) -> Field<'a> {
-        let elements: Option<Vec<Field<'a>>> = self
-            .starting_with('[')
-            .and_then(|json| serde_json::from_str(json).ok());
-        elements
-            .and_then(|elements| elements.first().copied())
-            .unwrap_or_default()
+        self.elements().first().copied().unwrap_or_default()
     }
 
     fn starting_with(self, first: char) -> Option<&'a str> {

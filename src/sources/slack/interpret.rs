@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use super::envelope::{Envelope, Inner};
 use super::message::{self, Kind, Rules, Verdict};
-use super::reference;
-use crate::domain::event::NewEvent;
+use super::{reference, ticket};
+use crate::domain::event::{Disposition, NewEvent};
 use crate::sources::{Receipt, Unreadable};
 
 /// The longest part of a key taken from the envelope, in characters.
@@ -62,7 +62,7 @@ fn callback(
         return Ok(receipt(envelope, verdict, "event_callback", object));
     };
     let kind = event.kind.text().unwrap_or_default();
-    let verdict = match &*kind {
+    let mut verdict = match &*kind {
         "message" => message::sort(Kind::Message, envelope, &event, rules)?,
         "app_mention" => message::sort(Kind::Mention, envelope, &event, rules)?,
         other => reference::sort(other, &event)?,
@@ -71,6 +71,9 @@ fn callback(
         Some(subtype) => format!("{kind}.{subtype}"),
         None => kind.into_owned(),
     };
+    if verdict.disposition == Disposition::Connect && message::may_name_ticket(&event, rules)? {
+        verdict.hint = ticket::named_by(object, rules);
+    }
     Ok(receipt(envelope, verdict, &event_type, place(object, text)))
 }
 
@@ -86,7 +89,7 @@ fn receipt(
         .text()
         .or_else(|| envelope.team_id.text());
     Receipt::Events(vec![NewEvent {
-        hint: None,
+        hint: verdict.hint,
         team: team
             .filter(|team| team.len() <= MAX_ID_CHARS)
             .map(Cow::into_owned),

@@ -9,6 +9,7 @@ mod message;
 mod reference;
 mod signing;
 mod thread;
+mod ticket;
 
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use serde_json::value::Value;
 
 use self::message::Rules;
 use self::signing::Signing;
+use super::hint::HintReader;
 use super::signature::Window;
 use super::{InvalidSource, Receipt, Refused, Source, Unreadable, Unverified, Verified, target};
 use crate::domain::ids::{SourceKind, SourceName};
@@ -46,8 +48,15 @@ pub struct Config {
     pub direct_message_target: Option<Value>,
     /// Whether direct messages may connect.
     pub direct_messages: bool,
-    /// App and bot ids whose messages may connect; other bots' messages are ignored.
+    /// App and bot ids whose messages may connect, and may name the Serval ticket; other bots'
+    /// messages are ignored.
     pub trusted_apps: Vec<String>,
+    /// Ids of users whose messages may name the Serval ticket of their thread.
+    pub trusted_users: Vec<String>,
+    /// Keys of a message's `metadata.event_payload` that may hold the Serval ticket id.
+    pub metadata_keys: Vec<String>,
+    /// A regular expression with a group `ticket_id`, for links to Serval tickets.
+    pub ticket_url_pattern: Option<String>,
     /// Bot user or bot ids that are our own, beside what the envelope says.
     pub own_ids: Vec<String>,
     /// Whether events that are no ticket events keep their body.
@@ -81,6 +90,9 @@ impl Default for Config {
             direct_message_target: None,
             direct_messages: false,
             trusted_apps: Vec::new(),
+            trusted_users: Vec::new(),
+            metadata_keys: vec!["serval_ticket_id".to_owned(), "ticket_id".to_owned()],
+            ticket_url_pattern: None,
             own_ids: Vec::new(),
             keep_ignored_bodies: false,
             park_for: Duration::from_hours(7 * 24),
@@ -129,7 +141,11 @@ impl Slack {
             rules: Rules {
                 direct_messages: config.direct_messages,
                 trusted_apps: config.trusted_apps.clone(),
+                trusted_users: config.trusted_users.clone(),
                 own_ids: config.own_ids.clone(),
+                metadata_keys: config.metadata_keys.clone(),
+                hints: HintReader::try_new(config.ticket_url_pattern.as_deref())
+                    .map_err(invalid("ticket_url_pattern"))?,
             },
         })
     }
