@@ -5,7 +5,7 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::error::StoreError;
 use super::writer::Tx;
-use super::{Store, change, disconnects, millis, moment, state};
+use super::{Store, change, conflicts, disconnects, millis, moment, state};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
 use crate::domain::ingest::ALREADY_CONNECTED;
@@ -289,21 +289,32 @@ pub(super) async fn put_mapping(
         disconnects::ask(tx, &put.ticket, &before.2, now).await?;
     }
     disconnects::withdraw(tx, &put.ticket, &put.ticket_id).await?;
+    conflicts::close(tx, &put.ticket, &put.ticket_id, now).await?;
     let after: MappingRow = one(source, external_id)
         .build_query_as()
         .fetch_one(&mut tx.connection)
         .await?;
     let after = from_row(after)?;
-    if after.connected_at.is_none() {
-        set_in_motion(tx, &put.ticket, now).await?;
-    } else {
-        skip_parked(tx, &put.ticket, now).await?;
-    }
+    follow(tx, &put.ticket, after.connected_at.is_some(), now).await?;
     Ok(if before.is_some() {
         Stored::Replaced(after)
     } else {
         Stored::Created(after)
     })
+}
+
+/// Does what a mapped external ticket needs, given whether Serval has the pair.
+pub(super) async fn follow(
+    tx: &mut Tx,
+    ticket: &ExternalTicket,
+    is_connected: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if is_connected {
+        skip_parked(tx, ticket, now).await
+    } else {
+        set_in_motion(tx, ticket, now).await
+    }
 }
 
 /// Queues the event that represents a mapped external ticket whose pair Serval does not have:
@@ -319,7 +330,8 @@ async fn set_in_motion(
         -- store::mappings::best
         SELECT e.id, e.state FROM events AS e
         WHERE e.source = $1 AND e.external_id = $2 AND e.state <> 'ignored'
-            AND COALESCE(e.reason, '') NOT IN ('echo', 'duplicate', 'class_conflict')
+            AND COALESCE(e.reason, '') NOT IN ('echo', 'duplicate', 'class_conflict',
+                'team_conflict')
             AND EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
         ORDER BY e.state = 'queued' DESC, e.state = 'parked' DESC,
             e.rank_major DESC, e.rank_minor DESC, e.id DESC
