@@ -124,6 +124,7 @@ impl Store {
         let held = Held {
             event: claim.event,
             token: claim.token.as_str().to_owned(),
+            mapped_to: claim.mapped_to.as_ref().map(|id| id.as_str().to_owned()),
         };
         let is_settled = self
             .write(move |tx| {
@@ -144,6 +145,8 @@ impl Store {
 struct Held {
     event: EventId,
     token: String,
+    /// What the mapping said when the event was claimed.
+    mapped_to: Option<String>,
 }
 
 /// The event as it stands when its claim is settled.
@@ -153,6 +156,31 @@ struct Subject {
     external_id: String,
     rank: Rank,
     mapped_to: Option<String>,
+}
+
+impl Subject {
+    /// Where the event goes now. A mapping that changed while the event was in hand: what was found
+    /// out about the old pair is no end for the new one, and no reason to wait.
+    fn where_to(&self, held: &Held, settlement: Settlement) -> Settlement {
+        if self.mapped_to.is_none() || self.mapped_to == held.mapped_to {
+            return settlement;
+        }
+        let error = match settlement {
+            Settlement::Retry {
+                asked: false,
+                error,
+                ..
+            }
+            | Settlement::Dead { error, .. } => Some(error),
+            Settlement::Skip { .. } => None,
+            Settlement::Connected { .. }
+            | Settlement::Retry { .. }
+            | Settlement::Release { .. }
+            | Settlement::Park { .. } => return settlement,
+        };
+        let in_doubt = false;
+        Settlement::Release { in_doubt, error }
+    }
 }
 
 async fn settle(
@@ -180,7 +208,7 @@ async fn settle(
         // An operator moved it while it was in hand; the attempt is on record.
         return Ok(true);
     };
-    match settlement {
+    match subject.where_to(held, settlement) {
         Settlement::Connected { ticket_id, reason } => {
             connected(tx, &subject, &ticket_id, reason, now).await?;
         }
