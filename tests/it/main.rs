@@ -7,3 +7,4 @@
 
 mod conservation;
 mod docs;
+mod interleavings;
