@@ -342,7 +342,8 @@ async fn begin_anew(
 ) -> Result<(), StoreError> {
     const ANEW: &str = "\
         -- store::mappings::begin_anew
-        UPDATE events SET due_at = MAX($3, not_before), tries = 0, queued_at = $3
+        UPDATE events
+        SET due_at = MAX($3, not_before), tries = 0, queued_at = $3, updated_at = $3
         WHERE state = 'queued' AND source = $1 AND external_id = $2";
     sqlx::query(ANEW)
         .bind(ticket.source.as_str())
