@@ -91,6 +91,7 @@ impl App {
         let writer_stop = CancellationToken::new();
         let writer_died = CancellationToken::new();
         let writer = tokio_writer(self.writer, writer_stop.clone(), writer_died.clone());
+        self.worker.restore_pause().await;
         let mut lifecycle = Lifecycle::new(self.shutdown_timeout);
         let (soft, hard) = (lifecycle.soft(), lifecycle.hard());
         lifecycle.spawn(

@@ -4,10 +4,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::classify::classify;
 use super::line::{Line, PROBE_TIMEOUT, Signal, Turn};
 use super::pace::Pace;
+use super::worker::TURN_PATIENCE;
 use super::{Routes, Settings};
 use crate::clock::SharedClock;
 use crate::domain::delivery::{FailureKind, Next, decide};
@@ -17,6 +19,8 @@ use crate::domain::retry::later;
 use crate::serval::{Answer, ConnectRequest, NetworkKind, ServalClient, ServalError};
 use crate::store::{Attempt, AttemptOutcome, Claim, SettleError, Settlement, Store};
 
+/// How long a call that waits for its turn sleeps at most.
+const NAP: Duration = Duration::from_secs(1);
 /// Between tries to write a settlement that the store did not take.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 
@@ -58,7 +62,16 @@ pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
             return settle(context, &claim, None, settlement).await;
         }
     };
-    wait_for_turn(context).await;
+    if !wait_for_turn(context, is_probe).await {
+        if is_probe {
+            context.line().probe_unused(context.clock.now());
+        }
+        let release = Settlement::Release {
+            in_doubt: claim.in_doubt,
+            error: None,
+        };
+        return settle(context, &claim, None, release).await;
+    }
     let started_at = context.clock.now();
     let ended = call(context, &claim, &request, is_probe).await;
     let now = context.clock.now();
@@ -105,13 +118,20 @@ fn prepare(context: &Context, claim: &Claim) -> Result<ConnectRequest, Settlemen
     })
 }
 
-async fn wait_for_turn(context: &Context) {
+/// Waits for the pace. `false`: no call may be made, because the line stands, or the claim would not
+/// last for it.
+async fn wait_for_turn(context: &Context, is_probe: bool) -> bool {
+    let started = Instant::now();
     loop {
+        if !context.line().takes(is_probe) || started.elapsed() > TURN_PATIENCE {
+            return false;
+        }
         let wait = context.pace.wait(context.clock.now());
         if wait.is_zero() {
-            return;
+            return true;
         }
-        tokio::time::sleep(wait).await;
+        // In short naps: the clock may be set, and the line may stop.
+        tokio::time::sleep(wait.min(NAP)).await;
     }
 }
 
@@ -139,7 +159,7 @@ async fn look_and_connect(context: &Context, claim: &Claim, request: &ConnectReq
             Ok(true) => return Ended::AlreadyLinked,
             Ok(false) => {}
             // Serval answers, but will not say: the connect itself gets the last word.
-            Err(error) if matches!(classify(&error).kind, FailureKind::Permanent(_)) => {}
+            Err(error) if is_last_word(&error) => {}
             Err(error) => return Ended::Failed(error),
         }
     }
@@ -147,12 +167,24 @@ async fn look_and_connect(context: &Context, claim: &Claim, request: &ConnectReq
         Ok(answer) => return Ended::Connected(answer),
         Err(error) => error,
     };
-    if classify(&error).kind == FailureKind::Exists
-        && matches!(look(context, request).await, Ok(true))
-    {
-        return Ended::AlreadyLinked;
+    if classify(&error).kind != FailureKind::Exists {
+        return Ended::Failed(error);
     }
-    Ended::Failed(error)
+    match look(context, request).await {
+        Ok(true) => Ended::AlreadyLinked,
+        Ok(false) => Ended::Failed(error),
+        Err(unseen) if is_last_word(&unseen) => Ended::Failed(error),
+        // Nothing is known yet: the next try asks again.
+        Err(unseen) => Ended::Failed(unseen),
+    }
+}
+
+/// Whether a look that failed would fail again.
+fn is_last_word(error: &ServalError) -> bool {
+    matches!(
+        classify(error).kind,
+        FailureKind::Permanent(_) | FailureKind::Exists
+    )
 }
 
 /// Whether Serval has the pair.
@@ -209,10 +241,14 @@ fn judge(
     let in_doubt = failure.in_doubt || claim.in_doubt;
     let policy = &context.settings.retry;
     let jitter = fastrand::f64();
-    // While the line is open an event pays with neither tries nor a long wait: it goes behind the
-    // others, so that the next probe takes another one.
-    let tries = if counts { claim.tries } else { 0 };
-    match decide(failure, tries, claim.queued_at, policy, now, jitter) {
+    // While the line is open an event pays with neither tries nor age nor a long wait: it goes behind
+    // the others, so that the next probe takes another one.
+    let (tries, queued_at) = if counts {
+        (claim.tries, claim.queued_at)
+    } else {
+        (0, now)
+    };
+    match decide(failure, tries, queued_at, policy, now, jitter) {
         Next::RetryAt { at, asked } => {
             let settlement = Settlement::Retry {
                 at,
@@ -224,13 +260,6 @@ fn judge(
             (AttemptOutcome::Retry, settlement)
         }
         Next::Hold => (
-            AttemptOutcome::Held,
-            Settlement::Release {
-                in_doubt,
-                error: Some(said),
-            },
-        ),
-        Next::Dead(reason) if !counts && reason == crate::domain::delivery::GAVE_UP => (
             AttemptOutcome::Held,
             Settlement::Release {
                 in_doubt,
@@ -260,17 +289,21 @@ fn note(
         .note(signal, &claim.ticket, is_probe, said, now);
     match turn {
         Turn::Same => {}
-        Turn::Opened => tracing::error!(
-            error = said,
-            "Serval is failing: calls stop but for a probe every few seconds, and no event loses a try",
-        ),
+        Turn::Opened => {
+            tracing::error!(
+                error = said,
+                "Serval is failing: calls stop but for a probe every few seconds, and no event loses a try",
+            );
+            // So that the probes take turns, however long each event waits by itself.
+            context.settings.hurry.notify_one();
+        }
         Turn::Held => tracing::error!(
             error = said,
             "Serval refuses our credentials: calls stop until it accepts them; check [serval]",
         ),
         Turn::Recovered => {
             tracing::info!("Serval answers again");
-            context.settings.recovered.notify_one();
+            context.settings.hurry.notify_one();
         }
     }
 }

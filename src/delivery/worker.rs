@@ -24,6 +24,8 @@ const POLL: Duration = Duration::from_secs(1);
 const EXPIRY_CHECK: Duration = Duration::from_secs(10);
 /// How much longer a claim lasts than its call may take: time to settle.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
+/// How long a claimed event waits for its turn before it is handed back.
+pub(super) const TURN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How delivery goes about it.
 #[derive(Debug, Clone)]
@@ -38,8 +40,8 @@ pub struct Settings {
     pub breaker_threshold: usize,
     /// For one exchange with Serval.
     pub call_timeout: Duration,
-    /// Told when Serval is back.
-    pub(super) recovered: Arc<Notify>,
+    /// Told when what waits should not wait any longer.
+    pub(super) hurry: Arc<Notify>,
 }
 
 impl Settings {
@@ -51,7 +53,7 @@ impl Settings {
             retry: RetryPolicy::giving_up_after(delivery.give_up_after),
             breaker_threshold: usize::try_from(delivery.breaker_threshold).unwrap_or(usize::MAX),
             call_timeout,
-            recovered: Arc::default(),
+            hurry: Arc::default(),
         }
     }
 
@@ -60,10 +62,9 @@ impl Settings {
         self.call_timeout.saturating_mul(3)
     }
 
-    /// How long a claim lasts: the call and its settlement lie inside. The margin holds the wait
-    /// for the pace, too.
+    /// How long a claim lasts: the wait for its turn, the call and its settlement lie inside.
     fn lease(&self) -> Duration {
-        self.call_limit() + LEASE_MARGIN + Duration::from_secs(60)
+        TURN_PATIENCE + self.call_limit() + LEASE_MARGIN
     }
 }
 
@@ -182,14 +183,18 @@ impl Worker {
     )]
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) {
         let context = &self.context;
-        self.restore_pause().await;
         let mut calls = JoinSet::new();
         let mut helpers = JoinSet::new();
         helpers.spawn(watch_credentials(Arc::clone(context), soft.clone()));
         helpers.spawn(upkeep(Arc::clone(context), soft.clone()));
         let mut detector = JumpDetector::new(&*context.clock);
+        let mut is_hurried = false;
         while !soft.is_cancelled() {
+            // Before anything is written by a clock that was set.
             self.follow_clock(&mut detector).await;
+            if std::mem::take(&mut is_hurried) {
+                self.hasten().await;
+            }
             let now = context.clock.now();
             self.monitor
                 .beat
@@ -204,7 +209,7 @@ impl Worker {
                 // process, with it.
                 Some(_) = helpers.join_next(), if !soft.is_cancelled() => break,
                 () = context.store.woken() => {}
-                () = context.settings.recovered.notified() => self.hasten().await,
+                () = context.settings.hurry.notified() => is_hurried = true,
                 () = tokio::time::sleep(wait) => {}
             }
             while let Some(ended) = calls.try_join_next() {
@@ -220,7 +225,8 @@ impl Worker {
         }
     }
 
-    async fn restore_pause(&self) {
+    /// Takes up a pause of before the restart. Comes before anybody can pause or resume.
+    pub async fn restore_pause(&self) {
         match self.context.store.is_paused().await {
             Ok(paused) => {
                 if paused {
@@ -357,7 +363,7 @@ async fn check_credentials(context: &Context) {
         Ok(()) => {
             if context.line().release() == Turn::Recovered {
                 tracing::info!("Serval accepts our credentials; calls go on");
-                context.settings.recovered.notify_one();
+                context.settings.hurry.notify_one();
             }
         }
         Err(error @ ServalError::CredentialsRefused { .. }) => {
