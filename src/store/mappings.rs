@@ -294,10 +294,20 @@ pub(super) async fn put_mapping(
         .fetch_one(&mut tx.connection)
         .await?;
     let after = from_row(after)?;
+    let parked_goes_to = if after.connected_at.is_none() {
+        (EventState::Queued, "mapped")
+    } else {
+        (EventState::Skipped, ALREADY_CONNECTED)
+    };
+    end_parking(tx, &put.ticket, parked_goes_to, now).await?;
     if after.connected_at.is_none() {
         set_in_motion(tx, &put.ticket, now).await?;
-    } else {
-        skip_parked(tx, &put.ticket, now).await?;
+    }
+    if before
+        .as_ref()
+        .is_some_and(|(_, _, ticket_id, ..)| *ticket_id != after.ticket_id)
+    {
+        begin_anew(tx, &put.ticket, now).await?;
     }
     Ok(if before.is_some() {
         Stored::Replaced(after)
@@ -306,8 +316,8 @@ pub(super) async fn put_mapping(
     })
 }
 
-/// Queues the event that represents a mapped external ticket whose pair Serval does not have:
-/// the parked one, else the best stored object, unless one is queued already.
+/// Queues the best stored object of a mapped external ticket whose pair Serval does not have, unless
+/// one is queued already.
 async fn set_in_motion(
     tx: &mut Tx,
     ticket: &ExternalTicket,
@@ -321,8 +331,7 @@ async fn set_in_motion(
         WHERE e.source = $1 AND e.external_id = $2 AND e.state <> 'ignored'
             AND COALESCE(e.reason, '') NOT IN ('echo', 'duplicate', 'class_conflict')
             AND EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
-        ORDER BY e.state = 'queued' DESC, e.state = 'parked' DESC,
-            e.rank_major DESC, e.rank_minor DESC, e.id DESC
+        ORDER BY e.state = 'queued' DESC, e.rank_major DESC, e.rank_minor DESC, e.id DESC
         LIMIT 1";
     let best: Option<(i64, String)> = sqlx::query_as(BEST)
         .bind(ticket.source.as_str())
@@ -334,24 +343,19 @@ async fn set_in_motion(
     };
     let from = state(&from)?;
     if from != EventState::Queued {
-        change::move_event(
-            tx,
-            EventId(id),
-            from,
-            EventState::Queued,
-            Some("mapped"),
-            now,
-        )
-        .await?;
+        let to = EventState::Queued;
+        change::move_event(tx, EventId(id), from, to, Some("mapped"), now).await?;
     }
     tx.wake = true;
     Ok(())
 }
 
-/// Ends what is parked for a pair that Serval has: its mapping was gone for a while.
-async fn skip_parked(
+/// Moves what is parked for an external ticket. It need not be the only event: another may have been
+/// queued before the mapping was gone for a while.
+async fn end_parking(
     tx: &mut Tx,
     ticket: &ExternalTicket,
+    (to, reason): (EventState, &'static str),
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const PARKED: &str = "\
@@ -363,9 +367,30 @@ async fn skip_parked(
         .fetch_optional(&mut tx.connection)
         .await?;
     if let Some(id) = parked {
-        let (from, to) = (EventState::Parked, EventState::Skipped);
-        change::move_event(tx, EventId(id), from, to, Some(ALREADY_CONNECTED), now).await?;
+        let from = EventState::Parked;
+        change::move_event(tx, EventId(id), from, to, Some(reason), now).await?;
     }
+    Ok(())
+}
+
+/// What failed with one Serval ticket says nothing about another: no wait is kept but one that
+/// Serval asked for.
+async fn begin_anew(
+    tx: &mut Tx,
+    ticket: &ExternalTicket,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const ANEW: &str = "\
+        -- store::mappings::begin_anew
+        UPDATE events
+        SET due_at = MAX($3, not_before), tries = 0, queued_at = $3, updated_at = $3
+        WHERE state = 'queued' AND source = $1 AND external_id = $2";
+    sqlx::query(ANEW)
+        .bind(ticket.source.as_str())
+        .bind(ticket.external_id.as_str())
+        .bind(millis(now))
+        .execute(&mut tx.connection)
+        .await?;
     Ok(())
 }
 

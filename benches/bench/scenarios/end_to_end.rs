@@ -45,7 +45,7 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
                 .measure(&sender, CONNECTIONS, Until::Elapsed(args.round()))
                 .await?;
             daemon.resume().await?;
-            daemon.drained(Duration::from_secs(120)).await?;
+            daemon.drained(Duration::from_mins(2)).await?;
             serval.reset().await?;
             let cpu = procfs::cpu(daemon.pid)?;
             let started = Instant::now();
@@ -54,7 +54,7 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
                 .await?;
             let acked = Instant::now();
             let events = both.acked.len() as u64;
-            let all = serval.wait_for(events, Duration::from_secs(120)).await?;
+            let all = serval.wait_for(events, Duration::from_mins(2)).await?;
             anyhow::ensure!(
                 all,
                 "not everything was delivered: {:?}",

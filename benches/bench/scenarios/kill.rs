@@ -55,7 +55,7 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        daemon.drained(Duration::from_secs(60)).await?;
+        daemon.drained(Duration::from_mins(1)).await?;
         let seen = serval.seen().await?;
         let left = after_3_s.unwrap_or_default() as f64;
         worst = worst.max(left);
