@@ -168,8 +168,9 @@ async fn learn(
         disconnects_old,
         several_per_ticket,
     };
+    let lesser = lesser(tx, event, ticket).await?;
     match put_mapping(tx, &put, now).await? {
-        Stored::Created(_) | Stored::Replaced(_) => settle_parked(tx, event, ticket, now).await?,
+        Stored::Created(_) | Stored::Replaced(_) => set_back(tx, lesser, now).await?,
         Stored::Taken(other) => {
             tracing::warn!(
                 %event,
@@ -209,13 +210,13 @@ async fn forget_hint(
 }
 
 /// The event that taught the mapping is queued, and another of its external ticket may be parked:
-/// the one that would have stayed parked of the two is sent, as if the mapping came from outside.
-async fn settle_parked(
+/// of the two, the one that would have stayed parked is sent, as if the mapping came from outside.
+/// Answers the other one.
+async fn lesser(
     tx: &mut Tx,
     event: EventId,
     ticket: &ExternalTicket,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Option<EventId>, StoreError> {
     const BOTH: &str = "\
         -- store::learning::both
         SELECT p.id, p.rank_major, p.rank_minor, e.rank_major, e.rank_minor
@@ -227,18 +228,18 @@ async fn settle_parked(
         .bind(event.0)
         .fetch_optional(&mut tx.connection)
         .await?;
-    let Some((parked, major, minor, own_major, own_minor)) = both else {
-        return Ok(());
-    };
-    let parked = EventId(parked);
-    let kept = Some((parked, Rank(major, minor)));
-    let (queued, skipped) = (EventState::Queued, EventState::Skipped);
-    if park(Rank(own_major, own_minor), kept).supersedes.is_some() {
-        let from = EventState::Parked;
-        change::move_event(tx, parked, from, skipped, Some(SUPERSEDED), now).await?;
-    } else {
-        change::move_event(tx, event, queued, skipped, Some(SUPERSEDED), now).await?;
-        change::move_event(tx, parked, EventState::Parked, queued, Some("mapped"), now).await?;
+    Ok(both.map(|(parked, major, minor, own_major, own_minor)| {
+        let kept = Some((EventId(parked), Rank(major, minor)));
+        let placement = park(Rank(own_major, own_minor), kept);
+        placement.supersedes.unwrap_or(event)
+    }))
+}
+
+/// Takes the lesser of the two out of the queue, where the mapping has put both.
+async fn set_back(tx: &mut Tx, lesser: Option<EventId>, now: Timestamp) -> Result<(), StoreError> {
+    if let Some(lesser) = lesser {
+        let (from, to) = (EventState::Queued, EventState::Skipped);
+        change::move_event(tx, lesser, from, to, Some(SUPERSEDED), now).await?;
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ mod credentials;
 mod demo;
 mod docs;
 mod durability;
+mod interleavings;
 mod layers;
 mod mappings;
 mod parking;
