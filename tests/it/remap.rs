@@ -261,7 +261,7 @@ async fn all_messages_that_a_ticket_has_are_accounted_for_where_the_source_says_
         .config("[sources.servicenow]\naccounted_for = \"all_existing\"")
         .start()
         .await;
-    app.mock.set_messages("tkt-1", messages(450));
+    app.mock.set_messages("tkt-1", messages(1200));
     app.faults(&["503,count=1,path=messages"]);
     map(&app, 1, "tkt-1").await;
     let id = app.save(incident(1)).await;
@@ -273,7 +273,7 @@ async fn all_messages_that_a_ticket_has_are_accounted_for_where_the_source_says_
         "nothing is sent before the messages are known"
     );
     assert_eq!(connects[0].accounted_for_message_ids, ids(0..200));
-    assert_eq!(registered(&app), ids(200..450));
+    assert_eq!(registered(&app), ids(200..1200));
     assert!(
         app.requests("GET", "/v2/tickets/tkt-1/messages") > 2,
         "page by page"
