@@ -25,7 +25,7 @@ const EXPIRY_CHECK: Duration = Duration::from_secs(10);
 /// How much longer a claim lasts than its call may take: time to settle.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 /// How long a claimed event waits for its turn before it is handed back.
-pub(super) const TURN_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const TURN_PATIENCE: Duration = Duration::from_mins(1);
 
 /// How delivery goes about it.
 #[derive(Debug, Clone)]
