@@ -5,6 +5,12 @@
     reason = "a test that cannot go on should stop there"
 )]
 
+mod broken;
 mod conservation;
 mod docs;
+mod doubt;
 mod interleavings;
+mod jumps;
+mod promise;
+mod shutdown;
+mod timing;
