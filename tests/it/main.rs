@@ -12,5 +12,5 @@ mod doubt;
 mod interleavings;
 mod jumps;
 mod promise;
-mod shutdown;
+mod stopping;
 mod timing;
