@@ -14,7 +14,7 @@
 //! beside: config   reads the environment; serval, delivery and app take their sections from it
 //!         clock    time as a parameter    outbound   the one maker of HTTP clients, for serval
 //!         lifecycle, telemetry            for app and cli
-//!         mock_serval                     for cli's demo and mock-serval, and for tests
+//!         mock_serval, signer             for cli's demo, send and mock-serval, and for tests
 //! ```
 //!
 //! The left uses the right and never the other way round: `http` uses `sources` and `store`,
@@ -61,8 +61,8 @@
 //! [`app`]: composes all that and decides nothing. [`cli`]: a file for each command, and the one
 //! place that prints.
 //!
-//! [`mock_serval`]: a stand-in for Serval that validates strictly and misbehaves on request. No
-//! part of the daemon.
+//! [`mock_serval`], [`signer`]: a stand-in for Serval that validates strictly and misbehaves on
+//! request, and the other end of the signatures. No part of the daemon.
 //!
 //! # The path of one webhook
 //!
@@ -84,10 +84,12 @@
 //! 6. *Claim.* The commit wakes the [`Worker`](delivery::Worker). As far as the line allows,
 //!    [`Store::claim`](store::Store::claim) takes what is due, the oldest event of each external
 //!    ticket and at most one, and writes down that it did.
-//! 7. *Connect.* `delivery::step` calls [`ServalClient::connect`](serval::ServalClient::connect)
-//!    with the stored object byte for byte. If an earlier call may have arrived, it looks at the
-//!    ticket's [links](serval::ServalClient::external_tickets) first. No transaction is open
-//!    meanwhile.
+//! 7. *Connect.* If the payload names a Serval ticket that the mapping does not, `delivery::learn`
+//!    asks Serval about it, and [`Store::learn`](store::Store::learn) writes the mapping or a
+//!    conflict; the event is claimed again. Then `delivery::step` has
+//!    [`ServalClient::connect`](serval::ServalClient::connect) send the stored object byte for
+//!    byte. If an earlier call may have arrived, it looks at the ticket's
+//!    [links](serval::ServalClient::external_tickets) first. No transaction is open meanwhile.
 //! 8. *Decide.* [`classify`](delivery::classify::classify) reads a failure, and
 //!    [`decide`](domain::delivery::decide) says what is [next](domain::delivery::Next): try again,
 //!    hold the line, or give up.
@@ -120,3 +122,4 @@ pub mod app;
 pub mod cli;
 
 pub mod mock_serval;
+pub mod signer;

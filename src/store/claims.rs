@@ -53,6 +53,8 @@ pub struct Claim {
     pub mapped_to: Option<ServalTicketId>,
     /// Whether Serval has that pair.
     pub is_connected: bool,
+    /// The Serval ticket that the payload names, not yet looked into.
+    pub hint: Option<ServalTicketId>,
     /// Serval message ids that the mapping says are known over there.
     pub accounted_for: Vec<String>,
     /// The external object, byte for byte.
@@ -81,6 +83,7 @@ type ClaimRow = (
     bool,            // connected
     Option<String>,  // accounted for
     Option<Vec<u8>>, // object
+    Option<String>,  // hint
 );
 
 impl Store {
@@ -102,7 +105,7 @@ impl Store {
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         const NEXT: &str = "\
             -- store::claims::next_due
-            SELECT e.due_at FROM events AS e
+            SELECT e.due_at FROM events AS e INDEXED BY events_due
             WHERE e.state = 'queued'
                 AND NOT EXISTS (SELECT 1 FROM claims AS c
                     WHERE c.source = e.source AND c.external_id = e.external_id)
@@ -125,14 +128,14 @@ async fn claim(
         -- store::claims::claim
         SELECT e.id, e.source, e.external_id, e.tries, e.in_doubt, e.queued_at, e.subtype,
                m.ticket_id, c.ticket_id IS NOT NULL, m.accounted_for,
-               substr(p.body, p.object_start + 1, p.object_len)
-        FROM events AS e
+               substr(p.body, p.object_start + 1, p.object_len), e.hint
+        FROM events AS e INDEXED BY events_due
         LEFT JOIN mappings AS m ON m.source = e.source AND m.external_id = e.external_id
         LEFT JOIN connections AS c ON c.source = m.source AND c.external_id = m.external_id
             AND c.ticket_id = m.ticket_id
         LEFT JOIN payloads AS p ON p.event_id = e.id
         WHERE e.state = 'queued' AND e.due_at <= $1 AND e.not_before <= $3
-            AND NOT EXISTS (SELECT 1 FROM events AS o
+            AND NOT EXISTS (SELECT 1 FROM events AS o INDEXED BY events_head
                 WHERE o.state = 'queued' AND o.source = e.source
                 AND o.external_id = e.external_id AND o.id < e.id)
             AND NOT EXISTS (SELECT 1 FROM claims AS h
@@ -236,6 +239,7 @@ fn from_row(row: ClaimRow, expires_at: Timestamp) -> Result<Claim, StoreError> {
         is_connected,
         accounted_for,
         object,
+        hint,
     ) = row;
     let corrupt = |what: &str| StoreError::Corrupt(format!("{what} of {}", EventId(id)));
     let source: SourceName = source.parse().map_err(|_| corrupt("the source"))?;
@@ -262,6 +266,7 @@ fn from_row(row: ClaimRow, expires_at: Timestamp) -> Result<Claim, StoreError> {
         subtype,
         mapped_to,
         is_connected,
+        hint: hint.and_then(|hint| hint.parse().ok()),
         accounted_for,
         object: object
             .filter(|object| !object.is_empty())

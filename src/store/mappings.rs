@@ -5,7 +5,7 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::error::StoreError;
 use super::writer::Tx;
-use super::{Store, change, millis, moment, state};
+use super::{Store, change, disconnects, millis, moment, state};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
 use crate::domain::ingest::ALREADY_CONNECTED;
@@ -49,6 +49,12 @@ pub struct PutMapping {
     pub accounted_for: Vec<String>,
     /// Who says so.
     pub origin: Origin,
+    /// The event whose payload said so.
+    pub taught_by: Option<EventId>,
+    /// Whether a pair that it replaces is taken apart at Serval.
+    pub disconnects_old: bool,
+    /// Whether the Serval ticket may have another external ticket of the source.
+    pub several_per_ticket: bool,
 }
 
 /// A stored mapping.
@@ -70,15 +76,19 @@ pub struct Mapping {
     pub updated_at: Timestamp,
     /// When Serval took the pair.
     pub connected_at: Option<Timestamp>,
+    /// The event whose payload taught it.
+    pub taught_by: Option<EventId>,
 }
 
 /// What a write did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stored {
     /// There was none.
-    Created,
+    Created(Mapping),
     /// There was one, which may have said the same.
-    Replaced,
+    Replaced(Mapping),
+    /// Nothing: the Serval ticket has this external ticket of the source already.
+    Taken(String),
 }
 
 /// Which mappings to list.
@@ -103,22 +113,19 @@ type MappingRow = (
     i64,
     i64,
     Option<i64>,
+    Option<i64>,
 );
 
 const COLUMNS: &str = "\
     SELECT m.source, m.external_id, m.ticket_id, m.accounted_for, m.origin, m.created_at,
-           m.updated_at, c.connected_at
+           m.updated_at, c.connected_at, m.taught_by
     FROM mappings AS m
     LEFT JOIN connections AS c ON c.source = m.source AND c.external_id = m.external_id
         AND c.ticket_id = m.ticket_id ";
 
 impl Store {
     /// Writes a mapping, and releases or sends again what waits for it. Idempotent.
-    pub async fn put_mapping(
-        &self,
-        put: PutMapping,
-        now: Timestamp,
-    ) -> Result<(Stored, Mapping), StoreError> {
+    pub async fn put_mapping(&self, put: PutMapping, now: Timestamp) -> Result<Stored, StoreError> {
         self.write(move |tx| {
             let put = put.clone();
             Box::pin(async move { put_mapping(tx, &put, now).await })
@@ -133,22 +140,30 @@ impl Store {
         row.map(from_row).transpose()
     }
 
-    /// Removes a mapping; `false` when there was none. Nothing changes at Serval, and the pair
-    /// stays known as connected.
-    pub async fn delete_mapping(&self, ticket: &ExternalTicket) -> Result<bool, StoreError> {
+    /// Removes a mapping; `false` when there was none. The pair stays known as connected, unless
+    /// `disconnects`: then Serval is asked to let go of it.
+    pub async fn delete_mapping(
+        &self,
+        ticket: &ExternalTicket,
+        disconnects: bool,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         const DELETE: &str = "\
             -- store::mappings::delete
-            DELETE FROM mappings WHERE source = $1 AND external_id = $2";
+            DELETE FROM mappings WHERE source = $1 AND external_id = $2 RETURNING ticket_id";
         let ticket = ticket.clone();
         self.write(move |tx| {
             let ticket = ticket.clone();
             Box::pin(async move {
-                let deleted = sqlx::query(DELETE)
+                let deleted: Option<String> = sqlx::query_scalar(DELETE)
                     .bind(ticket.source.as_str())
                     .bind(ticket.external_id.as_str())
-                    .execute(&mut tx.connection)
+                    .fetch_optional(&mut tx.connection)
                     .await?;
-                Ok(deleted.rows_affected() == 1)
+                if let Some(ticket_id) = deleted.as_ref().filter(|_| disconnects) {
+                    disconnects::ask(tx, &ticket, ticket_id, now).await?;
+                }
+                Ok(deleted.is_some())
             })
         })
         .await
@@ -203,6 +218,7 @@ fn from_row(row: MappingRow) -> Result<Mapping, StoreError> {
         created_at,
         updated_at,
         connected_at,
+        taught_by,
     ) = row;
     Ok(Mapping {
         accounted_for: serde_json::from_str(&accounted_for).map_err(|_| {
@@ -215,24 +231,42 @@ fn from_row(row: MappingRow) -> Result<Mapping, StoreError> {
         created_at: moment(created_at)?,
         updated_at: moment(updated_at)?,
         connected_at: connected_at.map(moment).transpose()?,
+        taught_by: taught_by.map(EventId),
     })
 }
 
-async fn put_mapping(
+/// Writes a mapping inside of a transaction; see [`Store::put_mapping`].
+pub(super) async fn put_mapping(
     tx: &mut Tx,
     put: &PutMapping,
     now: Timestamp,
-) -> Result<(Stored, Mapping), StoreError> {
+) -> Result<Stored, StoreError> {
+    const TAKEN: &str = "\
+        -- store::mappings::taken
+        SELECT external_id FROM mappings
+        WHERE ticket_id = $1 AND source = $2 AND external_id <> $3 LIMIT 1";
     const PUT: &str = "\
         -- store::mappings::put
         INSERT INTO mappings (source, external_id, ticket_id, accounted_for, origin, created_at,
-            updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $6)
+            updated_at, taught_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $6, $7)
         ON CONFLICT (source, external_id) DO UPDATE
         SET ticket_id = excluded.ticket_id, accounted_for = excluded.accounted_for,
-            origin = excluded.origin, updated_at = excluded.updated_at
+            origin = excluded.origin, updated_at = excluded.updated_at,
+            taught_by = excluded.taught_by
         WHERE ticket_id <> excluded.ticket_id OR accounted_for <> excluded.accounted_for";
     let (source, external_id) = (put.ticket.source.as_str(), put.ticket.external_id.as_str());
+    if !put.several_per_ticket {
+        let taken: Option<String> = sqlx::query_scalar(TAKEN)
+            .bind(put.ticket_id.as_str())
+            .bind(source)
+            .bind(external_id)
+            .fetch_optional(&mut tx.connection)
+            .await?;
+        if let Some(other) = taken {
+            return Ok(Stored::Taken(other));
+        }
+    }
     let before: Option<MappingRow> = one(source, external_id)
         .build_query_as()
         .fetch_optional(&mut tx.connection)
@@ -244,8 +278,17 @@ async fn put_mapping(
         .bind(serde_json::to_string(&put.accounted_for).expect("strings are JSON"))
         .bind(put.origin.as_str())
         .bind(millis(now))
+        .bind(put.taught_by.map(|event| event.0))
         .execute(&mut tx.connection)
         .await?;
+    if let Some(before) = before
+        .as_ref()
+        .filter(|before| before.2 != put.ticket_id.as_str())
+        && put.disconnects_old
+    {
+        disconnects::ask(tx, &put.ticket, &before.2, now).await?;
+    }
+    disconnects::withdraw(tx, &put.ticket, &put.ticket_id).await?;
     let after: MappingRow = one(source, external_id)
         .build_query_as()
         .fetch_one(&mut tx.connection)
@@ -266,14 +309,11 @@ async fn put_mapping(
     {
         begin_anew(tx, &put.ticket, now).await?;
     }
-    Ok((
-        if before.is_some() {
-            Stored::Replaced
-        } else {
-            Stored::Created
-        },
-        after,
-    ))
+    Ok(if before.is_some() {
+        Stored::Replaced(after)
+    } else {
+        Stored::Created(after)
+    })
 }
 
 /// Queues the best stored object of a mapped external ticket whose pair Serval does not have, unless

@@ -6,16 +6,24 @@
 //!
 //! Why no sqlx macros: they bind a crate to one engine and read a database while compiling.
 //! Why `synchronous=FULL`: an acknowledged webhook is on the disk, not in a cache.
+//! Why `INDEXED BY`: without statistics `SQLite` prefers the index over all states to the small one
+//! over those that wait, and sorts the whole backlog for one claim.
 
 mod change;
 mod claims;
+mod conflicts;
 mod counts;
+mod disconnects;
 mod error;
+mod group;
 mod inbox;
+mod learning;
 mod mappings;
+mod moves;
 mod open;
 mod replay;
 mod reports;
+mod schema;
 mod settings;
 mod settle;
 mod writer;
@@ -29,19 +37,26 @@ use sqlx::SqlitePool;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use claims::{Claim, ClaimScope, ClaimToken};
+pub use conflicts::{Conflict, Decision};
+pub use disconnects::Disconnect;
 pub use error::{OpenError, SettleError, StoreError};
 pub use inbox::{Recorded, Webhook};
+pub use learning::Lesson;
 pub use mappings::{Mapping, MappingFilter, Origin, PutMapping, Stored};
-pub use open::DatabaseLock;
+pub use open::{DatabaseLock, file_of};
 pub use reports::{AttemptRow, ChangeRow, EventDetail, EventFilter, EventRow, Stats};
 pub use settle::{Attempt, AttemptOutcome, Settlement};
 pub use writer::Writer;
 
 use crate::domain::event::EventState;
-use writer::{Closure, Job, Tx, WriteFuture};
+use group::Job;
+use writer::{Closure, Tx, WriteFuture};
 
 /// A sender waits for its answer; Slack gives it three seconds.
 const WRITE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The size of a long record. On a disk that is almost full a trifle still fits where no event does.
+const PROBE_BYTES: usize = 64 * 1024;
 
 /// A handle on the store. Cheap to clone.
 #[derive(Clone)]
@@ -71,6 +86,12 @@ impl Store {
         self.shared.wake.notified().await;
     }
 
+    /// Closes the connections that read, for a process that ends: the last connection to close
+    /// tidies up the database's files. The writer's closes with its task.
+    pub async fn close_readers(&self) {
+        self.readers.close().await;
+    }
+
     /// Whether the last write failed. `/readyz` asks [`Store::probe`] then.
     pub fn is_failing(&self) -> bool {
         self.shared.write_failed.load(Ordering::Relaxed)
@@ -81,10 +102,10 @@ impl Store {
         self.shared.damage.get().map(String::as_str)
     }
 
-    /// Writes a trifle, to see whether the database takes writes.
+    /// Writes as much as an event takes, to see whether the database takes events.
     pub async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.set("probed_at", now.as_millisecond().to_string())
-            .await
+        let value = format!("{} {}", now.as_millisecond(), " ".repeat(PROBE_BYTES));
+        self.set("probed_at", value).await
     }
 
     /// Stores a webhook: its events in one transaction, on the disk when this returns.
@@ -117,12 +138,18 @@ impl Store {
             value: None,
             reply,
         });
-        self.jobs
-            .send(Job::Write(write))
-            .await
-            .map_err(|_| StoreError::Closed)?;
+        self.send(Job::Write(write)).await?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
+
+    async fn send(&self, job: Job) -> Result<(), StoreError> {
+        self.jobs.send(job).await.map_err(|_| StoreError::Closed)
+    }
+}
+
+/// Rows for a statement that takes any number of them through `json_each`.
+fn json<T: serde::Serialize>(rows: &[T]) -> String {
+    serde_json::to_string(rows).expect("texts and numbers are JSON")
 }
 
 /// Milliseconds since the epoch, as stored.

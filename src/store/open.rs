@@ -35,6 +35,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "deliveries",
         include_str!("../../migrations/sqlite/0003_deliveries.sql"),
     ),
+    (
+        5,
+        "learning",
+        include_str!("../../migrations/sqlite/0005_learning.sql"),
+    ),
 ];
 
 /// Connections that read beside the writer.
@@ -91,7 +96,7 @@ impl DatabaseLock {
 }
 
 /// The file that a `sqlite:` URL names.
-pub(super) fn file_of(url: &str) -> Result<PathBuf, OpenError> {
+pub fn file_of(url: &str) -> Result<PathBuf, OpenError> {
     let wrong = || OpenError::Url {
         url: url.to_owned(),
     };
@@ -231,7 +236,7 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .pragma("journal_size_limit", "67108864")
 }
 
-fn reading(path: &Path) -> SqliteConnectOptions {
+pub(super) fn reading(path: &Path) -> SqliteConnectOptions {
     base(path)
         .create_if_missing(false)
         .pragma("query_only", "ON")
@@ -276,7 +281,7 @@ async fn recover(connection: &mut SqliteConnection, now: Timestamp) -> Result<i6
     // `furthest`; one that is was written while the clock was ahead.
     const EARLIER: &str = "\
         -- store::open::earlier
-        UPDATE events
+        UPDATE events INDEXED BY events_due
         SET due_at = CASE WHEN not_before BETWEEN $1 AND $2 THEN not_before ELSE $1 END,
             not_before = CASE WHEN not_before BETWEEN $1 AND $2 THEN not_before ELSE 0 END
         WHERE state = 'queued' AND due_at > $1";

@@ -1,16 +1,38 @@
-//! What can be seen from outside, in one binary.
-
+//! The daemon from outside: webhooks in over HTTP, calls to a strict stand-in for Serval out. Where
+//! a test needs a crash, it runs the real binary.
+//!
+//! One file for each behaviour. A test asserts on what a sender, an operator or Serval can see; only
+//! `store` and `layers` look behind that.
 #![expect(
     clippy::unwrap_used,
-    reason = "a test that cannot go on should stop there"
+    reason = "the exemption of tests does not cover their helpers"
 )]
 
+mod admin;
 mod broken;
+mod cli;
+mod cli_discover;
+mod cli_events;
+mod cli_map;
+mod cli_run;
+mod connect;
 mod conservation;
+mod credentials;
+mod demo;
 mod docs;
 mod doubt;
+mod durability;
 mod interleavings;
 mod jumps;
+mod layers;
+mod mappings;
+mod parking;
 mod promise;
+mod retries;
+mod servicenow;
+mod shutdown;
+mod slack;
 mod stopping;
+mod store;
+mod support;
 mod timing;

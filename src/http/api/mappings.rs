@@ -51,12 +51,32 @@ struct PutBody {
     accounted_for_message_ids: Vec<String>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PutQuery {
+    /// What the mapping will say of its writer; the command line says `cli`.
+    origin: Option<String>,
+}
+
+impl PutQuery {
+    fn origin(&self) -> Result<Origin, Problem> {
+        match self.origin.as_deref() {
+            None | Some("api") => Ok(Origin::Api),
+            Some("cli") => Ok(Origin::Cli),
+            Some(_) => Err(input::bad_request("origin is api or cli")),
+        }
+    }
+}
+
 /// `PUT /mappings/{source}/{external_id}`: 201 when created, 200 when it was there.
 pub(super) async fn put(
     State(state): State<AppState>,
     Path((source, external_id)): Path<(String, String)>,
+    query: Result<Query<PutQuery>, QueryRejection>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<MappingView>), Problem> {
+    let Query(query) = query.map_err(|error| input::bad_request(error.body_text()))?;
+    let origin = query.origin()?;
     let ticket = input::ticket(&state, &source, &external_id)?;
     let body: PutBody = input::json(&body)?;
     let ticket_id: ServalTicketId = body.ticket_id.trim().parse().map_err(|error| {
@@ -65,13 +85,27 @@ pub(super) async fn put(
             format!("ticket_id: {error}"),
         )
     })?;
+    let mounted = &state.sources[&ticket.source];
     let put = PutMapping {
         ticket,
         ticket_id,
         accounted_for: body.accounted_for_message_ids,
-        origin: Origin::Api,
+        origin,
+        taught_by: None,
+        disconnects_old: mounted.disconnects_old,
+        several_per_ticket: mounted.several_per_ticket,
     };
-    let (stored, mapping) = state.store.put_mapping(put, state.clock.now()).await?;
+    let (status, mapping) = match state.store.put_mapping(put, state.clock.now()).await? {
+        Stored::Created(mapping) => (StatusCode::CREATED, mapping),
+        Stored::Replaced(mapping) => (StatusCode::OK, mapping),
+        Stored::Taken(other) => {
+            let detail = format!(
+                "the Serval ticket has {other} of this source already; remove that mapping, or set \
+                 several_per_ticket for the source"
+            );
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
+        }
+    };
     tracing::info!(
         source = mapping.source,
         ticket.external = mapping.external_id,
@@ -79,10 +113,6 @@ pub(super) async fn put(
         origin = mapping.origin,
         "mapping written"
     );
-    let status = match stored {
-        Stored::Created => StatusCode::CREATED,
-        Stored::Replaced => StatusCode::OK,
-    };
     Ok((status, Json(mapping.into())))
 }
 
@@ -96,13 +126,27 @@ pub(super) async fn get(
     Ok(Json(mapping.into()))
 }
 
-/// `DELETE /mappings/{source}/{external_id}`: nothing changes at Serval.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeleteQuery {
+    #[serde(default)]
+    disconnect: bool,
+}
+
+/// `DELETE /mappings/{source}/{external_id}`: nothing changes at Serval, unless
+/// `?disconnect=true` asks it to let go of the pair.
 pub(super) async fn delete(
     State(state): State<AppState>,
     Path((source, external_id)): Path<(String, String)>,
+    query: Result<Query<DeleteQuery>, QueryRejection>,
 ) -> Result<StatusCode, Problem> {
+    let Query(query) = query.map_err(|error| input::bad_request(error.body_text()))?;
     let ticket = input::ticket(&state, &source, &external_id)?;
-    if !state.store.delete_mapping(&ticket).await? {
+    if !state
+        .store
+        .delete_mapping(&ticket, query.disconnect, state.clock.now())
+        .await?
+    {
         return Err(none());
     }
     tracing::info!(ticket.external = %ticket, "mapping removed");

@@ -1,6 +1,7 @@
 //! The admin API, `/api/v1`: JSON in and out, lists by cursor.
 
 mod auth;
+mod conflicts;
 mod connects;
 mod events;
 mod input;
@@ -29,6 +30,8 @@ pub(super) fn router(state: &AppState) -> Router<AppState> {
         .route("/events/{id}", get(events::get))
         .route("/events/{id}/replay", post(events::replay))
         .route("/stats", get(stats::get))
+        .route("/conflicts", get(conflicts::list))
+        .route("/conflicts/{id}", post(conflicts::decide))
         .route("/connects/pause", post(connects::pause))
         .route("/connects/resume", post(connects::resume))
         .fallback(super::problem::not_found)

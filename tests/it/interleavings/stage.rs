@@ -123,7 +123,11 @@ impl Stage {
             }
             Step::Map { ticket, target } => self.map(ticket, target).await,
             Step::Unmap { ticket: n } => {
-                let deleted = self.store().delete_mapping(&ticket(n)).await.unwrap();
+                let deleted = self
+                    .store()
+                    .delete_mapping(&ticket(n), false, self.now)
+                    .await
+                    .unwrap();
                 assert_eq!(deleted, self.mapped.remove(&n).is_some());
             }
             Step::Claim { limits, probe } => self.claim(limits, probe).await,
@@ -159,6 +163,7 @@ impl Stage {
             received_at: self.now,
             park_for_ms: PARK_FOR_MS,
             keep_ignored_bodies: false,
+            reconnects: false,
             events: vec![NewEvent {
                 disposition: Disposition::Connect,
                 external_id: Some(ticket(n).external_id),
@@ -169,6 +174,8 @@ impl Stage {
                 rank: Rank(rank, 0),
                 object: 0..body.len(),
                 hint: None,
+                team: None,
+                channel_move: None,
             }],
             body: body.into(),
         }
@@ -180,6 +187,9 @@ impl Stage {
             ticket_id: target(to),
             accounted_for: Vec::new(),
             origin: Origin::Api,
+            taught_by: None,
+            disconnects_old: false,
+            several_per_ticket: true,
         };
         self.store().put_mapping(put, self.now).await.unwrap();
         self.mapped.insert(n, to);

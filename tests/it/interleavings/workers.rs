@@ -102,7 +102,11 @@ impl Stage {
                 let reason = matches!(end, End::AlreadyLinked).then_some("already_linked");
                 (
                     AttemptOutcome::Connected,
-                    Settlement::Connected { ticket_id, reason },
+                    Settlement::Connected {
+                        ticket_id,
+                        reason,
+                        reconnects: false,
+                    },
                 )
             }
             End::Retry {
