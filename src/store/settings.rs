@@ -88,7 +88,7 @@ impl Store {
     pub async fn follow_clock(&self, jump: i64, was: Timestamp) -> Result<(), StoreError> {
         const EVENTS: &str = "\
             -- store::settings::follow_clock
-            UPDATE events INDEXED BY events_due
+            UPDATE events
             SET due_at = due_at + $1, queued_at = queued_at + $1,
                 not_before = CASE WHEN not_before > 0 THEN not_before + $1 ELSE 0 END
             WHERE state IN ('queued', 'parked') AND updated_at <= $2";

@@ -1,5 +1,6 @@
 //! Everything at once: webhooks come in at full speed while the connects go out.
 
+use anyhow::Context as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -61,8 +62,10 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
                 serval.seen().await?
             );
             let seen = serval.seen().await?;
+            let ago = Duration::from_secs_f64((seen.first_ms_ago - seen.span_ms).max(0.0) / 1e3);
             let last = Instant::now()
-                - Duration::from_secs_f64((seen.first_ms_ago - seen.span_ms).max(0.0) / 1e3);
+                .checked_sub(ago)
+                .context("the clock is too young")?;
             let cpu = procfs::cpu(daemon.pid)?.saturating_sub(cpu);
             let rate = both.acks() / (last - started).as_secs_f64();
             rounds.push([
