@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod business_rule;
 mod cli;
 mod cli_discover;
 mod cli_events;
@@ -16,6 +17,7 @@ mod cli_map;
 mod cli_run;
 mod connect;
 mod conservation;
+mod contrib;
 mod credentials;
 mod demo;
 mod docs;
