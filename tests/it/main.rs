@@ -10,6 +10,7 @@
 
 mod admin;
 mod broken;
+mod business_rule;
 mod cli;
 mod cli_discover;
 mod cli_events;
@@ -17,6 +18,7 @@ mod cli_map;
 mod cli_run;
 mod connect;
 mod conservation;
+mod contrib;
 mod credentials;
 mod demo;
 mod docs;
