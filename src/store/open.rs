@@ -328,6 +328,23 @@ mod tests {
         assert_eq!(files, listed);
     }
 
+    #[tokio::test]
+    async fn a_write_is_synced_before_it_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db");
+        let mut connection = writing(&file).connect().await.unwrap();
+        let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        // 2 is FULL: with a write-ahead log, every commit waits for the disk.
+        assert_eq!((journal.as_str(), synchronous), ("wal", 2));
+    }
+
     #[test]
     fn urls_name_a_file() {
         assert_eq!(

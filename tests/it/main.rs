@@ -9,6 +9,8 @@
 )]
 
 mod admin;
+mod broken;
+mod business_rule;
 mod cli;
 mod cli_discover;
 mod cli_events;
@@ -17,22 +19,28 @@ mod cli_run;
 mod conflicts;
 mod connect;
 mod conservation;
+mod contrib;
 mod credentials;
 mod demo;
 mod docs;
+mod doubt;
 mod durability;
 mod interleavings;
+mod jumps;
 mod layers;
 mod learning;
 mod mappings;
 mod parked;
 mod parking;
 mod remap;
+mod promise;
 mod retries;
 mod servicenow;
 mod shutdown;
 mod slack;
 mod slack_moves;
 mod slack_teaches;
+mod stopping;
 mod store;
 mod support;
+mod timing;
