@@ -22,6 +22,7 @@ mod docs;
 mod durability;
 mod layers;
 mod mappings;
+mod metrics;
 mod parking;
 mod retries;
 mod servicenow;

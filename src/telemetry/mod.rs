@@ -2,6 +2,8 @@
 //!
 //! Invariant: the only place that installs a subscriber.
 
+pub mod traces;
+
 use std::fmt;
 use std::io::IsTerminal;
 
