@@ -28,6 +28,7 @@ mod interleavings;
 mod jumps;
 mod layers;
 mod mappings;
+mod metrics;
 mod parking;
 mod promise;
 mod retries;
