@@ -11,6 +11,8 @@
 //!                      │              ├── store ────┼── domain
 //!                      └── delivery ──┴── serval ───┘
 //!
+//! upkeep, of app, uses store and nothing else of these
+//!
 //! beside: config   reads the environment; serval, delivery and app take their sections from it
 //!         clock    time as a parameter    outbound   the one maker of HTTP clients, for serval
 //!         lifecycle, telemetry            for app and cli
@@ -57,6 +59,8 @@
 //! [`clock`], [`outbound`], [`telemetry`], [`lifecycle`]: the edges, each the only one of its kind.
 //! The machine's clock; HTTP clients, always with timeouts; the log; tasks, signals and the two
 //! stages of a stop. `.clippy.toml` forbids the ways around them.
+//!
+//! `upkeep`: deletes what was kept for long enough, in steps that nobody notices.
 //!
 //! [`app`]: composes all that and decides nothing. [`cli`]: a file for each command, and the one
 //! place that prints.
@@ -120,6 +124,7 @@ pub mod lifecycle;
 
 pub mod app;
 pub mod cli;
+pub(crate) mod upkeep;
 
 pub mod mock_serval;
 pub mod signer;

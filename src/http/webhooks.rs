@@ -92,9 +92,14 @@ async fn accept(
         tracing::warn!(source = %name, %error, bytes = body.len(), "webhook not understood");
         unreadable(&error)
     })?;
-    let events = match receipt {
+    let mut events = match receipt {
         Receipt::Challenge(challenge) => return Ok(Accepted::Challenge(challenge)),
         Receipt::Events(events) => events,
+    };
+    // From here on the dropped fields do not exist: the store is the first to keep anything.
+    let Some(body) = mounted.drop_fields.apply(body, &mut events) else {
+        let detail = "the object cannot be read for the fields that are dropped of it";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     };
     let webhook = Webhook {
         source: name.clone(),
@@ -102,7 +107,7 @@ async fn accept(
         park_for_ms: mounted.park_for_ms,
         keep_ignored_bodies: mounted.keep_ignored_bodies,
         reconnects: mounted.reconnects,
-        body: body.clone(),
+        body,
         events,
     };
     match state.store.record(webhook).await {

@@ -9,20 +9,24 @@
 //! Why `INDEXED BY`: without statistics `SQLite` prefers the index over all states to the small one
 //! over those that wait, and sorts the whole backlog for one claim.
 
+mod backup;
 mod change;
 mod claims;
 mod conflicts;
 mod counts;
 mod disconnects;
+mod erase;
 mod error;
 mod group;
 mod inbox;
+mod inspect;
 mod learning;
 mod mappings;
 mod moves;
 mod open;
 mod replay;
 mod reports;
+mod retention;
 mod schema;
 mod settings;
 mod settle;
@@ -36,15 +40,18 @@ use jiff::Timestamp;
 use sqlx::SqlitePool;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+pub use backup::{Backup, BackupError, back_up, restore};
 pub use claims::{Claim, ClaimScope, ClaimToken};
 pub use conflicts::{Conflict, Decision};
 pub use disconnects::Disconnect;
+pub use erase::{EraseError, Erased};
 pub use error::{OpenError, SettleError, StoreError};
 pub use inbox::{Recorded, Webhook};
 pub use learning::Lesson;
 pub use mappings::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 pub use open::{DatabaseLock, file_of};
 pub use reports::{AttemptRow, ChangeRow, EventDetail, EventFilter, EventRow, Stats};
+pub use retention::Purged;
 pub use settle::{Attempt, AttemptOutcome, Settlement};
 pub use writer::Writer;
 
@@ -77,7 +84,8 @@ struct Shared {
     wake: Notify,
     write_failed: AtomicBool,
     damage: OnceLock<String>,
-    _lock: DatabaseLock,
+    /// Held for as long as anybody has the store.
+    lock: DatabaseLock,
 }
 
 impl Store {

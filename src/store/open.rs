@@ -19,7 +19,7 @@ use super::{Shared, Store, millis};
 use crate::domain::retry::{MAX_RETRY_AFTER, later};
 
 /// The schema, oldest first. A released migration is never edited.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
+pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (
         1,
         "inbox",
@@ -117,38 +117,6 @@ impl Store {
         Self::open_locked(DatabaseLock::acquire(url)?, now).await
     }
 
-    /// Looks at the database without changing it: `None` when there is none, else its number of
-    /// events. Works beside a running daemon.
-    pub async fn inspect(url: &str) -> Result<Option<i64>, OpenError> {
-        const CHECK: &str = "PRAGMA quick_check(1)";
-        const EVENTS: &str = "SELECT COALESCE(SUM(n), 0) FROM counts";
-        let path = file_of(url)?;
-        if !path.exists() {
-            return Ok(None);
-        }
-        let shown = || path.display().to_string();
-        let failed = |source| OpenError::Database {
-            path: shown(),
-            source,
-        };
-        let mut connection = reading(&path).connect().await.map_err(failed)?;
-        let verdict: String = sqlx::query_scalar(CHECK)
-            .fetch_one(&mut connection)
-            .await
-            .map_err(failed)?;
-        if verdict != "ok" {
-            return Err(OpenError::Damaged {
-                path: shown(),
-                problem: verdict,
-            });
-        }
-        let events = sqlx::query_scalar(EVENTS)
-            .fetch_one(&mut connection)
-            .await
-            .map_err(failed)?;
-        Ok(Some(events))
-    }
-
     /// Has `SQLite` look for damage, which [`Store::damage`] then tells. Reads the whole file, so
     /// it runs beside the daemon, not before it.
     pub async fn look_for_damage(&self) {
@@ -196,7 +164,7 @@ impl Store {
             wake: Notify::new(),
             write_failed: AtomicBool::new(false),
             damage: OnceLock::new(),
-            _lock: lock,
+            lock,
         });
         let tx = Tx {
             connection,
@@ -220,7 +188,7 @@ impl Store {
     }
 }
 
-fn base(path: &Path) -> SqliteConnectOptions {
+pub(super) fn base(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(Duration::from_secs(5))
@@ -234,6 +202,8 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("journal_size_limit", "67108864")
+        // What is deleted is overwritten: see `erase`.
+        .pragma("secure_delete", "ON")
 }
 
 pub(super) fn reading(path: &Path) -> SqliteConnectOptions {

@@ -5,6 +5,7 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::error::StoreError;
 use super::reports::{EventFilter, narrow};
+use super::writer::Tx;
 use super::{Store, change, state};
 use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
@@ -14,7 +15,7 @@ const STEP: u32 = 100;
 
 impl Store {
     /// Sends an event to the queue again; answers its state before, `None` when there is no such
-    /// event. Only dead and expired events move.
+    /// event. Only dead and expired events move, and only while their body is kept.
     pub async fn replay(
         &self,
         id: EventId,
@@ -34,7 +35,7 @@ impl Store {
                 let Some(before) = word.as_deref().map(state).transpose()? else {
                     return Ok(None);
                 };
-                if is_replayable(before) {
+                if is_replayable(before) && has_payload(tx, id).await? {
                     let to = EventState::Queued;
                     change::move_event(tx, id, before, to, Some(&reason), now).await?;
                 }
@@ -110,6 +111,9 @@ impl Store {
             Box::pin(async move {
                 let mut replayed = 0;
                 for id in ids {
+                    if !has_payload(tx, id).await? {
+                        continue;
+                    }
                     for from in [EventState::Dead, EventState::Expired] {
                         let to = EventState::Queued;
                         let moved =
@@ -122,6 +126,18 @@ impl Store {
         })
         .await
     }
+}
+
+/// Whether there is anything to send: retention may have deleted it.
+async fn has_payload(tx: &mut Tx, id: EventId) -> Result<bool, StoreError> {
+    const PAYLOAD: &str = "\
+        -- store::replay::payload
+        SELECT COUNT(*) FROM payloads WHERE event_id = $1";
+    let n: i64 = sqlx::query_scalar(PAYLOAD)
+        .bind(id.0)
+        .fetch_one(&mut tx.connection)
+        .await?;
+    Ok(n > 0)
 }
 
 fn is_replayable(state: EventState) -> bool {

@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "delivery",
         &["clock", "config", "domain", "serval", "store"],
     ),
+    ("upkeep", &["clock", "config", "domain", "store"]),
     ("http", &["clock", "delivery", "domain", "sources", "store"]),
     ("config", &["domain", "sources", "units"]),
     ("telemetry", &["config"]),
@@ -40,6 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "serval",
             "sources",
             "store",
+            "upkeep",
         ],
     ),
 ];
@@ -67,6 +69,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "mock_serval",
             "serval",
             "store",
+            "upkeep",
         ],
     ),
     (
@@ -81,6 +84,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "serval",
             "store",
             "telemetry",
+            "upkeep",
         ],
     ),
 ];

@@ -209,8 +209,13 @@ pub(super) async fn replay(
         );
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
-    tracing::info!(event = %id, "event replayed by an operator");
     let detail = state.store.event(id).await?.ok_or_else(none)?;
+    if detail.payload.is_none() {
+        let detail = "the event's body was deleted after retention.payloads, so there is nothing \
+                      to send; the external ticket's next event will be";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    tracing::info!(event = %id, "event replayed by an operator");
     Ok((StatusCode::ACCEPTED, Json(show(detail))))
 }
 
