@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod backup;
 mod cli;
 mod cli_discover;
 mod cli_events;
@@ -19,13 +20,17 @@ mod conservation;
 mod credentials;
 mod demo;
 mod docs;
+mod drop_fields;
 mod durability;
+mod erase;
 mod layers;
 mod mappings;
 mod parking;
+mod retention;
 mod retries;
 mod servicenow;
 mod shutdown;
 mod slack;
 mod store;
 mod support;
+mod upgrade;
