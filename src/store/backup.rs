@@ -234,7 +234,14 @@ async fn look_at(copy: &Path, named: &Path, depth: Depth) -> Result<Backup, Back
             None => error.to_string(),
         })
     };
-    let mut connection = inspect::open(copy).await?;
+    let mut connection = inspect::open(copy).await.map_err(|error| match error {
+        OpenError::Database { source, .. } => unreadable(source),
+        other @ (OpenError::Url { .. }
+        | OpenError::File { .. }
+        | OpenError::Locked { .. }
+        | OpenError::Migrate { .. }
+        | OpenError::Damaged { .. }) => other.into(),
+    })?;
     let version = version_in(&mut connection).await.map_err(unreadable)?;
     let schema = version.ok_or_else(|| foreign("it has no schema of ours".to_owned()))?;
     let newest = newest_version();
