@@ -16,6 +16,7 @@ pub mod servicenow;
 pub mod signature;
 pub mod slack;
 mod target;
+mod title;
 
 use std::fmt;
 
@@ -26,6 +27,7 @@ use crate::domain::event::NewEvent;
 use crate::domain::ids::{SourceKind, SourceName};
 pub use drop_fields::DropFields;
 pub use request::{Unverified, Verified};
+pub use title::{Title, title};
 
 /// A configured sender of webhooks.
 pub trait Source: Send + Sync + fmt::Debug {

@@ -2,7 +2,7 @@
 
 use serval_connect::domain::event::{Disposition, EventState};
 use serval_connect::domain::ids::EventId;
-use serval_connect::store::{AttemptOutcome, EventFilter, Settlement, Store};
+use serval_connect::store::{AttemptOutcome, EventFilter, Replay, Settlement, Store};
 use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::store::{Bench, at, attempt, ticket, url, webhook};
@@ -144,11 +144,11 @@ async fn an_event_without_its_body_is_not_replayed() {
     let id = bench.store.record(webhook(1, at(0))).await.unwrap()[0].id;
     assert_eq!(bench.store.expire_parked(at(DAY)).await.unwrap(), 1);
     assert_eq!(purge(&bench.store, true, 30 * DAY).await.0, 1);
-    let before = bench
+    let replay = bench
         .store
         .replay(id, "replayed".to_owned(), at(31 * DAY))
         .await;
-    assert_eq!(before.unwrap(), Some(EventState::Expired));
+    assert!(matches!(replay.unwrap(), Some(Replay::Refused(_))));
     assert_eq!(
         bench.state(id).await,
         EventState::Expired,

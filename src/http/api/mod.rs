@@ -7,6 +7,7 @@ mod erase;
 mod events;
 mod input;
 mod mappings;
+mod parked;
 mod stats;
 
 use axum::Router;
@@ -31,6 +32,7 @@ pub(super) fn router(state: &AppState) -> Router<AppState> {
         .route("/events/{id}", get(events::get))
         .route("/events/{id}/replay", post(events::replay))
         .route("/erase", post(erase::erase))
+        .route("/parked", get(parked::list))
         .route("/stats", get(stats::get))
         .route("/conflicts", get(conflicts::list))
         .route("/conflicts/{id}", post(conflicts::decide))
