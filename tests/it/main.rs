@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod backup;
 mod broken;
 mod business_rule;
 mod cli;
@@ -24,7 +25,9 @@ mod credentials;
 mod demo;
 mod docs;
 mod doubt;
+mod drop_fields;
 mod durability;
+mod erase;
 mod interleavings;
 mod jumps;
 mod layers;
@@ -35,6 +38,7 @@ mod parked;
 mod parking;
 mod promise;
 mod remap;
+mod retention;
 mod retries;
 mod servicenow;
 mod shutdown;
@@ -45,3 +49,4 @@ mod stopping;
 mod store;
 mod support;
 mod timing;
+mod upgrade;
