@@ -113,6 +113,7 @@ fn build(merged: &Merged, problems: &mut Problems) -> Option<Config> {
     let delivery = section(merged, "delivery", problems);
     let retention = section(merged, "retention", problems);
     let log = section(merged, "log", problems);
+    let telemetry = section(merged, "telemetry", problems);
     let mut sources = BTreeMap::new();
     for (name, kind) in &merged.sources {
         sources.insert(name.clone(), source(merged, name, *kind, problems)?);
@@ -125,6 +126,7 @@ fn build(merged: &Merged, problems: &mut Problems) -> Option<Config> {
         delivery: delivery?,
         retention: retention?,
         log: log?,
+        telemetry: telemetry?,
         sources,
     })
 }

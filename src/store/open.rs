@@ -17,6 +17,7 @@ use super::error::{OpenError, StoreError};
 use super::writer::{QUEUE, Tx, Writer};
 use super::{Shared, Store, millis};
 use crate::domain::retry::{MAX_RETRY_AFTER, later};
+use crate::metrics::Metrics;
 
 /// The schema, oldest first. A released migration is never edited.
 pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -44,6 +45,11 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
         6,
         "conflicts",
         include_str!("../../migrations/sqlite/0006_conflicts.sql"),
+    ),
+    (
+        8,
+        "traces",
+        include_str!("../../migrations/sqlite/0008_traces.sql"),
     ),
 ];
 
@@ -181,6 +187,7 @@ impl Store {
             tx,
             queue,
             shared: Arc::clone(&shared),
+            metrics: Metrics::default(),
         };
         Ok((
             Self {
