@@ -93,6 +93,16 @@ fn single_faults_name_the_key() {
             "0.toml:2: serval.base_url: expected a URL without",
         ),
         (
+            "[retention]\nevents = '23h'",
+            &[],
+            "0.toml:2: retention.events: expected 0s (for ever) or at least 1d",
+        ),
+        (
+            "[retention]\nevents = '1d'\n[sources.slack]\ntolerance_past = '1d'",
+            &[],
+            "0.toml:2: retention.events: expected more than tolerance_past",
+        ),
+        (
             "[serval]\nbase_url = 'https://x/?q'",
             &[],
             "0.toml:2: serval.base_url: expected a URL",
@@ -207,6 +217,11 @@ fn serve_asks_for_more_than_other_commands() {
         ("[admin]\nlisten = '0.0.0.0:8081'", "admin.tokens is empty"),
         ("[admin]\nlisten = '127.0.0.1:8080'", "the same address"),
         ("[serval]\nclient_id = 'i'", "are both set"),
+        ("[sources.slack]\ndrop_fields = ['x']", "no JSON Pointer"),
+        (
+            "[sources.slack]\ndrop_fields = ['/x']\nkeep_ignored_bodies = true",
+            "keep_ignored_bodies: cannot be true beside drop_fields",
+        ),
     ] {
         assert!(refused(toml).unwrap().contains(expected), "{toml}");
     }
