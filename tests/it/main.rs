@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod canaries;
 mod cli;
 mod cli_discover;
 mod cli_events;
@@ -30,3 +31,4 @@ mod shutdown;
 mod slack;
 mod store;
 mod support;
+mod traces;

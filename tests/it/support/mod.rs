@@ -4,6 +4,7 @@ mod admin;
 mod app;
 pub(crate) mod bodies;
 mod config;
+mod peer;
 mod process;
 mod senders;
 
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 pub(crate) use admin::{ADMIN_TOKEN, Admin};
 pub(crate) use app::TestApp;
 pub(crate) use config::Settings;
+pub(crate) use peer::{Call, Peer, Reply};
 pub(crate) use process::{Daemon, run};
 pub(crate) use senders::{Answer, BASIC, BEARER, Senders, whsec};
 
