@@ -26,7 +26,7 @@ fn parrot(call: &Call) -> Reply {
         return (StatusCode::OK, Vec::new(), body.to_string());
     }
     let bare = shown.rsplit(' ').next().unwrap();
-    let body = json!({"code": "invalid_argument", "message": format!("bad: {shown} ({bare})")});
+    let body = json!({"message": format!("bad: {shown} ({bare})")});
     let headers = vec![("x-request-id", bare.to_owned())];
     let status = match call.path.as_str() {
         path if path.contains("tkt-400") => StatusCode::BAD_REQUEST,
@@ -41,9 +41,8 @@ fn parrot(call: &Call) -> Reply {
 fn bouncer(call: &Call) -> Reply {
     let shown = call.headers.get("authorization");
     let shown = shown.map_or("nothing", |value| value.to_str().unwrap());
-    let body = json!({"error": "invalid_client", "error_description": format!(
-        "no: canary-client, {}, {shown}", "canary-client-secret"
-    )});
+    let said = format!("no: canary-client-secret, {shown}");
+    let body = json!({"error": "invalid_client", "error_description": said});
     let headers = vec![("x-request-id", shown.to_owned())];
     (StatusCode::UNAUTHORIZED, headers, body.to_string())
 }
@@ -116,7 +115,7 @@ async fn send_all(daemon: &Daemon) -> usize {
         (202, servicenow(incident(3))),
         (202, servicenow(incident(4))),
         (202, servicenow(incident(5))),
-        (202, servicenow(record("canary_table", &sys_id(6)))),
+        (202, servicenow(record("problem", &sys_id(6)))),
         (
             202,
             servicenow(format!("[{},{}]", incident(7), incident(8))),
@@ -225,7 +224,7 @@ async fn through_all_of_it(format: &str) {
     .await;
     eventually("the refusals are on record", async || {
         let dead = daemon.admin.events("state=dead").await;
-        (dead.len() == 1).then_some(())
+        (!dead.is_empty()).then_some(())
     })
     .await;
     ask_all(&daemon).await;
@@ -262,12 +261,10 @@ async fn refused_credentials_are_not_repeated() {
     })
     .await;
     let ready = daemon.admin.readyz().await;
-    let text = String::from_utf8_lossy(&ready.body).replace("canary-client,", "");
-    assert_quiet("/readyz", &text);
+    assert_quiet("/readyz", &String::from_utf8_lossy(&ready.body));
     daemon.terminate().await;
     daemon.ended().await;
     for line in daemon.log() {
-        let text = line.to_string().replace("canary-client,", "");
-        assert_quiet("the log", &text);
+        assert_quiet("the log", &line.to_string());
     }
 }
