@@ -94,7 +94,7 @@ fn assert_quiet(place: &str, text: &str) {
 }
 
 /// Everything a sender can do, right and wrong; all answers are quiet.
-async fn send_all(daemon: &Daemon) -> usize {
+async fn send_all(daemon: &Daemon) {
     let senders = &daemon.webhooks;
     let servicenow = |body: String| {
         let delivery = senders.servicenow(body).key(KEY);
@@ -157,14 +157,12 @@ async fn send_all(daemon: &Daemon) -> usize {
         ),
         (413, servicenow("canary".repeat(500_000))),
     ];
-    let n = deliveries.len();
     for (status, delivery) in deliveries {
         let answer = delivery.send().await;
         assert_eq!(answer.status, status, "{delivery:?}");
         assert_quiet("an answer", &String::from_utf8_lossy(&answer.body));
         assert_quiet("an answer's headers", &format!("{:?}", answer.headers));
     }
-    n
 }
 
 async fn ask_all(daemon: &Daemon) {
@@ -185,13 +183,20 @@ async fn ask_all(daemon: &Daemon) {
         assert_eq!(answer.status, 200);
         assert_quiet(path, &String::from_utf8_lossy(&answer.body));
     }
-    for command in ["check", "events"] {
+}
+
+/// Commands on the files of a daemon that has ended.
+async fn run_all(daemon: &Daemon) {
+    for (command, further) in [
+        ("check", &[][..]),
+        ("events", &["list"]),
+        ("events", &["list", "--json"]),
+    ] {
         let mut arguments = daemon.arguments(command);
-        if command == "events" {
-            arguments.extend(["list", "--json"]);
-        }
+        arguments.extend(further);
         let output = run(daemon.folder(), &arguments).await;
         assert!(output.status.success(), "{command}: {output:?}");
+        assert!(!output.stdout.is_empty(), "{command}");
         assert_quiet(command, &String::from_utf8_lossy(&output.stdout));
         assert_quiet(command, &String::from_utf8_lossy(&output.stderr));
     }
@@ -231,6 +236,7 @@ async fn through_all_of_it(format: &str) {
     daemon.terminate().await;
     assert!(daemon.ended().await.success());
     assert_quiet_log(&daemon);
+    run_all(&daemon).await;
     let shown = serval.calls();
     assert!(
         shown.iter().any(|call| {
