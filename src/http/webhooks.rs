@@ -59,7 +59,7 @@ async fn handle(state: &AppState, name: &str, table: Option<&str>, request: Requ
                 .into_response()
         }
         Ok(Accepted::Stored(recorded)) => {
-            report(name, &recorded, trace, started);
+            report(name, &recorded, trace.as_deref(), started);
             warn_of_the_end(name, &recorded);
             acknowledge(mounted.source.kind(), recorded)
         }
@@ -224,7 +224,7 @@ fn warn_of_the_end(source: &SourceName, recorded: &[Recorded]) {
 }
 
 /// One line for each accepted webhook.
-fn report(source: &SourceName, recorded: &[Recorded], trace: Option<String>, started: Instant) {
+fn report(source: &SourceName, recorded: &[Recorded], trace: Option<&str>, started: Instant) {
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match recorded {
         [event] => tracing::info!(

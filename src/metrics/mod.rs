@@ -1,4 +1,4 @@
-//! The numbers that operators watch, in the text form of OpenMetrics.
+//! The numbers that operators watch, in the text form of `OpenMetrics`.
 //!
 //! Counters and histograms are kept where things happen; levels (what is queued, how old it is, how
 //! large the files are) are handed in at each scrape. Nothing is global: a daemon has one

@@ -4,7 +4,7 @@
 
 use http::{Method, StatusCode};
 use serde_json::json;
-use serval_connect::mock_serval::MockServal;
+use serval_connect::mock_serval::{MockConfig, MockServal};
 
 use crate::support::bodies::{slack_message, sys_id};
 use crate::support::{Call, Daemon, Peer, Reply, Settings, eventually, run, whsec};
@@ -212,7 +212,7 @@ fn assert_quiet_log(daemon: &Daemon) {
 
 async fn through_all_of_it(format: &str) {
     let serval = Peer::start(parrot).await;
-    let mock = MockServal::start(Default::default()).await.unwrap();
+    let mock = MockServal::start(MockConfig::default()).await.unwrap();
     let mut daemon = Daemon::start(&mock, &settings(&serval, format)).await;
     for (n, ticket) in [(1, "tkt-1"), (2, "tkt-400"), (3, "tkt-500"), (4, "tkt-429")] {
         daemon.admin.map("servicenow", &sys_id(n), ticket).await;
@@ -260,7 +260,7 @@ async fn nothing_sings_in_text() {
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_credentials_are_not_repeated() {
     let serval = Peer::start(bouncer).await;
-    let mock = MockServal::start(Default::default()).await.unwrap();
+    let mock = MockServal::start(MockConfig::default()).await.unwrap();
     let mut daemon = Daemon::start(&mock, &settings(&serval, "json")).await;
     eventually("calls are held", async || {
         (daemon.admin.readyz().await.status == 503).then_some(())

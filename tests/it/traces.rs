@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 
 use http::StatusCode;
-use serval_connect::mock_serval::MockServal;
+use serval_connect::mock_serval::{MockConfig, MockServal};
 
 use crate::support::bodies::{incident, sys_id};
 use crate::support::{Call, Daemon, Peer, Reply, Settings, eventually};
@@ -29,7 +29,7 @@ fn collector(_: &Call) -> Reply {
 /// A daemon that calls `serval`, after a webhook with `traceparent` and its connect call. Answers
 /// the `traceparent` of that call.
 async fn connected(serval: &Peer, toml: &str, traceparent: &str) -> (Daemon, Option<String>) {
-    let mock = MockServal::start(Default::default()).await.unwrap();
+    let mock = MockServal::start(MockConfig::default()).await.unwrap();
     let settings = Settings {
         toml: format!("[serval]\nbase_url = \"{}\"\n{toml}", serval.url()),
         bearer_token: None,
@@ -76,12 +76,9 @@ async fn the_spans_of_webhook_and_delivery_are_exported_in_the_senders_trace() {
     let serval = Peer::start(willing).await;
     let spans = Peer::start(collector).await;
     let toml = format!(
-        "[telemetry]\notlp_endpoint = \"{}\"\notlp_headers = [\"authorization=Bearer otlp-key\"]\n\
-         [log]\nlevel = \"error\"\n",
+        "[telemetry]\notlp_endpoint = \"{}\"\notlp_headers = [\"authorization=Bearer otlp-key\"]\n",
         spans.url()
     );
-    // The log says nothing below errors, not even where the daemon listens.
-    let toml = toml.replace("\"error\"", "\"info\"");
     let (daemon, traceparent) = connected(&serval, &toml, SENDER).await;
     let traceparent = traceparent.unwrap();
     assert!(

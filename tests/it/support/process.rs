@@ -169,13 +169,13 @@ async fn spawn(files: &[PathBuf], limit: Option<u32>) -> (Child, Log, SocketAddr
 
 /// Where a daemon listens, when this is the line that says so, in either format.
 fn addresses(line: &Value) -> Option<(SocketAddr, SocketAddr)> {
-    let of = |field: &str| match line {
-        Value::String(text) if text.contains(": serving ") => {
+    let of = |field: &str| match line.as_str() {
+        Some(text) if text.contains(": serving ") => {
             let (_, rest) = text.split_once(&format!(" {field}="))?;
             rest.split(' ').next()?.parse().ok()
         }
-        json if json["message"] == "serving" => json[field].as_str()?.parse().ok(),
-        _ => None,
+        None if line["message"] == "serving" => line[field].as_str()?.parse().ok(),
+        Some(_) | None => None,
     };
     Some((of("webhooks")?, of("admin")?))
 }
