@@ -47,6 +47,8 @@ async fn handle(state: &AppState, name: &str, table: Option<&str>, request: Requ
         let detail = "no such source; the path is /webhooks/ and the name of a configured source";
         return Problem::new(StatusCode::NOT_FOUND, detail).into_response();
     };
+    let trace = request.extensions().get::<Trace>();
+    let trace = trace.and_then(|trace| Some(trace.0.as_ref()?.trace_id().to_owned()));
     match accept(state, name, mounted, table, request).await {
         Ok(Accepted::Challenge(challenge)) => {
             tracing::info!(source = %name, "answered the url_verification challenge");
@@ -57,7 +59,7 @@ async fn handle(state: &AppState, name: &str, table: Option<&str>, request: Requ
                 .into_response()
         }
         Ok(Accepted::Stored(recorded)) => {
-            report(name, &recorded, started);
+            report(name, &recorded, trace.as_deref(), started);
             warn_of_the_end(name, &recorded);
             acknowledge(mounted.source.kind(), recorded)
         }
@@ -227,7 +229,7 @@ fn warn_of_the_end(source: &SourceName, recorded: &[Recorded]) {
 }
 
 /// One line for each accepted webhook.
-fn report(source: &SourceName, recorded: &[Recorded], started: Instant) {
+fn report(source: &SourceName, recorded: &[Recorded], trace: Option<&str>, started: Instant) {
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match recorded {
         [event] => tracing::info!(
@@ -237,6 +239,7 @@ fn report(source: &SourceName, recorded: &[Recorded], started: Instant) {
             state = event.state.as_str(),
             reason = event.reason.as_deref(),
             duplicate = event.duplicate,
+            trace,
             duration_ms,
             "webhook stored"
         ),
@@ -244,6 +247,7 @@ fn report(source: &SourceName, recorded: &[Recorded], started: Instant) {
             %source,
             events = events.len(),
             states = summary(events),
+            trace,
             duration_ms,
             "batch stored"
         ),

@@ -230,11 +230,11 @@ impl OAuth {
         match response.status() {
             status if status.is_success() => {}
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let refusal = self.exchange.refused(response, &self.secrets()).await;
+                let refusal = self.refused(response).await;
                 return Err(credentials_refused(refusal));
             }
             _ => {
-                let refusal = self.exchange.refused(response, &self.secrets()).await;
+                let refusal = self.refused(response).await;
                 return Err(no_token(refusal));
             }
         }
@@ -250,13 +250,20 @@ impl OAuth {
         Ok((token, life))
     }
 
-    fn secrets(&self) -> [&str; 1] {
-        [self.client_secret.expose_secret()]
+    /// Reads a refusal, which may repeat the secret as it is or as it was sent.
+    async fn refused(&self, response: reqwest::Response) -> ServalError {
+        let secrets = [self.client_secret.expose_secret(), &self.pair()];
+        self.exchange.refused(response, &secrets).await
+    }
+
+    /// Id and secret, as they are sent.
+    fn pair(&self) -> String {
+        let secret = self.client_secret.expose_secret();
+        STANDARD.encode(format!("{}:{secret}", self.client_id))
     }
 
     fn basic(&self) -> HeaderValue {
-        let pair = format!("{}:{}", self.client_id, self.client_secret.expose_secret());
-        let mut header = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(pair)))
+        let mut header = HeaderValue::try_from(format!("Basic {}", self.pair()))
             .expect("base64 is made of characters that a header may have");
         header.set_sensitive(true);
         header

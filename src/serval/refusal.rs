@@ -34,15 +34,16 @@ pub(super) fn read(
     secrets: &[&str],
 ) -> ServalError {
     let said = said(body);
-    let mut message = said.message;
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        message = message.replace(secret, "[redacted]");
-    }
+    let blot = |text: String| {
+        let secrets = secrets.iter().filter(|secret| !secret.is_empty());
+        secrets.fold(text, |text, secret| text.replace(secret, "[redacted]"))
+    };
+    let message = blot(said.message);
     ServalError::Refused {
         status,
         code: said.code.or_else(|| Code::from_http_status(status)),
         message: one_line(&message, MAX_MESSAGE),
-        request_id: request_id(headers),
+        request_id: request_id(headers).map(blot),
         retry_after: headers
             .get(RETRY_AFTER)
             .and_then(|value| value.to_str().ok())

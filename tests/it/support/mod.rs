@@ -5,6 +5,7 @@ mod app;
 pub(crate) mod bodies;
 mod config;
 mod node;
+mod peer;
 mod process;
 mod senders;
 
@@ -18,6 +19,7 @@ pub(crate) use admin::{ADMIN_TOKEN, Admin};
 pub(crate) use app::TestApp;
 pub(crate) use config::Settings;
 pub(crate) use node::{node, play};
+pub(crate) use peer::{Call, Peer, Reply};
 pub(crate) use process::{Daemon, run};
 pub(crate) use senders::{Answer, BASIC, BEARER, Senders, whsec};
 

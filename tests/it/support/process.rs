@@ -144,14 +144,14 @@ async fn spawn(files: &[PathBuf], limit: Option<u32>) -> (Child, Log, SocketAddr
         while let Some(line) = lines.next_line().await.unwrap() {
             let entry = serde_json::from_str(&line).unwrap_or(Value::String(line));
             log.lock().unwrap().push(entry.clone());
-            if entry["message"] == "serving" {
-                return entry;
+            if let Some(addresses) = addresses(&entry) {
+                return addresses;
             }
         }
         panic!("it ended before it served: {:?}", log.lock().unwrap());
     };
     let serving = tokio::time::timeout(PATIENCE, serving).await.unwrap();
-    let addr = |field: &str| serving[field].as_str().unwrap().parse().unwrap();
+    let (public, admin) = serving;
     let further = Arc::clone(&log);
     let follow = async move {
         while let Ok(Some(line)) = lines.next_line().await {
@@ -164,5 +164,18 @@ async fn spawn(files: &[PathBuf], limit: Option<u32>) -> (Child, Log, SocketAddr
         reason = "it ends with the process whose log it reads"
     )]
     drop(tokio::spawn(follow));
-    (child, log, addr("webhooks"), addr("admin"))
+    (child, log, public, admin)
+}
+
+/// Where a daemon listens, when this is the line that says so, in either format.
+fn addresses(line: &Value) -> Option<(SocketAddr, SocketAddr)> {
+    let of = |field: &str| match line.as_str() {
+        Some(text) if text.contains(": serving ") => {
+            let (_, rest) = text.split_once(&format!(" {field}="))?;
+            rest.split(' ').next()?.parse().ok()
+        }
+        None if line["message"] == "serving" => line[field].as_str()?.parse().ok(),
+        Some(_) | None => None,
+    };
+    Some((of("webhooks")?, of("admin")?))
 }
