@@ -66,7 +66,8 @@ pub struct Claim {
 pub enum ClaimScope {
     /// Those that are due.
     Due,
-    /// The one that has waited for the longest, due or not: to see whether Serval answers.
+    /// The one that has waited for the longest, due or not, unless Serval asked to wait: to see
+    /// whether Serval answers.
     Probe,
 }
 
@@ -133,7 +134,7 @@ async fn claim(
         LEFT JOIN connections AS c ON c.source = m.source AND c.external_id = m.external_id
             AND c.ticket_id = m.ticket_id
         LEFT JOIN payloads AS p ON p.event_id = e.id
-        WHERE e.state = 'queued' AND e.due_at <= $1
+        WHERE e.state = 'queued' AND e.due_at <= $1 AND e.not_before <= $3
             AND NOT EXISTS (SELECT 1 FROM events AS o INDEXED BY events_head
                 WHERE o.state = 'queued' AND o.source = e.source
                 AND o.external_id = e.external_id AND o.id < e.id)
@@ -154,6 +155,7 @@ async fn claim(
     let rows: Vec<ClaimRow> = sqlx::query_as(TAKE)
         .bind(due_until)
         .bind(limit)
+        .bind(millis(now))
         .fetch_all(&mut tx.connection)
         .await?;
     if rows.is_empty() {

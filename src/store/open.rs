@@ -40,6 +40,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "learning",
         include_str!("../../migrations/sqlite/0005_learning.sql"),
     ),
+    (
+        6,
+        "conflicts",
+        include_str!("../../migrations/sqlite/0006_conflicts.sql"),
+    ),
 ];
 
 /// Connections that read beside the writer.
@@ -321,6 +326,23 @@ mod tests {
             .map(|(version, name, _)| format!("{version:04}_{name}.sql"))
             .collect();
         assert_eq!(files, listed);
+    }
+
+    #[tokio::test]
+    async fn a_write_is_synced_before_it_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db");
+        let mut connection = writing(&file).connect().await.unwrap();
+        let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        // 2 is FULL: with a write-ahead log, every commit waits for the disk.
+        assert_eq!((journal.as_str(), synchronous), ("wal", 2));
     }
 
     #[test]

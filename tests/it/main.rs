@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod broken;
 mod business_rule;
 mod cli;
 mod cli_discover;
@@ -21,13 +22,19 @@ mod contrib;
 mod credentials;
 mod demo;
 mod docs;
+mod doubt;
 mod durability;
+mod interleavings;
+mod jumps;
 mod layers;
 mod mappings;
 mod parking;
+mod promise;
 mod retries;
 mod servicenow;
 mod shutdown;
 mod slack;
+mod stopping;
 mod store;
 mod support;
+mod timing;
