@@ -21,6 +21,7 @@ mod conservation;
 mod contrib;
 mod credentials;
 mod demo;
+mod deployment;
 mod docs;
 mod doubt;
 mod durability;
