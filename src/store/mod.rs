@@ -18,6 +18,7 @@ mod error;
 mod group;
 mod inbox;
 mod learning;
+mod levels;
 mod mappings;
 mod moves;
 mod open;
@@ -43,6 +44,7 @@ pub use disconnects::Disconnect;
 pub use error::{OpenError, SettleError, StoreError};
 pub use inbox::{Recorded, Webhook};
 pub use learning::Lesson;
+pub use levels::{FileSizes, Levels};
 pub use mappings::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 pub use open::{DatabaseLock, file_of};
 pub use parked::ParkedRow;
@@ -80,7 +82,7 @@ struct Shared {
     wake: Notify,
     write_failed: AtomicBool,
     damage: OnceLock<String>,
-    _lock: DatabaseLock,
+    lock: DatabaseLock,
 }
 
 impl Store {

@@ -17,6 +17,7 @@ use super::error::{OpenError, StoreError};
 use super::writer::{QUEUE, Tx, Writer};
 use super::{Shared, Store, millis};
 use crate::domain::retry::{MAX_RETRY_AFTER, later};
+use crate::metrics::Metrics;
 
 /// The schema, oldest first. A released migration is never edited.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -44,6 +45,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         6,
         "conflicts",
         include_str!("../../migrations/sqlite/0006_conflicts.sql"),
+    ),
+    (
+        8,
+        "traces",
+        include_str!("../../migrations/sqlite/0008_traces.sql"),
     ),
 ];
 
@@ -201,7 +207,7 @@ impl Store {
             wake: Notify::new(),
             write_failed: AtomicBool::new(false),
             damage: OnceLock::new(),
-            _lock: lock,
+            lock,
         });
         let tx = Tx {
             connection,
@@ -213,6 +219,7 @@ impl Store {
             tx,
             queue,
             shared: Arc::clone(&shared),
+            metrics: Metrics::default(),
         };
         Ok((
             Self {

@@ -164,6 +164,7 @@ impl Stage {
             park_for_ms: PARK_FOR_MS,
             keep_ignored_bodies: false,
             reconnects: false,
+            traceparent: None,
             events: vec![NewEvent {
                 disposition: Disposition::Connect,
                 external_id: Some(ticket(n).external_id),
