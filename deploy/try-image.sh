@@ -56,7 +56,10 @@ if [[ $tool == buildah ]]; then
     declare -A pids=()
     serval=127.0.0.1:18090 webhooks=127.0.0.1:18080 admin=127.0.0.1:18081
     clean_up() {
-        for pid in "${pids[@]}"; do kill -9 -- "-$pid" 2>/dev/null || true; done
+        for pid in "${pids[@]}"; do
+            kill -9 -- "-$pid" 2>/dev/null || true
+            wait "$pid" 2>/dev/null || true
+        done
         buildah rm "$container" >/dev/null
         rm -rf "$logs"
     }
@@ -69,10 +72,15 @@ if [[ $tool == buildah ]]; then
     }
     beside() { in_container "${@:2}"; }
     log_of() { cat "$logs/$1"; }
+    # The signal is for the daemon itself, not for what buildah put around it.
     stop() {
-        kill -TERM -- "-${pids[$1]}"
-        for _ in {1..60}; do kill -0 "${pids[$1]}" 2>/dev/null || return 0; sleep 0.5; done
-        return 1
+        local process
+        for process in /proc/[0-9]*; do
+            if [[ $(tr '\0' ' ' <"$process/cmdline") == "$binary serve " ]] && grep -qz "^TRY=$name$" "$process/environ"; then
+                kill -TERM "${process#/proc/}"
+            fi
+        done 2>/dev/null
+        wait "${pids[$1]}"
     }
     environment+=("SERVAL_CONNECT__SERVER__LISTEN=$webhooks" "SERVAL_CONNECT__ADMIN__LISTEN=$admin")
 else
@@ -98,7 +106,7 @@ fi
 trap clean_up EXIT
 
 variables=()
-environment+=("SERVAL_BASE_URL=http://$serval")
+environment+=("SERVAL_BASE_URL=http://$serval" "TRY=$name")
 for variable in "${environment[@]}"; do variables+=(-e "$variable"); done
 
 say "start"
@@ -127,4 +135,10 @@ log_of serval
 say "stop"
 stop daemon || { log_of daemon; fail "SIGTERM did not end the daemon well"; }
 log_of daemon | tail -n 3
+say "size"
+if [[ $tool == buildah ]]; then
+    buildah images "$image"
+else
+    "$tool" images "$image"
+fi
 say "passed"

@@ -178,16 +178,111 @@ fn the_readmes_configuration_is_ready_for_serve() {
     loaded.validate_for_serve().unwrap();
 }
 
-#[test]
-fn the_readmes_links_lead_somewhere() {
-    let readme = document("README.md");
-    for link in readme
-        .split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split(')').next())
-    {
-        if !link.starts_with("http") {
-            assert!(root().join(link).exists(), "{link}");
+/// The documents, by their paths.
+fn documents() -> Vec<String> {
+    let mut names: Vec<String> = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    for entry in fs::read_dir(root().join("docs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ext| ext == "md") {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            names.push(format!("docs/{name}"));
         }
+    }
+    names
+}
+
+/// What a heading is called in links.
+fn anchor(heading: &str) -> String {
+    let kept = heading
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    let lower = kept.collect::<String>().to_lowercase();
+    lower.trim().replace(' ', "-")
+}
+
+#[test]
+fn the_links_of_the_documents_lead_somewhere() {
+    for name in documents() {
+        let text = document(&name);
+        let folder = root().join(&name).parent().unwrap().to_owned();
+        for link in between(&text, "](", ")") {
+            if link.starts_with("http") {
+                continue;
+            }
+            let (file, section) = link.split_once('#').unwrap_or((link, ""));
+            let path = if file.is_empty() {
+                root().join(&name)
+            } else {
+                folder.join(file)
+            };
+            assert!(path.exists(), "{name}: {link}");
+            if !section.is_empty() {
+                let target = fs::read_to_string(path).unwrap();
+                let mut headings = target.lines().filter(|line| line.starts_with('#'));
+                let is_there = headings.any(|line| anchor(line.trim_start_matches('#')) == section);
+                assert!(is_there, "{name}: {link}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_guides_configurations_can_be_read() {
+    for name in ["docs/servicenow.md", "docs/slack.md"] {
+        let text = document(name);
+        let toml = between(&text, "```toml\n", "```").next().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut toml = toml.to_owned();
+        // The guide's files, in a folder that is ours.
+        for (file, secret) in [
+            ("admin_tokens", "an-admin-token-of-thirty-characters"),
+            ("serval_client_secret", "a-secret-of-serval"),
+            (
+                "servicenow_secrets",
+                "whsec_cmVoZWFyc2FsLWtleS10aGF0LWV2ZXJ5Ym9keS1rbm93cyE=",
+            ),
+            ("slack_signing_secrets", "a-signing-secret-of-slack"),
+        ] {
+            let path = folder.path().join(file);
+            fs::write(&path, secret).unwrap();
+            let quoted = format!("\"{file}\"");
+            toml = toml.replace(&quoted, &format!("\"{}\"", path.display()));
+        }
+        let file = folder.path().join("serval-connect.toml");
+        fs::write(&file, toml).unwrap();
+        let loaded = Config::load(&[file], &Environment::default()).unwrap();
+        loaded
+            .validate_for_serve()
+            .unwrap_or_else(|problem| panic!("{name}: {problem:?}"));
+    }
+}
+
+#[test]
+fn every_alert_has_its_section() {
+    const ALERTS: [&str; 12] = [
+        "Down",
+        "NotReady",
+        "Held",
+        "BreakerOpen",
+        "DueNotMoving",
+        "ParkedTooLong",
+        "DeadLetters",
+        "StoreFailing",
+        "SlowAcknowledgements",
+        "VerificationFailures",
+        "SlackRetries",
+        "DiskGrowing",
+    ];
+    let text = document("docs/operations.md");
+    for alert in ALERTS {
+        let heading = format!("\n### ServalConnect{alert}\n");
+        assert!(text.contains(&heading), "{alert}");
     }
 }
