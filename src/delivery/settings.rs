@@ -45,9 +45,9 @@ impl Settings {
         self.call_timeout.saturating_mul(3)
     }
 
-    /// How long a claim lasts: the call and its settlement lie inside. The margin holds the wait
-    /// for the pace, too.
+    /// How long a claim lasts: the wait for a place, which another call holds, the call and its
+    /// settlement lie inside. The margin holds the wait for the pace, too.
     pub(super) fn lease(&self) -> Duration {
-        self.call_limit() + LEASE_MARGIN + Duration::from_secs(60)
+        self.call_limit().saturating_mul(2) + LEASE_MARGIN + Duration::from_secs(60)
     }
 }

@@ -4,10 +4,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::SemaphorePermit;
 
 use super::attempt::{attempt, report};
 use super::call::{Ended, call, timed_out};
 use super::classify::classify;
+use super::hand::{Hand, Held};
 use super::learn::look_into;
 use super::line::{Line, PROBE_TIMEOUT, Signal, Turn};
 use super::pace::Pace;
@@ -32,6 +34,7 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) pace: Pace,
     pub(super) line: Mutex<Line>,
+    pub(super) hand: Hand,
 }
 
 impl Context {
@@ -41,9 +44,9 @@ impl Context {
 }
 
 /// Works on a claim until it is settled or lost.
-pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
+pub(super) async fn step(context: &Context, claim: Claim, held: Held, is_probe: bool) {
     if let Some(hint) = claim.hint.clone() {
-        return learn(context, &claim, &hint, is_probe).await;
+        return learn(context, &claim, held, &hint, is_probe).await;
     }
     let request = match prepare(context, &claim) {
         Ok(request) => request,
@@ -54,9 +57,12 @@ pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
             return settle(context, &claim, None, settlement).await;
         }
     };
-    wait_for_turn(context).await;
+    let Some(place) = turn(context, is_probe).await else {
+        return hand_back(context, &claim).await;
+    };
     let started_at = context.clock.now();
     let ended = call(context, &claim, &request, is_probe).await;
+    drop((place, held));
     let now = context.clock.now();
     let (outcome, settlement) = judge(context, &claim, &request.ticket_id, &ended, is_probe, now);
     let attempt = attempt(
@@ -72,8 +78,16 @@ pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
 }
 
 /// Looks into the Serval ticket that the payload names; the event is claimed again for the rest.
-async fn learn(context: &Context, claim: &Claim, hint: &ServalTicketId, is_probe: bool) {
-    wait_for_turn(context).await;
+async fn learn(
+    context: &Context,
+    claim: &Claim,
+    held: Held,
+    hint: &ServalTicketId,
+    is_probe: bool,
+) {
+    let Some(place) = turn(context, is_probe).await else {
+        return hand_back(context, claim).await;
+    };
     let started_at = context.clock.now();
     let limit = if is_probe {
         PROBE_TIMEOUT
@@ -81,6 +95,7 @@ async fn learn(context: &Context, claim: &Claim, hint: &ServalTicketId, is_probe
         context.settings.call_limit()
     };
     let looked = tokio::time::timeout(limit, look_into(context, claim, hint)).await;
+    drop((place, held));
     let now = context.clock.now();
     let error = match looked {
         Ok(Ok(lesson)) => {
@@ -130,14 +145,31 @@ fn prepare(context: &Context, claim: &Claim) -> Result<ConnectRequest, Settlemen
     })
 }
 
-async fn wait_for_turn(context: &Context) {
+/// Waits until the claim may call: for a place, then for the pace. `None`: no call is to be made
+/// any more, because the daemon stops, or the line did while the claim waited.
+async fn turn(context: &Context, is_probe: bool) -> Option<Option<SemaphorePermit<'_>>> {
+    let place = if is_probe {
+        None
+    } else {
+        Some(context.hand.place().await?)
+    };
     loop {
         let wait = context.pace.wait(context.clock.now());
         if wait.is_zero() {
-            return;
+            break;
         }
         tokio::time::sleep(wait).await;
     }
+    (is_probe || context.line().takes_calls()).then_some(place)
+}
+
+/// Gives a claim back without a call.
+async fn hand_back(context: &Context, claim: &Claim) {
+    let settlement = Settlement::Release {
+        in_doubt: claim.in_doubt,
+        error: None,
+    };
+    settle(context, claim, None, settlement).await;
 }
 
 /// Tells the line how the call ended, and decides what becomes of the event.
