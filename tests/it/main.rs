@@ -20,6 +20,7 @@ mod credentials;
 mod demo;
 mod docs;
 mod durability;
+mod durability_trace;
 mod layers;
 mod mappings;
 mod parking;
