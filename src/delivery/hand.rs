@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
+/// Claims in hand for each place to call from.
+pub(super) const AHEAD: usize = 4;
+
 /// Counts claims in hand, and the places to call from.
 #[derive(Debug)]
 pub(super) struct Hand {
@@ -62,15 +65,15 @@ impl Hand {
         self.places.saturating_sub(self.calls.available_permits())
     }
 
-    /// As many claims as make sense: while some call, as many again wait, so that a place never
-    /// waits for the disk.
+    /// As many claims as make sense: while some call, others wait, so that no place waits for the
+    /// disk, which may take as long as several calls.
     pub(super) fn room(&self) -> usize {
-        self.places.saturating_mul(2)
+        self.places.saturating_mul(AHEAD)
     }
 
     /// Whether `more` claims are worth a transaction of their own: not each place that gets free.
     pub(super) fn is_worth(&self, more: usize) -> bool {
-        self.open() < self.places || more >= self.places.div_ceil(2)
+        self.open() < self.places || more >= self.places
     }
 
     /// A place to call from; `None` when there will be no more calls.
@@ -97,12 +100,14 @@ mod tests {
     async fn claims_are_taken_ahead_and_by_the_handful() {
         let hand = Hand::new(4);
         assert!(hand.is_worth(1), "nothing is in hand");
-        let mut held: Vec<_> = (0..8).map(|_| hand.take()).collect();
-        assert_eq!((hand.open(), hand.room()), (8, 8));
-        held.truncate(7);
-        assert!(!hand.is_worth(1));
-        held.truncate(6);
-        assert!(hand.is_worth(2));
+        let mut held: Vec<_> = (0..16).map(|_| hand.take()).collect();
+        assert_eq!((hand.open(), hand.room()), (16, 16));
+        held.truncate(13);
+        assert!(!hand.is_worth(3));
+        held.truncate(12);
+        assert!(hand.is_worth(4));
+        held.truncate(3);
+        assert!(hand.is_worth(1), "a place is free");
         let lone = Hand::new(1);
         let _held = lone.take();
         assert!(lone.is_worth(1), "a single place has one claim ahead");

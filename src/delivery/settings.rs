@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::hand::AHEAD;
 use crate::domain::retry::RetryPolicy;
 
 /// How much longer a claim lasts than its call may take: time to settle.
@@ -45,9 +46,10 @@ impl Settings {
         self.call_timeout.saturating_mul(3)
     }
 
-    /// How long a claim lasts: the wait for a place, which another call holds, the call and its
+    /// How long a claim lasts: the wait for a place, which other calls hold, the call and its
     /// settlement lie inside. The margin holds the wait for the pace, too.
     pub(super) fn lease(&self) -> Duration {
-        self.call_limit().saturating_mul(2) + LEASE_MARGIN + Duration::from_secs(60)
+        let places = u32::try_from(AHEAD).unwrap_or(u32::MAX);
+        self.call_limit().saturating_mul(places) + LEASE_MARGIN + Duration::from_secs(60)
     }
 }
