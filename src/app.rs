@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::delivery::{Monitor, Routes, Settings, SourceRoute, Worker};
 use crate::http::{self, AdminTokens, AppState, MountedSource, Sources};
 use crate::lifecycle::Lifecycle;
+use crate::metrics::Metrics;
 use crate::serval::ServalClient;
 use crate::sources::linking::{AccountedFor, OnConflict, Reconnect};
 use crate::sources::{self, Source, SourceConfig};
@@ -40,11 +41,20 @@ impl App {
             config.delivery.concurrency,
         )?;
         let (sources, routes) = mount(config)?;
+        let metrics = Metrics::default();
         let (store, writer) = Store::open(&config.database.url, clock.now()).await?;
+        let writer = writer.telling(metrics.clone());
         let public = listen(config.server.listen, "server.listen")?;
         let admin = listen(config.admin.listen, "admin.listen")?;
         let settings = Settings::new(&config.delivery, config.serval.timeout);
-        let worker = Worker::new(store.clone(), serval, Arc::clone(&clock), routes, settings);
+        let worker = Worker::new(
+            store.clone(),
+            serval,
+            Arc::clone(&clock),
+            routes,
+            settings,
+            metrics.clone(),
+        );
         let state = AppState {
             store,
             sources: Arc::new(sources),
@@ -52,6 +62,7 @@ impl App {
             body_limit: config.server.body_limit,
             read_timeout: config.server.read_timeout,
             monitor: worker.monitor(),
+            metrics,
             tokens: Arc::new(AdminTokens::new(&config.admin.tokens)),
         };
         Ok(Self {
@@ -92,6 +103,7 @@ impl App {
         let writer_stop = CancellationToken::new();
         let writer_died = CancellationToken::new();
         let writer = tokio_writer(self.writer, writer_stop.clone(), writer_died.clone());
+        self.worker.restore_pause().await;
         let mut lifecycle = Lifecycle::new(self.shutdown_timeout);
         let (soft, hard) = (lifecycle.soft(), lifecycle.hard());
         lifecycle.spawn(
@@ -115,7 +127,7 @@ impl App {
                 router,
                 self.read_timeout,
                 self.shutdown_timeout,
-                soft.clone(),
+                (soft.clone(), hard.clone()),
             );
             lifecycle.spawn(name, async move {
                 if let Err(error) = serving.await {
@@ -228,13 +240,13 @@ fn listen(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Serves until `soft`, then lets open exchanges end within `grace`.
+/// Serves until `soft`, then lets open exchanges end within `grace`, or until `hard`.
 async fn serve(
     listener: TcpListener,
     router: Router,
     read_timeout: Duration,
     grace: Duration,
-    soft: CancellationToken,
+    (soft, hard): (CancellationToken, CancellationToken),
 ) -> std::io::Result<()> {
     let handle = Handle::new();
     let mut server = axum_server::from_tcp(listener)?
@@ -248,6 +260,8 @@ async fn serve(
     let stop = async {
         soft.cancelled().await;
         handle.graceful_shutdown(Some(grace));
+        hard.cancelled().await;
+        handle.shutdown();
         std::future::pending::<()>().await;
     };
     tokio::select! {

@@ -134,7 +134,7 @@ channel_target = {{ slackChannel = {{ integrationId = "int" }} }}
             .with_context(|| format!("cannot start {}", program[0].display()))?;
         let mut pid = process.id().context("the daemon ended at once")?;
         while request(public, "GET", "/healthz", "").await.is_err() {
-            if started.elapsed() > Duration::from_secs(60) {
+            if started.elapsed() > Duration::from_mins(1) {
                 bail!("the daemon does not answer; see {}", self.folder.display());
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -189,8 +189,8 @@ impl Daemon {
 
     /// How many events are in a state.
     pub(crate) async fn count(&self, state: &str) -> anyhow::Result<u64> {
-        let stats = self.get("/api/v1/stats").await?;
-        stats["totals"][state]
+        let numbers = self.get("/api/v1/stats").await?;
+        numbers["totals"][state]
             .as_u64()
             .context("no such state in the statistics")
     }

@@ -6,16 +6,13 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::Router;
-use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{Request, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{Request, StatusCode};
 use jiff::Timestamp;
 use reqwest::Url;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 
 use super::backend::Call;
 use crate::app::mount_one;
@@ -23,7 +20,8 @@ use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::config::{Config, LogConfig, LogFormat, ServalConfig};
 use crate::delivery::{Monitor, Routes, Settings, Worker};
 use crate::domain::ids::SourceKind;
-use crate::http::{self, AdminTokens, AppState, Sources};
+use crate::http::{AdminTokens, AppState, InProcess, Sources};
+use crate::metrics::Metrics;
 use crate::serval::ServalClient;
 use crate::sources::{Receipt, Refused, Source, Unreadable, Unverified, Verified};
 use crate::store::{DatabaseLock, Store};
@@ -32,7 +30,7 @@ use crate::telemetry;
 /// The database in our own hands.
 #[derive(Debug)]
 pub(super) struct Direct {
-    router: Router,
+    api: InProcess,
     store: Store,
     writer: JoinHandle<()>,
     stop: CancellationToken,
@@ -57,7 +55,7 @@ impl Direct {
         )]
         let writer = tokio::spawn(writer.run(stop.clone()));
         Ok(Self {
-            router: http::admin_router(state),
+            api: InProcess::new(state),
             store,
             writer,
             stop,
@@ -77,23 +75,21 @@ impl Direct {
             .method(call.method.clone())
             .uri(path)
             .header(CONTENT_TYPE, "application/json")
-            .body(Body::from(body.unwrap_or_default()))
+            .body(body.unwrap_or_default().into())
             .context("the call cannot be written as a request")?;
-        let Ok(response) = self.router.clone().oneshot(request).await;
-        let status = response.status();
-        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await?;
-        Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
+        let (status, body) = self.api.call(request).await;
+        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 
     /// Waits for the last write and closes the database, so that nothing is left to recover.
     pub(super) async fn close(self) {
         let Self {
-            router,
+            api,
             store,
             writer,
             stop,
         } = self;
-        drop(router);
+        drop(api);
         store.close_readers().await;
         stop.cancel();
         if let Err(error) = writer.await {
@@ -119,6 +115,7 @@ fn state(config: &Config, store: Store) -> anyhow::Result<AppState> {
         clock,
         body_limit: config.server.body_limit,
         read_timeout: config.server.read_timeout,
+        metrics: Metrics::default(),
         // Whoever may write the file may do all.
         tokens: Arc::new(AdminTokens::new(&[])),
     })
@@ -135,7 +132,14 @@ fn idle(config: &Config, store: Store, clock: SharedClock) -> anyhow::Result<Mon
     };
     let client = ServalClient::new(&nowhere, Arc::clone(&clock), 0)?;
     let settings = Settings::new(&config.delivery, config.serval.timeout);
-    let worker = Worker::new(store, client, clock, Routes::new(), settings);
+    let worker = Worker::new(
+        store,
+        client,
+        clock,
+        Routes::new(),
+        settings,
+        Metrics::default(),
+    );
     Ok(worker.monitor())
 }
 

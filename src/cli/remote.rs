@@ -8,8 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use reqwest::header::HeaderValue;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Url};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;

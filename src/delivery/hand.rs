@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 /// Claims in hand for each place to call from.
-pub(super) const AHEAD: usize = 4;
+const AHEAD: usize = 4;
 
 /// Counts claims in hand, and the places to call from.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub(super) struct Hand {
     open: Arc<AtomicUsize>,
     calls: Semaphore,
     places: usize,
+    room: usize,
     changed: Arc<Notify>,
 }
 
@@ -36,9 +37,15 @@ impl Drop for Held {
 }
 
 impl Hand {
-    /// Nothing in hand, and `places` to call from.
-    pub(super) fn new(places: usize) -> Self {
+    /// Nothing in hand, and `places` to call from, `rate` times a second (0: as often as may be).
+    pub(super) fn new(places: usize, rate: u32) -> Self {
+        let ahead = places.saturating_mul(AHEAD);
+        let in_a_second = usize::try_from(rate).unwrap_or(usize::MAX);
         Self {
+            room: match rate {
+                0 => ahead,
+                _ => ahead.min(places.saturating_add(in_a_second)),
+            },
             open: Arc::default(),
             calls: Semaphore::new(places),
             places,
@@ -66,9 +73,9 @@ impl Hand {
     }
 
     /// As many claims as make sense: while some call, others wait, so that no place waits for the
-    /// disk, which may take as long as several calls.
+    /// disk, which may take as long as several calls; but no more than the pace uses up in a second.
     pub(super) fn room(&self) -> usize {
-        self.places.saturating_mul(AHEAD)
+        self.room
     }
 
     /// Whether `more` claims are worth a transaction of their own: not each place that gets free.
@@ -98,7 +105,7 @@ mod tests {
 
     #[tokio::test]
     async fn claims_are_taken_ahead_and_by_the_handful() {
-        let hand = Hand::new(4);
+        let hand = Hand::new(4, 0);
         assert!(hand.is_worth(1), "nothing is in hand");
         let mut held: Vec<_> = (0..16).map(|_| hand.take()).collect();
         assert_eq!((hand.open(), hand.room()), (16, 16));
@@ -108,14 +115,15 @@ mod tests {
         assert!(hand.is_worth(4));
         held.truncate(3);
         assert!(hand.is_worth(1), "a place is free");
-        let lone = Hand::new(1);
+        assert_eq!(Hand::new(4, 2).room(), 6);
+        let lone = Hand::new(1, 0);
         let _held = lone.take();
         assert!(lone.is_worth(1), "a single place has one claim ahead");
     }
 
     #[tokio::test]
     async fn a_closed_hand_gives_no_place() {
-        let hand = Hand::new(1);
+        let hand = Hand::new(1, 0);
         let place = hand.place().await;
         assert!(place.is_some());
         assert_eq!(hand.calling(), 1);

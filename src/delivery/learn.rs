@@ -13,18 +13,16 @@ pub(super) async fn look_into(
 ) -> Result<Lesson, ServalError> {
     let route = context.routes.get(&claim.ticket.source);
     let verifies = route.is_none_or(|route| route.verifies_learned);
-    let ticket_id = match resolve(context, hint, verifies).await? {
-        Some(ticket_id) => ticket_id,
-        None => {
-            tracing::warn!(
-                event = %claim.event,
-                ticket.external = %claim.ticket,
-                named = %hint,
-                "the payload names a ticket that Serval does not know; nothing is learned"
-            );
-            return Ok(Lesson::Unknown { hint: hint.clone() });
-        }
+    let Some(ticket_id) = resolve(context, hint, verifies).await? else {
+        tracing::warn!(
+            event = %claim.event,
+            ticket.external = %claim.ticket,
+            named = %hint,
+            "the payload names a ticket that Serval does not know; nothing is learned"
+        );
+        return Ok(Lesson::Unknown { hint: hint.clone() });
     };
+    let ticket_id = as_mapped(context, claim, ticket_id).await;
     tracing::info!(
         event = %claim.event,
         ticket.external = %claim.ticket,
@@ -38,6 +36,21 @@ pub(super) async fn look_into(
         disconnects_old: route.is_some_and(|route| route.disconnects_old),
         several_per_ticket: route.is_some_and(|route| route.several_per_ticket),
     })
+}
+
+/// A mapping may name the ticket by its friendly identifier: the same ticket is no conflict.
+async fn as_mapped(context: &Context, claim: &Claim, ticket_id: ServalTicketId) -> ServalTicketId {
+    let Some(mapped_to) = claim
+        .mapped_to
+        .as_ref()
+        .filter(|mapped_to| is_friendly(mapped_to))
+    else {
+        return ticket_id;
+    };
+    match resolve(context, mapped_to, true).await {
+        Ok(Some(id)) if id == ticket_id => mapped_to.clone(),
+        Ok(_) | Err(_) => ticket_id,
+    }
 }
 
 /// The id that `hint` stands for. A friendly identifier is always resolved: calls take ids only.

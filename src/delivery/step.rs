@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::SemaphorePermit;
+use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::attempt::{attempt, report};
 use super::call::{Ended, call, timed_out};
@@ -13,15 +15,20 @@ use super::hand::{Hand, Held};
 use super::learn::look_into;
 use super::line::{Line, PROBE_TIMEOUT, Signal, Turn};
 use super::pace::Pace;
+use super::settings::TURN_PATIENCE;
 use super::{Routes, Settings};
 use crate::clock::SharedClock;
-use crate::domain::delivery::{FailureKind, GAVE_UP, Next, decide};
+use crate::domain::delivery::{FailureKind, Next, decide};
 use crate::domain::ids::ServalTicketId;
 use crate::domain::ingest::ALREADY_CONNECTED;
 use crate::domain::retry::later;
+use crate::metrics::Metrics;
 use crate::serval::{ConnectRequest, ServalClient};
 use crate::store::{Attempt, AttemptOutcome, Claim, SettleError, Settlement, Store};
+use crate::telemetry::traces;
 
+/// How long a call that waits for its turn sleeps at most.
+const NAP: Duration = Duration::from_secs(1);
 /// Between tries to write a settlement that the store did not take.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 
@@ -35,16 +42,41 @@ pub(super) struct Context {
     pub(super) pace: Pace,
     pub(super) line: Mutex<Line>,
     pub(super) hand: Hand,
+    pub(super) metrics: Metrics,
 }
 
 impl Context {
     pub(super) fn line(&self) -> std::sync::MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Says and counts how a call ended.
+    fn report(&self, claim: &Claim, attempt: &Attempt) {
+        report(claim, attempt);
+        let took = Duration::from_millis(attempt.duration_ms.unsigned_abs());
+        let outcome = attempt.outcome.as_str();
+        self.metrics.connect(&claim.ticket.source, outcome, took);
+    }
 }
 
-/// Works on a claim until it is settled or lost.
-pub(super) async fn step(context: &Context, claim: Claim, held: Held, is_probe: bool) {
+/// Works on a claim until it is settled or lost, in the trace that its webhook began.
+pub(super) async fn step(context: &Context, mut claim: Claim, held: Held, is_probe: bool) {
+    let span = tracing::info_span!(
+        "delivery",
+        source = %claim.ticket.source,
+        event = %claim.event,
+        ticket.external = %claim.ticket,
+        attempt = claim.tries + 1,
+    );
+    traces::continue_from(&span, claim.traceparent.as_ref());
+    // Serval's part of the trace goes below this step, where steps are recorded.
+    claim.traceparent = traces::traceparent(&span).or(claim.traceparent);
+    take_step(context, claim, held, is_probe)
+        .instrument(span)
+        .await;
+}
+
+async fn take_step(context: &Context, claim: Claim, held: Held, is_probe: bool) {
     if let Some(hint) = claim.hint.clone() {
         return learn(context, &claim, held, &hint, is_probe).await;
     }
@@ -58,10 +90,11 @@ pub(super) async fn step(context: &Context, claim: Claim, held: Held, is_probe: 
         }
     };
     let Some(place) = turn(context, is_probe).await else {
-        return hand_back(context, &claim).await;
+        return hand_back(context, &claim, is_probe).await;
     };
     let started_at = context.clock.now();
     let ended = call(context, &claim, &request, is_probe).await;
+    // Others may call while this is written down.
     drop((place, held));
     let now = context.clock.now();
     let (outcome, settlement) = judge(context, &claim, &request.ticket_id, &ended, is_probe, now);
@@ -73,7 +106,7 @@ pub(super) async fn step(context: &Context, claim: Claim, held: Held, is_probe: 
         now,
         is_probe,
     );
-    report(&claim, &attempt);
+    context.report(&claim, &attempt);
     settle(context, &claim, Some(attempt), settlement).await;
 }
 
@@ -86,7 +119,7 @@ async fn learn(
     is_probe: bool,
 ) {
     let Some(place) = turn(context, is_probe).await else {
-        return hand_back(context, claim).await;
+        return hand_back(context, claim, is_probe).await;
     };
     let started_at = context.clock.now();
     let limit = if is_probe {
@@ -111,7 +144,7 @@ async fn learn(
     let ended = Ended::Failed(error);
     let (outcome, settlement) = judge(context, claim, hint, &ended, is_probe, now);
     let attempt = attempt(&ended, hint.clone(), outcome, started_at, now, is_probe);
-    report(claim, &attempt);
+    context.report(claim, &attempt);
     settle(context, claim, Some(attempt), settlement).await;
 }
 
@@ -130,7 +163,7 @@ fn prepare(context: &Context, claim: &Claim) -> Result<ConnectRequest, Settlemen
             until: later(context.clock.now(), route.park_for),
         });
     };
-    if claim.is_connected {
+    if claim.is_connected && !route.reconnects {
         return Err(Settlement::Skip {
             reason: ALREADY_CONNECTED,
         });
@@ -142,34 +175,49 @@ fn prepare(context: &Context, claim: &Claim) -> Result<ConnectRequest, Settlemen
         object: claim.object.clone().into(),
         subtype: claim.subtype.clone(),
         accounted_for_message_ids: claim.accounted_for.clone(),
+        traceparent: claim.traceparent.clone(),
     })
 }
 
-/// Waits until the claim may call: for a place, then for the pace. `None`: no call is to be made
-/// any more, because the daemon stops, or the line did while the claim waited.
+/// Gives a claim back without a call.
+async fn hand_back(context: &Context, claim: &Claim, is_probe: bool) {
+    if is_probe {
+        context.line().probe_unused(context.clock.now());
+    }
+    let in_doubt = claim.in_doubt;
+    settle(
+        context,
+        claim,
+        None,
+        Settlement::Release {
+            in_doubt,
+            error: None,
+        },
+    )
+    .await;
+}
+
+/// Waits for a place to call from, then for the pace. `None`: no call may be made, because the line
+/// stands, or the claim would not last for it. A probe needs no place.
 async fn turn(context: &Context, is_probe: bool) -> Option<Option<SemaphorePermit<'_>>> {
+    let started = Instant::now();
     let place = if is_probe {
         None
     } else {
-        Some(context.hand.place().await?)
+        let place = tokio::time::timeout(TURN_PATIENCE, context.hand.place());
+        Some(place.await.ok()??)
     };
     loop {
+        if !context.line().takes(is_probe) || started.elapsed() > TURN_PATIENCE {
+            return None;
+        }
         let wait = context.pace.wait(context.clock.now());
         if wait.is_zero() {
-            break;
+            return Some(place);
         }
-        tokio::time::sleep(wait).await;
+        // In short naps: the clock may be set, and the line may stop.
+        tokio::time::sleep(wait.min(NAP)).await;
     }
-    (is_probe || context.line().takes_calls()).then_some(place)
-}
-
-/// Gives a claim back without a call.
-async fn hand_back(context: &Context, claim: &Claim) {
-    let settlement = Settlement::Release {
-        in_doubt: claim.in_doubt,
-        error: None,
-    };
-    settle(context, claim, None, settlement).await;
 }
 
 /// Tells the line how the call ended, and decides what becomes of the event.
@@ -219,7 +267,11 @@ fn judge(
     let said = error.summary();
     let signal = match failure.kind {
         FailureKind::Permanent(_) | FailureKind::Exists => Signal::Alive,
-        kind => Signal::Failing(kind),
+        kind @ (FailureKind::Unreachable
+        | FailureKind::Unavailable
+        | FailureKind::Faulty
+        | FailureKind::Throttled
+        | FailureKind::CredentialsRefused) => Signal::Failing(kind),
     };
     note(context, claim, signal, is_probe, &said, now);
     if failure.kind == FailureKind::Throttled {
@@ -229,10 +281,14 @@ fn judge(
     let in_doubt = failure.in_doubt || claim.in_doubt;
     let policy = &context.settings.retry;
     let jitter = fastrand::f64();
-    // While the line is open an event pays with neither tries nor a long wait: it goes behind the
-    // others, so that the next probe takes another one.
-    let tries = if counts { claim.tries } else { 0 };
-    match decide(failure, tries, claim.queued_at, policy, now, jitter) {
+    // While the line is open an event pays with neither tries nor age nor a long wait: it goes behind
+    // the others, so that the next probe takes another one.
+    let (tries, queued_at) = if counts {
+        (claim.tries, claim.queued_at)
+    } else {
+        (0, now)
+    };
+    match decide(failure, tries, queued_at, policy, now, jitter) {
         Next::RetryAt { at, asked } => {
             let settlement = Settlement::Retry {
                 at,
@@ -244,13 +300,6 @@ fn judge(
             (AttemptOutcome::Retry, settlement)
         }
         Next::Hold => (
-            AttemptOutcome::Held,
-            Settlement::Release {
-                in_doubt,
-                error: Some(said),
-            },
-        ),
-        Next::Dead(reason) if !counts && reason == GAVE_UP => (
             AttemptOutcome::Held,
             Settlement::Release {
                 in_doubt,
@@ -280,17 +329,21 @@ fn note(
         .note(signal, &claim.ticket, is_probe, said, now);
     match turn {
         Turn::Same => {}
-        Turn::Opened => tracing::error!(
-            error = said,
-            "Serval is failing: calls stop but for a probe every few seconds, and no event loses a try",
-        ),
+        Turn::Opened => {
+            tracing::error!(
+                error = said,
+                "Serval is failing: calls stop but for a probe every few seconds, and no event loses a try",
+            );
+            // So that the probes take turns, however long each event waits by itself.
+            context.settings.hurry.notify_one();
+        }
         Turn::Held => tracing::error!(
             error = said,
             "Serval refuses our credentials: calls stop until it accepts them; check [serval]",
         ),
         Turn::Recovered => {
             tracing::info!("Serval answers again");
-            context.settings.recovered.notify_one();
+            context.settings.hurry.notify_one();
         }
     }
 }

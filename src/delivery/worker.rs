@@ -14,6 +14,7 @@ use super::step::{Context, step};
 use super::watch::{take_pairs_apart, upkeep, watch_credentials};
 use super::{Monitor, Routes, Settings};
 use crate::clock::{JumpDetector, SharedClock};
+use crate::metrics::Metrics;
 use crate::serval::ServalClient;
 use crate::store::{ClaimScope, Store};
 
@@ -53,10 +54,11 @@ impl Worker {
         clock: SharedClock,
         routes: Routes,
         settings: Settings,
+        metrics: Metrics,
     ) -> Self {
         let pace = Pace::new(settings.rate);
         let line = std::sync::Mutex::new(Line::new(settings.breaker_threshold));
-        let hand = Hand::new(settings.concurrency);
+        let hand = Hand::new(settings.concurrency, settings.rate);
         let context = Arc::new(Context {
             store,
             serval,
@@ -66,6 +68,7 @@ impl Worker {
             pace,
             line,
             hand,
+            metrics,
         });
         let monitor = Monitor::new(Arc::clone(&context));
         Self { context, monitor }
@@ -78,21 +81,21 @@ impl Worker {
 
     /// Works until `soft`, then finishes what is in flight; at `hard` it drops that, too: the next
     /// start takes it up again.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the worker's own set waits for its calls"
-    )]
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) {
         let context = &self.context;
-        self.restore_pause().await;
         let mut calls = Calls::default();
         let mut helpers = JoinSet::new();
         helpers.spawn(watch_credentials(Arc::clone(context), soft.clone()));
         helpers.spawn(upkeep(Arc::clone(context), soft.clone()));
         helpers.spawn(take_pairs_apart(Arc::clone(context), soft.clone()));
         let mut detector = JumpDetector::new(&*context.clock);
+        let mut is_hurried = false;
         while !soft.is_cancelled() {
+            // Before anything is written by a clock that was set.
             self.follow_clock(&mut detector).await;
+            if std::mem::take(&mut is_hurried) {
+                self.hasten().await;
+            }
             let wait = self.fill(&mut calls).await;
             let calling = context.hand.calling();
             self.monitor.beat(context.clock.now(), calling);
@@ -105,7 +108,7 @@ impl Worker {
                 // process, with it.
                 Some(_) = helpers.join_next(), if !soft.is_cancelled() => break,
                 () = context.store.woken() => {}
-                () = context.settings.recovered.notified() => self.hasten().await,
+                () = context.settings.hurry.notified() => is_hurried = true,
                 () = tokio::time::sleep(wait) => {}
             }
             while let Some(ended) = calls.tasks.try_join_next() {
@@ -122,7 +125,8 @@ impl Worker {
         }
     }
 
-    async fn restore_pause(&self) {
+    /// Takes up a pause of before the restart. Comes before anybody can pause or resume.
+    pub async fn restore_pause(&self) {
         match self.context.store.is_paused().await {
             Ok(paused) => {
                 if paused {
@@ -207,9 +211,9 @@ impl Worker {
         if is_probe {
             let mut line = context.line();
             if claims.is_empty() {
-                line.probe_unused(now)
+                line.probe_unused(now);
             } else {
-                line.probe_sent()
+                line.probe_sent();
             }
         }
         if claims.is_empty() {

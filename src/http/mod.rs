@@ -4,6 +4,9 @@
 
 pub mod api;
 mod health;
+mod in_process;
+mod metrics;
+mod observe;
 mod problem;
 mod ready;
 mod webhooks;
@@ -12,15 +15,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::clock::SharedClock;
 use crate::delivery::Monitor;
 use crate::domain::ids::SourceName;
+use crate::metrics::Metrics;
 use crate::sources::Source;
 use crate::store::Store;
 pub use api::AdminTokens;
+pub use in_process::InProcess;
 pub use problem::Problem;
 
 /// A source as the listeners see it.
@@ -58,6 +64,8 @@ pub struct AppState {
     pub read_timeout: std::time::Duration,
     /// The worker, as operators see it.
     pub monitor: Monitor,
+    /// What operators watch.
+    pub metrics: Metrics,
     /// Who may use the admin API.
     pub tokens: Arc<AdminTokens>,
 }
@@ -71,6 +79,8 @@ pub fn public_router(state: AppState) -> Router {
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked))
+        // Outside of the panics, so that their answers are counted, too.
+        .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }
 
@@ -80,6 +90,7 @@ pub fn admin_router(state: AppState) -> Router {
         .nest("/api/v1", api::router(&state))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(ready::readyz))
+        .route("/metrics", get(metrics::get))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked))

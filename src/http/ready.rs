@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::AppState;
 use crate::delivery::line::Mode;
 use crate::domain::retry::later;
-use crate::store::Stats;
+use crate::store::{Levels, StoreError};
 
 /// A worker that has not looked at the queue for so long is stuck.
 const BEAT_LIMIT: Duration = Duration::from_secs(15);
@@ -21,6 +21,27 @@ const PROGRESS_LIMIT: Duration = Duration::from_mins(2);
 /// `GET /readyz`: 200, or 503 with the reasons.
 pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
     let now = state.clock.now();
+    let levels = state.store.levels(now).await;
+    let problems = problems(&state, &levels, now).await;
+    let (status, word) = if problems.is_empty() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    };
+    let body = json!({
+        "status": word,
+        "problems": problems,
+        "paused": state.monitor.is_paused(),
+    });
+    (status, Json(body))
+}
+
+/// What stands in the way; nothing when all is well.
+pub(super) async fn problems(
+    state: &AppState,
+    levels: &Result<Levels, StoreError>,
+    now: Timestamp,
+) -> Vec<String> {
     let mut problems = Vec::new();
     if state.store.is_failing()
         && let Err(error) = state.store.probe(now).await
@@ -42,32 +63,22 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<V
     {
         problems.push("the delivery worker has stopped looking at its queue".to_owned());
     }
-    match state.store.stats(now).await {
-        Ok(numbers) if is_stuck(&state, &numbers, now) => {
+    match levels {
+        Ok(levels) if is_stuck(state, levels, now) => {
             problems.push("due events do not move although Serval answers".to_owned());
         }
         Ok(_) => {}
         Err(error) => problems.push(format!("the database cannot be read: {error}")),
     }
-    let (status, word) = if problems.is_empty() {
-        (StatusCode::OK, "ready")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
-    };
-    let body = json!({
-        "status": word,
-        "problems": problems,
-        "paused": state.monitor.is_paused(),
-    });
-    (status, Json(body))
+    problems
 }
 
-fn is_stuck(state: &AppState, numbers: &Stats, now: Timestamp) -> bool {
+fn is_stuck(state: &AppState, levels: &Levels, now: Timestamp) -> bool {
     let is_flowing = matches!(state.monitor.mode(), Mode::Flowing) && !state.monitor.is_paused();
     let is_old = |at: Option<Timestamp>| at.is_some_and(|at| later(at, PROGRESS_LIMIT) < now);
     let has_moved = state
         .monitor
         .last_progress()
         .is_some_and(|at| !is_old(Some(at)));
-    is_flowing && is_old(numbers.oldest_due) && !has_moved
+    is_flowing && is_old(levels.oldest_due) && !has_moved
 }

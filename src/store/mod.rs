@@ -18,9 +18,11 @@ mod error;
 mod group;
 mod inbox;
 mod learning;
+mod levels;
 mod mappings;
 mod moves;
 mod open;
+mod parked;
 mod replay;
 mod reports;
 mod schema;
@@ -37,13 +39,16 @@ use sqlx::SqlitePool;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use claims::{Claim, ClaimScope, ClaimToken};
-pub use conflicts::{Conflict, Decision};
+pub use conflicts::{Conflict, Decided, Decision, Replacement};
 pub use disconnects::Disconnect;
 pub use error::{OpenError, SettleError, StoreError};
 pub use inbox::{Recorded, Webhook};
 pub use learning::Lesson;
+pub use levels::{FileSizes, Levels};
 pub use mappings::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 pub use open::{DatabaseLock, file_of};
+pub use parked::ParkedRow;
+pub use replay::Replay;
 pub use reports::{AttemptRow, ChangeRow, EventDetail, EventFilter, EventRow, Stats};
 pub use settle::{Attempt, AttemptOutcome, Settlement};
 pub use writer::Writer;
@@ -77,7 +82,7 @@ struct Shared {
     wake: Notify,
     write_failed: AtomicBool,
     damage: OnceLock<String>,
-    _lock: DatabaseLock,
+    lock: DatabaseLock,
 }
 
 impl Store {

@@ -83,14 +83,15 @@ impl Store {
     }
 
     /// The clock was set by `jump` milliseconds: what waits for a moment waits for as long as
-    /// before, and the claims in hand last as long as before. `was`: what the clock showed.
+    /// before, what is due stays due, and the claims in hand last as long as before. `was`: what
+    /// the clock showed. What was written by the new clock already is right as it is.
     pub async fn follow_clock(&self, jump: i64, was: Timestamp) -> Result<(), StoreError> {
         const EVENTS: &str = "\
             -- store::settings::follow_clock
-            UPDATE events INDEXED BY events_due
-            SET due_at = due_at + $1,
+            UPDATE events
+            SET due_at = due_at + $1, queued_at = queued_at + $1,
                 not_before = CASE WHEN not_before > 0 THEN not_before + $1 ELSE 0 END
-            WHERE state = 'queued' AND due_at > $2";
+            WHERE state IN ('queued', 'parked') AND updated_at <= $2";
         const CLAIMS: &str = "\
             -- store::settings::follow_clock_claims
             UPDATE claims SET expires_at = expires_at + $1";

@@ -107,7 +107,7 @@ pub(super) async fn drain(
     serval.reset().await?;
     let before = procfs::cpu(daemon.pid)?;
     daemon.resume().await?;
-    let all = serval.wait_for(events, Duration::from_secs(120)).await?;
+    let all = serval.wait_for(events, Duration::from_mins(2)).await?;
     anyhow::ensure!(all, "the backlog did not drain: {:?}", serval.seen().await?);
     daemon.drained(Duration::from_secs(10)).await?;
     let cpu = procfs::cpu(daemon.pid)?.saturating_sub(before);

@@ -1,5 +1,6 @@
 //! Everything at once: webhooks come in at full speed while the connects go out.
 
+use anyhow::Context as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,7 +46,7 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
                 .measure(&sender, CONNECTIONS, Until::Elapsed(args.round()))
                 .await?;
             daemon.resume().await?;
-            daemon.drained(Duration::from_secs(120)).await?;
+            daemon.drained(Duration::from_mins(2)).await?;
             serval.reset().await?;
             let cpu = procfs::cpu(daemon.pid)?;
             let started = Instant::now();
@@ -54,15 +55,17 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
                 .await?;
             let acked = Instant::now();
             let events = both.acked.len() as u64;
-            let all = serval.wait_for(events, Duration::from_secs(120)).await?;
+            let all = serval.wait_for(events, Duration::from_mins(2)).await?;
             anyhow::ensure!(
                 all,
                 "not everything was delivered: {:?}",
                 serval.seen().await?
             );
             let seen = serval.seen().await?;
+            let ago = Duration::from_secs_f64((seen.first_ms_ago - seen.span_ms).max(0.0) / 1e3);
             let last = Instant::now()
-                - Duration::from_secs_f64((seen.first_ms_ago - seen.span_ms).max(0.0) / 1e3);
+                .checked_sub(ago)
+                .context("the clock is too young")?;
             let cpu = procfs::cpu(daemon.pid)?.saturating_sub(cpu);
             let rate = both.acks() / (last - started).as_secs_f64();
             rounds.push([

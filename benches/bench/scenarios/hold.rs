@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &Args, with_delivery: bool) -> anyhow::Result<()> 
         );
     }
     println!("{} us/ack", number(target.middle(|sample| sample.cpu_us)));
-    daemon.drained(Duration::from_secs(120)).await?;
+    daemon.drained(Duration::from_mins(2)).await?;
     daemon.stop().await?;
     serval.stop().await
 }

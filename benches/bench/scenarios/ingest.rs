@@ -74,7 +74,9 @@ pub(super) async fn compare(
         ],
     );
     for &connections in &args.connections {
-        targets.iter_mut().for_each(|target| target.samples.clear());
+        for target in &mut targets {
+            target.samples.clear();
+        }
         take_turns(args, &mut targets, &sender, connections).await?;
         let (reference, others) = targets.split_first().expect("the null handler is there");
         table.row(line(reference, reference, connections));

@@ -50,12 +50,12 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
             if after_3_s.is_none() && (left == 0 || daemon.started.elapsed() >= PATIENCE) {
                 after_3_s = Some(left);
             }
-            if left == 0 || started.elapsed() > Duration::from_secs(180) {
+            if left == 0 || started.elapsed() > Duration::from_mins(3) {
                 break (left == 0).then(|| daemon.started.elapsed());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
-        daemon.drained(Duration::from_secs(60)).await?;
+        daemon.drained(Duration::from_mins(1)).await?;
         let seen = serval.seen().await?;
         let left = after_3_s.unwrap_or_default() as f64;
         worst = worst.max(left);

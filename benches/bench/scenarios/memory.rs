@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
                 .measure(&sender, connections, Until::Elapsed(args.round()))
                 .await?;
         }
-        daemon.drained(Duration::from_secs(120)).await?;
+        daemon.drained(Duration::from_mins(2)).await?;
         let (now, peak) = procfs::memory(daemon.pid)?;
         let what = format!("{connections} connections with delivery");
         table.row(vec![what, number(now), number(peak)]);

@@ -42,7 +42,7 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
             let ready = daemon.ready_after.as_secs_f64() * 1e3;
             while serval.seen().await?.calls == 0 {
                 anyhow::ensure!(
-                    daemon.started.elapsed() < Duration::from_secs(60),
+                    daemon.started.elapsed() < Duration::from_mins(1),
                     "no connect"
                 );
                 tokio::time::sleep(Duration::from_millis(2)).await;

@@ -1,3 +1,5 @@
+//! Tests of the choice between the two ways, and of what each says.
+
 use super::*;
 use crate::config::Environment;
 

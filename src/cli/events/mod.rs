@@ -1,5 +1,6 @@
 //! `events`: the inbox, and what was given up.
 
+mod parked;
 mod show;
 
 use clap::builder::PossibleValuesParser;
@@ -26,6 +27,8 @@ pub(super) struct Args {
 enum Command {
     /// Lists events, newest first
     List(ListArgs),
+    /// Lists what waits for a mapping, the oldest first, with the number and title that people know
+    Parked(parked::Args),
     /// Shows one event: what it is about, what happened to it, what Serval said
     Show {
         /// Such as `evt_42`
@@ -110,6 +113,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     let config = global.load()?.config;
     match args.command {
         Command::List(args) => list(&config, &args).await,
+        Command::Parked(args) => parked::list(&config, &args).await,
         Command::Show { id, body, json } => {
             let call = Call::new(Method::GET, &["events", &id.to_string()]);
             let (event, _) = ask(&config, &call, &id.to_string()).await?;

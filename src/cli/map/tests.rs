@@ -1,3 +1,5 @@
+//! Tests of how `map` reads its words and says what it did.
+
 use super::*;
 use crate::config::Environment;
 

@@ -134,26 +134,30 @@ impl Line {
         self.is_paused = is_paused;
     }
 
-    /// Whether calls may be made that are no probes.
-    pub fn takes_calls(&self) -> bool {
-        !self.is_paused && matches!(self.mode, Mode::Flowing | Mode::Suspect(_))
-    }
-
     /// Whether a failure costs its event a try.
     pub fn counts_tries(&self) -> bool {
         matches!(self.mode, Mode::Flowing | Mode::Suspect(_))
     }
 
-    /// What may be claimed, with `in_hand` claims of at most `room` that have not called yet.
+    /// Whether a call that was claimed for may still be made.
+    pub fn takes(&self, is_probe: bool) -> bool {
+        !self.is_paused
+            && match self.mode {
+                Mode::Flowing | Mode::Suspect(_) => true,
+                Mode::Open(_) => is_probe,
+                Mode::Held(_) => false,
+            }
+    }
+
+    /// What may be claimed, with `in_hand` claims of at most `room` whose calls have not ended.
     pub fn admission(&self, in_hand: usize, room: usize, now: Timestamp) -> Admission {
         if self.is_paused {
             return Admission::Nothing;
         }
         let free = self.ramp.unwrap_or(room).min(room).saturating_sub(in_hand);
         match &self.mode {
-            Mode::Held(_) => Admission::Nothing,
             Mode::Open(probing) | Mode::Suspect(probing) if probing.is_due(now) => Admission::Probe,
-            Mode::Open(_) => Admission::Nothing,
+            Mode::Held(_) | Mode::Open(_) => Admission::Nothing,
             Mode::Flowing | Mode::Suspect(_) if free == 0 => Admission::Nothing,
             Mode::Flowing | Mode::Suspect(_) => Admission::Due(free),
         }
@@ -228,7 +232,7 @@ impl Line {
         match &mut self.mode {
             Mode::Flowing => {}
             Mode::Open(probing) | Mode::Suspect(probing) => {
-                probing.next_at = moved(probing.next_at)
+                probing.next_at = moved(probing.next_at);
             }
             Mode::Held(hold) => hold.check_at = moved(hold.check_at),
         }
@@ -269,15 +273,11 @@ impl Line {
         let is_outage = self.threshold > 0 && self.failing.len() >= self.threshold;
         match &self.mode {
             Mode::Held(_) => Turn::Same,
-            Mode::Open(_) => {
-                self.probe_ended(is_probe, now);
-                Turn::Same
-            }
             Mode::Flowing | Mode::Suspect(_) if is_outage => {
                 self.mode = Mode::Open(Probing::start(now));
                 Turn::Opened
             }
-            Mode::Suspect(_) => {
+            Mode::Suspect(_) | Mode::Open(_) => {
                 self.probe_ended(is_probe, now);
                 Turn::Same
             }

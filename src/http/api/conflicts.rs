@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::input::{self, Page};
-use crate::domain::ids::EventId;
+use crate::domain::ids::{EventId, SourceName};
 use crate::http::{AppState, Problem};
-use crate::store::{Conflict, Decision, Origin};
+use crate::store::{Conflict, Decided, Decision, Origin, Replacement};
 
 /// A conflict as the API shows it.
 #[derive(Debug, Serialize)]
@@ -87,18 +87,35 @@ pub(super) async fn decide(
     body: Bytes,
 ) -> Result<Json<ConflictView>, Problem> {
     let body: DecideBody = input::json(&body)?;
-    let disconnects_old = state.sources.values().any(|source| source.disconnects_old);
+    let conflict = state.store.conflict(id).await?.ok_or_else(none)?;
+    let source: Option<SourceName> = conflict.source.parse().ok();
+    let source = source.and_then(|name| state.sources.get(&name));
+    let replacement = Replacement {
+        origin: Origin::Api,
+        disconnects_old: source.is_some_and(|source| source.disconnects_old),
+        several_per_ticket: source.is_some_and(|source| source.several_per_ticket),
+    };
     let now = state.clock.now();
     let decided = state
         .store
-        .decide_conflict(id, body.decision, Origin::Api, disconnects_old, now)
+        .decide_conflict(id, body.decision, replacement, now)
         .await?;
-    let conflict = decided.ok_or_else(|| {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "no such conflict, or it is decided already",
-        )
-    })?;
+    let conflict = match decided.ok_or_else(none)? {
+        Decided::Done(conflict) => conflict,
+        Decided::Before(conflict) => {
+            let decision = conflict.decision.unwrap_or_default();
+            let detail = format!("it was decided already: {decision}");
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
+        }
+        Decided::Taken(other) => {
+            let detail = format!(
+                "the Serval ticket {} has {other} of this source already; remove that mapping, or \
+                 set several_per_ticket for the source",
+                conflict.learned
+            );
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
+        }
+    };
     tracing::info!(
         source = conflict.source,
         ticket.external = conflict.external_id,
@@ -106,4 +123,8 @@ pub(super) async fn decide(
         "a conflict was decided"
     );
     Ok(Json(conflict.into()))
+}
+
+fn none() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no such conflict")
 }

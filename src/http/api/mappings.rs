@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::input::{self, Page};
-use crate::domain::ids::ServalTicketId;
+use crate::domain::ids::{EventId, ServalTicketId};
 use crate::http::{AppState, Problem};
 use crate::store::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 
@@ -26,6 +26,7 @@ pub(super) struct MappingView {
     created_at: Timestamp,
     updated_at: Timestamp,
     connected_at: Option<Timestamp>,
+    taught_by: Option<EventId>,
 }
 
 impl From<Mapping> for MappingView {
@@ -39,6 +40,7 @@ impl From<Mapping> for MappingView {
             created_at: mapping.created_at,
             updated_at: mapping.updated_at,
             connected_at: mapping.connected_at,
+            taught_by: mapping.taught_by,
         }
     }
 }

@@ -6,6 +6,7 @@ mod connects;
 mod events;
 mod input;
 mod mappings;
+mod parked;
 mod stats;
 
 use axum::Router;
@@ -29,6 +30,7 @@ pub(super) fn router(state: &AppState) -> Router<AppState> {
         .route("/events/replay", post(events::replay_many))
         .route("/events/{id}", get(events::get))
         .route("/events/{id}/replay", post(events::replay))
+        .route("/parked", get(parked::list))
         .route("/stats", get(stats::get))
         .route("/conflicts", get(conflicts::list))
         .route("/conflicts/{id}", post(conflicts::decide))

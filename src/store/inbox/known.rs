@@ -216,6 +216,7 @@ impl Known {
             webhook,
             event,
             placement: place(event, is_twin, &facts),
+            is_twin,
         };
         if let Some(loser) = row.placement.supersedes {
             self.superseded.push(loser);

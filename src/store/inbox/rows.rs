@@ -7,7 +7,8 @@ use sqlx::AssertSqlSafe;
 use super::{Recorded, Webhook};
 use crate::domain::event::{Disposition, EventState, NewEvent};
 use crate::domain::ids::{EventId, ExternalId, ServalTicketId};
-use crate::domain::ingest::{DUPLICATE, Placement};
+use crate::domain::ingest::Placement;
+use crate::domain::trace::TraceParent;
 use crate::store::error::StoreError;
 use crate::store::millis;
 use crate::store::writer::Tx;
@@ -21,6 +22,8 @@ pub(super) struct Row<'a> {
     pub(super) webhook: &'a Webhook,
     pub(super) event: &'a NewEvent,
     pub(super) placement: Placement,
+    /// Another event holds the same content.
+    pub(super) is_twin: bool,
 }
 
 impl Row<'_> {
@@ -37,8 +40,10 @@ impl Row<'_> {
     /// Whether the event holds its place against others with the same content.
     pub(super) fn holds_content(&self) -> bool {
         match self.placement.state {
-            EventState::Queued | EventState::Parked | EventState::Connected => true,
-            EventState::Skipped => self.placement.reason != Some(DUPLICATE),
+            EventState::Queued
+            | EventState::Parked
+            | EventState::Connected
+            | EventState::Skipped => !self.is_twin,
             EventState::Expired | EventState::Ignored | EventState::Dead => false,
         }
     }
@@ -91,8 +96,8 @@ pub(super) async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), S
         inserts(
             "INSERT OR FAIL INTO events (id, state, due_at, received_at, queued_at, updated_at, \
              rank_major, rank_minor, source, external_id, subtype, event_type, delivery_key, \
-             content_key, first_state, first_reason, reason, hint, team) VALUES ",
-            19,
+             content_key, first_state, first_reason, reason, hint, team, traceparent) VALUES ",
+            20,
         )
     });
     let mut rest = rows;
@@ -127,7 +132,8 @@ pub(super) async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), S
                 .bind(row.placement.reason)
                 .bind(row.placement.reason)
                 .bind(row.event.hint.as_ref().map(ServalTicketId::as_str))
-                .bind(row.event.team.as_deref());
+                .bind(row.event.team.as_deref())
+                .bind(row.webhook.traceparent.as_ref().map(TraceParent::as_str));
         }
         query.execute(&mut tx.connection).await?;
         rest = later;

@@ -30,6 +30,7 @@ impl Store {
         let settle = Settle {
             event: claim.event,
             token: claim.token.as_str().to_owned(),
+            mapped_to: claim.mapped_to.as_ref().map(|id| id.as_str().to_owned()),
             attempt,
             settlement,
             now,
@@ -48,6 +49,8 @@ impl Store {
 pub(super) struct Settle {
     event: EventId,
     token: String,
+    /// What the mapping said when the event was claimed.
+    mapped_to: Option<String>,
     attempt: Option<Attempt>,
     settlement: Settlement,
     now: Timestamp,
@@ -60,6 +63,34 @@ struct Subject {
     external_id: String,
     rank: Rank,
     mapped_to: Option<String>,
+}
+
+impl Subject {
+    /// Where the event goes instead, when its mapping changed while it was in hand: what was found
+    /// out about the old pair is no end for the new one, and no reason to wait.
+    fn back_to_the_queue(&self, settle: &Settle) -> Option<Settlement> {
+        if self.mapped_to.is_none() || self.mapped_to == settle.mapped_to {
+            return None;
+        }
+        let error = match &settle.settlement {
+            Settlement::Retry {
+                asked: false,
+                error,
+                ..
+            }
+            | Settlement::Dead { error, .. } => Some(error.clone()),
+            Settlement::Skip { .. } => None,
+            Settlement::Connected { .. }
+            | Settlement::AlreadyLinked { .. }
+            | Settlement::Retry { .. }
+            | Settlement::Release { .. }
+            | Settlement::Park { .. } => return None,
+        };
+        Some(Settlement::Release {
+            in_doubt: false,
+            error,
+        })
+    }
 }
 
 /// Settles claims that are held, and answers which were. All that ended in a pair share their
@@ -102,6 +133,12 @@ async fn settle<'a>(
     settle: &'a Settle,
 ) -> Result<Option<Pair<'a>>, StoreError> {
     let (event, now) = (settle.event, settle.now);
+    let instead = subject.back_to_the_queue(settle);
+    // A borrow of `settle` lives for as long as the pair; what is put in its place has none.
+    if let Some(Settlement::Release { in_doubt, error }) = instead {
+        release(tx, event, in_doubt, error.as_deref(), now).await?;
+        return Ok(None);
+    }
     match &settle.settlement {
         Settlement::Connected {
             ticket_id,

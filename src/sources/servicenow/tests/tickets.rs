@@ -233,7 +233,12 @@ fn each_record_of_a_batch_names_its_own_ticket() {
     };
     let hints: Vec<_> = events
         .iter()
-        .map(|event| event.hint.as_ref().map(|id| id.as_str()))
+        .map(|event| {
+            event
+                .hint
+                .as_ref()
+                .map(crate::domain::ids::ServalTicketId::as_str)
+        })
         .collect();
     assert_eq!(hints, [Some("ACM-10"), None]);
 }

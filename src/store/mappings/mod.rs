@@ -1,108 +1,16 @@
 //! The mapping table. Whatever writes a mapping sets its events in motion in the same transaction.
 
-use jiff::Timestamp;
-use sqlx::{QueryBuilder, Sqlite};
+mod types;
 
 use super::error::StoreError;
 use super::writer::Tx;
-use super::{Store, change, disconnects, millis, moment, state};
+use super::{Store, change, conflicts, disconnects, millis, moment, state};
 use crate::domain::event::EventState;
-use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
+use crate::domain::ids::{EventId, ExternalTicket};
 use crate::domain::ingest::ALREADY_CONNECTED;
-
-/// Who wrote a mapping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// The admin API.
-    Api,
-    /// An imported file.
-    Import,
-    /// Read from a webhook.
-    Payload,
-    /// The command line.
-    Cli,
-    /// The operator console.
-    Console,
-}
-
-impl Origin {
-    /// The word used in the store and the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Import => "import",
-            Self::Payload => "payload",
-            Self::Cli => "cli",
-            Self::Console => "console",
-        }
-    }
-}
-
-/// A mapping to write.
-#[derive(Debug, Clone)]
-pub struct PutMapping {
-    /// What is mapped.
-    pub ticket: ExternalTicket,
-    /// To which Serval ticket.
-    pub ticket_id: ServalTicketId,
-    /// Serval message ids that the external ticket has already.
-    pub accounted_for: Vec<String>,
-    /// Who says so.
-    pub origin: Origin,
-    /// The event whose payload said so.
-    pub taught_by: Option<EventId>,
-    /// Whether a pair that it replaces is taken apart at Serval.
-    pub disconnects_old: bool,
-    /// Whether the Serval ticket may have another external ticket of the source.
-    pub several_per_ticket: bool,
-}
-
-/// A stored mapping.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mapping {
-    /// The source, as stored: it may not be configured any more.
-    pub source: String,
-    /// What is mapped.
-    pub external_id: String,
-    /// To which Serval ticket.
-    pub ticket_id: String,
-    /// Serval message ids that the external ticket has already.
-    pub accounted_for: Vec<String>,
-    /// Who said so.
-    pub origin: String,
-    /// When it was first written.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-    /// When Serval took the pair.
-    pub connected_at: Option<Timestamp>,
-    /// The event whose payload taught it.
-    pub taught_by: Option<EventId>,
-}
-
-/// What a write did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stored {
-    /// There was none.
-    Created(Mapping),
-    /// There was one, which may have said the same.
-    Replaced(Mapping),
-    /// Nothing: the Serval ticket has this external ticket of the source already.
-    Taken(String),
-}
-
-/// Which mappings to list.
-#[derive(Debug, Clone, Default)]
-pub struct MappingFilter {
-    /// Of one source.
-    pub source: Option<SourceName>,
-    /// Of one Serval ticket.
-    pub ticket_id: Option<String>,
-    /// After this one.
-    pub after: Option<(String, String)>,
-    /// At most so many.
-    pub limit: u32,
-}
+use jiff::Timestamp;
+use sqlx::{QueryBuilder, Sqlite};
+pub use types::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 
 type MappingRow = (
     String,
@@ -289,15 +197,18 @@ pub(super) async fn put_mapping(
         disconnects::ask(tx, &put.ticket, &before.2, now).await?;
     }
     disconnects::withdraw(tx, &put.ticket, &put.ticket_id).await?;
+    conflicts::close(tx, &put.ticket, &put.ticket_id, now).await?;
     let after: MappingRow = one(source, external_id)
         .build_query_as()
         .fetch_one(&mut tx.connection)
         .await?;
     let after = from_row(after)?;
-    if after.connected_at.is_none() {
-        set_in_motion(tx, &put.ticket, now).await?;
-    } else {
-        skip_parked(tx, &put.ticket, now).await?;
+    follow(tx, &put.ticket, after.connected_at.is_some(), now).await?;
+    if before
+        .as_ref()
+        .is_some_and(|(_, _, ticket_id, ..)| *ticket_id != after.ticket_id)
+    {
+        begin_anew(tx, &put.ticket, now).await?;
     }
     Ok(if before.is_some() {
         Stored::Replaced(after)
@@ -306,8 +217,27 @@ pub(super) async fn put_mapping(
     })
 }
 
-/// Queues the event that represents a mapped external ticket whose pair Serval does not have:
-/// the parked one, else the best stored object, unless one is queued already.
+/// Does what a mapped external ticket needs, given whether Serval has the pair.
+pub(super) async fn follow(
+    tx: &mut Tx,
+    ticket: &ExternalTicket,
+    is_connected: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (to, reason) = if is_connected {
+        (EventState::Skipped, ALREADY_CONNECTED)
+    } else {
+        (EventState::Queued, "mapped")
+    };
+    end_parking(tx, ticket, to, reason, now).await?;
+    if is_connected {
+        return Ok(());
+    }
+    set_in_motion(tx, ticket, now).await
+}
+
+/// Queues the best stored object of a mapped external ticket whose pair Serval does not have, unless
+/// one is queued already.
 async fn set_in_motion(
     tx: &mut Tx,
     ticket: &ExternalTicket,
@@ -319,10 +249,10 @@ async fn set_in_motion(
         -- store::mappings::best
         SELECT e.id, e.state FROM events AS e
         WHERE e.source = $1 AND e.external_id = $2 AND e.state <> 'ignored'
-            AND COALESCE(e.reason, '') NOT IN ('echo', 'duplicate', 'class_conflict')
+            AND COALESCE(e.reason, '') NOT IN ('echo', 'duplicate', 'class_conflict',
+                'team_conflict')
             AND EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
-        ORDER BY e.state = 'queued' DESC, e.state = 'parked' DESC,
-            e.rank_major DESC, e.rank_minor DESC, e.id DESC
+        ORDER BY e.state = 'queued' DESC, e.rank_major DESC, e.rank_minor DESC, e.id DESC
         LIMIT 1";
     let best: Option<(i64, String)> = sqlx::query_as(BEST)
         .bind(ticket.source.as_str())
@@ -334,24 +264,20 @@ async fn set_in_motion(
     };
     let from = state(&from)?;
     if from != EventState::Queued {
-        change::move_event(
-            tx,
-            EventId(id),
-            from,
-            EventState::Queued,
-            Some("mapped"),
-            now,
-        )
-        .await?;
+        let to = EventState::Queued;
+        change::move_event(tx, EventId(id), from, to, Some("mapped"), now).await?;
     }
     tx.wake = true;
     Ok(())
 }
 
-/// Ends what is parked for a pair that Serval has: its mapping was gone for a while.
-async fn skip_parked(
+/// Moves what is parked for an external ticket. It need not be the only event: another may have been
+/// queued before the mapping was gone for a while.
+async fn end_parking(
     tx: &mut Tx,
     ticket: &ExternalTicket,
+    to: EventState,
+    reason: &'static str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const PARKED: &str = "\
@@ -363,15 +289,29 @@ async fn skip_parked(
         .fetch_optional(&mut tx.connection)
         .await?;
     if let Some(id) = parked {
-        let (from, to) = (EventState::Parked, EventState::Skipped);
-        change::move_event(tx, EventId(id), from, to, Some(ALREADY_CONNECTED), now).await?;
+        let from = EventState::Parked;
+        change::move_event(tx, EventId(id), from, to, Some(reason), now).await?;
     }
     Ok(())
 }
 
-impl Mapping {
-    /// The external id as the rest of the program names it.
-    pub fn external_id(&self) -> ExternalId {
-        ExternalId::from_store(self.external_id.clone())
-    }
+/// What failed with one Serval ticket says nothing about another: no wait is kept but one that
+/// Serval asked for.
+async fn begin_anew(
+    tx: &mut Tx,
+    ticket: &ExternalTicket,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const ANEW: &str = "\
+        -- store::mappings::begin_anew
+        UPDATE events
+        SET due_at = MAX($3, not_before), tries = 0, queued_at = $3, updated_at = $3
+        WHERE state = 'queued' AND source = $1 AND external_id = $2";
+    sqlx::query(ANEW)
+        .bind(ticket.source.as_str())
+        .bind(ticket.external_id.as_str())
+        .bind(millis(now))
+        .execute(&mut tx.connection)
+        .await?;
+    Ok(())
 }

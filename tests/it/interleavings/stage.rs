@@ -1,0 +1,276 @@
+//! The store and the workers around it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serval_connect::domain::event::{Disposition, EventState, NewEvent, Rank};
+use serval_connect::domain::ids::{ExternalTicket, ServalTicketId, SourceKind};
+use serval_connect::store::{
+    Claim, EventFilter, Origin, PutMapping, SettleError, Settlement, Store, Webhook,
+};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::rules::Row;
+use super::{End, Step, TICKETS};
+
+pub(super) const PARK_FOR_MS: i64 = 500_000;
+
+pub(super) struct Stage {
+    _folder: TempDir,
+    url: String,
+    store: Option<Store>,
+    writer: JoinSet<()>,
+    pub(super) looking: SqliteConnection,
+    pub(super) now: Timestamp,
+    pub(super) in_hand: Vec<Claim>,
+    pub(super) deliveries: u64,
+    pub(super) mapped: BTreeMap<u8, u8>,
+    /// Tickets that Serval has, as told by the ends of calls.
+    pub(super) linked: BTreeSet<(u8, u8)>,
+    /// Pairs that Serval refused for good since a person last had a hand in it.
+    pub(super) refused: BTreeSet<(u8, u8)>,
+    pub(super) before: BTreeMap<i64, Row>,
+    /// Events that a person (a mapping or a replay) may have moved in this step.
+    pub(super) is_moved_by_hand: bool,
+}
+
+pub(super) fn ticket(n: u8) -> ExternalTicket {
+    ExternalTicket {
+        source: "servicenow".parse().unwrap(),
+        external_id: SourceKind::ServiceNow
+            .parse_external_id(&format!("{n:032x}"))
+            .unwrap(),
+    }
+}
+
+fn target(n: u8) -> ServalTicketId {
+    format!("T-{n}").parse().unwrap()
+}
+
+/// The number in a name that this file made.
+pub(super) fn number(name: &str) -> u8 {
+    u8::from_str_radix(name.trim_start_matches("T-"), 16).unwrap()
+}
+
+async fn open(url: &str, now: Timestamp) -> (Store, JoinSet<()>) {
+    let (store, writer) = Store::open(url, now).await.unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(writer.run(CancellationToken::new()));
+    (store, tasks)
+}
+
+impl Stage {
+    pub(super) async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("inbox.db");
+        let url = format!("sqlite://{}", file.display());
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let (store, writer) = open(&url, now).await;
+        let looking = SqliteConnectOptions::new().filename(&file);
+        Self {
+            _folder: folder,
+            looking: looking.connect().await.unwrap(),
+            url,
+            store: Some(store),
+            writer,
+            now,
+            in_hand: Vec::new(),
+            deliveries: 0,
+            mapped: BTreeMap::new(),
+            linked: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            before: BTreeMap::new(),
+            is_moved_by_hand: false,
+        }
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        self.store
+            .as_ref()
+            .expect("it is open but for a moment of a crash")
+    }
+
+    pub(super) async fn play(&mut self, step: Step) {
+        self.is_moved_by_hand = matches!(step, Step::Map { .. } | Step::Replay);
+        match step {
+            Step::Deliver {
+                ticket,
+                rank,
+                again,
+            } => {
+                let is_again = again && self.deliveries > 0;
+                self.deliveries += u64::from(!is_again);
+                let webhook = self.webhook(ticket, rank, self.deliveries);
+                let recorded = self.store().record(webhook).await.unwrap();
+                assert_eq!(recorded[0].duplicate, is_again);
+            }
+            Step::Crowd { tickets } => {
+                let mut webhooks = Vec::new();
+                for ticket in tickets {
+                    self.deliveries += 1;
+                    webhooks.push(self.webhook(ticket, 1, self.deliveries));
+                }
+                let mut crowd = JoinSet::new();
+                for webhook in webhooks {
+                    let store = self.store().clone();
+                    crowd.spawn(async move { store.record(webhook).await.unwrap() });
+                }
+                crowd.join_all().await;
+            }
+            Step::Map { ticket, target } => self.map(ticket, target).await,
+            Step::Unmap { ticket: n } => {
+                let deleted = self
+                    .store()
+                    .delete_mapping(&ticket(n), false, self.now)
+                    .await
+                    .unwrap();
+                assert_eq!(deleted, self.mapped.remove(&n).is_some());
+            }
+            Step::Claim { limits, probe } => self.claim(limits, probe).await,
+            Step::Settle { which, end } => self.settle(which, end).await,
+            Step::Crash => self.crash().await,
+            Step::Pass { seconds } => {
+                self.now += SignedDuration::from_secs(seconds.try_into().unwrap());
+            }
+            Step::Jump { seconds } => self.jump(seconds).await,
+            Step::Hasten => self.store().hasten(self.now).await.unwrap(),
+            Step::Replay => {
+                let dead = EventFilter {
+                    state: Some(EventState::Dead),
+                    limit: 100,
+                    ..EventFilter::default()
+                };
+                let reason = "replayed".to_owned();
+                self.store()
+                    .replay_many(dead, reason, self.now)
+                    .await
+                    .unwrap();
+            }
+            Step::Expire => {
+                self.store().expire_parked(self.now).await.unwrap();
+            }
+        }
+    }
+
+    fn webhook(&self, n: u8, rank: i64, delivery: u64) -> Webhook {
+        let body = format!(r#"{{"ticket":{n},"delivery":{delivery}}}"#);
+        Webhook {
+            source: ticket(n).source,
+            received_at: self.now,
+            park_for_ms: PARK_FOR_MS,
+            keep_ignored_bodies: false,
+            reconnects: false,
+            traceparent: None,
+            events: vec![NewEvent {
+                disposition: Disposition::Connect,
+                external_id: Some(ticket(n).external_id),
+                subtype: Some("incident"),
+                event_type: "incident.update".to_owned(),
+                delivery_key: Some(format!("wh:{delivery}")),
+                content_key: Some(format!("content:{delivery}")),
+                rank: Rank(rank, 0),
+                object: 0..body.len(),
+                hint: None,
+                team: None,
+                channel_move: None,
+            }],
+            body: body.into(),
+        }
+    }
+
+    async fn map(&mut self, n: u8, to: u8) {
+        let put = PutMapping {
+            ticket: ticket(n),
+            ticket_id: target(to),
+            accounted_for: Vec::new(),
+            origin: Origin::Api,
+            taught_by: None,
+            disconnects_old: false,
+            several_per_ticket: true,
+        };
+        self.store().put_mapping(put, self.now).await.unwrap();
+        self.mapped.insert(n, to);
+        self.refused.retain(|(ticket, _)| *ticket != n);
+    }
+
+    /// The process dies: no task of it ends in order, and its claims are void.
+    async fn crash(&mut self) {
+        self.writer.abort_all();
+        while self.writer.join_next().await.is_some() {}
+        // The lock on the file goes with the last handle.
+        self.store = None;
+        let (store, writer) = open(&self.url, self.now).await;
+        (self.store, self.writer) = (Some(store), writer);
+        let void: Vec<Claim> = self.in_hand.drain(..).collect();
+        for claim in void {
+            let skip = Settlement::Skip {
+                reason: "already_connected",
+            };
+            let late = self.store().settle(&claim, None, skip, self.now).await;
+            assert!(
+                matches!(late, Err(SettleError::LostClaim)),
+                "a dead claim settles nothing"
+            );
+        }
+    }
+
+    async fn jump(&mut self, seconds: i64) {
+        let was = self.now;
+        self.now += SignedDuration::from_secs(seconds);
+        self.store()
+            .follow_clock(seconds * 1000, was)
+            .await
+            .unwrap();
+        for claim in &mut self.in_hand {
+            claim.expires_at += SignedDuration::from_secs(seconds);
+        }
+    }
+
+    /// Serval is well, everything is mapped: all must arrive.
+    pub(super) async fn finish(mut self) {
+        for n in 0..TICKETS {
+            let to = self.mapped.get(&n).copied().unwrap_or(9);
+            self.is_moved_by_hand = true;
+            self.map(n, to).await;
+        }
+        self.play(Step::Replay).await;
+        self.check().await;
+        self.is_moved_by_hand = false;
+        for _ in 0..200 {
+            if self
+                .before
+                .values()
+                .all(|row| row.state != EventState::Queued)
+            {
+                break;
+            }
+            self.now += SignedDuration::from_secs(130);
+            self.claim((2, 2), false).await;
+            while !self.in_hand.is_empty() {
+                self.settle(0, End::Connected).await;
+            }
+            self.check().await;
+        }
+        for n in 0..TICKETS {
+            let has_events = self
+                .before
+                .values()
+                .any(|row| number(&row.external_id) == n);
+            let to = self.mapped[&n];
+            assert!(
+                !has_events || self.linked.contains(&(n, to)),
+                "{n} never arrived at {to}"
+            );
+        }
+        let queued = self
+            .before
+            .values()
+            .filter(|row| row.state == EventState::Queued);
+        assert_eq!(queued.count(), 0, "{:?}", self.before);
+        drop(self.looking.close().await);
+    }
+}
