@@ -10,15 +10,16 @@ use axum_server::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
-use crate::config::Config;
+use crate::config::{Config, RetentionConfig};
 use crate::delivery::{Monitor, Routes, Settings, SourceRoute, Worker};
 use crate::http::{self, AdminTokens, AppState, MountedSource, Sources};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::serval::ServalClient;
 use crate::sources::linking::{AccountedFor, OnConflict, Reconnect};
-use crate::sources::{self, Source, SourceConfig};
+use crate::sources::{self, DropFields, Source, SourceConfig};
 use crate::store::{Decision, Store, Writer};
+use crate::upkeep;
 
 /// A daemon that has its database, its ports and its sources, and does not run yet.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub struct App {
     admin: TcpListener,
     read_timeout: Duration,
     shutdown_timeout: Duration,
+    retention: RetentionConfig,
 }
 
 impl App {
@@ -73,6 +75,7 @@ impl App {
             admin,
             read_timeout: config.server.read_timeout,
             shutdown_timeout: config.server.shutdown_timeout,
+            retention: config.retention,
         })
     }
 
@@ -135,7 +138,11 @@ impl App {
                 }
             });
         }
-        let store = self.state.store;
+        let (clock, store) = (self.state.clock, self.state.store);
+        lifecycle.spawn(
+            "upkeep",
+            upkeep::run(store.clone(), clock, self.retention, soft.clone()),
+        );
         let checked = soft.clone();
         lifecycle.spawn("database check", async move {
             tokio::select! {
@@ -177,14 +184,19 @@ fn mount(config: &Config) -> anyhow::Result<(Sources, Routes)> {
     let mut mounted = Sources::new();
     let mut routes = Routes::new();
     for (name, source) in &config.sources {
-        let (source, route) = mount_one(sources::build(name, source)?, source);
+        let drop_fields = sources::drop_fields(name, source)?;
+        let (mounted_source, route) = mount_one(sources::build(name, source)?, source);
+        let source = MountedSource {
+            drop_fields,
+            ..mounted_source
+        };
         mounted.insert(name.clone(), source);
         routes.insert(name.clone(), route);
     }
     Ok((mounted, routes))
 }
 
-/// A source with the policies that `config` gives it.
+/// A source with the policies that `config` gives it; it drops no fields yet.
 pub(crate) fn mount_one(
     source: Box<dyn Source>,
     config: &SourceConfig,
@@ -192,6 +204,7 @@ pub(crate) fn mount_one(
     let (keep_ignored_bodies, route) = route(config);
     let mounted = MountedSource {
         source,
+        drop_fields: DropFields::default(),
         park_for_ms: i64::try_from(route.park_for.as_millis()).unwrap_or(i64::MAX),
         keep_ignored_bodies,
         reconnects: route.reconnects,

@@ -11,6 +11,8 @@
 //!                      │              ├── store ────┼── domain
 //!                      └── delivery ──┴── serval ───┘
 //!
+//! upkeep, of app, uses store and nothing else of these
+//!
 //! beside: config   reads the environment; serval, delivery and app take their sections from it
 //!         clock    time as a parameter    outbound   the one maker of HTTP clients, for serval
 //!         lifecycle, telemetry            for app and cli
@@ -60,6 +62,8 @@
 //!
 //! [`metrics`]: what operators watch. Whoever counts is handed the daemon's one
 //! [`Metrics`](metrics::Metrics); a scrape asks for the levels of the moment.
+//!
+//! `upkeep`: deletes what was kept for long enough, in steps that nobody notices.
 //!
 //! [`app`]: composes all that and decides nothing. [`cli`]: a file for each command, and the one
 //! place that prints.
@@ -124,6 +128,7 @@ pub mod lifecycle;
 
 pub mod app;
 pub mod cli;
+pub(crate) mod upkeep;
 
 pub mod mock_serval;
 pub mod signer;

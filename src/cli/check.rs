@@ -10,6 +10,9 @@ pub(super) struct Args {
     /// Also asks Serval whether it accepts the credentials
     #[arg(long)]
     online: bool,
+    /// Has SQLite check the whole database, its indexes too; takes minutes where it is large
+    #[arg(long)]
+    integrity: bool,
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
@@ -22,16 +25,21 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
         ));
     }
     let Ok(loaded) = loaded else { return Ok(()) };
-    check_database(&loaded.config).await?;
+    check_database(&loaded.config, args.integrity).await?;
     if args.online {
         super::discover::check_online(&loaded.config).await?;
     }
     Ok(())
 }
 
-async fn check_database(config: &Config) -> Outcome {
+async fn check_database(config: &Config, integrity: bool) -> Outcome {
     let url = &config.database.url;
-    match Store::inspect(url).await {
+    let found = if integrity {
+        Store::inspect_thoroughly(url).await
+    } else {
+        Store::inspect(url).await
+    };
+    match found {
         Ok(None) => output::line(format!(
             "database: {url} does not exist yet; `serve` creates it"
         )),

@@ -4,11 +4,13 @@
 //! standard output, everything else to the standard error.
 
 mod backend;
+mod backup;
 mod check;
 mod connects;
 mod demo;
 mod direct;
 mod discover;
+mod erase;
 mod events;
 mod healthcheck;
 mod map;
@@ -16,6 +18,7 @@ mod migrate;
 mod mock_serval;
 mod output;
 mod remote;
+mod restore;
 mod send;
 mod sender;
 mod serve;
@@ -69,6 +72,12 @@ enum Command {
     Healthcheck(healthcheck::Args),
     /// Brings the database's schema up to date
     Migrate(migrate::Args),
+    /// Copies the database into a file, while the daemon runs or not
+    Backup(backup::Args),
+    /// Puts a backup in the place of a database that is lost
+    Restore(restore::Args),
+    /// Removes everything that is stored about one external ticket, and proves it
+    Erase(erase::Args),
 }
 
 /// How a command can fail.
@@ -121,6 +130,9 @@ impl Cli {
             Command::Discover(args) => discover::run(&global, args).await,
             Command::Healthcheck(args) => healthcheck::run(&global, args).await,
             Command::Migrate(args) => migrate::run(&global, args).await,
+            Command::Backup(args) => backup::run(&global, args).await,
+            Command::Restore(args) => restore::run(&global, args).await,
+            Command::Erase(args) => erase::run(&global, args).await,
         }
     }
 }

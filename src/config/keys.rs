@@ -52,6 +52,8 @@ const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 const YEAR: Duration = Duration::from_hours(365 * 24);
 
+const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
+
 const BODY_LIMIT: Shape = Shape::Size {
     min: 1 << 10,
     max: 64 << 20,
@@ -94,6 +96,13 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
         ],
     ),
     (
+        "retention",
+        &[
+            key("payloads", duration(ZERO, CENTURY)),
+            key("events", duration(ZERO, CENTURY)),
+        ],
+    ),
+    (
         "log",
         &[
             key("level", Shape::Text),
@@ -126,6 +135,7 @@ const SERVICENOW: &[Key] = &[
     key_or("correlation_display_names", Shape::Texts, "serval"),
     key_or("ignore_users", Shape::Texts, "[]"),
     key_or("class_aliases", Shape::TextTable, "{}"),
+    key_or("drop_fields", Shape::Texts, "[]"),
     key_or("keep_ignored_bodies", Shape::Switch, "false"),
     key_or("park_for", duration(SECOND, YEAR), "30d"),
     key_or("verify_learned", Shape::Switch, "true"),
@@ -158,6 +168,7 @@ const SLACK: &[Key] = &[
     key_or("metadata_keys", Shape::Texts, "serval_ticket_id,ticket_id"),
     key("ticket_url_pattern", Shape::Text),
     key_or("own_ids", Shape::Texts, "[]"),
+    key_or("drop_fields", Shape::Texts, "[]"),
     key_or("keep_ignored_bodies", Shape::Switch, "false"),
     key_or("park_for", duration(SECOND, YEAR), "7d"),
     key_or("verify_learned", Shape::Switch, "true"),

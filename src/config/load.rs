@@ -111,6 +111,7 @@ fn build(merged: &Merged, problems: &mut Problems) -> Option<Config> {
     let database = section(merged, "database", problems);
     let serval = section(merged, "serval", problems);
     let delivery = section(merged, "delivery", problems);
+    let retention = section(merged, "retention", problems);
     let log = section(merged, "log", problems);
     let telemetry = section(merged, "telemetry", problems);
     let mut sources = BTreeMap::new();
@@ -123,6 +124,7 @@ fn build(merged: &Merged, problems: &mut Problems) -> Option<Config> {
         database: database?,
         serval: serval?,
         delivery: delivery?,
+        retention: retention?,
         log: log?,
         telemetry: telemetry?,
         sources,

@@ -48,6 +48,8 @@ pub struct Config {
     pub serval: ServalConfig,
     /// `[delivery]`
     pub delivery: DeliveryConfig,
+    /// `[retention]`
+    pub retention: RetentionConfig,
     /// `[log]`
     pub log: LogConfig,
     /// `[telemetry]`
@@ -124,6 +126,18 @@ pub struct DeliveryConfig {
     pub give_up_after: Duration,
     /// Failures in a row, over different external tickets, that count as an outage; 0: never.
     pub breaker_threshold: u32,
+}
+
+/// `[retention]`: how long finished events are kept after their last change; zero: for ever.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionConfig {
+    /// Their bodies.
+    #[serde(deserialize_with = "units::duration")]
+    pub payloads: Duration,
+    /// The events themselves, with their calls and history.
+    #[serde(deserialize_with = "units::duration")]
+    pub events: Duration,
 }
 
 /// `[log]`

@@ -1,6 +1,7 @@
 //! Checks that span keys: those of every command, and those that only `serve` asks for.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -14,6 +15,9 @@ use crate::sources::{self, SourceConfig};
 
 /// Tokens of fewer characters can be guessed.
 const SHORT_TOKEN: usize = 16;
+
+/// The shortest retention of events.
+const MIN_RETENTION: Duration = Duration::from_hours(24);
 
 /// What placeholders look like; the last is the Base64 of `replace-me`, as in `whsec_…`.
 const PLACEHOLDERS: [&str; 3] = ["change-me", "replace-me", "cmVwbGFjZS1t"];
@@ -43,6 +47,9 @@ pub(super) fn values(
     {
         refuse("telemetry.otlp_endpoint", what);
     }
+    if let Err(what) = retention(config) {
+        refuse("retention.events", &what);
+    }
     if !is_filter(&config.log.level, &config.log.directives()) {
         refuse(
             "log.level",
@@ -50,6 +57,30 @@ pub(super) fn values(
              serval_connect=debug,info",
         );
     }
+}
+
+/// An event is the memory of its delivery: gone too early, a captured webhook could be replayed.
+fn retention(config: &Config) -> Result<(), String> {
+    let events = config.retention.events;
+    if events.is_zero() {
+        return Ok(());
+    }
+    if events < MIN_RETENTION {
+        return Err("expected 0s (for ever) or at least 1d".to_owned());
+    }
+    for (name, source) in &config.sources {
+        let (past, future) = match source {
+            SourceConfig::ServiceNow(source) => (source.tolerance_past, source.tolerance_future),
+            SourceConfig::Slack(source) => (source.tolerance_past, source.tolerance_future),
+        };
+        if events <= past + future {
+            return Err(format!(
+                "expected more than tolerance_past and tolerance_future of sources.{name} \
+                 together: a delivery must be remembered for as long as its signature is good"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The URL without its trailing slash.

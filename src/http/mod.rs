@@ -23,7 +23,7 @@ use crate::clock::SharedClock;
 use crate::delivery::Monitor;
 use crate::domain::ids::SourceName;
 use crate::metrics::Metrics;
-use crate::sources::Source;
+use crate::sources::{DropFields, Source};
 use crate::store::Store;
 pub use api::AdminTokens;
 pub use in_process::InProcess;
@@ -34,6 +34,8 @@ pub use problem::Problem;
 pub struct MountedSource {
     /// How it authenticates and reads.
     pub source: Box<dyn Source>,
+    /// What of its objects is neither stored nor sent.
+    pub drop_fields: DropFields,
     /// How long its events may be parked, in milliseconds.
     pub park_for_ms: i64,
     /// Whether it keeps the bodies of ignored events.

@@ -97,9 +97,14 @@ async fn accept(
         tracing::warn!(source = %name, %error, bytes = body.len(), "webhook not understood");
         unreadable(&error)
     })?;
-    let events = match receipt {
+    let mut events = match receipt {
         Receipt::Challenge(challenge) => return Ok(Accepted::Challenge(challenge)),
         Receipt::Events(events) => events,
+    };
+    // From here on the dropped fields do not exist: the store is the first to keep anything.
+    let Some(body) = mounted.drop_fields.apply(body, &mut events) else {
+        let detail = "the object cannot be read for the fields that are dropped of it";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
     };
     let webhook = Webhook {
         source: name.clone(),
@@ -111,7 +116,7 @@ async fn accept(
             .extensions
             .get()
             .and_then(|Trace(trace)| trace.clone()),
-        body: body.clone(),
+        body,
         events,
     };
     match state.store.record(webhook).await {

@@ -32,6 +32,11 @@ impl Pointer {
         Some(Self(parts.map(unescape).collect()))
     }
 
+    /// The keys on the way, outermost first.
+    pub(super) fn parts(&self) -> &[String] {
+        &self.0
+    }
+
     /// Whether `other` points at the same place or at one inside of it.
     pub(super) fn contains(&self, other: &Self) -> bool {
         other.0.starts_with(&self.0)

@@ -6,6 +6,7 @@
 //!
 //! A further system is one more folder here, one [`SourceConfig`] variant and one arm in [`build`].
 
+mod drop_fields;
 mod hint;
 pub mod linking;
 mod lookup;
@@ -24,6 +25,7 @@ use serde::Deserialize;
 
 use crate::domain::event::NewEvent;
 use crate::domain::ids::{SourceKind, SourceName};
+pub use drop_fields::DropFields;
 pub use request::{Unverified, Verified};
 pub use title::{Title, title};
 
@@ -150,8 +152,30 @@ pub struct InvalidSource {
     pub problem: String,
 }
 
+/// The members of its objects that the source drops.
+pub fn drop_fields(name: &SourceName, config: &SourceConfig) -> Result<DropFields, InvalidSource> {
+    let (pointers, keeps_ignored) = match config {
+        SourceConfig::ServiceNow(config) => (&config.drop_fields, config.keep_ignored_bodies),
+        SourceConfig::Slack(config) => (&config.drop_fields, config.keep_ignored_bodies),
+    };
+    let invalid = |key, problem| InvalidSource {
+        source_name: name.clone(),
+        key,
+        problem,
+    };
+    let fields =
+        DropFields::try_new(pointers).map_err(|problem| invalid("drop_fields", problem))?;
+    if keeps_ignored && !fields.is_empty() {
+        let problem = "cannot be true beside drop_fields: what is ignored may be of any shape, so \
+                       the fields may stand anywhere in it";
+        return Err(invalid("keep_ignored_bodies", problem.to_owned()));
+    }
+    Ok(fields)
+}
+
 /// Builds the source that `config` describes; refuses one without any way to authenticate.
 pub fn build(name: &SourceName, config: &SourceConfig) -> Result<Box<dyn Source>, InvalidSource> {
+    drop_fields(name, config)?;
     Ok(match config {
         SourceConfig::ServiceNow(config) => {
             Box::new(servicenow::ServiceNow::try_new(name, config)?)

@@ -23,6 +23,11 @@ impl Counts {
         self.add(source, state, 1);
     }
 
+    /// An event that was in `state` is gone.
+    pub(super) fn left(&mut self, source: &str, state: EventState) {
+        self.add(source, state, -1);
+    }
+
     /// `n` events went from one state to another.
     pub(super) fn moved(&mut self, source: &str, from: EventState, to: EventState, n: i64) {
         self.add(source, from, -n);

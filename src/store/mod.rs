@@ -9,14 +9,17 @@
 //! Why `INDEXED BY`: without statistics `SQLite` prefers the index over all states to the small one
 //! over those that wait, and sorts the whole backlog for one claim.
 
+mod backup;
 mod change;
 mod claims;
 mod conflicts;
 mod counts;
 mod disconnects;
+mod erase;
 mod error;
 mod group;
 mod inbox;
+mod inspect;
 mod learning;
 mod levels;
 mod mappings;
@@ -25,6 +28,7 @@ mod open;
 mod parked;
 mod replay;
 mod reports;
+mod retention;
 mod schema;
 mod settings;
 mod settle;
@@ -38,9 +42,11 @@ use jiff::Timestamp;
 use sqlx::SqlitePool;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+pub use backup::{Backup, BackupError, back_up, restore};
 pub use claims::{Claim, ClaimScope, ClaimToken};
 pub use conflicts::{Conflict, Decided, Decision, Replacement};
 pub use disconnects::Disconnect;
+pub use erase::{EraseError, Erased};
 pub use error::{OpenError, SettleError, StoreError};
 pub use inbox::{Recorded, Webhook};
 pub use learning::Lesson;
@@ -50,6 +56,7 @@ pub use open::{DatabaseLock, file_of};
 pub use parked::ParkedRow;
 pub use replay::Replay;
 pub use reports::{AttemptRow, ChangeRow, EventDetail, EventFilter, EventRow, Stats};
+pub use retention::Purged;
 pub use settle::{Attempt, AttemptOutcome, Settlement};
 pub use writer::Writer;
 
@@ -82,6 +89,7 @@ struct Shared {
     wake: Notify,
     write_failed: AtomicBool,
     damage: OnceLock<String>,
+    /// Held for as long as anybody has the store.
     lock: DatabaseLock,
 }
 

@@ -20,7 +20,7 @@ use crate::domain::retry::{MAX_RETRY_AFTER, later};
 use crate::metrics::Metrics;
 
 /// The schema, oldest first. A released migration is never edited.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
+pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (
         1,
         "inbox",
@@ -128,38 +128,6 @@ impl Store {
         Self::open_locked(DatabaseLock::acquire(url)?, now).await
     }
 
-    /// Looks at the database without changing it: `None` when there is none, else its number of
-    /// events. Works beside a running daemon.
-    pub async fn inspect(url: &str) -> Result<Option<i64>, OpenError> {
-        const CHECK: &str = "PRAGMA quick_check(1)";
-        const EVENTS: &str = "SELECT COALESCE(SUM(n), 0) FROM counts";
-        let path = file_of(url)?;
-        if !path.exists() {
-            return Ok(None);
-        }
-        let shown = || path.display().to_string();
-        let failed = |source| OpenError::Database {
-            path: shown(),
-            source,
-        };
-        let mut connection = reading(&path).connect().await.map_err(failed)?;
-        let verdict: String = sqlx::query_scalar(CHECK)
-            .fetch_one(&mut connection)
-            .await
-            .map_err(failed)?;
-        if verdict != "ok" {
-            return Err(OpenError::Damaged {
-                path: shown(),
-                problem: verdict,
-            });
-        }
-        let events = sqlx::query_scalar(EVENTS)
-            .fetch_one(&mut connection)
-            .await
-            .map_err(failed)?;
-        Ok(Some(events))
-    }
-
     /// Has `SQLite` look for damage, which [`Store::damage`] then tells. Reads the whole file, so
     /// it runs beside the daemon, not before it.
     pub async fn look_for_damage(&self) {
@@ -191,7 +159,7 @@ impl Store {
         };
         let mut connection = writing(&path).connect().await.map_err(failed)?;
         check(&mut connection, &path).await?;
-        migrator()
+        migrator(MIGRATIONS)
             .run_direct(None, &mut connection, false)
             .await
             .map_err(|source| OpenError::Migrate {
@@ -232,7 +200,7 @@ impl Store {
     }
 }
 
-fn base(path: &Path) -> SqliteConnectOptions {
+pub(super) fn base(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(Duration::from_secs(5))
@@ -246,6 +214,8 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("journal_size_limit", "67108864")
+        // What is deleted is overwritten: see `erase`.
+        .pragma("secure_delete", "ON")
 }
 
 pub(super) fn reading(path: &Path) -> SqliteConnectOptions {
@@ -267,8 +237,8 @@ async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), Ope
     Ok(())
 }
 
-fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
+    let migrations = migrations.iter().map(|(version, name, sql)| {
         Migration::new(
             *version,
             (*name).into(),
@@ -333,6 +303,110 @@ mod tests {
             .map(|(version, name, _)| format!("{version:04}_{name}.sql"))
             .collect();
         assert_eq!(files, listed);
+    }
+
+    /// Rows in the tables of each version, written as that version's program would.
+    const ROWS: &[(i64, &str, &str)] = &[
+        (
+            1,
+            "events",
+            "INSERT INTO events (state, due_at, received_at, queued_at, updated_at, rank_major,
+                rank_minor, source, external_id, event_type, first_state, delivery_key)
+             VALUES ('parked', 9, 1, 1, 1, 4, 5, 'servicenow', 'x', 'incident.update', 'parked',
+                'wh:1')",
+        ),
+        (
+            1,
+            "payloads",
+            "INSERT INTO payloads VALUES (1, 0, 2, x'7b7d')",
+        ),
+        (
+            1,
+            "changes",
+            "INSERT INTO changes VALUES (1, 1, 1, 'parked', NULL)",
+        ),
+        (
+            1,
+            "counts",
+            "INSERT INTO counts VALUES ('servicenow', 'parked', 1)",
+        ),
+        (
+            1,
+            "settings",
+            "INSERT INTO settings VALUES ('paused', 'true')",
+        ),
+        (
+            2,
+            "mappings",
+            "INSERT INTO mappings (source, external_id, ticket_id, accounted_for, origin,
+                created_at, updated_at) VALUES ('servicenow', 'y', 'T-1', '[]', 'api', 1, 1)",
+        ),
+        (
+            2,
+            "connections",
+            "INSERT INTO connections VALUES ('servicenow', 'y', 'T-1', 1, 1)",
+        ),
+        (
+            3,
+            "attempts",
+            "INSERT INTO attempts (event_id, started_at, duration_ms, ticket_id, outcome, probe)
+             VALUES (1, 1, 1, 'T-1', 'retry', 0)",
+        ),
+        (
+            5,
+            "conflicts",
+            "INSERT INTO conflicts VALUES (1, 'servicenow', 'y', 'T-1', 'T-2', 1, 1, NULL, NULL)",
+        ),
+        (
+            5,
+            "disconnects",
+            "INSERT INTO disconnects VALUES (1, 'servicenow', 'y', 'T-1', 1, 0, 1, NULL)",
+        ),
+        (
+            5,
+            "friendly_ids",
+            "INSERT INTO friendly_ids VALUES ('ACM-1', 'T-1', 1)",
+        ),
+    ];
+
+    #[tokio::test]
+    async fn every_migration_keeps_what_the_earlier_versions_wrote() {
+        for first in 1..=MIGRATIONS.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x.db");
+            let mut connection = writing(&path).connect().await.unwrap();
+            let of_first = migrator(&MIGRATIONS[..first]);
+            of_first
+                .run_direct(None, &mut connection, false)
+                .await
+                .unwrap();
+            let version = MIGRATIONS[first - 1].0;
+            let rows = || ROWS.iter().filter(|(since, ..)| *since <= version);
+            for (_, _, insert) in rows() {
+                sqlx::query(*insert).execute(&mut connection).await.unwrap();
+            }
+            for upto in first..=MIGRATIONS.len() {
+                let next = migrator(&MIGRATIONS[..upto]);
+                next.run_direct(None, &mut connection, false).await.unwrap();
+                for (_, table, _) in rows() {
+                    let count = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+                    let n: i64 = sqlx::query_scalar(count)
+                        .fetch_one(&mut connection)
+                        .await
+                        .unwrap();
+                    assert_eq!(n, 1, "{table} from version {version} at migration {upto}");
+                }
+            }
+            drop(connection);
+            let url = format!("sqlite://{}", path.display());
+            let now = Timestamp::from_millisecond(2).unwrap();
+            let (store, _writer) = Store::open(&url, now).await.unwrap();
+            assert!(store.is_paused().await.unwrap());
+            let event = store.event(crate::domain::ids::EventId(1)).await.unwrap();
+            let event = event.unwrap();
+            assert_eq!(event.row.external_id.as_deref(), Some("x"));
+            assert_eq!(event.payload, Some((b"{}".to_vec(), 0..2)));
+        }
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::error::StoreError;
 use super::reports::{EventFilter, narrow};
+use super::writer::Tx;
 use super::{Store, change, state};
 use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
@@ -12,6 +13,10 @@ use crate::domain::ingest::{CLASS_CONFLICT, TEAM_CONFLICT, never_replayed};
 
 /// Events that are replayed in one transaction at most, so that acknowledgements never wait.
 const STEP: u32 = 100;
+
+/// Why an event without a body is not replayed.
+const NOTHING_TO_SEND: &str = "its body was deleted after retention.payloads, so there is nothing \
+                               to send; the external ticket's next event will be";
 
 /// What a replay came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +56,9 @@ impl Store {
                 }
                 if let Some(why) = never_replayed(given_up_for.as_deref()) {
                     return Ok(Some(Replay::Refused(why)));
+                }
+                if !has_payload(tx, id).await? {
+                    return Ok(Some(Replay::Refused(NOTHING_TO_SEND)));
                 }
                 let to = EventState::Queued;
                 change::move_event(tx, id, before, to, Some(&reason), now).await?;
@@ -142,11 +150,24 @@ impl Store {
     }
 }
 
-/// Those that [`never_replayed`] speaks of.
+/// Whether there is anything to send: retention may have deleted it.
+async fn has_payload(tx: &mut Tx, id: EventId) -> Result<bool, StoreError> {
+    const PAYLOAD: &str = "\
+        -- store::replay::payload
+        SELECT COUNT(*) FROM payloads WHERE event_id = $1";
+    let n: i64 = sqlx::query_scalar(PAYLOAD)
+        .bind(id.0)
+        .fetch_one(&mut tx.connection)
+        .await?;
+    Ok(n > 0)
+}
+
+/// Those that [`never_replayed`] speaks of, and those without a body.
 fn leave_out_refused(query: &mut QueryBuilder<Sqlite>) {
     query.push(" AND COALESCE(e.reason, '') NOT IN (");
     query.push_bind(CLASS_CONFLICT).push(", ");
     query.push_bind(TEAM_CONFLICT).push(")");
+    query.push(" AND EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)");
 }
 
 fn is_replayable(state: EventState) -> bool {

@@ -1,21 +1,15 @@
 //! The version of a database's schema, read without changing it.
 
-use sqlx::ConnectOptions as _;
+use sqlx::{ConnectOptions as _, SqliteConnection};
 
 use super::Store;
 use super::error::OpenError;
-use super::open::{file_of, reading};
+use super::open::{MIGRATIONS, file_of, reading};
 
 impl Store {
     /// The version of the schema at `url`: that of its newest migration. `None` where there is no
     /// database, or nothing in it yet.
     pub async fn schema_version(url: &str) -> Result<Option<i64>, OpenError> {
-        const KNOWN: &str = "\
-            -- store::schema::known
-            SELECT COUNT(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
-        const VERSION: &str = "\
-            -- store::schema::version
-            SELECT MAX(version) FROM _sqlx_migrations WHERE success";
         let path = file_of(url)?;
         if !path.exists() {
             return Ok(None);
@@ -25,16 +19,31 @@ impl Store {
             source,
         };
         let mut connection = reading(&path).connect().await.map_err(failed)?;
-        let known: i64 = sqlx::query_scalar(KNOWN)
-            .fetch_one(&mut connection)
-            .await
-            .map_err(failed)?;
-        if known == 0 {
-            return Ok(None);
-        }
-        sqlx::query_scalar(VERSION)
-            .fetch_one(&mut connection)
-            .await
-            .map_err(failed)
+        version_in(&mut connection).await.map_err(failed)
     }
+}
+
+/// The newest version that this program knows.
+pub(super) fn newest_version() -> i64 {
+    let versions = MIGRATIONS.iter().map(|(version, ..)| *version);
+    versions.max().unwrap_or_default()
+}
+
+/// The version of the schema behind a connection; `None` where there is no schema of ours.
+pub(super) async fn version_in(
+    connection: &mut SqliteConnection,
+) -> Result<Option<i64>, sqlx::Error> {
+    const KNOWN: &str = "\
+        -- store::schema::known
+        SELECT COUNT(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+    const VERSION: &str = "\
+        -- store::schema::version
+        SELECT MAX(version) FROM _sqlx_migrations WHERE success";
+    let known: i64 = sqlx::query_scalar(KNOWN)
+        .fetch_one(&mut *connection)
+        .await?;
+    if known == 0 {
+        return Ok(None);
+    }
+    sqlx::query_scalar(VERSION).fetch_one(connection).await
 }

@@ -153,7 +153,11 @@ fn lines(config: &LogConfig, writer: BoxMakeWriter) -> Result<(BoxedLayer, LogHa
         LogFormat::Text if std::io::stderr().is_terminal() => lines.boxed(),
         LogFormat::Text => lines.with_ansi(false).boxed(),
     };
-    let events = filter_fn(tracing::Metadata::is_event);
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method is not general enough over lifetimes"
+    )]
+    let events = filter_fn(|metadata| metadata.is_event());
     let lines = lines.with_filter(filter.and(events)).boxed();
     Ok((lines, LogHandle { filter: handle }))
 }

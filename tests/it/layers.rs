@@ -44,6 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    ("upkeep", &["clock", "config", "domain", "store"]),
     ("config", &["domain", "sources", "units"]),
     ("telemetry", &["config", "domain", "outbound"]),
     // The stand-in shares Serval's vocabulary, and nothing of the daemon's work.
@@ -61,6 +62,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "serval",
             "sources",
             "store",
+            "upkeep",
         ],
     ),
 ];
@@ -98,6 +100,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "serval",
             "store",
             "telemetry",
+            "upkeep",
         ],
     ),
     (
@@ -112,6 +115,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "serval",
             "store",
             "telemetry",
+            "upkeep",
         ],
     ),
 ];

@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod backup;
 mod broken;
 mod business_rule;
 mod cli;
@@ -24,8 +25,10 @@ mod credentials;
 mod demo;
 mod docs;
 mod doubt;
+mod drop_fields;
 mod durability;
 mod durability_trace;
+mod erase;
 mod interleavings;
 mod jumps;
 mod layers;
@@ -34,8 +37,9 @@ mod mappings;
 mod metrics;
 mod parked;
 mod parking;
-mod remap;
 mod promise;
+mod remap;
+mod retention;
 mod retries;
 mod servicenow;
 mod shutdown;
@@ -46,3 +50,4 @@ mod stopping;
 mod store;
 mod support;
 mod timing;
+mod upgrade;

@@ -22,24 +22,24 @@ use crate::support::bodies::{incident, sys_id};
 const LEASE: Duration = Duration::from_mins(1);
 
 /// A moment of the tests' own time.
-fn at(second: i64) -> Timestamp {
+pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_773_752_744 + second).unwrap()
 }
 
 /// A store with its writer.
-struct Bench {
-    store: Store,
+pub(crate) struct Bench {
+    pub(crate) store: Store,
     stop: CancellationToken,
     tasks: JoinSet<()>,
     folder: TempDir,
 }
 
 impl Bench {
-    async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         Self::open_in(tempfile::tempdir().unwrap()).await
     }
 
-    async fn open_in(folder: TempDir) -> Self {
+    pub(crate) async fn open_in(folder: TempDir) -> Self {
         let (store, writer) = Store::open(&url(&folder), at(0)).await.unwrap();
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -53,13 +53,13 @@ impl Bench {
     }
 
     /// Closes it in good order.
-    async fn close(self) -> TempDir {
+    pub(crate) async fn close(self) -> TempDir {
         self.stop.cancel();
         self.tasks.join_all().await;
         self.folder
     }
 
-    async fn map(&self, n: u32, ticket_id: &str) {
+    pub(crate) async fn map(&self, n: u32, ticket_id: &str) {
         let put = PutMapping {
             ticket: ticket(n),
             ticket_id: ticket_id.parse().unwrap(),
@@ -72,36 +72,36 @@ impl Bench {
         self.store.put_mapping(put, at(0)).await.unwrap();
     }
 
-    async fn record(&self, n: u32) -> Recorded {
+    pub(crate) async fn record(&self, n: u32) -> Recorded {
         let mut recorded = self.store.record(webhook(n, at(0))).await.unwrap();
         recorded.remove(0)
     }
 
     /// An event in the queue.
-    async fn queued(&self, n: u32) -> EventId {
+    pub(crate) async fn queued(&self, n: u32) -> EventId {
         self.map(n, &format!("tkt-{n}")).await;
         let recorded = self.record(n).await;
         assert_eq!(recorded.state, EventState::Queued);
         recorded.id
     }
 
-    async fn claim(&self, limit: usize, now: Timestamp) -> Vec<Claim> {
+    pub(crate) async fn claim(&self, limit: usize, now: Timestamp) -> Vec<Claim> {
         self.store
             .claim(ClaimScope::Due, limit, now, LEASE)
             .await
             .unwrap()
     }
 
-    async fn state(&self, id: EventId) -> EventState {
+    pub(crate) async fn state(&self, id: EventId) -> EventState {
         self.store.event(id).await.unwrap().unwrap().row.state
     }
 }
 
-fn url(folder: &TempDir) -> String {
+pub(crate) fn url(folder: &TempDir) -> String {
     format!("sqlite://{}/inbox.db", folder.path().display())
 }
 
-fn ticket(n: u32) -> ExternalTicket {
+pub(crate) fn ticket(n: u32) -> ExternalTicket {
     ExternalTicket {
         source: "servicenow".parse().unwrap(),
         external_id: SourceKind::ServiceNow
@@ -111,7 +111,7 @@ fn ticket(n: u32) -> ExternalTicket {
 }
 
 /// The webhook of an incident, as a source reads it.
-fn webhook(n: u32, received_at: Timestamp) -> Webhook {
+pub(crate) fn webhook(n: u32, received_at: Timestamp) -> Webhook {
     let body = incident(n);
     Webhook {
         source: "servicenow".parse().unwrap(),
@@ -137,7 +137,7 @@ fn webhook(n: u32, received_at: Timestamp) -> Webhook {
     }
 }
 
-fn attempt(outcome: AttemptOutcome) -> Attempt {
+pub(crate) fn attempt(outcome: AttemptOutcome) -> Attempt {
     Attempt {
         started_at: at(1),
         duration_ms: 12,

@@ -10,7 +10,7 @@ use super::load;
 use crate::config::load::DEFAULTS;
 use crate::config::{
     AdminConfig, Config, DatabaseConfig, DeliveryConfig, Environment, Loaded, LogConfig, Origin,
-    ServalConfig, ServerConfig, TelemetryConfig, keys, report,
+    RetentionConfig, ServalConfig, ServerConfig, TelemetryConfig, keys, report,
 };
 use crate::domain::ids::SourceKind;
 use crate::sources::{SourceConfig, servicenow, slack};
@@ -137,6 +137,7 @@ fn the_registry_and_the_structs_have_the_same_keys() {
     assert_eq!(fields::<DatabaseConfig>(), section("database"));
     assert_eq!(fields::<ServalConfig>(), section("serval"));
     assert_eq!(fields::<DeliveryConfig>(), section("delivery"));
+    assert_eq!(fields::<RetentionConfig>(), section("retention"));
     assert_eq!(fields::<LogConfig>(), section("log"));
     assert_eq!(fields::<TelemetryConfig>(), section("telemetry"));
     let source = |kind| names(keys::of_source(kind));

@@ -209,8 +209,8 @@ pub(super) async fn replay(
     if let Some(detail) = refusal {
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
-    tracing::info!(event = %id, "event replayed by an operator");
     let detail = state.store.event(id).await?.ok_or_else(none)?;
+    tracing::info!(event = %id, "event replayed by an operator");
     Ok((StatusCode::ACCEPTED, Json(show(detail))))
 }
 

@@ -3,6 +3,7 @@
 mod auth;
 mod conflicts;
 mod connects;
+mod erase;
 mod events;
 mod input;
 mod mappings;
@@ -30,6 +31,7 @@ pub(super) fn router(state: &AppState) -> Router<AppState> {
         .route("/events/replay", post(events::replay_many))
         .route("/events/{id}", get(events::get))
         .route("/events/{id}/replay", post(events::replay))
+        .route("/erase", post(erase::erase))
         .route("/parked", get(parked::list))
         .route("/stats", get(stats::get))
         .route("/conflicts", get(conflicts::list))

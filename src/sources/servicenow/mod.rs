@@ -62,6 +62,8 @@ pub struct Config {
     pub ignore_users: Vec<String>,
     /// Further classes that count as one of ours: `u_hr_incident = "incident"`.
     pub class_aliases: BTreeMap<String, String>,
+    /// JSON Pointers to members of the object that must not leave for Serval nor reach the disk.
+    pub drop_fields: Vec<String>,
     /// Whether events that are no ticket events keep their body.
     pub keep_ignored_bodies: bool,
     /// How long an event waits for its mapping.
@@ -98,6 +100,7 @@ impl Default for Config {
             correlation_display_names: vec!["serval".to_owned()],
             ignore_users: Vec::new(),
             class_aliases: BTreeMap::new(),
+            drop_fields: Vec::new(),
             keep_ignored_bodies: false,
             park_for: Duration::from_hours(30 * 24),
             verify_learned: true,

@@ -59,6 +59,8 @@ pub struct Config {
     pub ticket_url_pattern: Option<String>,
     /// Bot user or bot ids that are our own, beside what the envelope says.
     pub own_ids: Vec<String>,
+    /// JSON Pointers to members of the object that must not leave for Serval nor reach the disk.
+    pub drop_fields: Vec<String>,
     /// Whether events that are no ticket events keep their body.
     pub keep_ignored_bodies: bool,
     /// How long an event waits for its mapping.
@@ -94,6 +96,7 @@ impl Default for Config {
             metadata_keys: vec!["serval_ticket_id".to_owned(), "ticket_id".to_owned()],
             ticket_url_pattern: None,
             own_ids: Vec::new(),
+            drop_fields: Vec::new(),
             keep_ignored_bodies: false,
             park_for: Duration::from_hours(7 * 24),
             verify_learned: true,

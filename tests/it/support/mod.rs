@@ -48,3 +48,12 @@ fn client() -> Client {
     })
     .unwrap()
 }
+
+/// Every byte of a database's files.
+pub(crate) fn database_bytes(url: &str) -> Vec<u8> {
+    let path = url.strip_prefix("sqlite://").unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    // There is none once the last connection is closed.
+    bytes.extend(std::fs::read(format!("{path}-wal")).unwrap_or_default());
+    bytes
+}

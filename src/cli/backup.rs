@@ -1,0 +1,45 @@
+//! `backup`: a copy of the database, while the daemon runs or not.
+
+use std::path::PathBuf;
+
+use super::{Failure, Global, Outcome, output};
+use crate::store::{Backup, BackupError, OpenError, back_up};
+
+/// Arguments of `backup`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The file to make; an existing one is not overwritten
+    file: PathBuf,
+}
+
+pub(super) async fn run(global: &Global, args: Args) -> Outcome {
+    let config = global.load()?.config;
+    let backup = back_up(&config.database.url, &args.file)
+        .await
+        .map_err(refused)?;
+    output::line(format_args!(
+        "{}: {}",
+        args.file.display(),
+        described(&backup)
+    ));
+    Ok(())
+}
+
+/// What a backup holds.
+pub(super) fn described(backup: &Backup) -> String {
+    let Backup {
+        bytes,
+        events,
+        schema,
+    } = backup;
+    let size = bytesize::ByteSize(*bytes);
+    format!("{events} events, {size}, schema version {schema}, checked and on the disk")
+}
+
+/// A refusal as a failure: a wrong URL is a fault of the configuration.
+pub(super) fn refused(error: BackupError) -> Failure {
+    if let BackupError::Open(OpenError::Url { .. }) = error {
+        return Failure::Usage(error.to_string());
+    }
+    Failure::Failed(error.into())
+}

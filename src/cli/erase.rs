@@ -1,0 +1,206 @@
+//! `erase`: what is stored about one external ticket, gone, with the proof.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::backend::{Backend, Call, Missing};
+use super::{Failure, Global, Outcome, output};
+use crate::config::Config;
+use crate::store::file_of;
+
+/// Bytes of the database file that are searched together.
+const CHUNK: usize = 1 << 20;
+
+/// Arguments of `erase`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// ServiceNow: the `sys_id`. Slack: channel and thread, such as C9DDYQ1B4:1779146751.061339
+    #[arg(long, value_name = "ID")]
+    external_id: String,
+    /// The source's name; without it every configured source in which the id is possible
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(global: &Global, args: Args) -> Outcome {
+    let config = global.load()?.config;
+    let sources = sources(&config, &args)?;
+    let answers = Backend::with(&config, Missing::Refuse, async |backend: &Backend| {
+        let mut answers = Vec::new();
+        for source in &sources {
+            let call = Call::new(Method::POST, &["erase"])
+                .body(json!({ "source": source, "external_id": args.external_id }));
+            answers.push(backend.call(&call).await?.1);
+        }
+        Ok(answers)
+    })
+    .await?;
+    let id = answers
+        .first()
+        .and_then(|answer| answer["external_id"].as_str())
+        .unwrap_or(&args.external_id);
+    let places = search(&config, id)?;
+    if args.json {
+        output::json(&json!({ "erased": answers, "places_in_file": places }));
+    } else {
+        answers.iter().for_each(show);
+        output::line(proof(places));
+    }
+    verdict(&answers)
+}
+
+/// The sources to look in.
+fn sources(config: &Config, args: &Args) -> Result<Vec<String>, Failure> {
+    if let Some(source) = &args.source {
+        return Ok(vec![source.clone()]);
+    }
+    let possible: Vec<String> = config
+        .sources
+        .iter()
+        .filter(|(_, source)| source.kind().parse_external_id(&args.external_id).is_ok())
+        .map(|(name, _)| name.to_string())
+        .collect();
+    if possible.is_empty() {
+        return Err(Failure::Usage(format!(
+            "{:?} is an id of none of the configured sources: name the source with --source, or \
+             give the daemon's configuration with --config",
+            args.external_id
+        )));
+    }
+    Ok(possible)
+}
+
+fn show(answer: &Value) {
+    let source = output::cell(answer, "source");
+    let removed = answer["removed"].as_object();
+    for (table, n) in removed.into_iter().flatten() {
+        output::line(format_args!("{source}: {n} removed from {table}"));
+    }
+    let cleared = &answer["mentions_cleared"];
+    output::line(format_args!(
+        "{source}: {cleared} errors and answers of other tickets cleared, which named it"
+    ));
+    let left = &answer["left"];
+    output::line(format_args!("{source}: {left} rows left that mention it"));
+    if answer["log_emptied"] != true {
+        output::warn(
+            "the write-ahead log could not be emptied, because somebody reads from it (a backup?): \
+             run the same command again later",
+        );
+    }
+}
+
+fn proof(places: usize) -> String {
+    match places {
+        0 => "the id stands nowhere in the database's files any more".to_owned(),
+        n => format!(
+            "the id still stands in {n} places of the database's files: in bodies of other \
+             external tickets that refer to it, or in writes of this very moment"
+        ),
+    }
+}
+
+/// Fails where rows are left, and where there was nothing to remove: the id may be mistyped.
+fn verdict(answers: &[Value]) -> Outcome {
+    let sum = |pick: fn(&Value) -> u64| answers.iter().map(pick).sum::<u64>();
+    if sum(|answer| answer["left"].as_u64().unwrap_or_default()) > 0 {
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "something about it was stored meanwhile: run the same command again"
+        )));
+    }
+    let removed = sum(|answer| {
+        let tables = answer["removed"].as_object();
+        let rows = tables.into_iter().flat_map(|tables| tables.values());
+        rows.filter_map(Value::as_u64).sum()
+    });
+    if removed == 0 {
+        return Err(Failure::Failed(anyhow::anyhow!(
+            "nothing was stored about it: mind the spelling of the id"
+        )));
+    }
+    Ok(())
+}
+
+/// How often the id stands in the database file and its write-ahead log.
+fn search(config: &Config, id: &str) -> Result<usize, Failure> {
+    let path = file_of(&config.database.url).map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut log = path.clone().into_os_string();
+    log.push("-wal");
+    let mut places = 0;
+    for path in [path.as_path(), Path::new(&log)] {
+        places += match occurrences(path, id.as_bytes()) {
+            Ok(places) => places,
+            // Without a daemon there is no log; a daemon may end at any moment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => {
+                let context = format!("cannot search {}", path.display());
+                return Err(Failure::Failed(anyhow::Error::new(error).context(context)));
+            }
+        };
+    }
+    Ok(places)
+}
+
+fn occurrences(path: &Path, needle: &[u8]) -> io::Result<usize> {
+    count(File::open(path)?, needle)
+}
+
+/// How often `needle`, in any case, stands in what `input` gives.
+fn count(mut input: impl io::Read, needle: &[u8]) -> io::Result<usize> {
+    let Some(first) = needle.first() else {
+        return Ok(0);
+    };
+    let mut window = Vec::with_capacity(CHUNK + needle.len());
+    let mut found = 0;
+    loop {
+        let read = input.by_ref().take(CHUNK as u64).read_to_end(&mut window)?;
+        if read == 0 {
+            return Ok(found);
+        }
+        let mut at = 0;
+        while let Some(skip) = window[at..]
+            .iter()
+            .position(|byte| byte.eq_ignore_ascii_case(first))
+        {
+            at += skip;
+            let here = window.get(at..at + needle.len());
+            found += usize::from(here.is_some_and(|here| here.eq_ignore_ascii_case(needle)));
+            at += 1;
+        }
+        // What may be the beginning of one that goes on in the next chunk.
+        let kept = window.len().min(needle.len() - 1);
+        window.drain(..window.len() - kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_needle_is_found_once_wherever_the_chunks_end() {
+        for start in [0, 5, CHUNK - 3, CHUNK - 1, CHUNK, 2 * CHUNK - 2] {
+            let mut hay = vec![b'a'; 2 * CHUNK + 100];
+            hay[start..start + 4].copy_from_slice(b"abCd");
+            assert_eq!(count(hay.as_slice(), b"abcd").unwrap(), 1, "{start}");
+        }
+        assert_eq!(count(&b"aaaa"[..], b"aa").unwrap(), 3);
+        assert_eq!(count(&b""[..], b"aa").unwrap(), 0);
+    }
+
+    #[test]
+    fn an_id_without_a_trace_is_a_failure() {
+        let answer =
+            |events: u64, left: u64| json!({ "removed": { "events": events }, "left": left });
+        assert!(verdict(&[answer(1, 0), answer(0, 0)]).is_ok());
+        assert!(verdict(&[answer(0, 0)]).is_err());
+        assert!(verdict(&[answer(1, 1)]).is_err());
+    }
+}

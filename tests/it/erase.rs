@@ -1,0 +1,164 @@
+//! Erasing one external ticket: through the API and the command line, down to the bytes.
+
+use serde_json::json;
+use serval_connect::mock_serval::MockConfig;
+
+use crate::cli_run::Site;
+use crate::support::bodies::{incident, record, sys_id};
+use crate::support::{TestApp, database_bytes, eventually};
+
+fn places(bytes: &[u8], needle: &str) -> usize {
+    bytes
+        .windows(needle.len())
+        .filter(|w| *w == needle.as_bytes())
+        .count()
+}
+
+#[tokio::test]
+async fn nothing_of_an_erased_ticket_is_left_in_the_files() {
+    let app = TestApp::start().await;
+    // Neighbours on every page.
+    for n in 10..60 {
+        app.admin
+            .map("servicenow", &sys_id(n), &format!("tkt-{n}"))
+            .await;
+        app.webhooks.servicenow(incident(n)).send().await;
+    }
+    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    let canary = "canary of the erased ticket";
+    for save in 1..=30 {
+        let body = record("incident", 1, save).replace("Save", canary);
+        let body = body.replace(
+            "\"sys_class_name\"",
+            &format!("\"text\":\"{}\",\"sys_class_name\"", "x".repeat(9000)),
+        );
+        app.webhooks.servicenow(body).send().await;
+        app.webhooks.servicenow(incident(100 + save)).send().await;
+    }
+    app.admin.drained().await;
+    let url = app.database_url();
+    assert!(places(&database_bytes(&url), &sys_id(1)) > 30);
+    let ask = json!({ "source": "servicenow", "external_id": sys_id(1).to_uppercase() });
+    let answer = app.admin.post("/erase", &ask).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let answer = answer.json();
+    assert_eq!(answer["removed"]["events"], 30);
+    assert_eq!(answer["removed"]["payloads"], 30);
+    assert_eq!(answer["removed"]["mappings"], 1);
+    assert_eq!(answer["removed"]["connections"], 1);
+    assert_eq!(answer["removed"]["attempts"], 1);
+    assert_eq!(
+        (&answer["left"], &answer["log_emptied"]),
+        (&json!(0), &json!(true))
+    );
+    let bytes = database_bytes(&url);
+    assert_eq!(places(&bytes, &sys_id(1)), 0);
+    assert_eq!(places(&bytes, canary), 0);
+    assert!(
+        places(&bytes, &sys_id(10)) > 0,
+        "its neighbours are still there"
+    );
+    // It may come again, as one that was never heard of.
+    let again = app.webhooks.servicenow(incident(1)).send().await.event();
+    assert_eq!(
+        (&again["state"], &again["duplicate"]),
+        (&json!("parked"), &json!(false))
+    );
+    let totals = app.admin.stats().await["totals"].clone();
+    assert_eq!(totals["parked"], 31);
+    assert_eq!(totals["connected"], 50);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_ticket_in_hand_is_not_erased_under_the_call() {
+    let app = TestApp::builder().allow_pending().start().await;
+    app.faults(&["hang,path=connect"]);
+    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.webhooks.servicenow(incident(1)).send().await;
+    let ask = json!({ "source": "servicenow", "external_id": sys_id(1) });
+    eventually("the call", async || {
+        (app.mock.look(|journal| journal.connect_count) > 0).then_some(())
+    })
+    .await;
+    let detail = app.admin.post("/erase", &ask).await.problem(409)["detail"].to_string();
+    assert!(detail.contains("under way"), "{detail}");
+    app.faults(&[]);
+    eventually("its end", async || {
+        (app.admin.post("/erase", &ask).await.status == 200).then_some(())
+    })
+    .await;
+    assert!(app.admin.events("").await.is_empty());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn errors_of_other_tickets_do_not_name_an_erased_one() {
+    use sqlx::Connection as _;
+
+    let app = TestApp::start().await;
+    app.webhooks.servicenow(incident(2)).send().await;
+    let mut connection = sqlx::SqliteConnection::connect(&app.database_url())
+        .await
+        .unwrap();
+    sqlx::query(
+        "UPDATE events SET last_error = 'the payload names tkt-1, which ' || $1 || ' is mapped to'",
+    )
+    .bind(sys_id(1))
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    connection.close().await.unwrap();
+    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    let ask = json!({ "source": "servicenow", "external_id": sys_id(1) });
+    let answer = app.admin.post("/erase", &ask).await.json();
+    assert_eq!(
+        (&answer["mentions_cleared"], &answer["left"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(places(&database_bytes(&app.database_url()), &sys_id(1)), 0);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_command_erases_with_and_without_the_daemon_and_proves_it() {
+    let site = Site::new(MockConfig::default()).await;
+    let daemon = site.serve().await;
+    for n in 1..=2 {
+        site.incident(&sys_id(n)).await;
+    }
+    let first = site
+        .run(&format!("erase --external-id {}", sys_id(1)))
+        .await;
+    assert!(
+        first.text().contains("servicenow: 1 removed from events"),
+        "{first:?}"
+    );
+    assert!(
+        first.text().contains("servicenow: 0 rows left"),
+        "{first:?}"
+    );
+    assert!(
+        first
+            .text()
+            .contains("stands nowhere in the database's files"),
+        "{first:?}"
+    );
+    daemon.stop().await;
+    let second = site
+        .run(&format!(
+            "erase --source servicenow --external-id {} --json",
+            sys_id(2)
+        ))
+        .await;
+    let second = second.json();
+    assert_eq!(second["erased"][0]["removed"]["events"], 1);
+    assert_eq!(second["places_in_file"], 0);
+    // A mistyped id must not look like success.
+    let third = site
+        .run(&format!("erase --external-id {}", sys_id(2)))
+        .await;
+    assert_eq!(third.code, 1, "{third:?}");
+    assert!(third.err.contains("nothing was stored"), "{third:?}");
+    assert_eq!(site.run("erase --external-id nonsense").await.code, 2);
+}

@@ -1,0 +1,166 @@
+//! A database file of every released schema opens, is brought up to date, and works.
+//!
+//! The files are in `tests/fixtures/db`, one for each version. The one of the present version is
+//! made by `cargo test --test it -- --ignored writes_the_database_of_this_version`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serval_connect::domain::event::{Disposition, EventState};
+use serval_connect::domain::ids::EventId;
+use serval_connect::mock_serval::{MockConfig, MockServal};
+use serval_connect::store::{AttemptOutcome, EventFilter, Settlement, Store, back_up};
+
+use crate::store::{Bench, at, attempt, ticket, url, webhook};
+use crate::support::bodies::{incident, sys_id};
+use crate::support::{Daemon, Settings, run};
+
+/// The largest that a file may be: a checkout should stay small.
+const MAX_BYTES: u64 = 200 << 10;
+
+fn fixtures() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/db");
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+/// The states of the events 1 to 7 of every file.
+const STATES: [EventState; 7] = [
+    EventState::Connected,
+    EventState::Dead,
+    EventState::Expired,
+    EventState::Parked,
+    EventState::Skipped,
+    EventState::Ignored,
+    EventState::Queued,
+];
+
+#[tokio::test]
+#[ignore = "writes a file of the repository: run once for each released version"]
+async fn writes_the_database_of_this_version() {
+    let bench = Bench::open().await;
+    let settle = async |settlement: Settlement, outcome: AttemptOutcome| {
+        let claim = bench.claim(1, at(1)).await.remove(0);
+        let settled = bench
+            .store
+            .settle(&claim, Some(attempt(outcome)), settlement, at(2));
+        settled.await.unwrap();
+    };
+    bench.queued(1).await;
+    let ticket_id = "tkt-1".parse().unwrap();
+    let connected = Settlement::Connected {
+        ticket_id,
+        reason: None,
+        reconnects: false,
+    };
+    settle(connected, AttemptOutcome::Connected).await;
+    bench.queued(2).await;
+    let (reason, error) = ("not_found", "Serval answered 404".to_owned());
+    settle(Settlement::Dead { reason, error }, AttemptOutcome::Dead).await;
+    bench.store.record(webhook(3, at(0))).await.unwrap();
+    bench.store.expire_parked(at(86_400)).await.unwrap();
+    bench.store.record(webhook(4, at(100_000))).await.unwrap();
+    for (n, disposition) in [
+        (5, Disposition::Skip("echo")),
+        (6, Disposition::Ignore("deleted")),
+    ] {
+        let mut webhook = webhook(n, at(100_000));
+        webhook.events[0].disposition = disposition;
+        bench.store.record(webhook).await.unwrap();
+    }
+    bench.map(7, "tkt-7").await;
+    bench.store.record(webhook(7, at(100_000))).await.unwrap();
+    for (n, state) in (1..).zip(STATES) {
+        assert_eq!(bench.state(EventId(n)).await, state);
+    }
+    let name = concat!("tests/fixtures/db/v", env!("CARGO_PKG_VERSION"), ".sqlite");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    // Where one is left of an earlier try.
+    drop(fs::remove_file(&file));
+    let folder = bench.close().await;
+    back_up(&url(&folder), &file).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_every_released_version_opens_and_works() {
+    for file in fixtures() {
+        let shown = file.display();
+        assert!(file.metadata().unwrap().len() < MAX_BYTES, "{shown}");
+        let folder = tempfile::tempdir().unwrap();
+        fs::copy(&file, folder.path().join("inbox.db")).unwrap();
+        let url = url(&folder);
+        let bench = Bench::open_in(folder).await;
+        let all = EventFilter {
+            limit: 100,
+            ..EventFilter::default()
+        };
+        assert_eq!(bench.store.events(&all).await.unwrap().len(), 7, "{shown}");
+        for (n, state) in (1..).zip(STATES) {
+            let event = bench.store.event(EventId(n)).await.unwrap().unwrap();
+            assert_eq!(event.row.state, state, "{shown}: {n}");
+            let id = u32::try_from(n).unwrap();
+            assert_eq!(event.row.external_id, Some(sys_id(id)), "{shown}: {n}");
+            let body = event
+                .payload
+                .map(|(body, _)| String::from_utf8(body).unwrap());
+            let expected = (state != EventState::Ignored).then(|| incident(id));
+            assert_eq!(body, expected, "{shown}: {n}");
+        }
+        let connected = bench.store.event(EventId(1)).await.unwrap().unwrap();
+        assert_eq!(
+            (connected.attempts.len(), connected.changes.len()),
+            (1, 2),
+            "{shown}"
+        );
+        let mapping = bench.store.mapping(&ticket(1)).await.unwrap().unwrap();
+        assert!(mapping.connected_at.is_some(), "{shown}");
+
+        // It takes events and mappings, and gives out work.
+        assert_eq!(bench.record(8).await.id, EventId(8), "{shown}");
+        bench.map(4, "tkt-4").await;
+        let claims = bench.claim(10, at(200_000)).await;
+        let mut claimed: Vec<_> = claims.iter().map(|claim| claim.event).collect();
+        claimed.sort();
+        assert_eq!(claimed, [EventId(4), EventId(7)], "{shown}");
+        let again = bench.record(1).await;
+        assert_eq!(
+            again.reason.as_deref(),
+            Some("already_connected"),
+            "{shown}"
+        );
+        let folder = bench.close().await;
+        assert_eq!(
+            Store::inspect_thoroughly(&url).await.unwrap(),
+            Some(9),
+            "{shown}"
+        );
+        drop(folder);
+    }
+}
+
+#[tokio::test]
+async fn a_backup_of_every_released_version_is_restored_and_delivered() {
+    for file in fixtures() {
+        let mock = MockServal::start(MockConfig::default()).await.unwrap();
+        let mut daemon = Daemon::start(&mock, &Settings::default()).await;
+        daemon.kill().await;
+        for suffix in ["", "-wal", "-shm"] {
+            let path = format!("data/inbox.db{suffix}");
+            // The log may be gone already.
+            drop(fs::remove_file(daemon.folder().join(path)));
+        }
+        let mut arguments = daemon.arguments("restore");
+        arguments.push(file.to_str().unwrap());
+        let restored = run(daemon.folder(), &arguments).await;
+        assert!(restored.status.success(), "{restored:?}");
+        daemon.start_again().await;
+        daemon.admin.wait_for_state("evt_7", "connected").await;
+        assert_eq!(mock.links()[0].external_ticket_id, sys_id(7));
+    }
+}
