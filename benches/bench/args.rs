@@ -46,6 +46,10 @@ pub(crate) struct Args {
     #[arg(long, global = true)]
     pub(crate) other: Vec<PathBuf>,
 
+    /// Only the first combination of sender and mapping.
+    #[arg(long, global = true)]
+    pub(crate) first: bool,
+
     /// What the daemon logs.
     #[arg(long, global = true, default_value = "info")]
     pub(crate) log: String,

@@ -34,12 +34,14 @@ CREATE TABLE events (
 ) STRICT;
 
 CREATE UNIQUE INDEX events_delivery ON events (source, delivery_key) WHERE delivery_key IS NOT NULL;
-CREATE UNIQUE INDEX events_content ON events (source, content_key) WHERE content_key IS NOT NULL;
 CREATE INDEX events_due ON events (due_at, id) WHERE state = 'queued';
 CREATE INDEX events_head ON events (source, external_id, id) WHERE state = 'queued';
 CREATE UNIQUE INDEX events_parked ON events (source, external_id) WHERE state = 'parked';
 CREATE INDEX events_expiry ON events (due_at, id) WHERE state = 'parked';
-CREATE INDEX events_ticket ON events (source, external_id, id) WHERE external_id IS NOT NULL;
+-- The same content is always about the same external ticket: one index serves both, since each index
+-- over ids without order costs a page for every event. NULLs differ from each other.
+CREATE UNIQUE INDEX events_ticket ON events (source, external_id, content_key)
+    WHERE external_id IS NOT NULL;
 CREATE INDEX events_state ON events (state, id);
 
 -- What arrived, byte for byte. `object_start` and `object_len` say where in `body` the external

@@ -10,6 +10,7 @@ mod apart;
 mod attempt;
 mod call;
 pub mod classify;
+mod hand;
 mod learn;
 pub mod line;
 mod monitor;

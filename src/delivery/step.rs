@@ -4,12 +4,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::attempt::{attempt, report};
 use super::call::{Ended, call, timed_out};
 use super::classify::classify;
+use super::hand::{Hand, Held};
 use super::learn::look_into;
 use super::line::{Line, PROBE_TIMEOUT, Signal, Turn};
 use super::pace::Pace;
@@ -39,6 +41,7 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) pace: Pace,
     pub(super) line: Mutex<Line>,
+    pub(super) hand: Hand,
     pub(super) metrics: Metrics,
 }
 
@@ -57,7 +60,7 @@ impl Context {
 }
 
 /// Works on a claim until it is settled or lost, in the trace that its webhook began.
-pub(super) async fn step(context: &Context, mut claim: Claim, is_probe: bool) {
+pub(super) async fn step(context: &Context, mut claim: Claim, held: Held, is_probe: bool) {
     let span = tracing::info_span!(
         "delivery",
         source = %claim.ticket.source,
@@ -68,12 +71,14 @@ pub(super) async fn step(context: &Context, mut claim: Claim, is_probe: bool) {
     traces::continue_from(&span, claim.traceparent.as_ref());
     // Serval's part of the trace goes below this step, where steps are recorded.
     claim.traceparent = traces::traceparent(&span).or(claim.traceparent);
-    take_step(context, claim, is_probe).instrument(span).await;
+    take_step(context, claim, held, is_probe)
+        .instrument(span)
+        .await;
 }
 
-async fn take_step(context: &Context, claim: Claim, is_probe: bool) {
+async fn take_step(context: &Context, claim: Claim, held: Held, is_probe: bool) {
     if let Some(hint) = claim.hint.clone() {
-        return learn(context, &claim, &hint, is_probe).await;
+        return learn(context, &claim, held, &hint, is_probe).await;
     }
     let request = match prepare(context, &claim) {
         Ok(request) => request,
@@ -84,11 +89,13 @@ async fn take_step(context: &Context, claim: Claim, is_probe: bool) {
             return settle(context, &claim, None, settlement).await;
         }
     };
-    if !wait_for_turn(context, is_probe).await {
+    let Some(place) = turn(context, is_probe).await else {
         return hand_back(context, &claim, is_probe).await;
-    }
+    };
     let started_at = context.clock.now();
     let ended = call(context, &claim, &request, is_probe).await;
+    // Others may call while this is written down.
+    drop((place, held));
     let now = context.clock.now();
     let (outcome, settlement) = judge(context, &claim, &request.ticket_id, &ended, is_probe, now);
     let attempt = attempt(
@@ -104,10 +111,16 @@ async fn take_step(context: &Context, claim: Claim, is_probe: bool) {
 }
 
 /// Looks into the Serval ticket that the payload names; the event is claimed again for the rest.
-async fn learn(context: &Context, claim: &Claim, hint: &ServalTicketId, is_probe: bool) {
-    if !wait_for_turn(context, is_probe).await {
+async fn learn(
+    context: &Context,
+    claim: &Claim,
+    held: Held,
+    hint: &ServalTicketId,
+    is_probe: bool,
+) {
+    let Some(place) = turn(context, is_probe).await else {
         return hand_back(context, claim, is_probe).await;
-    }
+    };
     let started_at = context.clock.now();
     let limit = if is_probe {
         PROBE_TIMEOUT
@@ -115,6 +128,7 @@ async fn learn(context: &Context, claim: &Claim, hint: &ServalTicketId, is_probe
         context.settings.call_limit()
     };
     let looked = tokio::time::timeout(limit, look_into(context, claim, hint)).await;
+    drop((place, held));
     let now = context.clock.now();
     let error = match looked {
         Ok(Ok(lesson)) => {
@@ -183,17 +197,23 @@ async fn hand_back(context: &Context, claim: &Claim, is_probe: bool) {
     .await;
 }
 
-/// Waits for the pace. `false`: no call may be made, because the line stands, or the claim would not
-/// last for it.
-async fn wait_for_turn(context: &Context, is_probe: bool) -> bool {
+/// Waits for a place to call from, then for the pace. `None`: no call may be made, because the line
+/// stands, or the claim would not last for it. A probe needs no place.
+async fn turn(context: &Context, is_probe: bool) -> Option<Option<SemaphorePermit<'_>>> {
     let started = Instant::now();
+    let place = if is_probe {
+        None
+    } else {
+        let place = tokio::time::timeout(TURN_PATIENCE, context.hand.place());
+        Some(place.await.ok()??)
+    };
     loop {
         if !context.line().takes(is_probe) || started.elapsed() > TURN_PATIENCE {
-            return false;
+            return None;
         }
         let wait = context.pace.wait(context.clock.now());
         if wait.is_zero() {
-            return true;
+            return Some(place);
         }
         // In short naps: the clock may be set, and the line may stop.
         tokio::time::sleep(wait.min(NAP)).await;

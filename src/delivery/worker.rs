@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::hand::Hand;
 use super::line::{Admission, Line};
 use super::pace::Pace;
 use super::step::{Context, step};
@@ -20,10 +21,23 @@ use crate::store::{ClaimScope, Store};
 /// The worker looks at the queue at least this often: wake-ups are a courtesy, this is the promise.
 const POLL: Duration = Duration::from_secs(1);
 
+/// Claims whose calls ended and whose results are not written yet, for each place to call from:
+/// beyond that the disk is too slow, and no more calls are made.
+const UNSETTLED: usize = 8;
+
 /// Makes the connect calls.
 pub struct Worker {
     context: Arc<Context>,
     monitor: Monitor,
+}
+
+/// What the worker has going.
+#[derive(Default)]
+struct Calls {
+    /// A task for each claim, until it is settled.
+    tasks: JoinSet<()>,
+    /// Whether the last claim left some behind.
+    is_more_due: bool,
 }
 
 impl std::fmt::Debug for Worker {
@@ -44,6 +58,7 @@ impl Worker {
     ) -> Self {
         let pace = Pace::new(settings.rate);
         let line = std::sync::Mutex::new(Line::new(settings.breaker_threshold));
+        let hand = Hand::new(settings.concurrency, settings.rate);
         let context = Arc::new(Context {
             store,
             serval,
@@ -52,6 +67,7 @@ impl Worker {
             settings,
             pace,
             line,
+            hand,
             metrics,
         });
         let monitor = Monitor::new(Arc::clone(&context));
@@ -67,7 +83,7 @@ impl Worker {
     /// start takes it up again.
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) {
         let context = &self.context;
-        let mut calls = JoinSet::new();
+        let mut calls = Calls::default();
         let mut helpers = JoinSet::new();
         helpers.spawn(watch_credentials(Arc::clone(context), soft.clone()));
         helpers.spawn(upkeep(Arc::clone(context), soft.clone()));
@@ -81,11 +97,13 @@ impl Worker {
                 self.hasten().await;
             }
             let wait = self.fill(&mut calls).await;
-            self.monitor.beat(context.clock.now(), calls.len());
+            let calling = context.hand.calling();
+            self.monitor.beat(context.clock.now(), calling);
             let Some(wait) = wait else { continue };
             tokio::select! {
                 () = soft.cancelled() => {}
-                Some(ended) = calls.join_next() => self.call_ended(ended),
+                Some(ended) = calls.tasks.join_next() => self.call_ended(ended),
+                () = context.hand.changed() => {}
                 // They end at the soft stop only: one that died takes the worker, and so the
                 // process, with it.
                 Some(_) = helpers.join_next(), if !soft.is_cancelled() => break,
@@ -93,11 +111,12 @@ impl Worker {
                 () = context.settings.hurry.notified() => is_hurried = true,
                 () = tokio::time::sleep(wait) => {}
             }
-            while let Some(ended) = calls.try_join_next() {
+            while let Some(ended) = calls.tasks.try_join_next() {
                 self.call_ended(ended);
             }
         }
-        let finish = async { while calls.join_next().await.is_some() {} };
+        context.hand.close();
+        let finish = async { while calls.tasks.join_next().await.is_some() {} };
         tokio::select! {
             () = finish => {}
             () = hard.cancelled() => {
@@ -156,19 +175,28 @@ impl Worker {
 
     /// Starts the calls that may be made now. Answers how long to wait for news, or `None` when
     /// there may be more to start at once.
-    async fn fill(&self, calls: &mut JoinSet<()>) -> Option<Duration> {
+    async fn fill(&self, calls: &mut Calls) -> Option<Duration> {
         let context = &self.context;
         let now = context.clock.now();
-        let concurrency = context.settings.concurrency;
-        let admission = context.line().admission(calls.len(), concurrency, now);
+        let hand = &context.hand;
+        let is_behind = calls.tasks.len() > context.settings.concurrency * UNSETTLED;
+        let admission = context.line().admission(hand.open(), hand.room(), now);
         let (scope, limit) = match admission {
             Admission::Nothing => return Some(self.until_news(now, None)),
+            Admission::Due(more) if is_behind || !hand.is_worth(more) => {
+                return Some(self.until_news(now, None));
+            }
             Admission::Due(limit) => (ClaimScope::Due, limit),
             Admission::Probe => (ClaimScope::Probe, 1),
         };
         let is_probe = scope == ClaimScope::Probe;
-        if !is_probe && !self.is_due(now).await {
-            let next = context.store.next_due().await.ok().flatten();
+        // A look first, since an idle worker writes nothing; a claim that was filled to its limit
+        // says the same.
+        if !is_probe
+            && !calls.is_more_due
+            && let Ok(next) = context.store.next_due().await
+            && next.is_none_or(|next| next > now)
+        {
             return Some(self.until_news(now, next));
         }
         let lease = context.settings.lease();
@@ -179,6 +207,7 @@ impl Worker {
                 return Some(POLL);
             }
         };
+        calls.is_more_due = claims.len() == limit;
         if is_probe {
             let mut line = context.line();
             if claims.is_empty() {
@@ -191,18 +220,13 @@ impl Worker {
             return Some(self.until_news(now, None));
         }
         for claim in claims {
+            let held = hand.take();
             let context = Arc::clone(context);
-            calls.spawn(async move { step(&context, claim, is_probe).await });
+            calls
+                .tasks
+                .spawn(async move { step(&context, claim, held, is_probe).await });
         }
         None
-    }
-
-    /// Whether something waits, by a read: an idle worker writes nothing.
-    async fn is_due(&self, now: Timestamp) -> bool {
-        match self.context.store.next_due().await {
-            Ok(next) => next.is_some_and(|next| next <= now),
-            Err(_) => true,
-        }
     }
 
     fn until_news(&self, now: Timestamp, next_due: Option<Timestamp>) -> Duration {

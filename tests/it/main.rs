@@ -29,6 +29,7 @@ mod docs;
 mod doubt;
 mod drop_fields;
 mod durability;
+mod durability_trace;
 mod erase;
 mod interleavings;
 mod jumps;

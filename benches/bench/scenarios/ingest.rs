@@ -13,6 +13,9 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
     for kind in [Kind::ServiceNow, Kind::Slack] {
         for is_mapped in [false, true] {
             compare(args, goals, kind, is_mapped).await?;
+            if args.first {
+                return Ok(());
+            }
         }
     }
     Ok(())

@@ -100,7 +100,7 @@ pub struct Line {
     threshold: usize,
     failing: HashSet<ExternalTicket>,
     run: usize,
-    /// Calls in flight allowed while it grows after an outage.
+    /// Claims in hand allowed while it grows after an outage.
     ramp: Option<usize>,
     is_paused: bool,
 }
@@ -149,16 +149,12 @@ impl Line {
             }
     }
 
-    /// What may be claimed, with `in_flight` calls of at most `concurrency` under way.
-    pub fn admission(&self, in_flight: usize, concurrency: usize, now: Timestamp) -> Admission {
+    /// What may be claimed, with `in_hand` claims of at most `room` whose calls have not ended.
+    pub fn admission(&self, in_hand: usize, room: usize, now: Timestamp) -> Admission {
         if self.is_paused {
             return Admission::Nothing;
         }
-        let free = self
-            .ramp
-            .unwrap_or(concurrency)
-            .min(concurrency)
-            .saturating_sub(in_flight);
+        let free = self.ramp.unwrap_or(room).min(room).saturating_sub(in_hand);
         match &self.mode {
             Mode::Open(probing) | Mode::Suspect(probing) if probing.is_due(now) => Admission::Probe,
             Mode::Held(_) | Mode::Open(_) => Admission::Nothing,

@@ -51,7 +51,8 @@ impl Known {
             SELECT e.source, e.content_key, e.id
             FROM json_each($1) AS wanted
             CROSS JOIN events AS e
-                ON e.source = wanted.value ->> 0 AND e.content_key = wanted.value ->> 1";
+                ON e.source = wanted.value ->> 0 AND e.external_id = wanted.value ->> 1
+                AND e.content_key = wanted.value ->> 2";
         const TICKETS: &str = "\
             -- store::inbox::tickets
             SELECT wanted.value ->> 0, wanted.value ->> 1, m.ticket_id,
@@ -111,9 +112,17 @@ impl Known {
                     .insert((name(&source), key), Found::Stored(recorded));
             }
         }
-        if let Some(wanted) = wanted(|event| event.content_key.as_deref()) {
+        let contents: Vec<(&str, &str, &str)> = webhooks
+            .iter()
+            .flat_map(|w| w.events.iter().map(move |e| (w, e)))
+            .filter_map(|(w, e)| {
+                let external_id = e.external_id.as_ref()?.as_str();
+                Some((w.source.as_str(), external_id, e.content_key.as_deref()?))
+            })
+            .collect();
+        if !contents.is_empty() {
             let rows: Vec<(String, String, i64)> = sqlx::query_as(CONTENTS)
-                .bind(wanted)
+                .bind(json(&contents))
                 .fetch_all(&mut tx.connection)
                 .await?;
             for (source, key, id) in rows {

@@ -14,7 +14,7 @@ use crate::store::millis;
 use crate::store::writer::Tx;
 
 /// Rows of one insert, largest first: fixed sizes keep the statements prepared.
-const SIZES: [usize; 4] = [64, 16, 4, 1];
+const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
 
 /// A row to insert.
 pub(super) struct Row<'a> {
@@ -64,17 +64,17 @@ impl Row<'_> {
 }
 
 /// `INSERT` with rows of `columns` placeholders, for each of [`SIZES`].
-fn inserts(head: &str, columns: usize) -> [Arc<str>; 4] {
+///
+/// The placeholders have no numbers: sqlx would look up the name of each. Nothing that is inserted
+/// can be there already, so a conflict is a fault, and the whole transaction is rolled back: `OR
+/// FAIL` saves `SQLite` the journal with which it could undo this one statement.
+fn inserts(head: &str, columns: usize) -> [Arc<str>; SIZES.len()] {
     SIZES.map(|rows| {
         let mut sql = String::from(head);
         for row in 0..rows {
             sql.push_str(if row == 0 { "(" } else { ", (" });
-            for column in 1..=columns {
-                if column > 1 {
-                    sql.push_str(", ");
-                }
-                sql.push('$');
-                sql.push_str(&(row * columns + column).to_string());
+            for column in 0..columns {
+                sql.push_str(if column == 0 { "?" } else { ", ?" });
             }
             sql.push(')');
         }
@@ -92,9 +92,9 @@ fn next_size(left: usize) -> (usize, usize) {
 }
 
 pub(super) async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), StoreError> {
-    static INSERTS: LazyLock<[Arc<str>; 4]> = LazyLock::new(|| {
+    static INSERTS: LazyLock<[Arc<str>; SIZES.len()]> = LazyLock::new(|| {
         inserts(
-            "INSERT INTO events (id, state, due_at, received_at, queued_at, updated_at, \
+            "INSERT OR FAIL INTO events (id, state, due_at, received_at, queued_at, updated_at, \
              rank_major, rank_minor, source, external_id, subtype, event_type, delivery_key, \
              content_key, first_state, first_reason, reason, hint, team, traceparent) VALUES ",
             20,
@@ -142,9 +142,9 @@ pub(super) async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), S
 }
 
 pub(super) async fn insert_payloads(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), StoreError> {
-    static INSERTS: LazyLock<[Arc<str>; 4]> = LazyLock::new(|| {
+    static INSERTS: LazyLock<[Arc<str>; SIZES.len()]> = LazyLock::new(|| {
         inserts(
-            "INSERT INTO payloads (event_id, object_start, object_len, body) VALUES ",
+            "INSERT OR FAIL INTO payloads (event_id, object_start, object_len, body) VALUES ",
             4,
         )
     });

@@ -115,6 +115,11 @@ impl Daemon {
         (self.child, self.log) = (child, log);
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().expect("it is running")
+    }
+
     /// Asks it to stop (SIGTERM).
     pub(crate) async fn terminate(&self) {
         let pid = self.child.id().expect("it is running").to_string();
