@@ -107,6 +107,7 @@ struct Trace {
 
 impl Trace {
     /// `None` where there is no strace that may trace; on CI that is a failure.
+    #[expect(clippy::print_stdout, reason = "a test that checks nothing says so")]
     async fn start() -> Option<Self> {
         let works = Command::new("strace")
             .args(["-o", "/dev/null", "true"])
@@ -135,15 +136,15 @@ impl Trace {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut words = BufReader::new(strace.stderr.take().unwrap()).lines();
-        let attached = tokio::time::timeout(PATIENCE, words.next_line()).await;
+        let mut said = BufReader::new(strace.stderr.take().unwrap()).lines();
+        let attached = tokio::time::timeout(PATIENCE, said.next_line()).await;
         let attached = attached.unwrap().unwrap().unwrap_or_default();
         assert!(attached.contains("attached"), "{attached}");
         Some(Self {
             daemon,
             _mock: mock,
             strace,
-            _words: words,
+            _words: said,
             log,
         })
     }
