@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::error::StoreError;
+use super::version::{Precondition, Stale};
 use super::writer::Tx;
 use super::{Store, change, millis, moment, state};
 use crate::domain::event::EventState;
@@ -104,6 +105,27 @@ type MappingRow = (
     Option<i64>,
 );
 
+/// The event that represents an external ticket, as the end of a statement that begins with
+/// `SELECT e.…`: the queued one, the parked one, else the best stored object. Of the finished
+/// events, those that could have connected: with an object, and not set aside for what they say.
+macro_rules! best_event {
+    ($source:literal, $external_id:literal) => {
+        concat!(
+            " FROM events AS e WHERE e.source = ",
+            $source,
+            " AND e.external_id = ",
+            $external_id,
+            " AND e.state <> 'ignored'
+            AND COALESCE(e.reason, '') NOT IN ('echo', 'duplicate', 'class_conflict')
+            AND EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
+            ORDER BY e.state = 'queued' DESC, e.state = 'parked' DESC,
+                e.rank_major DESC, e.rank_minor DESC, e.id DESC
+            LIMIT 1"
+        )
+    };
+}
+pub(super) use best_event;
+
 const COLUMNS: &str = "\
     SELECT m.source, m.external_id, m.ticket_id, m.accounted_for, m.origin, m.created_at,
            m.updated_at, c.connected_at
@@ -118,9 +140,26 @@ impl Store {
         put: PutMapping,
         now: Timestamp,
     ) -> Result<(Stored, Mapping), StoreError> {
+        let written = self.put_mapping_if(put, Precondition::None, now).await?;
+        Ok(written.expect("nothing was asked of the mapping before"))
+    }
+
+    /// The same, only if the mapping that is there now is what the caller believes it to be.
+    pub async fn put_mapping_if(
+        &self,
+        put: PutMapping,
+        condition: Precondition,
+        now: Timestamp,
+    ) -> Result<Result<(Stored, Mapping), Stale>, StoreError> {
         self.write(move |tx| {
-            let put = put.clone();
-            Box::pin(async move { put_mapping(tx, &put, now).await })
+            let (put, condition) = (put.clone(), condition.clone());
+            Box::pin(async move {
+                let before = current(tx, &put.ticket).await?;
+                if !condition.holds(before.as_ref()) {
+                    return Ok(Err(Stale));
+                }
+                put_mapping(tx, &put, before.is_some(), now).await.map(Ok)
+            })
         })
         .await
     }
@@ -135,19 +174,36 @@ impl Store {
     /// Removes a mapping; `false` when there was none. Nothing changes at Serval, and the pair
     /// stays known as connected.
     pub async fn delete_mapping(&self, ticket: &ExternalTicket) -> Result<bool, StoreError> {
+        let deleted = self.delete_mapping_if(ticket, Precondition::None).await?;
+        Ok(deleted.expect("nothing was asked of the mapping before"))
+    }
+
+    /// The same, only if the mapping is what the caller believes it to be. Where there is none,
+    /// there is nothing to believe.
+    pub async fn delete_mapping_if(
+        &self,
+        ticket: &ExternalTicket,
+        condition: Precondition,
+    ) -> Result<Result<bool, Stale>, StoreError> {
         const DELETE: &str = "\
             -- store::mappings::delete
             DELETE FROM mappings WHERE source = $1 AND external_id = $2";
         let ticket = ticket.clone();
         self.write(move |tx| {
-            let ticket = ticket.clone();
+            let (ticket, condition) = (ticket.clone(), condition.clone());
             Box::pin(async move {
-                let deleted = sqlx::query(DELETE)
+                let Some(before) = current(tx, &ticket).await? else {
+                    return Ok(Ok(false));
+                };
+                if !condition.holds(Some(&before)) {
+                    return Ok(Err(Stale));
+                }
+                sqlx::query(DELETE)
                     .bind(ticket.source.as_str())
                     .bind(ticket.external_id.as_str())
                     .execute(&mut tx.connection)
                     .await?;
-                Ok(deleted.rows_affected() == 1)
+                Ok(Ok(true))
             })
         })
         .await
@@ -217,9 +273,19 @@ fn from_row(row: MappingRow) -> Result<Mapping, StoreError> {
     })
 }
 
+/// The mapping as the transaction sees it.
+async fn current(tx: &mut Tx, ticket: &ExternalTicket) -> Result<Option<Mapping>, StoreError> {
+    let row: Option<MappingRow> = one(ticket.source.as_str(), ticket.external_id.as_str())
+        .build_query_as()
+        .fetch_optional(&mut tx.connection)
+        .await?;
+    row.map(from_row).transpose()
+}
+
 async fn put_mapping(
     tx: &mut Tx,
     put: &PutMapping,
+    is_there: bool,
     now: Timestamp,
 ) -> Result<(Stored, Mapping), StoreError> {
     const PUT: &str = "\
@@ -232,10 +298,6 @@ async fn put_mapping(
             origin = excluded.origin, updated_at = excluded.updated_at
         WHERE ticket_id <> excluded.ticket_id OR accounted_for <> excluded.accounted_for";
     let (source, external_id) = (put.ticket.source.as_str(), put.ticket.external_id.as_str());
-    let before: Option<MappingRow> = one(source, external_id)
-        .build_query_as()
-        .fetch_optional(&mut tx.connection)
-        .await?;
     sqlx::query(PUT)
         .bind(source)
         .bind(external_id)
@@ -253,14 +315,12 @@ async fn put_mapping(
     if after.connected_at.is_none() {
         set_in_motion(tx, &put.ticket, now).await?;
     }
-    Ok((
-        if before.is_some() {
-            Stored::Replaced
-        } else {
-            Stored::Created
-        },
-        after,
-    ))
+    let stored = if is_there {
+        Stored::Replaced
+    } else {
+        Stored::Created
+    };
+    Ok((stored, after))
 }
 
 /// Queues the event that represents a mapped external ticket whose pair Serval does not have:
@@ -270,17 +330,10 @@ async fn set_in_motion(
     ticket: &ExternalTicket,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    // Of the finished events, those that could have connected: with an object, and not set aside
-    // for what they say.
-    const BEST: &str = "\
-        -- store::mappings::best
-        SELECT e.id, e.state FROM events AS e
-        WHERE e.source = $1 AND e.external_id = $2 AND e.state <> 'ignored'
-            AND COALESCE(e.reason, '') NOT IN ('echo', 'duplicate', 'class_conflict')
-            AND EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
-        ORDER BY e.state = 'queued' DESC, e.state = 'parked' DESC,
-            e.rank_major DESC, e.rank_minor DESC, e.id DESC
-        LIMIT 1";
+    const BEST: &str = concat!(
+        "-- store::mappings::best\nSELECT e.id, e.state",
+        best_event!("$1", "$2")
+    );
     let best: Option<(i64, String)> = sqlx::query_as(BEST)
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())

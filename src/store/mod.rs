@@ -11,6 +11,7 @@ mod change;
 mod claims;
 mod counts;
 mod error;
+mod import;
 mod inbox;
 mod mappings;
 mod open;
@@ -18,6 +19,7 @@ mod replay;
 mod reports;
 mod settings;
 mod settle;
+mod version;
 mod writer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,11 +32,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use claims::{Claim, ClaimScope, ClaimToken};
 pub use error::{OpenError, SettleError, StoreError};
+pub use import::{Clash, Import, ImportRow, Imported};
 pub use inbox::{Recorded, Webhook};
 pub use mappings::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 pub use open::DatabaseLock;
 pub use reports::{AttemptRow, ChangeRow, EventDetail, EventFilter, EventRow, Stats};
 pub use settle::{Attempt, AttemptOutcome, Settlement};
+pub use version::{Precondition, Stale, Versions};
 pub use writer::Writer;
 
 use crate::domain::event::EventState;
@@ -62,6 +66,7 @@ struct Shared {
     wake: Notify,
     write_failed: AtomicBool,
     damage: OnceLock<String>,
+    imports: import::Imports,
     _lock: DatabaseLock,
 }
 
