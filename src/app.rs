@@ -51,7 +51,10 @@ impl App {
             body_limit: config.server.body_limit,
             read_timeout: config.server.read_timeout,
             monitor: worker.monitor(),
-            tokens: Arc::new(AdminTokens::new(&config.admin.tokens)),
+            tokens: Arc::new(
+                AdminTokens::new(&config.admin.tokens)
+                    .with_mapping_tokens(&config.admin.mapping_tokens),
+            ),
         };
         Ok(Self {
             state,

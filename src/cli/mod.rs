@@ -11,6 +11,7 @@ mod healthcheck;
 mod map;
 mod migrate;
 mod mock_serval;
+mod openapi;
 mod output;
 mod remote;
 mod send;
@@ -63,6 +64,8 @@ enum Command {
     Healthcheck(healthcheck::Args),
     /// Brings the database's schema up to date
     Migrate(migrate::Args),
+    /// Prints the OpenAPI document of the API
+    Openapi(openapi::Args),
 }
 
 /// How a command can fail.
@@ -114,6 +117,7 @@ impl Cli {
             Command::Discover(args) => discover::run(&global, args).await,
             Command::Healthcheck(args) => healthcheck::run(&global, args).await,
             Command::Migrate(args) => migrate::run(&global, args).await,
+            Command::Openapi(args) => openapi::run(&args),
         }
     }
 }

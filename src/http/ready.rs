@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::AppState;
 use crate::delivery::line::Mode;
@@ -16,10 +17,33 @@ use crate::store::Stats;
 /// A worker that has not looked at the queue for so long is stuck.
 const BEAT_LIMIT: Duration = Duration::from_secs(15);
 /// Due work that has not moved for so long, though Serval answers, is stuck.
-const PROGRESS_LIMIT: Duration = Duration::from_secs(120);
+const PROGRESS_LIMIT: Duration = Duration::from_mins(2);
 
-/// `GET /readyz`: 200, or 503 with the reasons.
-pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
+/// Whether it works.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Readiness {
+    /// `ready` or `not ready`.
+    status: &'static str,
+    /// Why not.
+    problems: Vec<String>,
+    /// Whether an operator stopped the calls to Serval; that is no problem.
+    paused: bool,
+}
+
+/// Is it working?
+///
+/// Whether webhooks are stored, and what is stored moves. Without a token.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "health",
+    responses(
+        (status = 200, body = Readiness),
+        (status = 503, description = "Not ready, and why", body = Readiness),
+    ),
+    security(())
+)]
+pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readiness>) {
     let now = state.clock.now();
     let mut problems = Vec::new();
     if state.store.is_failing()
@@ -43,7 +67,7 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<V
         problems.push("the delivery worker has stopped looking at its queue".to_owned());
     }
     match state.store.stats(now).await {
-        Ok(stats) if is_stuck(&state, &stats, now) => {
+        Ok(numbers) if is_stuck(&state, &numbers, now) => {
             problems.push("due events do not move although Serval answers".to_owned());
         }
         Ok(_) => {}
@@ -54,20 +78,20 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<V
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
-    let body = json!({
-        "status": word,
-        "problems": problems,
-        "paused": state.monitor.is_paused(),
-    });
-    (status, Json(body))
+    let readiness = Readiness {
+        status: word,
+        problems,
+        paused: state.monitor.is_paused(),
+    };
+    (status, Json(readiness))
 }
 
-fn is_stuck(state: &AppState, stats: &Stats, now: Timestamp) -> bool {
+fn is_stuck(state: &AppState, numbers: &Stats, now: Timestamp) -> bool {
     let is_flowing = matches!(state.monitor.mode(), Mode::Flowing) && !state.monitor.is_paused();
     let is_old = |at: Option<Timestamp>| at.is_some_and(|at| later(at, PROGRESS_LIMIT) < now);
     let has_moved = state
         .monitor
         .last_progress()
         .is_some_and(|at| !is_old(Some(at)));
-    is_flowing && is_old(stats.oldest_due) && !has_moved
+    is_flowing && is_old(numbers.oldest_due) && !has_moved
 }

@@ -4,27 +4,39 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::header::ETAG;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
+use super::conditions::{etag, failed, precondition};
 use super::input::{self, Page};
 use crate::domain::ids::ServalTicketId;
 use crate::http::{AppState, Problem};
 use crate::store::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 
 /// A mapping as the API shows it.
-#[derive(Debug, Serialize)]
-pub(super) struct MappingView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Mapping)]
+pub(crate) struct MappingView {
+    /// The source of the external ticket.
     source: String,
+    /// The external ticket's id over there.
     external_id: String,
+    /// The Serval ticket.
     ticket_id: String,
+    /// Serval messages that the external ticket has already.
     accounted_for_message_ids: Vec<String>,
+    /// Who wrote it: `api`, `import`, `payload`, `cli` or `console`.
     origin: String,
+    /// When it was first written.
     created_at: Timestamp,
+    /// When it was last changed.
     updated_at: Timestamp,
+    /// When Serval took the pair; null: not yet.
     connected_at: Option<Timestamp>,
 }
 
@@ -43,20 +55,80 @@ impl From<Mapping> for MappingView {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// A mapping to write.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct PutBody {
+#[schema(as = NewMapping)]
+pub(crate) struct PutBody {
+    /// The Serval ticket.
     ticket_id: String,
+    /// Serval messages that the external ticket has already; at most 1000.
     #[serde(default)]
     accounted_for_message_ids: Vec<String>,
 }
 
-/// `PUT /mappings/{source}/{external_id}`: 201 when created, 200 when it was there.
+/// Names an external ticket.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(
+    dead_code,
+    reason = "describes the path, which axum reads into a tuple"
+)]
+pub(crate) struct TicketPath {
+    /// The name of a configured source.
+    source: String,
+    /// The external ticket's id: a `sys_id`, or a Slack `channel:thread_ts`.
+    external_id: String,
+}
+
+/// What must be true of the mapping that is there.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(
+    dead_code,
+    reason = "describes header fields, which `precondition` reads"
+)]
+pub(crate) struct Conditions {
+    /// `ETag` of the mapping as it was read, or `*` for any; else 412.
+    #[param(rename = "If-Match")]
+    if_match: Option<String>,
+    /// `*`: only if there is none; else 412.
+    #[param(rename = "If-None-Match")]
+    if_none_match: Option<String>,
+}
+
+/// A mapping with its tag.
+type Tagged = ([(HeaderName, HeaderValue); 1], Json<MappingView>);
+
+fn tagged(mapping: Mapping) -> Tagged {
+    ([(ETAG, etag(&mapping))], Json(mapping.into()))
+}
+
+/// Write a mapping
+///
+/// Creates or replaces it, and releases the events that waited for it. Idempotent.
+#[utoipa::path(
+    put,
+    path = "/mappings/{source}/{external_id}",
+    operation_id = "put_mapping",
+    tag = "mappings",
+    params(TicketPath, Conditions),
+    request_body = PutBody,
+    responses(
+        (status = 200, description = "It was there", body = MappingView, headers(("ETag" = String))),
+        (status = 201, description = "It was not there", body = MappingView, headers(("ETag" = String))),
+        (status = 400, description = "The body is not JSON, or a condition cannot be read"),
+        (status = 404, description = "No such source"),
+        (status = 412, description = "The condition does not hold; nothing was written"),
+        (status = 422, description = "An id that is none"),
+    )
+)]
 pub(super) async fn put(
     State(state): State<AppState>,
     Path((source, external_id)): Path<(String, String)>,
+    headers: HeaderMap,
     body: Bytes,
-) -> Result<(StatusCode, Json<MappingView>), Problem> {
+) -> Result<(StatusCode, Tagged), Problem> {
     let ticket = input::ticket(&state, &source, &external_id)?;
     let body: PutBody = input::json(&body)?;
     let ticket_id: ServalTicketId = body.ticket_id.trim().parse().map_err(|error| {
@@ -65,13 +137,20 @@ pub(super) async fn put(
             format!("ticket_id: {error}"),
         )
     })?;
+    input::message_ids(&body.accounted_for_message_ids)
+        .map_err(|detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))?;
+    let condition = precondition(&headers)?;
     let put = PutMapping {
         ticket,
         ticket_id,
         accounted_for: body.accounted_for_message_ids,
         origin: Origin::Api,
     };
-    let (stored, mapping) = state.store.put_mapping(put, state.clock.now()).await?;
+    let (stored, mapping) = state
+        .store
+        .put_mapping_if(put, condition, state.clock.now())
+        .await?
+        .map_err(|_| failed())?;
     tracing::info!(
         source = mapping.source,
         ticket.external = mapping.external_id,
@@ -83,26 +162,57 @@ pub(super) async fn put(
         Stored::Created => StatusCode::CREATED,
         Stored::Replaced => StatusCode::OK,
     };
-    Ok((status, Json(mapping.into())))
+    Ok((status, tagged(mapping)))
 }
 
-/// `GET /mappings/{source}/{external_id}`
+/// Read a mapping
+#[utoipa::path(
+    get,
+    path = "/mappings/{source}/{external_id}",
+    operation_id = "get_mapping",
+    tag = "mappings",
+    params(TicketPath),
+    responses(
+        (status = 200, body = MappingView, headers(("ETag" = String))),
+        (status = 404, description = "No such source, or no mapping"),
+        (status = 422, description = "An id that is none"),
+    )
+)]
 pub(super) async fn get(
     State(state): State<AppState>,
     Path((source, external_id)): Path<(String, String)>,
-) -> Result<Json<MappingView>, Problem> {
+) -> Result<Tagged, Problem> {
     let ticket = input::ticket(&state, &source, &external_id)?;
     let mapping = state.store.mapping(&ticket).await?.ok_or_else(none)?;
-    Ok(Json(mapping.into()))
+    Ok(tagged(mapping))
 }
 
-/// `DELETE /mappings/{source}/{external_id}`: nothing changes at Serval.
+/// Remove a mapping
+///
+/// Nothing changes at Serval.
+#[utoipa::path(
+    delete,
+    path = "/mappings/{source}/{external_id}",
+    operation_id = "delete_mapping",
+    tag = "mappings",
+    params(TicketPath, Conditions),
+    responses(
+        (status = 204, description = "Removed"),
+        (status = 400, description = "A condition cannot be read"),
+        (status = 404, description = "No such source, or no mapping"),
+        (status = 412, description = "The condition does not hold; nothing was removed"),
+        (status = 422, description = "An id that is none"),
+    )
+)]
 pub(super) async fn delete(
     State(state): State<AppState>,
     Path((source, external_id)): Path<(String, String)>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let ticket = input::ticket(&state, &source, &external_id)?;
-    if !state.store.delete_mapping(&ticket).await? {
+    let condition = precondition(&headers)?;
+    let deleted = state.store.delete_mapping_if(&ticket, condition).await?;
+    if !deleted.map_err(|_| failed())? {
         return Err(none());
     }
     tracing::info!(ticket.external = %ticket, "mapping removed");
@@ -113,16 +223,34 @@ fn none() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "this external ticket has no mapping")
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Of one source.
     source: Option<String>,
+    /// Of one Serval ticket.
     ticket_id: Option<String>,
+    /// At most so many; 100 when left out.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
-/// `GET /mappings`
+/// List mappings
+#[utoipa::path(
+    get,
+    path = "/mappings",
+    operation_id = "list_mappings",
+    tag = "mappings",
+    params(ListQuery),
+    responses(
+        (status = 200, body = Page<MappingView>),
+        (status = 400, description = "A wrong query"),
+        (status = 404, description = "No such source"),
+    )
+)]
 pub(super) async fn list(
     State(state): State<AppState>,
     query: Result<Query<ListQuery>, QueryRejection>,
