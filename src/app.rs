@@ -15,8 +15,9 @@ use crate::delivery::{Monitor, Routes, Settings, SourceRoute, Worker};
 use crate::http::{self, AdminTokens, AppState, MountedSource, Sources};
 use crate::lifecycle::Lifecycle;
 use crate::serval::ServalClient;
-use crate::sources::{self, SourceConfig};
-use crate::store::{Store, Writer};
+use crate::sources::linking::{AccountedFor, OnConflict, Reconnect};
+use crate::sources::{self, Source, SourceConfig};
+use crate::store::{Decision, Store, Writer};
 
 /// A daemon that has its database, its ports and its sources, and does not run yet.
 #[derive(Debug)]
@@ -167,46 +168,60 @@ fn mount(config: &Config) -> anyhow::Result<(Sources, Routes)> {
     let mut mounted = Sources::new();
     let mut routes = Routes::new();
     for (name, source) in &config.sources {
-        let (keep_ignored_bodies, route) = route(source);
-        let park_for_ms = i64::try_from(route.park_for.as_millis()).unwrap_or(i64::MAX);
-        let source = sources::build(name, source)?;
-        mounted.insert(
-            name.clone(),
-            MountedSource {
-                source,
-                park_for_ms,
-                keep_ignored_bodies,
-            },
-        );
+        let (source, route) = mount_one(sources::build(name, source)?, source);
+        mounted.insert(name.clone(), source);
         routes.insert(name.clone(), route);
     }
     Ok((mounted, routes))
 }
 
-fn route(source: &SourceConfig) -> (bool, SourceRoute) {
-    let (keep, target, direct, park_for) = match source {
-        SourceConfig::ServiceNow(config) => (
-            config.keep_ignored_bodies,
-            &config.channel_target,
-            None,
-            config.park_for,
-        ),
-        SourceConfig::Slack(config) => (
-            config.keep_ignored_bodies,
-            &config.channel_target,
-            config.direct_message_target.clone().map(Arc::new),
-            config.park_for,
-        ),
+/// A source with the policies that `config` gives it.
+pub(crate) fn mount_one(
+    source: Box<dyn Source>,
+    config: &SourceConfig,
+) -> (MountedSource, SourceRoute) {
+    let (keep_ignored_bodies, route) = route(config);
+    let mounted = MountedSource {
+        source,
+        park_for_ms: i64::try_from(route.park_for.as_millis()).unwrap_or(i64::MAX),
+        keep_ignored_bodies,
+        reconnects: route.reconnects,
+        disconnects_old: route.disconnects_old,
+        several_per_ticket: route.several_per_ticket,
     };
-    let channel_target = Arc::new(target.clone().unwrap_or_default());
-    (
-        keep,
-        SourceRoute {
-            channel_target,
-            direct_message_target: direct,
-            park_for,
-        },
-    )
+    (mounted, route)
+}
+
+/// Whether a source keeps the bodies of ignored events, and the way its events take.
+fn route(source: &SourceConfig) -> (bool, SourceRoute) {
+    /// The kinds have the same keys, in structs of their own.
+    macro_rules! route {
+        ($config:expr, $direct:expr) => {
+            SourceRoute {
+                channel_target: Arc::new($config.channel_target.clone().unwrap_or_default()),
+                direct_message_target: $direct,
+                park_for: $config.park_for,
+                verifies_learned: $config.verify_learned,
+                on_conflict: match $config.on_conflict {
+                    OnConflict::Ask => None,
+                    OnConflict::Keep => Some(Decision::Keep),
+                    OnConflict::Replace => Some(Decision::Replace),
+                },
+                several_per_ticket: $config.several_per_ticket,
+                looks_first: $config.check_existing,
+                disconnects_old: $config.disconnect_on_remap,
+                reconnects: $config.reconnect == Reconnect::OnChange,
+                accounts_for_all: $config.accounted_for == AccountedFor::AllExisting,
+            }
+        };
+    }
+    match source {
+        SourceConfig::ServiceNow(config) => (config.keep_ignored_bodies, route!(config, None)),
+        SourceConfig::Slack(config) => {
+            let direct = config.direct_message_target.clone().map(Arc::new);
+            (config.keep_ignored_bodies, route!(config, direct))
+        }
+    }
 }
 
 fn listen(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

@@ -89,20 +89,23 @@ fn death(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> TaskDie
     })
 }
 
-/// Resolves at SIGTERM or SIGINT.
-pub async fn interrupted() {
+/// Resolves at SIGTERM or SIGINT. Signals count from the call of this function on, not from the
+/// first poll: one that arrives while the daemon starts must stop it, not kill it.
+pub fn interrupted() -> impl Future<Output = ()> {
     let both = signal(SignalKind::terminate())
         .and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
-    match both {
-        Ok((mut term, mut int)) => {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = int.recv() => {}
+    async move {
+        match both {
+            Ok((mut term, mut int)) => {
+                tokio::select! {
+                    _ = term.recv() => {}
+                    _ = int.recv() => {}
+                }
             }
-        }
-        Err(error) => {
-            tracing::error!(%error, "signals cannot be heard");
-            std::future::pending::<()>().await;
+            Err(error) => {
+                tracing::error!(%error, "signals cannot be heard");
+                std::future::pending::<()>().await;
+            }
         }
     }
 }

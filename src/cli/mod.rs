@@ -3,8 +3,10 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. What people asked for goes to the
 //! standard output, everything else to the standard error.
 
+mod backend;
 mod check;
 mod demo;
+mod direct;
 mod discover;
 mod events;
 mod healthcheck;
@@ -15,6 +17,7 @@ mod openapi;
 mod output;
 mod remote;
 mod send;
+mod sender;
 mod serve;
 
 use std::path::PathBuf;
@@ -58,7 +61,7 @@ enum Command {
     Send(send::Args),
     /// Runs a stand-in for Serval, with faults to switch on
     MockServal(mock_serval::Args),
-    /// Lists teams, app instances and integration ids of Serval, to fill in channel_target
+    /// Lists teams, app instances and integration ids of Serval, to fill in `channel_target`
     Discover(discover::Args),
     /// Asks the running daemon whether it is alive; exit code 0 or 1
     Healthcheck(healthcheck::Args),

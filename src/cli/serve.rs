@@ -19,6 +19,7 @@ pub(super) async fn run(global: &Global, _args: Args) -> Outcome {
     loaded.validate_for_serve()?;
     let config = &loaded.config;
     telemetry::init(&config.log).map_err(|error| Failure::Usage(error.to_string()))?;
+    let stop = lifecycle::interrupted();
     let app = App::bind(config, Arc::new(SystemClock))
         .await
         .map_err(refused)?;
@@ -31,7 +32,7 @@ pub(super) async fn run(global: &Global, _args: Args) -> Outcome {
         sources = config.sources.keys().map(ToString::to_string).collect::<Vec<_>>().join(","),
         "serving"
     );
-    app.run(lifecycle::interrupted()).await?;
+    app.run(stop).await?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -117,10 +117,28 @@ const SERVICENOW: &[Key] = &[
     key_or("tolerance_future", duration(ZERO, HOUR), "60s"),
     key("channel_target", Shape::Object),
     key_or("ticket_id_pointers", Shape::Texts, "[]"),
+    key("ticket_url_pattern", Shape::Text),
+    key_or("shared_pointers", Shape::Texts, "/correlation_id"),
+    key_or("correlation_display_names", Shape::Texts, "serval"),
     key_or("ignore_users", Shape::Texts, "[]"),
     key_or("class_aliases", Shape::TextTable, "{}"),
     key_or("keep_ignored_bodies", Shape::Switch, "false"),
     key_or("park_for", duration(SECOND, YEAR), "30d"),
+    key_or("verify_learned", Shape::Switch, "true"),
+    key_or(
+        "on_conflict",
+        Shape::OneOf(&["ask", "keep", "replace"]),
+        "ask",
+    ),
+    key_or("several_per_ticket", Shape::Switch, "false"),
+    key_or("check_existing", Shape::Switch, "false"),
+    key_or("disconnect_on_remap", Shape::Switch, "false"),
+    key_or("reconnect", Shape::OneOf(&["never", "on_change"]), "never"),
+    key_or(
+        "accounted_for",
+        Shape::OneOf(&["none", "all_existing"]),
+        "none",
+    ),
 ];
 
 const SLACK: &[Key] = &[
@@ -132,9 +150,27 @@ const SLACK: &[Key] = &[
     key("direct_message_target", Shape::Object),
     key_or("direct_messages", Shape::Switch, "false"),
     key_or("trusted_apps", Shape::Texts, "[]"),
+    key_or("trusted_users", Shape::Texts, "[]"),
+    key_or("metadata_keys", Shape::Texts, "serval_ticket_id,ticket_id"),
+    key("ticket_url_pattern", Shape::Text),
     key_or("own_ids", Shape::Texts, "[]"),
     key_or("keep_ignored_bodies", Shape::Switch, "false"),
     key_or("park_for", duration(SECOND, YEAR), "7d"),
+    key_or("verify_learned", Shape::Switch, "true"),
+    key_or(
+        "on_conflict",
+        Shape::OneOf(&["ask", "keep", "replace"]),
+        "ask",
+    ),
+    key_or("several_per_ticket", Shape::Switch, "false"),
+    key_or("check_existing", Shape::Switch, "false"),
+    key_or("disconnect_on_remap", Shape::Switch, "false"),
+    key_or("reconnect", Shape::OneOf(&["never", "on_change"]), "never"),
+    key_or(
+        "accounted_for",
+        Shape::OneOf(&["none", "all_existing"]),
+        "none",
+    ),
 ];
 
 /// The kinds of sources.

@@ -87,7 +87,11 @@ impl From<Problems> for ConfigError {
     }
 }
 
-fn read(files: &[PathBuf], environment: &Environment, problems: &mut Problems) -> Vec<Layer> {
+pub(super) fn read(
+    files: &[PathBuf],
+    environment: &Environment,
+    problems: &mut Problems,
+) -> Vec<Layer> {
     let mut layers = vec![layers::from_toml(DEFAULTS, None, problems)];
     for file in files {
         layers.push(layers::from_file(file, problems));
@@ -142,7 +146,7 @@ fn source(
 
 /// Fills one struct. The shapes are checked already, so a failure is a fault of the registry; it
 /// is reported by path alone, because serde's text may quote a secret.
-fn section<T: DeserializeOwned>(
+pub(super) fn section<T: DeserializeOwned>(
     merged: &Merged,
     place: &str,
     problems: &mut Problems,

@@ -6,6 +6,7 @@
 //! Invariant: errors, reports and `Debug` name keys and where they were set. No error holds a value,
 //! and nothing holds a secret.
 
+mod alone;
 mod env;
 mod keys;
 mod layers;
@@ -28,6 +29,7 @@ use crate::domain::ids::SourceName;
 use crate::sources::SourceConfig;
 use crate::units;
 
+pub use alone::Alone;
 pub use env::Environment;
 pub use layers::Origin;
 pub use load::{ConfigError, Loaded};

@@ -49,10 +49,9 @@ fn bare_status(status: u16) -> FailureKind {
         409 => FailureKind::Exists,
         501 => FailureKind::Permanent("unimplemented"),
         500 => FailureKind::Faulty,
-        408 | 425 | 502.. => FailureKind::Unavailable,
         // A redirect is a wrong base_url or a portal in between: a person mends it, and nothing
         // that waits is to blame.
-        300..=399 => FailureKind::Unavailable,
+        300..=399 | 408 | 425 | 502.. => FailureKind::Unavailable,
         403 => FailureKind::Permanent("permission_denied"),
         404 | 410 => FailureKind::Permanent("not_found"),
         _ => FailureKind::Permanent("refused"),

@@ -14,7 +14,7 @@ const RECOVERY: Duration = Duration::from_secs(5);
 /// A 429 without `Retry-After` stops the line for this long.
 const BREATHER: Duration = Duration::from_secs(1);
 /// A 429 stops the whole line for this long at most; its own event waits as long as it was asked.
-const LONGEST_STOP: Duration = Duration::from_secs(60);
+const LONGEST_STOP: Duration = Duration::from_mins(1);
 /// The pace is never less than a sixteenth of what is configured.
 const SLOWEST: u32 = 16;
 
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn the_line_stops_for_a_minute_at_most() {
         let pace = Pace::new(0);
-        pace.slow_down(Some(Duration::from_secs(3600)), at(100));
-        assert_eq!(pace.wait(at(100)), Duration::from_secs(60));
+        pace.slow_down(Some(Duration::from_hours(1)), at(100));
+        assert_eq!(pace.wait(at(100)), Duration::from_mins(1));
     }
 }

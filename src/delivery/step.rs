@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::attempt::{attempt, report};
+use super::call::{Ended, call, timed_out};
 use super::classify::classify;
+use super::learn::look_into;
 use super::line::{Line, PROBE_TIMEOUT, Signal, Turn};
 use super::pace::Pace;
 use super::{Routes, Settings};
 use crate::clock::SharedClock;
-use crate::domain::delivery::{FailureKind, Next, decide};
+use crate::domain::delivery::{FailureKind, GAVE_UP, Next, decide};
 use crate::domain::ids::ServalTicketId;
 use crate::domain::ingest::ALREADY_CONNECTED;
 use crate::domain::retry::later;
-use crate::serval::{Answer, ConnectRequest, NetworkKind, ServalClient, ServalError};
+use crate::serval::{ConnectRequest, ServalClient};
 use crate::store::{Attempt, AttemptOutcome, Claim, SettleError, Settlement, Store};
 
 /// Between tries to write a settlement that the store did not take.
@@ -37,18 +40,11 @@ impl Context {
     }
 }
 
-/// What a connect, or the look before it, came to.
-enum Ended {
-    /// Serval took it.
-    Connected(Answer),
-    /// A look showed that Serval has it.
-    AlreadyLinked,
-    /// Neither.
-    Failed(ServalError),
-}
-
 /// Works on a claim until it is settled or lost.
 pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
+    if let Some(hint) = claim.hint.clone() {
+        return learn(context, &claim, &hint, is_probe).await;
+    }
     let request = match prepare(context, &claim) {
         Ok(request) => request,
         Err(settlement) => {
@@ -75,6 +71,35 @@ pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
     settle(context, &claim, Some(attempt), settlement).await;
 }
 
+/// Looks into the Serval ticket that the payload names; the event is claimed again for the rest.
+async fn learn(context: &Context, claim: &Claim, hint: &ServalTicketId, is_probe: bool) {
+    wait_for_turn(context).await;
+    let started_at = context.clock.now();
+    let limit = if is_probe {
+        PROBE_TIMEOUT
+    } else {
+        context.settings.call_limit()
+    };
+    let looked = tokio::time::timeout(limit, look_into(context, claim, hint)).await;
+    let now = context.clock.now();
+    let error = match looked {
+        Ok(Ok(lesson)) => {
+            note(context, claim, Signal::Alive, is_probe, "", now);
+            if let Err(error) = context.store.learn(claim, lesson, now).await {
+                tracing::warn!(event = %claim.event, %error, "what was learned could not be written");
+            }
+            return;
+        }
+        Ok(Err(error)) => error,
+        Err(_) => timed_out(limit),
+    };
+    let ended = Ended::Failed(error);
+    let (outcome, settlement) = judge(context, claim, hint, &ended, is_probe, now);
+    let attempt = attempt(&ended, hint.clone(), outcome, started_at, now, is_probe);
+    report(claim, &attempt);
+    settle(context, claim, Some(attempt), settlement).await;
+}
+
 /// The call to make, or what becomes of the event without one.
 fn prepare(context: &Context, claim: &Claim) -> Result<ConnectRequest, Settlement> {
     let source = &claim.ticket.source;
@@ -90,7 +115,7 @@ fn prepare(context: &Context, claim: &Claim) -> Result<ConnectRequest, Settlemen
             until: later(context.clock.now(), route.park_for),
         });
     };
-    if claim.is_connected {
+    if claim.is_connected && !route.reconnects {
         return Err(Settlement::Skip {
             reason: ALREADY_CONNECTED,
         });
@@ -115,55 +140,6 @@ async fn wait_for_turn(context: &Context) {
     }
 }
 
-/// Makes the call, under a limit that lies inside of the claim's time.
-async fn call(context: &Context, claim: &Claim, request: &ConnectRequest, is_probe: bool) -> Ended {
-    let limit = if is_probe {
-        PROBE_TIMEOUT
-    } else {
-        context.settings.call_limit()
-    };
-    let exchange = look_and_connect(context, claim, request);
-    match tokio::time::timeout(limit, exchange).await {
-        Ok(ended) => ended,
-        Err(_) => Ended::Failed(ServalError::Network {
-            kind: NetworkKind::Timeout,
-            sent: true,
-            detail: format!("nothing within {} s", limit.as_secs()),
-        }),
-    }
-}
-
-async fn look_and_connect(context: &Context, claim: &Claim, request: &ConnectRequest) -> Ended {
-    if claim.in_doubt {
-        match look(context, request).await {
-            Ok(true) => return Ended::AlreadyLinked,
-            Ok(false) => {}
-            // Serval answers, but will not say: the connect itself gets the last word.
-            Err(error) if matches!(classify(&error).kind, FailureKind::Permanent(_)) => {}
-            Err(error) => return Ended::Failed(error),
-        }
-    }
-    let error = match context.serval.connect(request).await {
-        Ok(answer) => return Ended::Connected(answer),
-        Err(error) => error,
-    };
-    if classify(&error).kind == FailureKind::Exists
-        && matches!(look(context, request).await, Ok(true))
-    {
-        return Ended::AlreadyLinked;
-    }
-    Ended::Failed(error)
-}
-
-/// Whether Serval has the pair.
-async fn look(context: &Context, request: &ConnectRequest) -> Result<bool, ServalError> {
-    let links = context.serval.external_tickets(&request.ticket_id).await?;
-    let wanted = request.external_id.as_str();
-    Ok(links
-        .iter()
-        .any(|link| link.external_ticket_id.eq_ignore_ascii_case(wanted)))
-}
-
 /// Tells the line how the call ended, and decides what becomes of the event.
 fn judge(
     context: &Context,
@@ -174,15 +150,23 @@ fn judge(
     now: Timestamp,
 ) -> (AttemptOutcome, Settlement) {
     let ticket_id = ticket_id.clone();
+    let route = context.routes.get(&claim.ticket.source);
+    let reconnects = route.is_some_and(|route| route.reconnects);
     let error = match ended {
         Ended::Connected(_) => {
             note(context, claim, Signal::Alive, is_probe, "", now);
+            let settlement = Settlement::Connected {
+                ticket_id,
+                reason: None,
+                reconnects,
+            };
+            return (AttemptOutcome::Connected, settlement);
+        }
+        Ended::LinkedBefore => {
+            note(context, claim, Signal::Alive, is_probe, "", now);
             return (
-                AttemptOutcome::Connected,
-                Settlement::Connected {
-                    ticket_id,
-                    reason: None,
-                },
+                AttemptOutcome::AlreadyLinked,
+                Settlement::AlreadyLinked { ticket_id },
             );
         }
         Ended::AlreadyLinked => {
@@ -190,7 +174,11 @@ fn judge(
             let reason = Some("already_linked");
             return (
                 AttemptOutcome::AlreadyLinked,
-                Settlement::Connected { ticket_id, reason },
+                Settlement::Connected {
+                    ticket_id,
+                    reason,
+                    reconnects,
+                },
             );
         }
         Ended::Failed(error) => error,
@@ -199,7 +187,11 @@ fn judge(
     let said = error.summary();
     let signal = match failure.kind {
         FailureKind::Permanent(_) | FailureKind::Exists => Signal::Alive,
-        kind => Signal::Failing(kind),
+        kind @ (FailureKind::Unreachable
+        | FailureKind::Unavailable
+        | FailureKind::Faulty
+        | FailureKind::Throttled
+        | FailureKind::CredentialsRefused) => Signal::Failing(kind),
     };
     note(context, claim, signal, is_probe, &said, now);
     if failure.kind == FailureKind::Throttled {
@@ -230,7 +222,7 @@ fn judge(
                 error: Some(said),
             },
         ),
-        Next::Dead(reason) if !counts && reason == crate::domain::delivery::GAVE_UP => (
+        Next::Dead(reason) if !counts && reason == GAVE_UP => (
             AttemptOutcome::Held,
             Settlement::Release {
                 in_doubt,
@@ -272,89 +264,6 @@ fn note(
             tracing::info!("Serval answers again");
             context.settings.recovered.notify_one();
         }
-    }
-}
-
-fn attempt(
-    ended: &Ended,
-    ticket_id: ServalTicketId,
-    outcome: AttemptOutcome,
-    started_at: Timestamp,
-    now: Timestamp,
-    is_probe: bool,
-) -> Attempt {
-    let duration_ms = now
-        .as_millisecond()
-        .saturating_sub(started_at.as_millisecond())
-        .max(0);
-    let attempt = Attempt {
-        started_at,
-        duration_ms,
-        ticket_id,
-        outcome,
-        status: None,
-        code: None,
-        answer: None,
-        request_id: None,
-        retry_after_ms: None,
-        is_probe,
-    };
-    match ended {
-        Ended::Connected(answer) => Attempt {
-            status: Some(answer.status),
-            request_id: answer.request_id.clone(),
-            ..attempt
-        },
-        Ended::AlreadyLinked => {
-            let answer = Some("Serval lists the external ticket on this ticket".to_owned());
-            Attempt {
-                status: Some(200),
-                answer,
-                ..attempt
-            }
-        }
-        Ended::Failed(error) => Attempt {
-            status: error.status(),
-            code: error.code().map(|code| code.as_str().to_owned()),
-            answer: Some(error.summary()),
-            request_id: error.request_id().map(str::to_owned),
-            retry_after_ms: error
-                .retry_after()
-                .map(|wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)),
-            ..attempt
-        },
-    }
-}
-
-/// One line for each call: this is where its failure is logged, and nowhere else.
-fn report(claim: &Claim, attempt: &Attempt) {
-    macro_rules! line {
-        ($level:ident, $message:literal) => {
-            tracing::$level!(
-                event = %claim.event,
-                ticket.external = %claim.ticket,
-                ticket.serval = %attempt.ticket_id,
-                attempt = claim.tries + 1,
-                serval.status = attempt.status,
-                duration_ms = attempt.duration_ms,
-                error = attempt.answer.as_deref().filter(|_| is_failure(attempt.outcome)),
-                $message
-            )
-        };
-    }
-    match attempt.outcome {
-        AttemptOutcome::Connected => line!(info, "connected"),
-        AttemptOutcome::AlreadyLinked => line!(info, "connected: Serval has the pair already"),
-        AttemptOutcome::Retry => line!(warn, "connect failed; it will be tried again"),
-        AttemptOutcome::Held => line!(warn, "connect failed; it waits until Serval takes calls"),
-        AttemptOutcome::Dead => line!(error, "connect failed for good; see `events show`"),
-    }
-}
-
-fn is_failure(outcome: AttemptOutcome) -> bool {
-    match outcome {
-        AttemptOutcome::Connected | AttemptOutcome::AlreadyLinked => false,
-        AttemptOutcome::Retry | AttemptOutcome::Held | AttemptOutcome::Dead => true,
     }
 }
 

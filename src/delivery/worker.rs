@@ -1,71 +1,23 @@
 //! The worker: claims as many events as may be called for, and keeps the calls going.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::Routes;
-use super::line::{Admission, Line, Mode, Turn};
+use super::line::{Admission, Line};
 use super::pace::Pace;
 use super::step::{Context, step};
+use super::watch::{take_pairs_apart, upkeep, watch_credentials};
+use super::{Monitor, Routes, Settings};
 use crate::clock::{JumpDetector, SharedClock};
-use crate::domain::retry::RetryPolicy;
-use crate::serval::{ServalClient, ServalError};
+use crate::serval::ServalClient;
 use crate::store::{ClaimScope, Store};
 
 /// The worker looks at the queue at least this often: wake-ups are a courtesy, this is the promise.
 const POLL: Duration = Duration::from_secs(1);
-/// Between looks for parked events whose time is over.
-const EXPIRY_CHECK: Duration = Duration::from_secs(10);
-/// How much longer a claim lasts than its call may take: time to settle.
-const LEASE_MARGIN: Duration = Duration::from_secs(30);
-
-/// How delivery goes about it.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Calls in flight.
-    pub concurrency: usize,
-    /// Calls per second; 0: no limit.
-    pub rate: u32,
-    /// When to try again.
-    pub retry: RetryPolicy,
-    /// Failures in a row that open the line.
-    pub breaker_threshold: usize,
-    /// For one exchange with Serval.
-    pub call_timeout: Duration,
-    /// Told when Serval is back.
-    pub(super) recovered: Arc<Notify>,
-}
-
-impl Settings {
-    /// Settings from the configuration.
-    pub fn new(delivery: &crate::config::DeliveryConfig, call_timeout: Duration) -> Self {
-        Self {
-            concurrency: delivery.concurrency,
-            rate: delivery.rate,
-            retry: RetryPolicy::giving_up_after(delivery.give_up_after),
-            breaker_threshold: usize::try_from(delivery.breaker_threshold).unwrap_or(usize::MAX),
-            call_timeout,
-            recovered: Arc::default(),
-        }
-    }
-
-    /// For all exchanges of one call: a token, a look, the connect, a second token and try.
-    pub(super) fn call_limit(&self) -> Duration {
-        self.call_timeout.saturating_mul(3)
-    }
-
-    /// How long a claim lasts: the call and its settlement lie inside. The margin holds the wait
-    /// for the pace, too.
-    fn lease(&self) -> Duration {
-        self.call_limit() + LEASE_MARGIN + Duration::from_secs(60)
-    }
-}
 
 /// Makes the connect calls.
 pub struct Worker {
@@ -76,67 +28,6 @@ pub struct Worker {
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Worker").finish_non_exhaustive()
-    }
-}
-
-/// What operators see of the worker.
-#[derive(Clone)]
-pub struct Monitor {
-    context: Arc<Context>,
-    beat: Arc<AtomicI64>,
-    progress: Arc<AtomicI64>,
-    in_flight: Arc<AtomicUsize>,
-}
-
-impl std::fmt::Debug for Monitor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Monitor").finish_non_exhaustive()
-    }
-}
-
-impl Monitor {
-    /// How the line stands.
-    pub fn mode(&self) -> Mode {
-        self.context.line().mode().clone()
-    }
-
-    /// Whether an operator paused the calls.
-    pub fn is_paused(&self) -> bool {
-        self.context.line().is_paused()
-    }
-
-    /// Pauses or resumes the calls, now and after a restart.
-    pub async fn set_paused(&self, paused: bool) -> Result<(), crate::store::StoreError> {
-        self.context.store.set_paused(paused).await?;
-        self.context.line().set_paused(paused);
-        Ok(())
-    }
-
-    /// When the worker last looked at the queue; `None` before its first look.
-    pub fn last_beat(&self) -> Option<Timestamp> {
-        stamp(&self.beat)
-    }
-
-    /// When a call last ended.
-    pub fn last_progress(&self) -> Option<Timestamp> {
-        stamp(&self.progress)
-    }
-
-    /// Calls under way.
-    pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-
-    /// Calls per second that the pace allows now; `None`: no limit.
-    pub fn rate(&self) -> Option<f64> {
-        self.context.pace.rate()
-    }
-}
-
-fn stamp(millis: &AtomicI64) -> Option<Timestamp> {
-    match millis.load(Ordering::Relaxed) {
-        0 => None,
-        millis => Timestamp::from_millisecond(millis).ok(),
     }
 }
 
@@ -160,12 +51,7 @@ impl Worker {
             pace,
             line,
         });
-        let monitor = Monitor {
-            context: Arc::clone(&context),
-            beat: Arc::default(),
-            progress: Arc::default(),
-            in_flight: Arc::default(),
-        };
+        let monitor = Monitor::new(Arc::clone(&context));
         Self { context, monitor }
     }
 
@@ -176,10 +62,6 @@ impl Worker {
 
     /// Works until `soft`, then finishes what is in flight; at `hard` it drops that, too: the next
     /// start takes it up again.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the worker's own set waits for its calls"
-    )]
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) {
         let context = &self.context;
         self.restore_pause().await;
@@ -187,15 +69,12 @@ impl Worker {
         let mut helpers = JoinSet::new();
         helpers.spawn(watch_credentials(Arc::clone(context), soft.clone()));
         helpers.spawn(upkeep(Arc::clone(context), soft.clone()));
+        helpers.spawn(take_pairs_apart(Arc::clone(context), soft.clone()));
         let mut detector = JumpDetector::new(&*context.clock);
         while !soft.is_cancelled() {
             self.follow_clock(&mut detector).await;
-            let now = context.clock.now();
-            self.monitor
-                .beat
-                .store(now.as_millisecond(), Ordering::Relaxed);
             let wait = self.fill(&mut calls).await;
-            self.monitor.in_flight.store(calls.len(), Ordering::Relaxed);
+            self.monitor.beat(context.clock.now(), calls.len());
             let Some(wait) = wait else { continue };
             tokio::select! {
                 () = soft.cancelled() => {}
@@ -241,8 +120,7 @@ impl Worker {
             self.context.line().probe_unused(self.context.clock.now());
             return;
         }
-        let now = self.context.clock.now().as_millisecond();
-        self.monitor.progress.store(now, Ordering::Relaxed);
+        self.monitor.progress(self.context.clock.now());
     }
 
     /// Waits are kept when the clock is set: an hour back must not cost an hour.
@@ -296,9 +174,9 @@ impl Worker {
         if is_probe {
             let mut line = context.line();
             if claims.is_empty() {
-                line.probe_unused(now)
+                line.probe_unused(now);
             } else {
-                line.probe_sent()
+                line.probe_sent();
             }
         }
         if claims.is_empty() {
@@ -327,73 +205,5 @@ impl Worker {
             .map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default())
             .fold(POLL, Duration::min)
             .max(Duration::from_millis(5))
-    }
-}
-
-/// Tries the credentials at the start, and while the line is held for them.
-async fn watch_credentials(context: Arc<Context>, soft: CancellationToken) {
-    let mut is_first = true;
-    loop {
-        let now = context.clock.now();
-        let is_due = match context.line().mode() {
-            Mode::Held(hold) => hold.check_at <= now,
-            Mode::Flowing | Mode::Suspect(_) | Mode::Open(_) => is_first,
-        };
-        if is_due {
-            check_credentials(&context).await;
-            is_first = false;
-        }
-        tokio::select! {
-            () = soft.cancelled() => return,
-            () = tokio::time::sleep(POLL) => {}
-        }
-    }
-}
-
-async fn check_credentials(context: &Context) {
-    let result = context.serval.check_credentials().await;
-    let now = context.clock.now();
-    match result {
-        Ok(()) => {
-            if context.line().release() == Turn::Recovered {
-                tracing::info!("Serval accepts our credentials; calls go on");
-                context.settings.recovered.notify_one();
-            }
-        }
-        Err(error @ ServalError::CredentialsRefused { .. }) => {
-            if context.line().hold(&error.summary(), now) == Turn::Held {
-                tracing::error!(
-                    error = error.summary(),
-                    "Serval refuses our credentials: calls stop until it accepts them; check [serval]",
-                );
-            }
-        }
-        // Serval is away; that is the breaker's matter. A hold stays, and is looked at again.
-        Err(error) => {
-            tracing::debug!(
-                error = error.summary(),
-                "the credentials could not be checked"
-            );
-            if matches!(context.line().mode(), Mode::Held(_)) {
-                context.line().hold("", now);
-            }
-        }
-    }
-}
-
-/// Ends what has been parked for too long.
-async fn upkeep(context: Arc<Context>, soft: CancellationToken) {
-    loop {
-        match context.store.expire_parked(context.clock.now()).await {
-            Ok(0) | Err(_) => {}
-            Ok(expired) => {
-                tracing::warn!(expired, "parked events expired: no mapping came in time");
-                continue;
-            }
-        }
-        tokio::select! {
-            () = soft.cancelled() => return,
-            () = tokio::time::sleep(EXPIRY_CHECK) => {}
-        }
     }
 }

@@ -91,6 +91,10 @@ mod tests {
 
     #[test]
     fn every_kind_of_failure_has_its_consequence() {
+        use FailureKind::{
+            CredentialsRefused, Exists, Faulty, Permanent, Throttled, Unavailable, Unreachable,
+        };
+
         let policy = RetryPolicy::giving_up_after(Duration::from_secs(100));
         let queued_at = Timestamp::from_second(1_000).unwrap();
         let soon = Timestamp::from_second(1_010).unwrap();
@@ -100,9 +104,6 @@ mod tests {
             asked,
         };
         let in_7_s = Some(Duration::from_secs(7));
-        use FailureKind::{
-            CredentialsRefused, Exists, Faulty, Permanent, Throttled, Unavailable, Unreachable,
-        };
         let rows = [
             (Unreachable, None, soon, retry(1_012, false)),
             (Unavailable, None, soon, retry(1_012, false)),

@@ -109,6 +109,19 @@ pub struct NewEvent {
     /// The Serval ticket that the payload names, if it may: an id or a friendly identifier
     /// (`ACM-10`). Not believed before it is verified.
     pub hint: Option<ServalTicketId>,
+    /// Slack's workspace. An external id belongs to the first one that used it.
+    pub team: Option<String>,
+    /// Slack gave a channel a new id: what is stored under the old one moves along.
+    pub channel_move: Option<ChannelMove>,
     /// Where the external object stands in the body, in bytes; sent to Serval as it is.
     pub object: Range<usize>,
+}
+
+/// A Slack channel that has a new id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelMove {
+    /// The old id.
+    pub from: String,
+    /// The new id.
+    pub to: String,
 }

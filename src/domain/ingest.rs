@@ -1,17 +1,21 @@
 //! Where a new event goes: the decision that the inbox takes in the transaction that stores it.
 
 use super::event::{Disposition, EventState, NewEvent, Rank};
-use super::ids::EventId;
+use super::ids::{EventId, ServalTicketId};
 
 /// What the inbox knows about the external ticket of a new event, at the moment of storing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TicketFacts {
-    /// A mapping names its Serval ticket.
-    pub mapped: bool,
+    /// The Serval ticket that its mapping names.
+    pub mapped_to: Option<String>,
     /// Serval has the pair that the mapping names.
     pub connected: bool,
     /// The event that is parked for it.
     pub parked: Option<(EventId, Rank)>,
+    /// The Slack workspace that used its id first.
+    pub team: Option<String>,
+    /// Whether changed records of a connected external ticket are sent again.
+    pub reconnects: bool,
 }
 
 /// Where an event goes.
@@ -41,6 +45,10 @@ pub const DUPLICATE: &str = "duplicate";
 pub const SUPERSEDED: &str = "superseded";
 /// Serval has the pair.
 pub const ALREADY_CONNECTED: &str = "already_connected";
+/// The payload names a Serval ticket that is not the mapped one; it is looked into.
+pub const LEARNING: &str = "learning";
+/// Another Slack workspace used the external id first.
+pub const TEAM_CONFLICT: &str = "team_conflict";
 /// No mapping yet.
 pub const NO_MAPPING: &str = "no_mapping";
 
@@ -49,13 +57,37 @@ pub fn place(event: &NewEvent, is_twin: bool, ticket: &TicketFacts) -> Placement
     match event.disposition {
         Disposition::Ignore(reason) => Placement::at(EventState::Ignored, Some(reason)),
         Disposition::Bury(reason) => Placement::at(EventState::Dead, Some(reason)),
-        Disposition::Skip(reason) => Placement::at(EventState::Skipped, Some(reason)),
-        Disposition::Connect if is_twin => Placement::at(EventState::Skipped, Some(DUPLICATE)),
-        Disposition::Connect if ticket.mapped && ticket.connected => {
-            Placement::at(EventState::Skipped, Some(ALREADY_CONNECTED))
+        // An echo may be the write that names the Serval ticket for the first time.
+        Disposition::Skip(_) if event.hint.is_some() && ticket.mapped_to.is_none() => {
+            Placement::at(EventState::Queued, Some(LEARNING))
         }
-        Disposition::Connect if ticket.mapped => Placement::at(EventState::Queued, None),
-        Disposition::Connect => park(event.rank, ticket.parked),
+        Disposition::Skip(reason) => Placement::at(EventState::Skipped, Some(reason)),
+        Disposition::Connect => connect(event, is_twin, ticket),
+    }
+}
+
+fn connect(event: &NewEvent, is_twin: bool, ticket: &TicketFacts) -> Placement {
+    let is_foreign = match (&event.team, &ticket.team) {
+        (Some(team), Some(first)) => team != first,
+        (None, _) | (_, None) => false,
+    };
+    let hint = event.hint.as_ref().map(ServalTicketId::as_str);
+    if is_foreign {
+        Placement::at(EventState::Dead, Some(TEAM_CONFLICT))
+    } else if hint.is_some()
+        && hint != ticket.mapped_to.as_deref()
+        && !(is_twin && ticket.mapped_to.is_some())
+    {
+        // Of twins, one may name the Serval ticket and the other not: that one must not be lost.
+        Placement::at(EventState::Queued, Some(LEARNING))
+    } else if is_twin {
+        Placement::at(EventState::Skipped, Some(DUPLICATE))
+    } else if ticket.mapped_to.is_none() {
+        park(event.rank, ticket.parked)
+    } else if ticket.connected && !ticket.reconnects {
+        Placement::at(EventState::Skipped, Some(ALREADY_CONNECTED))
+    } else {
+        Placement::at(EventState::Queued, None)
     }
 }
 
@@ -86,6 +118,8 @@ mod tests {
             content_key: None,
             rank,
             hint: None,
+            team: None,
+            channel_move: None,
             object: 0..2,
         }
     }
@@ -93,71 +127,151 @@ mod tests {
     #[test]
     fn a_new_event_goes_where_its_ticket_stands() {
         use EventState::{Dead, Ignored, Parked, Queued, Skipped};
-        let parked = Some((EventId(7), Rank(4, 100)));
         let unmapped = TicketFacts::default();
-        let waiting = TicketFacts { parked, ..unmapped };
+        let waiting = TicketFacts {
+            parked: Some((EventId(7), Rank(4, 100))),
+            ..TicketFacts::default()
+        };
         let mapped = TicketFacts {
-            mapped: true,
-            ..unmapped
+            mapped_to: Some("T-1".to_owned()),
+            ..TicketFacts::default()
         };
         let connected = TicketFacts {
             connected: true,
-            ..mapped
+            ..mapped.clone()
+        };
+        let reconnecting = TicketFacts {
+            reconnects: true,
+            ..connected.clone()
         };
         // Connected once, but the mapping is gone.
         let forgotten = TicketFacts {
             connected: true,
-            ..unmapped
+            ..TicketFacts::default()
         };
         let connect = Disposition::Connect;
+        let echo = Disposition::Skip("echo");
         let rows = [
             (
                 Disposition::Ignore("edited"),
+                None,
                 false,
-                connected,
+                &connected,
                 Ignored,
                 Some("edited"),
                 None,
             ),
             (
                 Disposition::Bury("class_conflict"),
+                None,
                 false,
-                mapped,
+                &mapped,
                 Dead,
                 Some("class_conflict"),
                 None,
             ),
+            (echo, None, false, &unmapped, Skipped, Some("echo"), None),
             (
-                Disposition::Skip("echo"),
+                echo,
+                Some("T-1"),
                 false,
-                unmapped,
+                &unmapped,
+                Queued,
+                Some("learning"),
+                None,
+            ),
+            (
+                echo,
+                Some("T-2"),
+                false,
+                &mapped,
                 Skipped,
                 Some("echo"),
                 None,
             ),
-            (connect, true, mapped, Skipped, Some("duplicate"), None),
             (
                 connect,
+                None,
+                true,
+                &mapped,
+                Skipped,
+                Some("duplicate"),
+                None,
+            ),
+            (
+                connect,
+                None,
                 false,
-                connected,
+                &connected,
                 Skipped,
                 Some("already_connected"),
                 None,
             ),
-            (connect, false, mapped, Queued, None, None),
-            (connect, false, unmapped, Parked, Some("no_mapping"), None),
-            (connect, false, forgotten, Parked, Some("no_mapping"), None),
+            (connect, None, false, &reconnecting, Queued, None, None),
+            (connect, None, false, &mapped, Queued, None, None),
+            (connect, Some("T-1"), false, &mapped, Queued, None, None),
             (
                 connect,
+                Some("T-1"),
                 false,
-                waiting,
+                &connected,
+                Skipped,
+                Some("already_connected"),
+                None,
+            ),
+            (
+                connect,
+                Some("T-2"),
+                false,
+                &connected,
+                Queued,
+                Some("learning"),
+                None,
+            ),
+            (
+                connect,
+                Some("T-2"),
+                false,
+                &unmapped,
+                Queued,
+                Some("learning"),
+                None,
+            ),
+            (
+                connect,
+                None,
+                false,
+                &unmapped,
+                Parked,
+                Some("no_mapping"),
+                None,
+            ),
+            (
+                connect,
+                None,
+                false,
+                &forgotten,
+                Parked,
+                Some("no_mapping"),
+                None,
+            ),
+            (
+                connect,
+                None,
+                false,
+                &waiting,
                 Parked,
                 Some("no_mapping"),
                 Some(EventId(7)),
             ),
         ];
-        for (disposition, is_twin, ticket, state, reason, supersedes) in rows {
-            let placement = place(&event(disposition, Rank(5, 0)), is_twin, &ticket);
+        for (disposition, hint, is_twin, ticket, state, reason, supersedes) in rows {
+            let hint = hint.map(|hint| hint.parse().unwrap());
+            let event = NewEvent {
+                hint,
+                ..event(disposition, Rank(5, 0))
+            };
+            let placement = place(&event, is_twin, ticket);
             assert_eq!(
                 placement,
                 Placement {
@@ -165,8 +279,28 @@ mod tests {
                     reason,
                     supersedes
                 },
-                "{disposition:?} {ticket:?}"
+                "{event:?} {ticket:?}"
             );
+        }
+    }
+
+    #[test]
+    fn an_external_id_belongs_to_the_workspace_that_used_it_first() {
+        let first = TicketFacts {
+            team: Some("T1".to_owned()),
+            ..TicketFacts::default()
+        };
+        for (team, reason) in [
+            (Some("T2"), "team_conflict"),
+            (Some("T1"), "no_mapping"),
+            (None, "no_mapping"),
+        ] {
+            let team = team.map(str::to_owned);
+            let event = NewEvent {
+                team,
+                ..event(Disposition::Connect, Rank(1, 0))
+            };
+            assert_eq!(place(&event, false, &first).reason, Some(reason));
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 /// The longest wait that Serval may ask for.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// The schedule of retries: full jitter under a ceiling that doubles.
 ///
@@ -27,7 +27,7 @@ impl RetryPolicy {
     pub fn giving_up_after(give_up_after: Duration) -> Self {
         Self {
             base: Duration::from_secs(1),
-            cap: Duration::from_secs(15 * 60),
+            cap: Duration::from_mins(15),
             give_up_after,
         }
     }
@@ -75,13 +75,13 @@ mod tests {
     use super::*;
 
     fn policy() -> RetryPolicy {
-        RetryPolicy::giving_up_after(Duration::from_secs(7 * 24 * 3600))
+        RetryPolicy::giving_up_after(Duration::from_hours(7 * 24))
     }
 
     #[test]
     fn a_lasting_fault_meets_five_tries_in_its_first_minute() {
         let total: Duration = (0..5).map(|tries| policy().backoff(tries, 0.999_999)).sum();
-        assert!(total < Duration::from_secs(60), "{total:?}");
+        assert!(total < Duration::from_mins(1), "{total:?}");
         assert!(policy().backoff(0, 0.999_999) < Duration::from_secs(2));
     }
 

@@ -4,6 +4,7 @@
 
 pub mod api;
 mod health;
+mod in_process;
 mod openapi;
 mod problem;
 mod ready;
@@ -23,6 +24,7 @@ use crate::domain::ids::SourceName;
 use crate::sources::Source;
 use crate::store::Store;
 pub use api::AdminTokens;
+pub use in_process::InProcess;
 pub use openapi::document;
 pub use problem::Problem;
 
@@ -35,6 +37,12 @@ pub struct MountedSource {
     pub park_for_ms: i64,
     /// Whether it keeps the bodies of ignored events.
     pub keep_ignored_bodies: bool,
+    /// Whether changed records of a connected external ticket are sent again.
+    pub reconnects: bool,
+    /// Whether a changed mapping takes the old pair apart at Serval.
+    pub disconnects_old: bool,
+    /// Whether one Serval ticket may have several external tickets of the source.
+    pub several_per_ticket: bool,
 }
 
 /// The configured sources by name.

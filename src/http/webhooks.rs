@@ -107,6 +107,7 @@ async fn handle(state: &AppState, name: &str, table: Option<&str>, request: Requ
         }
         Ok(Accepted::Stored(recorded)) => {
             report(name, &recorded, started);
+            warn_of_the_end(name, &recorded);
             acknowledge(mounted.source.kind(), recorded)
         }
         Err(problem) => problem.into_response(),
@@ -150,6 +151,7 @@ async fn accept(
         received_at,
         park_for_ms: mounted.park_for_ms,
         keep_ignored_bodies: mounted.keep_ignored_bodies,
+        reconnects: mounted.reconnects,
         body: body.clone(),
         events,
     };
@@ -239,6 +241,26 @@ fn acknowledge(kind: SourceKind, recorded: Vec<Recorded>) -> Response {
                 })
                 .collect();
             (StatusCode::ACCEPTED, Json(Answer { events })).into_response()
+        }
+    }
+}
+
+/// What ends Slack's deliveries altogether is said loudly: from then on silence looks like calm.
+fn warn_of_the_end(source: &SourceName, recorded: &[Recorded]) {
+    for event in recorded {
+        match event.reason.as_deref() {
+            Some("app_uninstalled" | "tokens_revoked") => tracing::error!(
+                %source,
+                event = %event.id,
+                reason = event.reason,
+                "the Slack app was removed or lost its tokens: no more events will come until it is installed again"
+            ),
+            Some("app_rate_limited") => tracing::warn!(
+                %source,
+                event = %event.id,
+                "Slack holds events back: the app is over its rate limit, and what it held back is lost"
+            ),
+            _ => {}
         }
     }
 }

@@ -143,7 +143,7 @@ impl ServalClient {
 
     /// Reads a list to its end, following `nextPageToken`. No page size is asked for: not every
     /// list documents one, and every one has a default.
-    async fn list<T: DeserializeOwned>(&self, url: Url) -> Result<Vec<T>, ServalError> {
+    pub(super) async fn list<T: DeserializeOwned>(&self, url: Url) -> Result<Vec<T>, ServalError> {
         let mut items = Vec::new();
         let mut next: Option<String> = None;
         for _ in 0..MAX_PAGES {
@@ -167,7 +167,7 @@ impl ServalClient {
     }
 
     /// Makes a call with a token; after a 401 once more with a new one. Gives back 2xx only.
-    async fn call(
+    pub(super) async fn call(
         &self,
         method: Method,
         url: &Url,
@@ -215,7 +215,7 @@ impl ServalClient {
         exchange.send(request).await
     }
 
-    fn url(&self, segments: &[&str]) -> Url {
+    pub(super) fn url(&self, segments: &[&str]) -> Url {
         setup::endpoint(&self.0.base, segments)
     }
 }

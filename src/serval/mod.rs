@@ -8,6 +8,7 @@ mod client;
 mod code;
 mod error;
 mod exchange;
+mod linking;
 mod network;
 mod records;
 mod refusal;

@@ -6,6 +6,9 @@
 //!
 //! A further system is one more folder here, one [`SourceConfig`] variant and one arm in [`build`].
 
+mod hint;
+pub mod linking;
+mod lookup;
 pub mod request;
 pub mod schemes;
 pub mod servicenow;

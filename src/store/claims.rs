@@ -53,6 +53,8 @@ pub struct Claim {
     pub mapped_to: Option<ServalTicketId>,
     /// Whether Serval has that pair.
     pub is_connected: bool,
+    /// The Serval ticket that the payload names, not yet looked into.
+    pub hint: Option<ServalTicketId>,
     /// Serval message ids that the mapping says are known over there.
     pub accounted_for: Vec<String>,
     /// The external object, byte for byte.
@@ -80,6 +82,7 @@ type ClaimRow = (
     bool,            // connected
     Option<String>,  // accounted for
     Option<Vec<u8>>, // object
+    Option<String>,  // hint
 );
 
 impl Store {
@@ -124,7 +127,7 @@ async fn claim(
         -- store::claims::claim
         SELECT e.id, e.source, e.external_id, e.tries, e.in_doubt, e.queued_at, e.subtype,
                m.ticket_id, c.ticket_id IS NOT NULL, m.accounted_for,
-               substr(p.body, p.object_start + 1, p.object_len)
+               substr(p.body, p.object_start + 1, p.object_len), e.hint
         FROM events AS e
         LEFT JOIN mappings AS m ON m.source = e.source AND m.external_id = e.external_id
         LEFT JOIN connections AS c ON c.source = m.source AND c.external_id = m.external_id
@@ -234,6 +237,7 @@ fn from_row(row: ClaimRow, expires_at: Timestamp) -> Result<Claim, StoreError> {
         is_connected,
         accounted_for,
         object,
+        hint,
     ) = row;
     let corrupt = |what: &str| StoreError::Corrupt(format!("{what} of {}", EventId(id)));
     let source: SourceName = source.parse().map_err(|_| corrupt("the source"))?;
@@ -260,6 +264,7 @@ fn from_row(row: ClaimRow, expires_at: Timestamp) -> Result<Claim, StoreError> {
         subtype,
         mapped_to,
         is_connected,
+        hint: hint.and_then(|hint| hint.parse().ok()),
         accounted_for,
         object: object
             .filter(|object| !object.is_empty())

@@ -23,9 +23,9 @@ impl From<sqlx::Error> for StoreError {
             return Self::Corrupt(error.to_string());
         }
         // SQLite's own words ("database or disk is full") are what an operator searches for.
-        Self::Unavailable(match &error {
-            sqlx::Error::Database(database) => database.message().to_owned(),
-            _ => error.to_string(),
+        Self::Unavailable(match error.as_database_error() {
+            Some(database) => database.message().to_owned(),
+            None => error.to_string(),
         })
     }
 }

@@ -6,8 +6,7 @@ use sqlx::{QueryBuilder, Sqlite};
 use super::error::StoreError;
 use super::version::{Precondition, Stale};
 use super::writer::Tx;
-use super::{Store, change, millis, moment, state};
-use crate::domain::event::EventState;
+use super::{Store, disconnects, millis, moment, motion};
 use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
 
 /// Who wrote a mapping.
@@ -49,6 +48,12 @@ pub struct PutMapping {
     pub accounted_for: Vec<String>,
     /// Who says so.
     pub origin: Origin,
+    /// The event whose payload said so.
+    pub taught_by: Option<EventId>,
+    /// Whether a pair that it replaces is taken apart at Serval.
+    pub disconnects_old: bool,
+    /// Whether the Serval ticket may have another external ticket of the source.
+    pub several_per_ticket: bool,
 }
 
 /// A stored mapping.
@@ -70,15 +75,19 @@ pub struct Mapping {
     pub updated_at: Timestamp,
     /// When Serval took the pair.
     pub connected_at: Option<Timestamp>,
+    /// The event whose payload taught it.
+    pub taught_by: Option<EventId>,
 }
 
 /// What a write did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stored {
     /// There was none.
-    Created,
+    Created(Mapping),
     /// There was one, which may have said the same.
-    Replaced,
+    Replaced(Mapping),
+    /// Nothing: the Serval ticket has this external ticket of the source already.
+    Taken(String),
 }
 
 /// Which mappings to list.
@@ -103,43 +112,19 @@ type MappingRow = (
     i64,
     i64,
     Option<i64>,
+    Option<i64>,
 );
-
-/// The event that represents an external ticket, as the end of a statement that begins with
-/// `SELECT e.…`: the queued one, the parked one, else the best stored object. Of the finished
-/// events, those that could have connected: with an object, and not set aside for what they say.
-macro_rules! best_event {
-    ($source:literal, $external_id:literal) => {
-        concat!(
-            " FROM events AS e WHERE e.source = ",
-            $source,
-            " AND e.external_id = ",
-            $external_id,
-            " AND e.state <> 'ignored'
-            AND COALESCE(e.reason, '') NOT IN ('echo', 'duplicate', 'class_conflict')
-            AND EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
-            ORDER BY e.state = 'queued' DESC, e.state = 'parked' DESC,
-                e.rank_major DESC, e.rank_minor DESC, e.id DESC
-            LIMIT 1"
-        )
-    };
-}
-pub(super) use best_event;
 
 const COLUMNS: &str = "\
     SELECT m.source, m.external_id, m.ticket_id, m.accounted_for, m.origin, m.created_at,
-           m.updated_at, c.connected_at
+           m.updated_at, c.connected_at, m.taught_by
     FROM mappings AS m
     LEFT JOIN connections AS c ON c.source = m.source AND c.external_id = m.external_id
         AND c.ticket_id = m.ticket_id ";
 
 impl Store {
     /// Writes a mapping, and releases or sends again what waits for it. Idempotent.
-    pub async fn put_mapping(
-        &self,
-        put: PutMapping,
-        now: Timestamp,
-    ) -> Result<(Stored, Mapping), StoreError> {
+    pub async fn put_mapping(&self, put: PutMapping, now: Timestamp) -> Result<Stored, StoreError> {
         let written = self.put_mapping_if(put, Precondition::None, now).await?;
         Ok(written.expect("nothing was asked of the mapping before"))
     }
@@ -150,7 +135,7 @@ impl Store {
         put: PutMapping,
         condition: Precondition,
         now: Timestamp,
-    ) -> Result<Result<(Stored, Mapping), Stale>, StoreError> {
+    ) -> Result<Result<Stored, Stale>, StoreError> {
         self.write(move |tx| {
             let (put, condition) = (put.clone(), condition.clone());
             Box::pin(async move {
@@ -158,7 +143,7 @@ impl Store {
                 if !condition.holds(before.as_ref()) {
                     return Ok(Err(Stale));
                 }
-                put_mapping(tx, &put, before.is_some(), now).await.map(Ok)
+                put_mapping(tx, &put, now).await.map(Ok)
             })
         })
         .await
@@ -171,11 +156,19 @@ impl Store {
         row.map(from_row).transpose()
     }
 
-    /// Removes a mapping; `false` when there was none. Nothing changes at Serval, and the pair
-    /// stays known as connected.
-    pub async fn delete_mapping(&self, ticket: &ExternalTicket) -> Result<bool, StoreError> {
-        let deleted = self.delete_mapping_if(ticket, Precondition::None).await?;
-        Ok(deleted.expect("nothing was asked of the mapping before"))
+    /// Removes a mapping; `false` when there was none. The pair stays known as connected, unless
+    /// `disconnects`: then Serval is asked to let go of it.
+    pub async fn delete_mapping(
+        &self,
+        ticket: &ExternalTicket,
+        disconnects: bool,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let condition = Precondition::None;
+        let deleted = self.delete_mapping_if(ticket, condition, disconnects, now);
+        Ok(deleted
+            .await?
+            .expect("nothing was asked of the mapping before"))
     }
 
     /// The same, only if the mapping is what the caller believes it to be. Where there is none,
@@ -184,6 +177,8 @@ impl Store {
         &self,
         ticket: &ExternalTicket,
         condition: Precondition,
+        disconnects: bool,
+        now: Timestamp,
     ) -> Result<Result<bool, Stale>, StoreError> {
         const DELETE: &str = "\
             -- store::mappings::delete
@@ -203,6 +198,9 @@ impl Store {
                     .bind(ticket.external_id.as_str())
                     .execute(&mut tx.connection)
                     .await?;
+                if disconnects {
+                    disconnects::ask(tx, &ticket, &before.ticket_id, now).await?;
+                }
                 Ok(Ok(true))
             })
         })
@@ -258,6 +256,7 @@ fn from_row(row: MappingRow) -> Result<Mapping, StoreError> {
         created_at,
         updated_at,
         connected_at,
+        taught_by,
     ) = row;
     Ok(Mapping {
         accounted_for: serde_json::from_str(&accounted_for).map_err(|_| {
@@ -270,6 +269,7 @@ fn from_row(row: MappingRow) -> Result<Mapping, StoreError> {
         created_at: moment(created_at)?,
         updated_at: moment(updated_at)?,
         connected_at: connected_at.map(moment).transpose()?,
+        taught_by: taught_by.map(EventId),
     })
 }
 
@@ -282,22 +282,39 @@ async fn current(tx: &mut Tx, ticket: &ExternalTicket) -> Result<Option<Mapping>
     row.map(from_row).transpose()
 }
 
-async fn put_mapping(
+/// Writes a mapping inside of a transaction; see [`Store::put_mapping`].
+pub(super) async fn put_mapping(
     tx: &mut Tx,
     put: &PutMapping,
-    is_there: bool,
     now: Timestamp,
-) -> Result<(Stored, Mapping), StoreError> {
+) -> Result<Stored, StoreError> {
+    const TAKEN: &str = "\
+        -- store::mappings::taken
+        SELECT external_id FROM mappings
+        WHERE ticket_id = $1 AND source = $2 AND external_id <> $3 LIMIT 1";
     const PUT: &str = "\
         -- store::mappings::put
         INSERT INTO mappings (source, external_id, ticket_id, accounted_for, origin, created_at,
-            updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $6)
+            updated_at, taught_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $6, $7)
         ON CONFLICT (source, external_id) DO UPDATE
         SET ticket_id = excluded.ticket_id, accounted_for = excluded.accounted_for,
-            origin = excluded.origin, updated_at = excluded.updated_at
+            origin = excluded.origin, updated_at = excluded.updated_at,
+            taught_by = excluded.taught_by
         WHERE ticket_id <> excluded.ticket_id OR accounted_for <> excluded.accounted_for";
     let (source, external_id) = (put.ticket.source.as_str(), put.ticket.external_id.as_str());
+    if !put.several_per_ticket {
+        let taken: Option<String> = sqlx::query_scalar(TAKEN)
+            .bind(put.ticket_id.as_str())
+            .bind(source)
+            .bind(external_id)
+            .fetch_optional(&mut tx.connection)
+            .await?;
+        if let Some(other) = taken {
+            return Ok(Stored::Taken(other));
+        }
+    }
+    let before = current(tx, &put.ticket).await?;
     sqlx::query(PUT)
         .bind(source)
         .bind(external_id)
@@ -305,57 +322,30 @@ async fn put_mapping(
         .bind(serde_json::to_string(&put.accounted_for).expect("strings are JSON"))
         .bind(put.origin.as_str())
         .bind(millis(now))
+        .bind(put.taught_by.map(|event| event.0))
         .execute(&mut tx.connection)
         .await?;
-    let after: MappingRow = one(source, external_id)
-        .build_query_as()
-        .fetch_one(&mut tx.connection)
-        .await?;
-    let after = from_row(after)?;
+    if let Some(before) = before
+        .as_ref()
+        .filter(|before| before.ticket_id != put.ticket_id.as_str())
+        && put.disconnects_old
+    {
+        disconnects::ask(tx, &put.ticket, &before.ticket_id, now).await?;
+    }
+    disconnects::withdraw(tx, &put.ticket, &put.ticket_id).await?;
+    let after = current(tx, &put.ticket)
+        .await?
+        .ok_or_else(|| StoreError::Corrupt("a mapping that was just written is gone".to_owned()))?;
     if after.connected_at.is_none() {
-        set_in_motion(tx, &put.ticket, now).await?;
-    }
-    let stored = if is_there {
-        Stored::Replaced
+        motion::set_in_motion(tx, &put.ticket, now).await?;
     } else {
-        Stored::Created
-    };
-    Ok((stored, after))
-}
-
-/// Queues the event that represents a mapped external ticket whose pair Serval does not have:
-/// the parked one, else the best stored object, unless one is queued already.
-async fn set_in_motion(
-    tx: &mut Tx,
-    ticket: &ExternalTicket,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    const BEST: &str = concat!(
-        "-- store::mappings::best\nSELECT e.id, e.state",
-        best_event!("$1", "$2")
-    );
-    let best: Option<(i64, String)> = sqlx::query_as(BEST)
-        .bind(ticket.source.as_str())
-        .bind(ticket.external_id.as_str())
-        .fetch_optional(&mut tx.connection)
-        .await?;
-    let Some((id, from)) = best else {
-        return Ok(());
-    };
-    let from = state(&from)?;
-    if from != EventState::Queued {
-        change::move_event(
-            tx,
-            EventId(id),
-            from,
-            EventState::Queued,
-            Some("mapped"),
-            now,
-        )
-        .await?;
+        motion::skip_parked(tx, &put.ticket, now).await?;
     }
-    tx.wake = true;
-    Ok(())
+    Ok(if before.is_some() {
+        Stored::Replaced(after)
+    } else {
+        Stored::Created(after)
+    })
 }
 
 impl Mapping {

@@ -9,14 +9,20 @@
 
 mod change;
 mod claims;
+mod conflicts;
 mod counts;
+mod disconnects;
 mod error;
 mod import;
 mod inbox;
+mod learning;
 mod mappings;
+mod motion;
+mod moves;
 mod open;
 mod replay;
 mod reports;
+mod schema;
 mod settings;
 mod settle;
 mod version;
@@ -31,11 +37,14 @@ use sqlx::SqlitePool;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 pub use claims::{Claim, ClaimScope, ClaimToken};
+pub use conflicts::{Conflict, Decision};
+pub use disconnects::Disconnect;
 pub use error::{OpenError, SettleError, StoreError};
-pub use import::{Clash, Import, ImportRow, Imported};
+pub use import::{Clash, Import, ImportRow, ImportRules, Imported, Taken};
 pub use inbox::{Recorded, Webhook};
+pub use learning::Lesson;
 pub use mappings::{Mapping, MappingFilter, Origin, PutMapping, Stored};
-pub use open::DatabaseLock;
+pub use open::{DatabaseLock, file_of};
 pub use reports::{AttemptRow, ChangeRow, EventDetail, EventFilter, EventRow, Stats};
 pub use settle::{Attempt, AttemptOutcome, Settlement};
 pub use version::{Precondition, Stale, Versions};
@@ -46,6 +55,9 @@ use writer::{Closure, Job, Tx, WriteFuture};
 
 /// A sender waits for its answer; Slack gives it three seconds.
 const WRITE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The size of a long record. On a disk that is almost full a trifle still fits where no event does.
+const PROBE_BYTES: usize = 64 * 1024;
 
 /// A handle on the store. Cheap to clone.
 #[derive(Clone)]
@@ -76,6 +88,12 @@ impl Store {
         self.shared.wake.notified().await;
     }
 
+    /// Closes the connections that read, for a process that ends: the last connection to close
+    /// tidies up the database's files. The writer's closes with its task.
+    pub async fn close_readers(&self) {
+        self.readers.close().await;
+    }
+
     /// Whether the last write failed. `/readyz` asks [`Store::probe`] then.
     pub fn is_failing(&self) -> bool {
         self.shared.write_failed.load(Ordering::Relaxed)
@@ -86,10 +104,10 @@ impl Store {
         self.shared.damage.get().map(String::as_str)
     }
 
-    /// Writes a trifle, to see whether the database takes writes.
+    /// Writes as much as an event takes, to see whether the database takes events.
     pub async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.set("probed_at", now.as_millisecond().to_string())
-            .await
+        let value = format!("{} {}", now.as_millisecond(), " ".repeat(PROBE_BYTES));
+        self.set("probed_at", value).await
     }
 
     /// Stores a webhook: its events in one transaction, on the disk when this returns.

@@ -41,6 +41,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "imports",
         include_str!("../../migrations/sqlite/0004_imports.sql"),
     ),
+    (
+        5,
+        "learning",
+        include_str!("../../migrations/sqlite/0005_learning.sql"),
+    ),
 ];
 
 /// Connections that read beside the writer.
@@ -97,7 +102,7 @@ impl DatabaseLock {
 }
 
 /// The file that a `sqlite:` URL names.
-pub(super) fn file_of(url: &str) -> Result<PathBuf, OpenError> {
+pub fn file_of(url: &str) -> Result<PathBuf, OpenError> {
     let wrong = || OpenError::Url {
         url: url.to_owned(),
     };
@@ -238,7 +243,7 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .pragma("journal_size_limit", "67108864")
 }
 
-fn reading(path: &Path) -> SqliteConnectOptions {
+pub(super) fn reading(path: &Path) -> SqliteConnectOptions {
     base(path)
         .create_if_missing(false)
         .pragma("query_only", "ON")
@@ -279,10 +284,14 @@ async fn recover(connection: &mut SqliteConnection, now: Timestamp) -> Result<i6
     const VOID: &str = "\
         -- store::open::void
         DELETE FROM claims";
-    // No retry is ever further away than this: the clock was ahead when it was written.
+    // A start is a new chance: only what Serval asked for is waited out. No such wait is longer than
+    // `furthest`; one that is was written while the clock was ahead.
     const EARLIER: &str = "\
         -- store::open::earlier
-        UPDATE events SET due_at = $1, not_before = 0 WHERE state = 'queued' AND due_at > $2";
+        UPDATE events
+        SET due_at = CASE WHEN not_before BETWEEN $1 AND $2 THEN not_before ELSE $1 END,
+            not_before = CASE WHEN not_before BETWEEN $1 AND $2 THEN not_before ELSE 0 END
+        WHERE state = 'queued' AND due_at > $1";
     const LAST: &str = "\
         -- store::open::last
         SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'";

@@ -101,6 +101,7 @@ mod tests {
             created_at: at,
             updated_at: at,
             connected_at: None,
+            taught_by: None,
         }
     }
 

@@ -54,6 +54,7 @@ impl Daemon {
             [database]\nurl = 'sqlite://{}'
             [serval]\nbase_url = 'http://127.0.0.1:9'\nbearer_token = 'none'
             [sources.servicenow]\nbearer_tokens = ['{SENDER}']
+            several_per_ticket = true
             channel_target = {{ ticketSource = {{ integrationId = 'i' }} }}
             [sources.slack]\nsigning_secrets = ['5f0e6c1d2b3a49788796a5b4c3d2e1f0']
             channel_target = {{ slackChannel = {{ integrationId = 'i' }} }}",

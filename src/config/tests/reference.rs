@@ -102,6 +102,7 @@ fn the_reference_holds_every_key_with_its_true_default() {
             "client_id = (not set)",
             "client_secret = (not set)",
             "direct_message_target = (not set)",
+            "ticket_url_pattern = (not set)",
         ]
     );
 }

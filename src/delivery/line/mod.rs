@@ -150,9 +150,8 @@ impl Line {
             .min(concurrency)
             .saturating_sub(in_flight);
         match &self.mode {
-            Mode::Held(_) => Admission::Nothing,
             Mode::Open(probing) | Mode::Suspect(probing) if probing.is_due(now) => Admission::Probe,
-            Mode::Open(_) => Admission::Nothing,
+            Mode::Held(_) | Mode::Open(_) => Admission::Nothing,
             Mode::Flowing | Mode::Suspect(_) if free == 0 => Admission::Nothing,
             Mode::Flowing | Mode::Suspect(_) => Admission::Due(free),
         }
@@ -227,7 +226,7 @@ impl Line {
         match &mut self.mode {
             Mode::Flowing => {}
             Mode::Open(probing) | Mode::Suspect(probing) => {
-                probing.next_at = moved(probing.next_at)
+                probing.next_at = moved(probing.next_at);
             }
             Mode::Held(hold) => hold.check_at = moved(hold.check_at),
         }
@@ -268,15 +267,11 @@ impl Line {
         let is_outage = self.threshold > 0 && self.failing.len() >= self.threshold;
         match &self.mode {
             Mode::Held(_) => Turn::Same,
-            Mode::Open(_) => {
-                self.probe_ended(is_probe, now);
-                Turn::Same
-            }
             Mode::Flowing | Mode::Suspect(_) if is_outage => {
                 self.mode = Mode::Open(Probing::start(now));
                 Turn::Opened
             }
-            Mode::Suspect(_) => {
+            Mode::Suspect(_) | Mode::Open(_) => {
                 self.probe_ended(is_probe, now);
                 Turn::Same
             }

@@ -97,6 +97,14 @@ pub(super) fn message_ids(ids: &[String]) -> Result<(), String> {
         .map_err(|error| format!("accounted_for_message_ids: {error}"))
 }
 
+/// Why a Serval ticket cannot have a further external ticket.
+pub(super) fn taken(other: &str) -> String {
+    format!(
+        "the Serval ticket has {other} of this source already; remove that mapping, or set \
+         several_per_ticket for the source"
+    )
+}
+
 /// A configured source.
 pub(super) fn source(state: &AppState, name: &str) -> Result<SourceName, Problem> {
     name.parse()

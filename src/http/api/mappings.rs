@@ -97,6 +97,24 @@ pub(crate) struct Conditions {
     if_none_match: Option<String>,
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PutQuery {
+    /// What the mapping will say of its writer: `api`, or `cli` for the command line.
+    origin: Option<String>,
+}
+
+impl PutQuery {
+    fn origin(&self) -> Result<Origin, Problem> {
+        match self.origin.as_deref() {
+            None | Some("api") => Ok(Origin::Api),
+            Some("cli") => Ok(Origin::Cli),
+            Some(_) => Err(input::bad_request("origin is api or cli")),
+        }
+    }
+}
+
 /// A mapping with its tag.
 type Tagged = ([(HeaderName, HeaderValue); 1], Json<MappingView>);
 
@@ -112,13 +130,14 @@ fn tagged(mapping: Mapping) -> Tagged {
     path = "/mappings/{source}/{external_id}",
     operation_id = "put_mapping",
     tag = "mappings",
-    params(TicketPath, Conditions),
+    params(TicketPath, PutQuery, Conditions),
     request_body = PutBody,
     responses(
         (status = 200, description = "It was there", body = MappingView, headers(("ETag" = String))),
         (status = 201, description = "It was not there", body = MappingView, headers(("ETag" = String))),
-        (status = 400, description = "The body is not JSON, or a condition cannot be read"),
+        (status = 400, description = "The body is not JSON, or the query or a condition cannot be read"),
         (status = 404, description = "No such source"),
+        (status = 409, description = "The Serval ticket has another external ticket of the source"),
         (status = 412, description = "The condition does not hold; nothing was written"),
         (status = 422, description = "An id that is none"),
     )
@@ -126,9 +145,12 @@ fn tagged(mapping: Mapping) -> Tagged {
 pub(super) async fn put(
     State(state): State<AppState>,
     Path((source, external_id)): Path<(String, String)>,
+    query: Result<Query<PutQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<(StatusCode, Tagged), Problem> {
+    let Query(query) = query.map_err(|error| input::bad_request(error.body_text()))?;
+    let origin = query.origin()?;
     let ticket = input::ticket(&state, &source, &external_id)?;
     let body: PutBody = input::json(&body)?;
     let ticket_id: ServalTicketId = body.ticket_id.trim().parse().map_err(|error| {
@@ -140,17 +162,28 @@ pub(super) async fn put(
     input::message_ids(&body.accounted_for_message_ids)
         .map_err(|detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))?;
     let condition = precondition(&headers)?;
+    let mounted = &state.sources[&ticket.source];
     let put = PutMapping {
         ticket,
         ticket_id,
         accounted_for: body.accounted_for_message_ids,
-        origin: Origin::Api,
+        origin,
+        taught_by: None,
+        disconnects_old: mounted.disconnects_old,
+        several_per_ticket: mounted.several_per_ticket,
     };
-    let (stored, mapping) = state
+    let stored = state
         .store
         .put_mapping_if(put, condition, state.clock.now())
         .await?
         .map_err(|_| failed())?;
+    let (status, mapping) = match stored {
+        Stored::Created(mapping) => (StatusCode::CREATED, mapping),
+        Stored::Replaced(mapping) => (StatusCode::OK, mapping),
+        Stored::Taken(other) => {
+            return Err(Problem::new(StatusCode::CONFLICT, input::taken(&other)));
+        }
+    };
     tracing::info!(
         source = mapping.source,
         ticket.external = mapping.external_id,
@@ -158,10 +191,6 @@ pub(super) async fn put(
         origin = mapping.origin,
         "mapping written"
     );
-    let status = match stored {
-        Stored::Created => StatusCode::CREATED,
-        Stored::Replaced => StatusCode::OK,
-    };
     Ok((status, tagged(mapping)))
 }
 
@@ -187,18 +216,28 @@ pub(super) async fn get(
     Ok(tagged(mapping))
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DeleteQuery {
+    /// Whether Serval is asked to let go of the pair.
+    #[serde(default)]
+    #[param(required = false)]
+    disconnect: bool,
+}
+
 /// Remove a mapping
 ///
-/// Nothing changes at Serval.
+/// Nothing changes at Serval, unless `disconnect` asks for it.
 #[utoipa::path(
     delete,
     path = "/mappings/{source}/{external_id}",
     operation_id = "delete_mapping",
     tag = "mappings",
-    params(TicketPath, Conditions),
+    params(TicketPath, DeleteQuery, Conditions),
     responses(
         (status = 204, description = "Removed"),
-        (status = 400, description = "A condition cannot be read"),
+        (status = 400, description = "The query or a condition cannot be read"),
         (status = 404, description = "No such source, or no mapping"),
         (status = 412, description = "The condition does not hold; nothing was removed"),
         (status = 422, description = "An id that is none"),
@@ -207,11 +246,16 @@ pub(super) async fn get(
 pub(super) async fn delete(
     State(state): State<AppState>,
     Path((source, external_id)): Path<(String, String)>,
+    query: Result<Query<DeleteQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
+    let Query(query) = query.map_err(|error| input::bad_request(error.body_text()))?;
     let ticket = input::ticket(&state, &source, &external_id)?;
     let condition = precondition(&headers)?;
-    let deleted = state.store.delete_mapping_if(&ticket, condition).await?;
+    let deleted = state
+        .store
+        .delete_mapping_if(&ticket, condition, query.disconnect, state.clock.now())
+        .await?;
     if !deleted.map_err(|_| failed())? {
         return Err(none());
     }

@@ -2,6 +2,8 @@
 
 mod auth;
 mod conditions;
+#[expect(unused_qualifications, reason = "written by the macro of utoipa")]
+mod conflicts;
 mod connects;
 mod event_views;
 #[expect(unused_qualifications, reason = "written by the macro of utoipa")]
@@ -58,6 +60,8 @@ pub(super) fn for_all() -> OpenApiRouter<AppState> {
         .routes(routes!(events::get))
         .routes(routes!(events::replay))
         .routes(routes!(stats::get))
+        .routes(routes!(conflicts::list))
+        .routes(routes!(conflicts::decide))
         .routes(routes!(connects::pause))
         .routes(routes!(connects::resume))
 }

@@ -26,7 +26,8 @@ pub(super) fn read_each<T>(
         .collect()
 }
 
-pub(super) fn signing_key(text: &str) -> Result<SecretSlice<u8>, &'static str> {
+/// Reads a Standard Webhooks secret, `whsec_` and base64. The text says what is wrong with it.
+pub(crate) fn signing_key(text: &str) -> Result<SecretSlice<u8>, &'static str> {
     // A blank or a line end from the property it was copied from is the commonest cause of 401s.
     let text = text.trim();
     if text.is_empty() {

@@ -12,9 +12,8 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-use self::configured::{
-    Fingerprint, bearer_token, decode_base64, read_each, signing_key, user_and_password,
-};
+pub(crate) use self::configured::signing_key;
+use self::configured::{Fingerprint, bearer_token, decode_base64, read_each, user_and_password};
 use super::signature::{self, Window};
 use super::{InvalidSource, Refused, Unverified, Verified};
 use crate::domain::ids::SourceName;

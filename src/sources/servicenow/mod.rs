@@ -8,6 +8,7 @@ mod class;
 mod envelope;
 mod hints;
 mod record;
+mod ticket;
 mod values;
 
 use std::collections::BTreeMap;
@@ -21,10 +22,12 @@ use serde_json::value::Value;
 use self::class::Classes;
 use self::envelope::Records;
 use self::record::Reader;
+use self::ticket::TicketColumns;
 use super::schemes::{Credentials, Schemes};
 use super::signature::Window;
 use super::{InvalidSource, Receipt, Refused, Source, Unreadable, Unverified, Verified, target};
 use crate::domain::ids::{SourceKind, SourceName};
+use crate::sources::linking::{AccountedFor, OnConflict, Reconnect};
 use crate::units;
 
 /// `[sources.<name>]` of kind `servicenow`.
@@ -47,6 +50,13 @@ pub struct Config {
     pub channel_target: Option<Value>,
     /// JSON Pointers into the record that may hold the Serval ticket id.
     pub ticket_id_pointers: Vec<String>,
+    /// A regular expression with a group `ticket_id`, for columns that hold the ticket's URL.
+    pub ticket_url_pattern: Option<String>,
+    /// JSON Pointers to columns that other integrations write too.
+    pub shared_pointers: Vec<String>,
+    /// A shared column is believed where `correlation_display` holds one of these, in any case.
+    /// Empty: it is believed as it is.
+    pub correlation_display_names: Vec<String>,
     /// `sys_updated_by` values whose events are echoes of Serval's own writes.
     pub ignore_users: Vec<String>,
     /// Further classes that count as one of ours: `u_hr_incident = "incident"`.
@@ -56,6 +66,20 @@ pub struct Config {
     /// How long an event waits for its mapping.
     #[serde(deserialize_with = "units::duration")]
     pub park_for: Duration,
+    /// Whether a Serval ticket id that a payload names is looked up before it is believed.
+    pub verify_learned: bool,
+    /// What happens when a payload names another Serval ticket than the mapping does.
+    pub on_conflict: OnConflict,
+    /// Whether one Serval ticket may have several external tickets of this source.
+    pub several_per_ticket: bool,
+    /// Whether Serval is asked before each connect if it has the pair already.
+    pub check_existing: bool,
+    /// Whether a changed mapping takes the old pair apart at Serval.
+    pub disconnect_on_remap: bool,
+    /// Whether changed records of a connected external ticket are sent again.
+    pub reconnect: Reconnect,
+    /// Which messages of the Serval ticket the external ticket shows already.
+    pub accounted_for: AccountedFor,
 }
 
 impl Default for Config {
@@ -68,10 +92,20 @@ impl Default for Config {
             tolerance_future: Duration::from_mins(1),
             channel_target: None,
             ticket_id_pointers: Vec::new(),
+            ticket_url_pattern: None,
+            shared_pointers: vec!["/correlation_id".to_owned()],
+            correlation_display_names: vec!["serval".to_owned()],
             ignore_users: Vec::new(),
             class_aliases: BTreeMap::new(),
             keep_ignored_bodies: false,
             park_for: Duration::from_hours(30 * 24),
+            verify_learned: true,
+            on_conflict: OnConflict::default(),
+            several_per_ticket: false,
+            check_existing: false,
+            disconnect_on_remap: false,
+            reconnect: Reconnect::default(),
+            accounted_for: AccountedFor::default(),
         }
     }
 }
@@ -81,6 +115,7 @@ impl Default for Config {
 pub struct ServiceNow {
     schemes: Schemes,
     classes: Classes,
+    tickets: TicketColumns,
     ignore_users: Vec<String>,
 }
 
@@ -107,10 +142,6 @@ impl ServiceNow {
         )?;
         target::check(config.channel_target.as_ref())
             .map_err(|problem| invalid("channel_target", problem))?;
-        if let Some(pointer) = config.ticket_id_pointers.iter().find(|p| !is_pointer(p)) {
-            let problem = format!("{pointer:?} is no JSON Pointer such as \"/correlation_id\"");
-            return Err(invalid("ticket_id_pointers", problem));
-        }
         let users = config
             .ignore_users
             .iter()
@@ -119,6 +150,8 @@ impl ServiceNow {
             schemes,
             classes: Classes::try_new(&config.class_aliases)
                 .map_err(|problem| invalid("class_aliases", problem))?,
+            tickets: TicketColumns::try_new(config)
+                .map_err(|(key, problem)| invalid(key, problem))?,
             ignore_users: users.filter(|user| !user.is_empty()).collect(),
         })
     }
@@ -137,6 +170,7 @@ impl Source for ServiceNow {
         let delivery = envelope::open(request.body())?;
         let reader = Reader {
             classes: &self.classes,
+            tickets: &self.tickets,
             ignore_users: &self.ignore_users,
             request,
             delivery: &delivery,
@@ -151,12 +185,6 @@ impl Source for ServiceNow {
         };
         Ok(Receipt::Events(events))
     }
-}
-
-/// Whether `text` is a JSON Pointer (RFC 6901).
-fn is_pointer(text: &str) -> bool {
-    let escaped = |part: &str| part.starts_with('0') || part.starts_with('1');
-    (text.is_empty() || text.starts_with('/')) && text.split('~').skip(1).all(escaped)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::class::{Classes, Table, Verdict, Witnesses, is_table_name};
 use super::envelope::{Delivery, unreadable};
 use super::hints::{Hints, Operation, table_text};
+use super::ticket::TicketColumns;
 use super::values::{Field, count, is_object, utc_seconds};
 use crate::domain::event::{Disposition, NewEvent, Rank};
 use crate::domain::ids::{ExternalId, SourceKind};
@@ -67,6 +68,7 @@ struct Record {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader<'r> {
     pub(super) classes: &'r Classes,
+    pub(super) tickets: &'r TicketColumns,
     pub(super) ignore_users: &'r [String],
     pub(super) request: &'r Verified<'r>,
     pub(super) delivery: &'r Delivery<'r>,
@@ -105,7 +107,13 @@ impl Reader<'_> {
             Disposition::Skip(_) | Disposition::Ignore(_) | Disposition::Bury(_) => None,
         };
         Ok(NewEvent {
-            hint: None,
+            hint: match disposition {
+                // An echo connects nothing, but Serval's own account may be the one to write the id.
+                Disposition::Connect | Disposition::Skip(_) => self.tickets.hint(raw),
+                Disposition::Ignore(_) | Disposition::Bury(_) => None,
+            },
+            team: None,
+            channel_move: None,
             disposition,
             external_id,
             subtype: match verdict {

@@ -55,14 +55,16 @@ impl<'a> Field<'a> {
         self.object_json().map(read).transpose()
     }
 
+    /// The elements of an array; none of anything else.
+    pub(super) fn elements(self) -> Vec<Field<'a>> {
+        self.starting_with('[')
+            .and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_default()
+    }
+
     /// The first element of an array.
     pub(super) fn first(self) -> Field<'a> {
-        let elements: Option<Vec<Field<'a>>> = self
-            .starting_with('[')
-            .and_then(|json| serde_json::from_str(json).ok());
-        elements
-            .and_then(|elements| elements.first().copied())
-            .unwrap_or_default()
+        self.elements().first().copied().unwrap_or_default()
     }
 
     fn starting_with(self, first: char) -> Option<&'a str> {
@@ -88,6 +90,7 @@ pub(super) struct Envelope<'a> {
     pub(super) kind: Field<'a>,
     pub(super) challenge: Field<'a>,
     pub(super) team_id: Field<'a>,
+    pub(super) context_team_id: Field<'a>,
     pub(super) api_app_id: Field<'a>,
     pub(super) event_id: Field<'a>,
     pub(super) event: Field<'a>,
@@ -141,6 +144,8 @@ pub(super) struct Inner<'a> {
     pub(super) item: Field<'a>,
     pub(super) assistant_thread: Field<'a>,
     pub(super) source: Field<'a>,
+    pub(super) old_channel_id: Field<'a>,
+    pub(super) new_channel_id: Field<'a>,
 }
 
 /// A message inside of an event about it.

@@ -3,12 +3,13 @@
 //! Invariant: a body that is JSON is one event, whatever its shape. Refused are only a handshake
 //! without a challenge and a repeated key.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::envelope::{Envelope, Inner};
 use super::message::{self, Kind, Rules, Verdict};
-use super::reference;
-use crate::domain::event::NewEvent;
+use super::{reference, ticket};
+use crate::domain::event::{Disposition, NewEvent};
 use crate::sources::{Receipt, Unreadable};
 
 /// The longest part of a key taken from the envelope, in characters.
@@ -61,7 +62,7 @@ fn callback(
         return Ok(receipt(envelope, verdict, "event_callback", object));
     };
     let kind = event.kind.text().unwrap_or_default();
-    let verdict = match &*kind {
+    let mut verdict = match &*kind {
         "message" => message::sort(Kind::Message, envelope, &event, rules)?,
         "app_mention" => message::sort(Kind::Mention, envelope, &event, rules)?,
         other => reference::sort(other, &event)?,
@@ -70,6 +71,9 @@ fn callback(
         Some(subtype) => format!("{kind}.{subtype}"),
         None => kind.into_owned(),
     };
+    if verdict.disposition == Disposition::Connect && message::may_name_ticket(&event, rules)? {
+        verdict.hint = ticket::named_by(object, rules);
+    }
     Ok(receipt(envelope, verdict, &event_type, place(object, text)))
 }
 
@@ -79,8 +83,17 @@ fn receipt(
     event_type: &str,
     object: Range<usize>,
 ) -> Receipt {
+    // The installation that we hear it through: of a shared channel, `team_id` may be the other's.
+    let team = envelope
+        .context_team_id
+        .text()
+        .or_else(|| envelope.team_id.text());
     Receipt::Events(vec![NewEvent {
-        hint: None,
+        hint: verdict.hint,
+        team: team
+            .filter(|team| team.len() <= MAX_ID_CHARS)
+            .map(Cow::into_owned),
+        channel_move: verdict.channel_move,
         disposition: verdict.disposition,
         external_id: verdict.external_id,
         subtype: None,

@@ -5,16 +5,20 @@
 
 use super::envelope::{Authorization, BotProfile, Envelope, Field, Inner, Message};
 use super::thread;
-use crate::domain::event::{Disposition, Rank};
-use crate::domain::ids::ExternalId;
+use crate::domain::event::{ChannelMove, Disposition, Rank};
+use crate::domain::ids::{ExternalId, ServalTicketId};
 use crate::sources::Unreadable;
+use crate::sources::hint::HintReader;
 
 /// The workspace's wishes.
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) direct_messages: bool,
     pub(super) trusted_apps: Vec<String>,
+    pub(super) trusted_users: Vec<String>,
     pub(super) own_ids: Vec<String>,
+    pub(super) metadata_keys: Vec<String>,
+    pub(super) hints: HintReader,
 }
 
 /// What becomes of an event, and what it is about.
@@ -23,6 +27,8 @@ pub(super) struct Verdict {
     pub(super) external_id: Option<ExternalId>,
     pub(super) content_key: Option<String>,
     pub(super) rank: Rank,
+    pub(super) channel_move: Option<ChannelMove>,
+    pub(super) hint: Option<ServalTicketId>,
 }
 
 impl Verdict {
@@ -38,6 +44,8 @@ impl Verdict {
             external_id,
             content_key: None,
             rank: Rank::default(),
+            channel_move: None,
+            hint: None,
         }
     }
 }
@@ -96,10 +104,12 @@ fn post(envelope: &Envelope<'_>, event: &Inner<'_>, rules: &Rules) -> Result<Ver
         .then(|| content_key(envelope, event))
         .flatten();
     Ok(Verdict {
+        channel_move: None,
         disposition,
         external_id,
         content_key,
         rank: thread::rank(event.thread_ts, event.ts),
+        hint: None,
     })
 }
 
@@ -130,6 +140,14 @@ fn judge(
         Disposition::Connect
     };
     Ok(disposition)
+}
+
+/// Whether the Serval ticket that the message names may be believed: somebody who is trusted wrote
+/// it, and nobody edited it since.
+pub(super) fn may_name_ticket(event: &Inner<'_>, rules: &Rules) -> Result<bool, Unreadable> {
+    let author = Author::read(event)?;
+    let is_trusted = author.is_trusted(rules) || is_among(author.user, &rules.trusted_users);
+    Ok(is_trusted && !event.edited.is_given())
 }
 
 /// Names the message itself, so that its twin is known as such.

@@ -9,6 +9,7 @@ mod message;
 mod reference;
 mod signing;
 mod thread;
+mod ticket;
 
 #[cfg(test)]
 mod tests;
@@ -22,9 +23,11 @@ use serde_json::value::Value;
 
 use self::message::Rules;
 use self::signing::Signing;
+use super::hint::HintReader;
 use super::signature::Window;
 use super::{InvalidSource, Receipt, Refused, Source, Unreadable, Unverified, Verified, target};
 use crate::domain::ids::{SourceKind, SourceName};
+use crate::sources::linking::{AccountedFor, OnConflict, Reconnect};
 use crate::units;
 
 /// `[sources.<name>]` of kind `slack`.
@@ -45,8 +48,15 @@ pub struct Config {
     pub direct_message_target: Option<Value>,
     /// Whether direct messages may connect.
     pub direct_messages: bool,
-    /// App and bot ids whose messages may connect; other bots' messages are ignored.
+    /// App and bot ids whose messages may connect, and may name the Serval ticket; other bots'
+    /// messages are ignored.
     pub trusted_apps: Vec<String>,
+    /// Ids of users whose messages may name the Serval ticket of their thread.
+    pub trusted_users: Vec<String>,
+    /// Keys of a message's `metadata.event_payload` that may hold the Serval ticket id.
+    pub metadata_keys: Vec<String>,
+    /// A regular expression with a group `ticket_id`, for links to Serval tickets.
+    pub ticket_url_pattern: Option<String>,
     /// Bot user or bot ids that are our own, beside what the envelope says.
     pub own_ids: Vec<String>,
     /// Whether events that are no ticket events keep their body.
@@ -54,6 +64,20 @@ pub struct Config {
     /// How long an event waits for its mapping.
     #[serde(deserialize_with = "units::duration")]
     pub park_for: Duration,
+    /// Whether a Serval ticket id that a payload names is looked up before it is believed.
+    pub verify_learned: bool,
+    /// What happens when a payload names another Serval ticket than the mapping does.
+    pub on_conflict: OnConflict,
+    /// Whether one Serval ticket may have several external tickets of this source.
+    pub several_per_ticket: bool,
+    /// Whether Serval is asked before each connect if it has the pair already.
+    pub check_existing: bool,
+    /// Whether a changed mapping takes the old pair apart at Serval.
+    pub disconnect_on_remap: bool,
+    /// Whether changed records of a connected external ticket are sent again.
+    pub reconnect: Reconnect,
+    /// Which messages of the Serval ticket the external ticket shows already.
+    pub accounted_for: AccountedFor,
 }
 
 impl Default for Config {
@@ -66,9 +90,19 @@ impl Default for Config {
             direct_message_target: None,
             direct_messages: false,
             trusted_apps: Vec::new(),
+            trusted_users: Vec::new(),
+            metadata_keys: vec!["serval_ticket_id".to_owned(), "ticket_id".to_owned()],
+            ticket_url_pattern: None,
             own_ids: Vec::new(),
             keep_ignored_bodies: false,
             park_for: Duration::from_hours(7 * 24),
+            verify_learned: true,
+            on_conflict: OnConflict::default(),
+            several_per_ticket: false,
+            check_existing: false,
+            disconnect_on_remap: false,
+            reconnect: Reconnect::default(),
+            accounted_for: AccountedFor::default(),
         }
     }
 }
@@ -107,7 +141,11 @@ impl Slack {
             rules: Rules {
                 direct_messages: config.direct_messages,
                 trusted_apps: config.trusted_apps.clone(),
+                trusted_users: config.trusted_users.clone(),
                 own_ids: config.own_ids.clone(),
+                metadata_keys: config.metadata_keys.clone(),
+                hints: HintReader::try_new(config.ticket_url_pattern.as_deref())
+                    .map_err(invalid("ticket_url_pattern"))?,
             },
         })
     }

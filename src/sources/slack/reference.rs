@@ -2,9 +2,13 @@
 //!
 //! A reaction or metadata names a message, which may be a reply, so its thread is not known.
 
-use super::envelope::{AssistantThread, Inner, Item, Message};
+use std::borrow::Cow;
+
+use super::envelope::{AssistantThread, Field, Inner, Item, Message};
 use super::message::Verdict;
 use super::thread;
+use crate::domain::event::ChannelMove;
+use crate::domain::ids::is_slack_channel;
 use crate::sources::Unreadable;
 
 /// Says what an event of type `kind` is.
@@ -22,11 +26,30 @@ pub(super) fn sort(kind: &str, event: &Inner<'_>) -> Result<Verdict, Unreadable>
             thread::of(event.channel, event.thread_ts, event.message_ts),
         ),
         "channel_shared" | "channel_unshared" => Verdict::ignore("channel_shared"),
-        "channel_id_changed" => Verdict::ignore("channel_id_changed"),
+        "channel_id_changed" => Verdict {
+            channel_move: channel_move(event),
+            ..Verdict::ignore("channel_id_changed")
+        },
         "app_uninstalled" => Verdict::ignore("app_uninstalled"),
         "tokens_revoked" => Verdict::ignore("tokens_revoked"),
         _ => Verdict::ignore("not_a_message"),
     })
+}
+
+/// The old and the new id, where both are ones.
+fn channel_move(event: &Inner<'_>) -> Option<ChannelMove> {
+    let (from, to) = (
+        channel_id(event.old_channel_id)?,
+        channel_id(event.new_channel_id)?,
+    );
+    (from != to).then_some(ChannelMove { from, to })
+}
+
+fn channel_id(field: Field<'_>) -> Option<String> {
+    field
+        .text()
+        .map(Cow::into_owned)
+        .filter(|id| is_slack_channel(id))
 }
 
 fn pin(event: &Inner<'_>) -> Result<Verdict, Unreadable> {

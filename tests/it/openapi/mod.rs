@@ -207,6 +207,18 @@ fn examples() -> Vec<Example> {
             json!({ "state": "parked" }),
             422,
         ),
+        example(
+            "GET /api/v1/conflicts",
+            "/api/v1/conflicts?decided=true",
+            "",
+            200,
+        ),
+        example(
+            "POST /api/v1/conflicts/{id}",
+            "/api/v1/conflicts/1",
+            json!({ "decision": "keep" }),
+            404,
+        ),
         example("GET /api/v1/stats", "/api/v1/stats", "", 200),
         with(
             Some(MAPPER),

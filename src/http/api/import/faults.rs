@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 
+use crate::http::api::input;
 use crate::http::problem::{LineFault, Problem};
+use crate::store::Taken;
 
 /// So many are told.
 const TOLD: usize = 100;
@@ -34,12 +36,23 @@ impl Faults {
         self.first.insert(line, detail.into());
     }
 
-    /// The refusal, if there is anything wrong.
-    pub(super) fn into_result(self) -> Result<(), Problem> {
-        let told = self.first.len();
-        if told == 0 {
-            return Ok(());
+    /// Of rows whose Serval ticket is taken.
+    pub(super) fn of_taken(taken: Vec<Taken>) -> Self {
+        let mut faults = Self::default();
+        for row in taken {
+            faults.add(row.line, input::taken(&row.external_id));
         }
+        faults
+    }
+
+    /// Whether nothing is wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.n == 0
+    }
+
+    /// The refusal.
+    pub(super) fn into_problem(self) -> Problem {
+        let told = self.first.len();
         let more = self.n - told as u64;
         let detail = match (self.n, more) {
             (1, _) => "one line is faulty; nothing was imported".to_owned(),
@@ -53,6 +66,6 @@ impl Faults {
             .into_iter()
             .map(|(line, detail)| LineFault { line, detail });
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
-        Err(problem.about_lines(errors.collect(), more))
+        problem.about_lines(errors.collect(), more)
     }
 }

@@ -19,7 +19,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::{AppState, Problem};
-use crate::store::{Import, ImportRow};
+use crate::store::{Import, ImportRow, ImportRules};
 use faults::Faults;
 use reader::Reader;
 use row::RawRow;
@@ -93,11 +93,16 @@ pub(super) async fn import(
         faults: Faults::default(),
         rows: 0,
     };
-    if let Err(problem) = intake.take(body).await {
+    let rules = rules(&state);
+    if let Err(problem) = intake.take(body, &rules).await {
         import.discard().await;
         return Err(problem);
     }
-    let imported = import.apply(state.clock.now()).await?;
+    let applied = import.apply(rules, state.clock.now()).await?;
+    let imported = match applied {
+        Ok(imported) => imported,
+        Err(taken) => return Err(Faults::of_taken(taken).into_problem()),
+    };
     let (created, replaced) = (imported.created, imported.replaced);
     tracing::info!(created, replaced, "mappings imported");
     Ok(Json(ImportAnswer {
@@ -105,6 +110,19 @@ pub(super) async fn import(
         created,
         replaced,
     }))
+}
+
+fn rules(state: &AppState) -> ImportRules {
+    let mut rules = ImportRules::default();
+    for (name, mounted) in state.sources.iter() {
+        if !mounted.several_per_ticket {
+            rules.one_per_ticket.push(name.clone());
+        }
+        if mounted.disconnects_old {
+            rules.disconnects_old.push(name.clone());
+        }
+    }
+    rules
 }
 
 fn too_large() -> Problem {
@@ -133,7 +151,7 @@ struct Batch {
 
 impl Intake<'_> {
     /// Stages the whole file; the refusal if it does not arrive or some of it is faulty.
-    async fn take(mut self, body: Body) -> Result<(), Problem> {
+    async fn take(mut self, body: Body, rules: &ImportRules) -> Result<(), Problem> {
         let mut body = Limited::new(body, MAX_FILE);
         while let Some(chunk) = self.chunk(&mut body).await? {
             for piece in chunk.chunks(PIECE) {
@@ -152,7 +170,19 @@ impl Intake<'_> {
         let reader = std::mem::replace(&mut self.reader, Reader::Ndjson(ndjson::Reader::new()));
         reader.finish(&mut |line, raw| sort(state, line, raw, batch, faults));
         self.stage().await?;
-        self.faults.into_result()
+        for clash in self.import.shared_tickets(rules).await? {
+            let (line, first) = (clash.line, clash.first_line);
+            let detail = format!(
+                "lines {first} and {line} map two external tickets to one Serval ticket; set \
+                 several_per_ticket for the source to allow it"
+            );
+            self.faults.add(line, detail);
+        }
+        if self.faults.is_empty() {
+            Ok(())
+        } else {
+            Err(self.faults.into_problem())
+        }
     }
 
     async fn chunk(&self, body: &mut Limited<Body>) -> Result<Option<Bytes>, Problem> {

@@ -9,6 +9,7 @@ use crate::domain::event::{Disposition, NewEvent, Rank};
 mod meaning;
 mod properties;
 mod shapes;
+mod tickets;
 
 const INCIDENT_RAW: &str = include_str!("../../../../tests/fixtures/servicenow/incident_raw.json");
 const INCIDENT_PAIRS: &str =
@@ -38,6 +39,7 @@ fn config() -> Config {
         bearer_tokens: vec!["token".into()],
         channel_target: Some(json!({"ticketSource": {"integrationId": "int_1"}})),
         ignore_users: vec!["Serval.Integration".to_owned(), String::new()],
+        ticket_id_pointers: vec!["/other".to_owned(), "/a~1b/0/~0".to_owned()],
         ..Config::default()
     }
 }
@@ -173,6 +175,32 @@ fn a_configuration_that_could_not_work_is_refused_by_its_key() {
         };
         let outcome = ServiceNow::try_new(&"servicenow".parse().unwrap(), &config);
         assert_eq!(outcome.err().map(|error| error.key), key, "{config:?}");
+    }
+    for (key, config) in [
+        (
+            "shared_pointers",
+            Config {
+                shared_pointers: vec!["correlation_id".to_owned()],
+                ..config()
+            },
+        ),
+        (
+            "ticket_url_pattern",
+            Config {
+                ticket_url_pattern: Some("(?<ticket_id>".to_owned()),
+                ..config()
+            },
+        ),
+        (
+            "ticket_url_pattern",
+            Config {
+                ticket_url_pattern: Some("https://x/(?<id>.*)".to_owned()),
+                ..config()
+            },
+        ),
+    ] {
+        let outcome = ServiceNow::try_new(&"servicenow".parse().unwrap(), &config);
+        assert_eq!(outcome.err().map(|error| error.key), Some(key));
     }
     let config = Config {
         bearer_tokens: Vec::new(),

@@ -17,6 +17,8 @@ fn check_any(body: &[u8]) {
         assert!(event.event_type.bytes().all(|b| b.is_ascii_graphic()));
         if event.disposition == Disposition::Connect {
             assert!(event.external_id.is_some() && event.subtype.is_some());
+        } else if event.disposition != Disposition::Skip("echo") {
+            assert_eq!(event.hint, None);
         }
     }
 }
@@ -53,6 +55,8 @@ fn meaningful_json() -> impl Strategy<Value = String> {
         Just("value"),
         Just("display_value"),
         Just("other"),
+        Just("a/b"),
+        Just("~"),
     ];
     leaf.prop_recursive(4, 48, 6, move |inner| {
         prop_oneof![

@@ -218,6 +218,10 @@ fn a_workspace_without_a_secret_or_a_target_is_refused_at_start() {
         Err("channel_target")
     );
     assert_eq!(
+        refused(|c| c.ticket_url_pattern = Some("https://x/(.*)".to_owned())),
+        Err("ticket_url_pattern")
+    );
+    assert_eq!(
         refused(|c| c.direct_messages = true),
         Err("direct_message_target")
     );

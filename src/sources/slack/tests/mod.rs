@@ -11,6 +11,7 @@ mod envelopes;
 mod kinds;
 mod properties;
 mod threads;
+mod tickets;
 
 use http::HeaderMap;
 use jiff::Timestamp;

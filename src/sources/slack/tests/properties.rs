@@ -1,15 +1,16 @@
 //! What holds for every body, however damaged.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::json;
 use serde_json::value::Value;
 
-use super::config;
+use super::{config, slack};
 use crate::domain::event::Disposition;
 use crate::domain::ids::SourceKind;
-use crate::sources::slack::message::Rules;
-use crate::sources::slack::{Config, interpret as module};
+use crate::sources::slack::{Config, Slack, interpret as module};
 use crate::sources::{Receipt, Unreadable};
 
 const SEEDS: &[&str] = &[
@@ -23,17 +24,16 @@ const SEEDS: &[&str] = &[
 ];
 
 fn interpret(body: &[u8]) -> Result<Receipt, Unreadable> {
-    let Config {
-        own_ids,
-        trusted_apps,
-        ..
-    } = config();
-    let rules = Rules {
-        direct_messages: true,
-        trusted_apps,
-        own_ids,
-    };
-    module::interpret(body, &rules)
+    static SOURCE: LazyLock<Slack> = LazyLock::new(|| {
+        slack(&Config {
+            direct_messages: true,
+            direct_message_target: Some(json!({"slackDm": {"integrationId": "i"}})),
+            trusted_users: vec!["U1".to_owned()],
+            ticket_url_pattern: Some("^https://s/(?<ticket_id>.*)".to_owned()),
+            ..config()
+        })
+    });
+    module::interpret(body, &SOURCE.rules)
 }
 
 /// What holds for every body.
@@ -65,6 +65,7 @@ fn check(body: &[u8]) {
         assert!(object.starts_with('{'));
     } else {
         assert_eq!(event.content_key, None);
+        assert_eq!(event.hint, None);
     }
     assert!((1..=64).contains(&event.event_type.len()));
     assert!(event.event_type.bytes().all(|b| b.is_ascii_graphic()));
@@ -99,6 +100,11 @@ fn value() -> impl Strategy<Value = Value> {
             json!("1.2"),
             json!("99999999999999999999999.9"),
             json!("U1"),
+            json!("link"),
+            json!("button"),
+            json!("mrkdwn"),
+            json!("https://s/ACM-10"),
+            json!("<https://s/ACM-10|x> <https://s/<"),
         ]),
         any::<String>().prop_map(Value::from),
     ];
@@ -125,6 +131,17 @@ fn value() -> impl Strategy<Value = Value> {
         "message_ts",
         "hidden",
         "edited",
+        "metadata",
+        "event_payload",
+        "ticket_id",
+        "text",
+        "blocks",
+        "elements",
+        "fields",
+        "accessory",
+        "attachments",
+        "title_link",
+        "url",
     ]);
     leaf.prop_recursive(3, 40, 10, move |inner| {
         prop_oneof![
@@ -168,6 +185,22 @@ proptest! {
         let body = format!("{pad}{body}{pad}");
         prop_assert!(interpret(body.as_bytes()).is_ok());
         check(body.as_bytes());
+    }
+
+    #[test]
+    fn messages_of_trusted_users_are_read_whatever_they_hold(
+        text in value(),
+        blocks in prop::collection::vec(value(), 0..4),
+        metadata in value(),
+    ) {
+        let body = json!({
+            "type": "event_callback",
+            "event": {
+                "type": "message", "channel": "C111", "ts": "1.2", "user": "U1", "text": text,
+                "blocks": blocks, "attachments": blocks, "metadata": {"event_payload": metadata},
+            },
+        });
+        check(body.to_string().as_bytes());
     }
 
     #[test]

@@ -1,0 +1,50 @@
+ARG BUILD_IMAGE=docker.io/library/rust:1.95-slim-bookworm
+# glibc, CA certificates and the user 65532; no shell.
+ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
+
+FROM ${BUILD_IMAGE} AS build
+WORKDIR /build
+
+# The dependencies first, with empty sources, so that a change of ours does not build them again.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src tests/it \
+    && echo 'fn main() {}' > src/main.rs \
+    && echo 'fn main() {}' > tests/it/main.rs \
+    && : > src/lib.rs \
+    && cargo build --profile dist --locked --bin serval-connect
+
+COPY config config
+COPY migrations migrations
+COPY src src
+# Copied files keep their times, and may be older than the empty ones that were built above.
+RUN touch src/main.rs src/lib.rs \
+    && cargo build --profile dist --locked --bin serval-connect \
+    && mkdir -p /out/data \
+    && cp target/dist/serval-connect /out/serval-connect
+
+FROM ${RUNTIME_IMAGE}
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="serval-connect" \
+      org.opencontainers.image.description="Turns ServiceNow and Slack webhooks into Serval connect calls, and loses none of them" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+
+COPY --from=build /out/serval-connect /usr/local/bin/serval-connect
+COPY --from=build --chown=65532:65532 /out/data /data
+
+# The environment wins over configuration files, so a file cannot move these by accident.
+ENV SERVAL_CONNECT__SERVER__LISTEN=0.0.0.0:8080 \
+    SERVAL_CONNECT__ADMIN__LISTEN=0.0.0.0:8081 \
+    SERVAL_CONNECT__DATABASE__URL=sqlite:///data/serval-connect.db
+
+USER 65532:65532
+WORKDIR /data
+VOLUME ["/data"]
+EXPOSE 8080 8081
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
+    CMD ["/usr/local/bin/serval-connect", "healthcheck"]
+ENTRYPOINT ["/usr/local/bin/serval-connect"]
+CMD ["serve"]

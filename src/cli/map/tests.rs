@@ -1,0 +1,58 @@
+//! Tests of how `map` reads its words and says what it did.
+
+use super::*;
+use crate::config::Environment;
+
+fn config(pairs: &[(&str, &str)]) -> Config {
+    let environment: Environment = pairs.iter().copied().collect();
+    Config::load(&[], &environment).unwrap().config
+}
+
+#[test]
+fn an_unknown_source_is_answered_with_the_known_ones() {
+    let two = config(&[
+        ("SERVAL_CONNECT__SOURCES__SLACK__SIGNING_SECRETS", "s"),
+        ("SERVAL_CONNECT__SOURCES__SERVICENOW__SECRETS", "s"),
+    ]);
+    assert_eq!(source(&two, "slack").unwrap().as_str(), "slack");
+    let text = source(&two, "slak").unwrap_err().to_string();
+    assert!(text.ends_with("configured: servicenow, slack"), "{text}");
+    let text = source(&config(&[]), "slack").unwrap_err().to_string();
+    assert!(text.contains("--config"), "{text}");
+}
+
+#[test]
+fn an_external_id_is_read_as_one_of_its_source() {
+    let config = config(&[("SERVAL_CONNECT__SOURCES__SERVICENOW__SECRETS", "s")]);
+    let read = |external_id: &str| {
+        Ticket {
+            source: "servicenow".to_owned(),
+            external_id: external_id.to_owned(),
+        }
+        .read(&config)
+    };
+    let ticket = read("6F1D0C93DB2A6410C7E3F4A2CE9619AA").unwrap();
+    assert_eq!(
+        ticket.to_string(),
+        "servicenow/6f1d0c93db2a6410c7e3f4a2ce9619aa"
+    );
+    let refused = read("INC0047713").unwrap_err();
+    assert!(matches!(refused, Failure::Usage(_)), "{refused}");
+}
+
+#[test]
+fn a_written_mapping_says_whether_it_is_connected() {
+    let ticket = ExternalTicket {
+        source: "slack".parse().unwrap(),
+        external_id: crate::domain::ids::SourceKind::Slack
+            .parse_external_id("C111:1.2")
+            .unwrap(),
+    };
+    let mut mapping = json!({ "ticket_id": "T1", "connected_at": null });
+    let text = written(StatusCode::CREATED, &ticket, &mapping, "; later");
+    assert!(text.starts_with("slack/C111:1.2 mapped to T1; "), "{text}");
+    assert!(text.ends_with("queued; later"), "{text}");
+    mapping["connected_at"] = "2026-03-01T02:03:04.987Z".into();
+    let text = written(StatusCode::OK, &ticket, &mapping, "; later");
+    assert!(text.ends_with("since 2026-03-01T02:03:04Z"), "{text}");
+}

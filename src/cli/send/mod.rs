@@ -1,0 +1,283 @@
+//! `send`: plays `ServiceNow` or Slack.
+//!
+//! Invariant: the bytes of the file are what is signed and what is sent.
+
+use std::io::Read as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use bytes::Bytes;
+use clap::ValueEnum;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method};
+use reqwest::Url;
+use secrecy::SecretString;
+
+use super::sender::{self, Answer};
+use super::{Failure, Global, Outcome, output};
+use crate::config::Environment;
+use crate::signer::{InvalidSigning, Signer, Stamp};
+
+/// The variable that may hold the secret.
+const SECRET_VARIABLE: &str = "SERVAL_CONNECT_SEND_SECRET";
+
+/// Headers of the answer that are shown.
+const TELLING: [http::HeaderName; 3] = [CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE];
+
+const DETAILS: &str = "\
+The file is signed and sent byte for byte: nothing is parsed, sorted or printed again.
+ServiceNow is played with Standard Webhooks 1.0.0 (webhook-id, webhook-timestamp, webhook-signature),
+Slack with its signature v0 (X-Slack-Request-Timestamp, X-Slack-Signature).
+
+The secret is the one of the source's configuration: one of `secrets` (whsec_…) for ServiceNow, one of
+`signing_secrets` for Slack. A secret on the command line can be seen by every user of the machine and
+stays in the shell's history; better put it in a file (--secret-file) or in the environment variable
+SERVAL_CONNECT_SEND_SECRET.
+
+Without --url, the webhook goes to this machine, to the port of server.listen in the configuration
+(8080 when there is none) and the path /webhooks/servicenow or /webhooks/slack.
+
+Exit codes: 0 the daemon answered 2xx; 1 it answered something else, or nothing; 2 wrong usage.
+
+Examples:
+  An incident, signed as the business rule would:
+    serval-connect send servicenow --secret-file servicenow.secret incident.json
+
+  The same record to a second instance's source, from a pipe:
+    jq .result incident.json | serval-connect send servicenow \\
+      --secret-file eu.secret --url https://hooks.example.com/webhooks/servicenow-eu -
+
+  A delivery and its repetition (the second answer says \"duplicate\":true):
+    serval-connect send servicenow --secret-file s --id msg_1 incident.json
+    serval-connect send servicenow --secret-file s --id msg_1 incident.json
+
+  What happens to a stale and to a forged one (401):
+    serval-connect send slack --secret-file s --timestamp 1700000000 message.json
+    serval-connect send slack --forge message.json";
+
+/// Arguments of `send`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = DETAILS)]
+pub(super) struct Args {
+    /// Which sender to play
+    #[arg(value_enum)]
+    kind: Kind,
+    /// The JSON file to send; - reads the standard input
+    file: PathBuf,
+    /// The secret to sign with (visible to others on this machine, see below)
+    #[arg(long, conflicts_with_all = ["secret_file", "bearer", "basic"])]
+    secret: Option<SecretString>,
+    /// A file with the secret to sign with
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["bearer", "basic"])]
+    secret_file: Option<PathBuf>,
+    /// Sends a static bearer token instead of a signature (ServiceNow only)
+    #[arg(long, value_name = "TOKEN", conflicts_with = "basic")]
+    bearer: Option<SecretString>,
+    /// Sends basic authentication instead of a signature (ServiceNow only)
+    #[arg(long, value_name = "USER:PASSWORD")]
+    basic: Option<SecretString>,
+    /// Where to post it
+    #[arg(long)]
+    url: Option<Url>,
+    /// The webhook-id; a fresh random one if left out (ServiceNow only)
+    #[arg(long, conflicts_with_all = ["bearer", "basic"])]
+    id: Option<String>,
+    /// The time of signing in Unix seconds; now if left out
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["bearer", "basic"])]
+    timestamp: Option<u64>,
+    /// Signs with a random key instead, to rehearse the refusal; needs no secret
+    #[arg(long)]
+    forge: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    #[value(name = "servicenow")]
+    ServiceNow,
+    Slack,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::ServiceNow => "servicenow",
+            Self::Slack => "slack",
+        }
+    }
+}
+
+pub(super) async fn run(global: &Global, args: Args) -> Outcome {
+    let signer = signer(&args, &Environment::from_process())?;
+    let url = match &args.url {
+        Some(url) => url.clone(),
+        None => default_url(global, args.kind)?,
+    };
+    let body = read(&args.file)?;
+    if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
+        output::warn("the file is not JSON; it is sent as it is");
+    }
+    let id = match &args.id {
+        Some(id) => id.clone(),
+        None => sender::delivery_id()?,
+    };
+    let stamp = Stamp {
+        id: &id,
+        seconds: args.timestamp.unwrap_or_else(sender::unix_seconds),
+    };
+    let mut headers = signer.sign(stamp, &body)?;
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    output::line(format!("POST {url}"));
+    for line in shown(&headers) {
+        output::line(line);
+    }
+    let from = if args.file == Path::new("-") {
+        "the standard input".to_owned()
+    } else {
+        args.file.display().to_string()
+    };
+    output::line(format!("{} bytes from {from}\n", body.len()));
+
+    let client = sender::client(url.as_str())?;
+    let answer = sender::call(&client, Method::POST, &url, headers, body).await?;
+    for line in account(&answer) {
+        output::line(line);
+    }
+    if answer.status.is_success() {
+        Ok(())
+    } else {
+        let status = answer.status;
+        Err(Failure::Failed(anyhow!(
+            "the webhook was answered with {status}"
+        )))
+    }
+}
+
+impl From<InvalidSigning> for Failure {
+    fn from(error: InvalidSigning) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+fn signer(args: &Args, environment: &Environment) -> Result<Signer, Failure> {
+    if args.kind == Kind::Slack {
+        let foreign = [
+            ("--bearer", args.bearer.is_some()),
+            ("--basic", args.basic.is_some()),
+            ("--id", args.id.is_some()),
+        ];
+        if let Some((flag, _)) = foreign.iter().find(|(_, given)| *given) {
+            return Err(Failure::Usage(format!("{flag} is for servicenow only")));
+        }
+    }
+    let signer = if let Some(token) = &args.bearer {
+        Signer::bearer(token)
+    } else if let Some(pair) = &args.basic {
+        Signer::basic(pair)?
+    } else {
+        sign_with(args.kind, &secret(args, environment)?)?
+    };
+    Ok(if args.forge {
+        signer.forged(sender::random()?)
+    } else {
+        signer
+    })
+}
+
+fn sign_with(kind: Kind, secret: &SecretString) -> Result<Signer, InvalidSigning> {
+    match kind {
+        Kind::ServiceNow => Signer::standard_webhooks(secret),
+        Kind::Slack => Signer::slack(secret),
+    }
+}
+
+fn secret(args: &Args, environment: &Environment) -> Result<SecretString, Failure> {
+    if args.forge {
+        // It is replaced by a random one, so any that can be read will do.
+        return Ok("00000000000000000000000000000000".into());
+    }
+    if let Some(secret) = &args.secret {
+        return Ok(secret.clone());
+    }
+    if let Some(path) = &args.secret_file {
+        return match std::fs::read_to_string(path) {
+            Ok(text) => Ok(text.trim().into()),
+            Err(error) => Err(unreadable(path, &error)),
+        };
+    }
+    environment
+        .get(SECRET_VARIABLE)
+        .map(SecretString::from)
+        .ok_or_else(|| {
+            Failure::Usage(format!(
+                "no secret to sign with: give --secret-file FILE, --secret SECRET or {SECRET_VARIABLE}"
+            ))
+        })
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Usage(format!("{} cannot be read: {error}", path.display()))
+}
+
+fn read(path: &Path) -> Result<Bytes, Failure> {
+    if path == Path::new("-") {
+        let mut body = Vec::new();
+        let read = std::io::stdin().read_to_end(&mut body);
+        return read
+            .map(|_| body.into())
+            .map_err(|error| unreadable(Path::new("the standard input"), &error));
+    }
+    let read = std::fs::read(path);
+    read.map(Bytes::from)
+        .map_err(|error| unreadable(path, &error))
+}
+
+/// The daemon of the configuration, as it is reached from this machine.
+fn default_url(global: &Global, kind: Kind) -> Result<Url, Failure> {
+    let listen = global.load()?.config.server.listen;
+    let url = format!("http://{}/webhooks/{}", reachable(listen), kind.as_str());
+    url.parse()
+        .map_err(|_| Failure::Usage(format!("{url} is no URL; give --url")))
+}
+
+/// Where to reach a listener from this machine: what listens everywhere listens on loopback too.
+pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
+    match listen.ip() {
+        ip if !ip.is_unspecified() => listen,
+        IpAddr::V4(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, listen.port())),
+        IpAddr::V6(_) => SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, listen.port())),
+    }
+}
+
+/// The headers in lines; static credentials are not shown.
+fn shown(headers: &HeaderMap) -> Vec<String> {
+    let show = |(name, value): (&http::HeaderName, &HeaderValue)| {
+        let value = if name == AUTHORIZATION {
+            "(not shown)".to_owned()
+        } else {
+            output::printable(&String::from_utf8_lossy(value.as_bytes()))
+        };
+        format!("{name}: {value}")
+    };
+    headers.iter().map(show).collect()
+}
+
+/// The answer in lines: status, telling headers, body.
+fn account(answer: &Answer) -> Vec<String> {
+    let took = answer.took.as_millis();
+    let mut lines = vec![format!("{} after {took} ms", answer.status)];
+    for name in TELLING {
+        if let Some(value) = answer.headers.get(&name) {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            lines.push(format!("{name}: {}", output::printable(&value)));
+        }
+    }
+    if !answer.body.is_empty() {
+        let text = String::from_utf8_lossy(&answer.body);
+        lines.push(format!("\n{}", output::printable(text.trim_end())));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! One call to Serval under a claim: a look where one is due, the connect, and what goes with it.
+
+use std::time::Duration;
+
+use super::classify::classify;
+use super::line::PROBE_TIMEOUT;
+use super::step::Context;
+use crate::domain::delivery::FailureKind;
+use crate::serval::{Answer, ConnectRequest, NetworkKind, ServalError};
+use crate::store::Claim;
+
+/// Between tries to register messages.
+const REGISTER_AGAIN: Duration = Duration::from_millis(500);
+
+/// Message ids that one connect carries; the others are registered beside it.
+const MESSAGES_PER_CONNECT: usize = 200;
+
+/// Tries to register the messages that one connect cannot carry.
+const REGISTER_TRIES: u32 = 3;
+
+/// What a connect, or the look before it, came to.
+pub(super) enum Ended {
+    /// Serval took it.
+    Connected(Answer),
+    /// A look after a doubtful call showed that Serval has it.
+    AlreadyLinked,
+    /// A look before any call showed that Serval has it.
+    LinkedBefore,
+    /// Neither.
+    Failed(ServalError),
+}
+
+pub(super) fn timed_out(limit: Duration) -> ServalError {
+    ServalError::Network {
+        kind: NetworkKind::Timeout,
+        sent: true,
+        detail: format!("nothing within {} s", limit.as_secs()),
+    }
+}
+
+/// Makes the call, under a limit that lies inside of the claim's time.
+pub(super) async fn call(
+    context: &Context,
+    claim: &Claim,
+    request: &ConnectRequest,
+    is_probe: bool,
+) -> Ended {
+    let limit = if is_probe {
+        PROBE_TIMEOUT
+    } else {
+        context.settings.call_limit()
+    };
+    let exchange = look_and_connect(context, claim, request);
+    match tokio::time::timeout(limit, exchange).await {
+        Ok(ended) => ended,
+        Err(_) => Ended::Failed(timed_out(limit)),
+    }
+}
+
+async fn look_and_connect(context: &Context, claim: &Claim, request: &ConnectRequest) -> Ended {
+    let route = context.routes.get(&claim.ticket.source);
+    let looks_first = route.is_some_and(|route| route.looks_first) && !claim.is_connected;
+    if claim.in_doubt || looks_first {
+        match look(context, request).await {
+            Ok(true) if claim.in_doubt => return Ended::AlreadyLinked,
+            Ok(true) => return Ended::LinkedBefore,
+            Ok(false) => {}
+            // Serval answers, but will not say: the connect itself gets the last word.
+            Err(error) if matches!(classify(&error).kind, FailureKind::Permanent(_)) => {}
+            Err(error) => return Ended::Failed(error),
+        }
+    }
+    if !route.is_some_and(|route| route.accounts_for_all) {
+        return connect(context, request).await;
+    }
+    match account_for_all(context, request).await {
+        Ok((request, rest)) => connect_then_register(context, &request, &rest).await,
+        Err(error) => Ended::Failed(error),
+    }
+}
+
+async fn connect(context: &Context, request: &ConnectRequest) -> Ended {
+    let error = match context.serval.connect(request).await {
+        Ok(answer) => return Ended::Connected(answer),
+        Err(error) => error,
+    };
+    let is_known = classify(&error).kind == FailureKind::Exists
+        && matches!(look(context, request).await, Ok(true));
+    if is_known {
+        Ended::AlreadyLinked
+    } else {
+        Ended::Failed(error)
+    }
+}
+
+/// The request with the ids of all messages that the ticket has, as many as it can carry, and the
+/// ids of the others.
+async fn account_for_all(
+    context: &Context,
+    request: &ConnectRequest,
+) -> Result<(ConnectRequest, Vec<String>), ServalError> {
+    let mut request = request.clone();
+    for id in context.serval.message_ids(&request.ticket_id).await? {
+        if !request.accounted_for_message_ids.contains(&id) {
+            request.accounted_for_message_ids.push(id);
+        }
+    }
+    let carried = request
+        .accounted_for_message_ids
+        .len()
+        .min(MESSAGES_PER_CONNECT);
+    let rest = request.accounted_for_message_ids.split_off(carried);
+    Ok((request, rest))
+}
+
+/// Registers the messages that one connect cannot carry as soon as the pair is there. The pair is
+/// what counts: when Serval will not take them, it is said and left at that.
+async fn connect_then_register(
+    context: &Context,
+    request: &ConnectRequest,
+    rest: &[String],
+) -> Ended {
+    let ended = connect(context, request).await;
+    if rest.is_empty() || matches!(ended, Ended::Failed(_)) {
+        return ended;
+    }
+    let (ticket_id, target) = (&request.ticket_id, &request.channel_target);
+    for _ in 0..REGISTER_TRIES {
+        let registered =
+            context
+                .serval
+                .register_messages(ticket_id, target, &request.external_id, rest);
+        match registered.await {
+            Ok(()) => return ended,
+            Err(error) => tracing::warn!(
+                ticket.serval = %ticket_id,
+                messages = rest.len(),
+                error = error.summary(),
+                "messages could not be registered; Serval may send them again"
+            ),
+        }
+        tokio::time::sleep(REGISTER_AGAIN).await;
+    }
+    ended
+}
+
+/// Whether Serval has the pair.
+async fn look(context: &Context, request: &ConnectRequest) -> Result<bool, ServalError> {
+    let links = context.serval.external_tickets(&request.ticket_id).await?;
+    let wanted = request.external_id.as_str();
+    Ok(links
+        .iter()
+        .any(|link| link.external_ticket_id.eq_ignore_ascii_case(wanted)))
+}

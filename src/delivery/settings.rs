@@ -1,0 +1,53 @@
+//! How delivery goes about it: from the configuration, and what follows from it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::domain::retry::RetryPolicy;
+
+/// How much longer a claim lasts than its call may take: time to settle.
+const LEASE_MARGIN: Duration = Duration::from_secs(30);
+
+/// How delivery goes about it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Calls in flight.
+    pub concurrency: usize,
+    /// Calls per second; 0: no limit.
+    pub rate: u32,
+    /// When to try again.
+    pub retry: RetryPolicy,
+    /// Failures in a row that open the line.
+    pub breaker_threshold: usize,
+    /// For one exchange with Serval.
+    pub call_timeout: Duration,
+    /// Told when Serval is back.
+    pub(super) recovered: Arc<Notify>,
+}
+
+impl Settings {
+    /// Settings from the configuration.
+    pub fn new(delivery: &crate::config::DeliveryConfig, call_timeout: Duration) -> Self {
+        Self {
+            concurrency: delivery.concurrency,
+            rate: delivery.rate,
+            retry: RetryPolicy::giving_up_after(delivery.give_up_after),
+            breaker_threshold: usize::try_from(delivery.breaker_threshold).unwrap_or(usize::MAX),
+            call_timeout,
+            recovered: Arc::default(),
+        }
+    }
+
+    /// For all exchanges of one call: a token, a look, the connect, a second token and try.
+    pub(super) fn call_limit(&self) -> Duration {
+        self.call_timeout.saturating_mul(3)
+    }
+
+    /// How long a claim lasts: the call and its settlement lie inside. The margin holds the wait
+    /// for the pace, too.
+    pub(super) fn lease(&self) -> Duration {
+        self.call_limit() + LEASE_MARGIN + Duration::from_mins(1)
+    }
+}

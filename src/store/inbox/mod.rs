@@ -1,0 +1,116 @@
+//! Taking events in: what is a duplicate, where a new event goes, and the rows that say so.
+//!
+//! A group of webhooks shares a handful of statements: two look-ups over all of them, the decisions
+//! in memory, then inserts of many rows each.
+
+mod known;
+mod rows;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::error::StoreError;
+use super::writer::Tx;
+use super::{change, moves};
+use crate::domain::event::{EventState, NewEvent};
+use crate::domain::ids::{EventId, ExternalId, SourceName};
+use crate::domain::ingest::SUPERSEDED;
+use known::{Found, Known};
+use rows::{Row, insert_events, insert_payloads};
+
+/// A verified webhook, ready to be stored.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// Its source.
+    pub source: SourceName,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// How long an event of the source may be parked, in milliseconds.
+    pub park_for_ms: i64,
+    /// Whether the source keeps the bodies of ignored events.
+    pub keep_ignored_bodies: bool,
+    /// Whether changed records of a connected external ticket are sent again.
+    pub reconnects: bool,
+    /// The raw body.
+    pub body: Bytes,
+    /// What the source read in it.
+    pub events: Vec<NewEvent>,
+}
+
+/// What became of one event of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// The stored event; of a duplicate, the one that was there.
+    pub id: EventId,
+    /// What it is about.
+    pub external_id: Option<ExternalId>,
+    /// Its state now.
+    pub state: EventState,
+    /// Why, where the state alone does not say.
+    pub reason: Option<String>,
+    /// Whether the same delivery was stored before.
+    pub duplicate: bool,
+}
+
+/// Places `webhooks` and inserts what is new. One answer for each event of each webhook.
+pub(super) async fn record_all(
+    tx: &mut Tx,
+    webhooks: &[Webhook],
+) -> Result<Vec<Vec<Recorded>>, StoreError> {
+    if webhooks.is_empty() {
+        return Ok(Vec::new());
+    }
+    moves::apply(tx, webhooks).await?;
+    let mut known = Known::look_up(tx, webhooks).await?;
+    let mut rows = Vec::new();
+    let mut found = Vec::with_capacity(webhooks.len());
+    for webhook in webhooks {
+        found.push(known.place_all(tx, webhook, &mut rows));
+    }
+    supersede(tx, &mut rows, &known.superseded, webhooks[0].received_at).await?;
+    insert_events(tx, &rows).await?;
+    insert_payloads(tx, &rows).await?;
+    for row in &rows {
+        tx.counts
+            .entered(row.webhook.source.as_str(), row.placement.state);
+        tx.wake |= row.placement.state == EventState::Queued;
+    }
+    let answer = |found: Found| match found {
+        Found::Stored(recorded) => recorded,
+        Found::New(row) => rows[row].answer(false),
+        Found::Again(row) => rows[row].answer(true),
+    };
+    Ok(found
+        .into_iter()
+        .map(|events| events.into_iter().map(answer).collect())
+        .collect())
+}
+
+/// Gives up the places of events that better ones took: in the database, or in this very group.
+async fn supersede(
+    tx: &mut Tx,
+    rows: &mut [Row<'_>],
+    superseded: &[EventId],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for loser in superseded {
+        match rows.iter_mut().find(|row| row.id == *loser) {
+            Some(row) => {
+                row.placement.state = EventState::Skipped;
+                row.placement.reason = Some(SUPERSEDED);
+            }
+            None => {
+                change::move_event(
+                    tx,
+                    *loser,
+                    EventState::Parked,
+                    EventState::Skipped,
+                    Some(SUPERSEDED),
+                    now,
+                )
+                .await?;
+            }
+        }
+    }
+    Ok(())
+}

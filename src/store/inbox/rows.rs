@@ -1,0 +1,173 @@
+//! The rows of new events, many to a statement.
+
+use std::sync::{Arc, LazyLock};
+
+use sqlx::AssertSqlSafe;
+
+use super::{Recorded, Webhook};
+use crate::domain::event::{Disposition, EventState, NewEvent};
+use crate::domain::ids::{EventId, ExternalId, ServalTicketId};
+use crate::domain::ingest::Placement;
+use crate::store::error::StoreError;
+use crate::store::millis;
+use crate::store::writer::Tx;
+
+/// Rows of one insert, largest first: fixed sizes keep the statements prepared.
+const SIZES: [usize; 4] = [64, 16, 4, 1];
+
+/// A row to insert.
+pub(super) struct Row<'a> {
+    pub(super) id: EventId,
+    pub(super) webhook: &'a Webhook,
+    pub(super) event: &'a NewEvent,
+    pub(super) placement: Placement,
+    /// Another event holds the same content.
+    pub(super) is_twin: bool,
+}
+
+impl Row<'_> {
+    pub(super) fn answer(&self, duplicate: bool) -> Recorded {
+        Recorded {
+            id: self.id,
+            external_id: self.event.external_id.clone(),
+            state: self.placement.state,
+            reason: self.placement.reason.map(str::to_owned),
+            duplicate,
+        }
+    }
+
+    /// Whether the event holds its place against others with the same content.
+    pub(super) fn holds_content(&self) -> bool {
+        match self.placement.state {
+            EventState::Queued
+            | EventState::Parked
+            | EventState::Connected
+            | EventState::Skipped => !self.is_twin,
+            EventState::Expired | EventState::Ignored | EventState::Dead => false,
+        }
+    }
+
+    fn due_at(&self) -> i64 {
+        let received_at = millis(self.webhook.received_at);
+        if self.placement.state == EventState::Parked {
+            received_at.saturating_add(self.webhook.park_for_ms)
+        } else {
+            received_at
+        }
+    }
+
+    fn keeps_body(&self) -> bool {
+        !matches!(self.event.disposition, Disposition::Ignore(_))
+            || self.webhook.keep_ignored_bodies
+    }
+}
+
+/// `INSERT` with rows of `columns` placeholders, for each of [`SIZES`].
+fn inserts(head: &str, columns: usize) -> [Arc<str>; 4] {
+    SIZES.map(|rows| {
+        let mut sql = String::from(head);
+        for row in 0..rows {
+            sql.push_str(if row == 0 { "(" } else { ", (" });
+            for column in 1..=columns {
+                if column > 1 {
+                    sql.push_str(", ");
+                }
+                sql.push('$');
+                sql.push_str(&(row * columns + column).to_string());
+            }
+            sql.push(')');
+        }
+        sql.into()
+    })
+}
+
+/// The statements' index for the next chunk of `left` rows, and its size.
+fn next_size(left: usize) -> (usize, usize) {
+    let index = SIZES
+        .iter()
+        .position(|size| *size <= left)
+        .unwrap_or(SIZES.len() - 1);
+    (index, SIZES[index])
+}
+
+pub(super) async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), StoreError> {
+    static INSERTS: LazyLock<[Arc<str>; 4]> = LazyLock::new(|| {
+        inserts(
+            "INSERT INTO events (id, state, due_at, received_at, queued_at, updated_at, \
+             rank_major, rank_minor, source, external_id, subtype, event_type, delivery_key, \
+             content_key, first_state, first_reason, reason, hint, team) VALUES ",
+            19,
+        )
+    });
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let (index, size) = next_size(rest.len());
+        let (chunk, later) = rest.split_at(size);
+        let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&INSERTS[index])));
+        for row in chunk {
+            let received_at = millis(row.webhook.received_at);
+            let state = row.placement.state.as_str();
+            query = query
+                .bind(row.id.0)
+                .bind(state)
+                .bind(row.due_at())
+                .bind(received_at)
+                .bind(received_at)
+                .bind(received_at)
+                .bind(row.event.rank.0)
+                .bind(row.event.rank.1)
+                .bind(row.webhook.source.as_str())
+                .bind(row.event.external_id.as_ref().map(ExternalId::as_str))
+                .bind(row.event.subtype)
+                .bind(row.event.event_type.as_str())
+                .bind(row.event.delivery_key.as_deref())
+                .bind(
+                    row.event
+                        .content_key
+                        .as_deref()
+                        .filter(|_| row.holds_content()),
+                )
+                .bind(state)
+                .bind(row.placement.reason)
+                .bind(row.placement.reason)
+                .bind(row.event.hint.as_ref().map(ServalTicketId::as_str))
+                .bind(row.event.team.as_deref());
+        }
+        query.execute(&mut tx.connection).await?;
+        rest = later;
+    }
+    Ok(())
+}
+
+pub(super) async fn insert_payloads(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), StoreError> {
+    static INSERTS: LazyLock<[Arc<str>; 4]> = LazyLock::new(|| {
+        inserts(
+            "INSERT INTO payloads (event_id, object_start, object_len, body) VALUES ",
+            4,
+        )
+    });
+    let kept: Vec<&Row<'_>> = rows.iter().filter(|row| row.keeps_body()).collect();
+    let mut rest = kept.as_slice();
+    while !rest.is_empty() {
+        let (index, size) = next_size(rest.len());
+        let (chunk, later) = rest.split_at(size);
+        let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&INSERTS[index])));
+        for row in chunk {
+            let object = row.event.object.clone();
+            // An element of a batch is stored alone: a body for each would multiply the batch.
+            let (start, body) = if row.webhook.events.len() == 1 {
+                (object.start, row.webhook.body.as_ref())
+            } else {
+                (0, row.webhook.body.get(object.clone()).unwrap_or_default())
+            };
+            query = query
+                .bind(row.id.0)
+                .bind(i64::try_from(start).unwrap_or(i64::MAX))
+                .bind(i64::try_from(object.len()).unwrap_or(i64::MAX))
+                .bind(body);
+        }
+        query.execute(&mut tx.connection).await?;
+        rest = later;
+    }
+    Ok(())
+}

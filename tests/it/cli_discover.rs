@@ -1,0 +1,121 @@
+//! `discover` and `check --online` from the outside.
+
+use serval_connect::mock_serval::{
+    Effect, Endpoint, Fault, MockConfig, SERVICENOW_INTEGRATION, SLACK_INTEGRATION, TEAM,
+};
+
+use crate::cli_run::{Site, bare, ended};
+
+fn at(endpoint: Endpoint, status: u16) -> Vec<Fault> {
+    let endpoint = Some(endpoint);
+    vec![Fault {
+        endpoint,
+        ..Fault::of(Effect::Status(status))
+    }]
+}
+
+#[tokio::test]
+async fn discover_prints_lines_to_paste() {
+    let site = Site::new(MockConfig::default()).await;
+    let text = site.run("discover").await;
+    for part in [
+        format!(
+            "channel_target = {{ ticketSource = {{ integrationId = \"{SERVICENOW_INTEGRATION}\" }} }}"
+        ),
+        format!(
+            "channel_target = {{ slackChannel = {{ integrationId = \"{SLACK_INTEGRATION}\" }} }}"
+        ),
+        "direct_message_target = { slackDm = {".to_owned(),
+        TEAM.to_owned(),
+    ] {
+        assert!(text.text().contains(&part), "{part} is not in {text:?}");
+    }
+    for team in ["it", "ACM", TEAM] {
+        let json = site
+            .run(&format!("discover --team {team} --json"))
+            .await
+            .json();
+        let apps = &json["data"][0]["app_instances"];
+        let integration = &apps[0]["integrations"][0];
+        assert_eq!(
+            integration["channel_target"]["ticketSource"]["integrationId"],
+            SERVICENOW_INTEGRATION
+        );
+    }
+    let nobody = site.run("discover --team finance").await;
+    assert_eq!(nobody.code, 1, "{nobody:?}");
+}
+
+#[tokio::test]
+async fn discover_needs_the_account_alone() {
+    let site = Site::new(MockConfig::default()).await;
+    let mut command = bare("discover");
+    command
+        .env("SERVAL_BASE_URL", format!("http://{}", site.serval.addr()))
+        .env("SERVAL_CLIENT_ID", "mock-client")
+        .env("SERVAL_CLIENT_SECRET", "mock-secret")
+        .env("SERVAL_CONNECT__SERVER__LISTEN", "everywhere")
+        .env("SERVAL_CONNECT__SOURCES__CRM__SECRETS", "no kind");
+    let found = ended(command).await;
+    assert!(found.text().contains(SLACK_INTEGRATION), "{found:?}");
+    let nothing = ended(bare("discover")).await;
+    assert_eq!(nothing.code, 2, "{nothing:?}");
+    assert!(nothing.err.contains("no credentials"), "{nothing:?}");
+}
+
+#[tokio::test]
+async fn each_failure_online_says_what_to_do() {
+    let site = Site::new(MockConfig::default()).await;
+    for (faults, part) in [
+        (at(Endpoint::Token, 401), "serval.client_secret"),
+        (at(Endpoint::Token, 503), "in a while"),
+        (at(Endpoint::Directory, 403), "scopes"),
+        (at(Endpoint::Directory, 404), "serval.base_url"),
+    ] {
+        site.serval.set_faults(faults);
+        let failed = site.run("discover").await;
+        assert_eq!(failed.code, 1, "{failed:?}");
+        assert!(failed.err.contains(part), "{part} is not in {failed:?}");
+        assert!(!failed.err.contains("mock-secret"), "{failed:?}");
+    }
+    let mut command = site.command("discover");
+    command.env("SERVAL_BASE_URL", "http://127.0.0.1:1");
+    let unreachable = ended(command).await;
+    assert_eq!(unreachable.code, 1, "{unreachable:?}");
+    assert!(unreachable.err.contains("firewall"), "{unreachable:?}");
+}
+
+#[tokio::test]
+async fn check_online_finds_the_integration_that_serval_does_not_know() {
+    let site = Site::new(MockConfig::default()).await;
+    let unknown = site.run("check --online").await;
+    assert_eq!(unknown.code, 1, "{unknown:?}");
+    assert!(
+        unknown.out.contains("accepts the credentials"),
+        "{unknown:?}"
+    );
+    assert!(
+        unknown
+            .out
+            .contains("slack.channel_target: Serval knows no integration elsewhere"),
+        "{unknown:?}"
+    );
+    let target = format!(r#"{{"slackChannel":{{"integrationId":"{SLACK_INTEGRATION}"}}}}"#);
+    let mended = |line: &str| {
+        let mut command = site.command(line);
+        command.env("SERVAL_CONNECT__SOURCES__SLACK__CHANNEL_TARGET", &target);
+        command
+    };
+    let good = ended(mended("check --online")).await;
+    assert_eq!(good.code, 0, "{good:?}");
+
+    site.serval.set_faults(at(Endpoint::Directory, 403));
+    let blind = site.run("check --online").await;
+    assert_eq!(blind.code, 0, "the key may be good for connects: {blind:?}");
+    assert!(
+        blind.err.contains("warning") && blind.err.contains("scopes"),
+        "{blind:?}"
+    );
+    site.serval.set_faults(at(Endpoint::Token, 401));
+    assert_eq!(ended(mended("check --online")).await.code, 1);
+}

@@ -1,0 +1,203 @@
+//! Runs the real binary with a configuration of its own, with and without the daemon.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use serval_connect::mock_serval::{MockConfig, MockServal, SERVICENOW_INTEGRATION};
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+const BEARER: &str = "webhook-bearer-token-of-the-tests";
+
+/// A configuration with its folder, and a Serval to talk to.
+pub(crate) struct Site {
+    folder: TempDir,
+    pub(crate) serval: MockServal,
+    public: u16,
+}
+
+/// What a command ended with.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Ended {
+    /// The printed JSON.
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.code, 0, "{self:?}");
+        serde_json::from_str(&self.out).unwrap()
+    }
+
+    /// What was printed, of a command that went well.
+    pub(crate) fn text(&self) -> &str {
+        assert_eq!(self.code, 0, "{self:?}");
+        &self.out
+    }
+}
+
+impl Site {
+    /// A site with nothing in it, whose daemon does not run.
+    pub(crate) async fn new(mock: MockConfig) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let serval = MockServal::start(mock).await.unwrap();
+        let (public, admin) = (free_port(), free_port());
+        let config = format!(
+            r#"
+            [server]
+            listen = "127.0.0.1:{public}"
+            [admin]
+            listen = "127.0.0.1:{admin}"
+            tokens = ["first-token-of-the-tests", "second-token-of-the-tests"]
+            [database]
+            url = "sqlite://{folder}/data/x.db"
+            [serval]
+            base_url = "http://{serval}"
+            client_id = "mock-client"
+            client_secret = "mock-secret"
+            [sources.servicenow]
+            bearer_tokens = ["{BEARER}"]
+            channel_target = {{ ticketSource = {{ integrationId = "{SERVICENOW_INTEGRATION}" }} }}
+            [sources.slack]
+            signing_secrets = ["signing-secret-of-the-tests"]
+            channel_target = {{ slackChannel = {{ integrationId = "elsewhere" }} }}
+            "#,
+            folder = folder.path().display(),
+            serval = serval.addr(),
+        );
+        std::fs::write(folder.path().join("config.toml"), config).unwrap();
+        Self {
+            folder,
+            serval,
+            public,
+        }
+    }
+
+    /// A file of the site.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The program with this site's configuration, and no environment of ours.
+    pub(crate) fn command(&self, line: &str) -> Command {
+        let mut command = bare(line);
+        command.arg("--config").arg(self.path("config.toml"));
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) async fn run(&self, line: &str) -> Ended {
+        ended(self.command(line)).await
+    }
+
+    /// Starts the daemon and waits until it answers.
+    pub(crate) async fn serve(&self) -> Daemon {
+        let mut command = self.command("serve");
+        let log = std::fs::File::create(self.path("log")).unwrap();
+        command.stderr(log).stdout(Stdio::null());
+        let daemon = Daemon(command.spawn().unwrap());
+        let up = async {
+            while self.run("healthcheck").await.code != 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let is_up = tokio::time::timeout(PATIENCE, up).await.is_ok();
+        let log = std::fs::read_to_string(self.path("log")).unwrap();
+        assert!(is_up, "{log}");
+        daemon
+    }
+
+    /// Has `ServiceNow` send an incident; answers the event's id.
+    pub(crate) async fn incident(&self, sys_id: &str) -> String {
+        serval_connect::outbound::install_tls_provider();
+        let client = serval_connect::outbound::client(serval_connect::outbound::Limits {
+            connect_timeout: PATIENCE,
+            timeout: PATIENCE,
+            idle_connections: 0,
+            is_local: true,
+        })
+        .unwrap();
+        let record = json!({
+            "sys_id": sys_id, "sys_class_name": "incident", "number": "INC0010001",
+            "short_description": "The printer on the second floor prints in green only",
+        });
+        let answer = client
+            .post(format!(
+                "http://127.0.0.1:{}/webhooks/servicenow",
+                self.public
+            ))
+            .bearer_auth(BEARER)
+            .json(&record)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 202);
+        let answer: Value = answer.json().await.unwrap();
+        answer["events"][0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until an event is in a state.
+    pub(crate) async fn wait_for(&self, id: &str, state: &str) {
+        let there = async {
+            loop {
+                let event = self.run(&format!("events show {id} --json")).await.json();
+                if event["state"] == state {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, there).await;
+        assert!(waited.is_ok(), "{id} did not become {state}");
+    }
+}
+
+/// A running daemon. It is killed when dropped.
+pub(crate) struct Daemon(Child);
+
+impl Daemon {
+    /// Asks it to stop, and waits until it has.
+    pub(crate) async fn stop(mut self) {
+        let id = self.0.id().unwrap().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status().await;
+        assert!(asked.unwrap().success());
+        let status = tokio::time::timeout(PATIENCE, self.0.wait()).await;
+        assert!(status.unwrap().unwrap().success());
+    }
+}
+
+/// The program without a configuration and without any environment.
+pub(crate) fn bare(line: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_serval-connect"));
+    command
+        .args(line.split_whitespace())
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) async fn ended(mut command: Command) -> Ended {
+    let output = tokio::time::timeout(PATIENCE, command.output()).await;
+    let output = output.expect("the command ends").unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ended {
+        code: output.status.code().unwrap(),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
+}
+
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}

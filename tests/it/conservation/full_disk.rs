@@ -1,0 +1,176 @@
+//! A database that takes no writes: no room, or another process that holds it.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serval_connect::domain::ids::EventId;
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use super::daemon::{Sender, Settings, Site};
+use super::{acknowledge, assert_all_well, assert_fresh_event_flows, owed, settle};
+use crate::conservation::generator::{Ledger, Ticket, map};
+
+/// A small file system of its own, where the machine allows one.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"])
+            .arg(at)
+            .status();
+        status
+            .is_ok_and(|s| s.success())
+            .then(|| Self(at.to_path_buf()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // What is left goes with the machine's memory.
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+/// Takes all the room there is.
+fn fill(folder: &Path) -> PathBuf {
+    let path = folder.join("filler");
+    let mut file = File::create(&path).unwrap();
+    for size in [64 * 1024, 4096, 512, 1] {
+        let block = vec![b'x'; size];
+        while file.write_all(&block).is_ok() {}
+    }
+    path
+}
+
+/// Sends new events until `stop`, and notes those that are acknowledged; answers how many times
+/// it was told to come again.
+async fn send_on(sender: &Sender, label: u64, ledger: &mut Ledger, stop: Instant) -> usize {
+    let mut told = 0;
+    let mut n = 0_u64;
+    while Instant::now() < stop && n < 400 {
+        n += 1;
+        let id = format!("{label:08x}{n:024x}");
+        let text = "x".repeat(3000);
+        let object = format!(r#"{{"sys_id":"{id}","sys_class_name":"incident","t":"{text}"}}"#);
+        let (status, says_when, _) = sender.webhook(&format!("msg_{id}"), &object).await.unwrap();
+        let ticket = ledger.entry(id).or_default();
+        ticket.serval = format!("T-{label}-{n}");
+        ticket.sent.insert(object.clone());
+        match status {
+            202 => drop(ticket.acknowledged.insert(object)),
+            503 => {
+                assert!(says_when, "a sender is told when to come again");
+                told += 1;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    told
+}
+
+async fn map_all(sender: &Sender, ledger: &Ledger) {
+    for (id, Ticket { serval, .. }) in ledger {
+        map(sender, id, serval).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_costs_answers_but_no_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    let Some(mounted) = SmallDisk::mount(&disk) else {
+        println!("skipped: no file system can be mounted here");
+        return;
+    };
+    let database = disk.join("inbox.db");
+    let mut site = Site::at(folder, database, &Settings::default()).await;
+    site.start().await;
+    let sender = site.sender();
+    // Calls are under way when the room ends: their results cannot be written.
+    site.faults(&["latency=1500ms"]);
+    let mut ledger = acknowledge(&site, 1, 12).await;
+    let filler = fill(&disk);
+    let told = send_on(
+        &sender,
+        2,
+        &mut ledger,
+        Instant::now() + Duration::from_secs(3),
+    )
+    .await;
+    assert!(told > 10, "the disk was full");
+    let (ready, _, why) = sender.ready().await.unwrap();
+    assert_eq!(ready, 503, "{why}");
+    assert!(why.to_string().contains("full"), "{why}");
+    fs::remove_file(filler).unwrap();
+    site.faults(&[]);
+    let freed = Instant::now();
+    let rest = send_on(&sender, 3, &mut ledger, freed + Duration::from_millis(500)).await;
+    assert!(site.runs(), "it was not started again");
+    map_all(&sender, &ledger).await;
+    assert!(
+        site.connected(owed(&ledger), Duration::from_secs(15))
+            .await
+            .is_some()
+    );
+    let verdict = settle(&site, &ledger).await;
+    println!(
+        "full disk: acknowledged {}, lost {}, repeated {}, told to come again {told}, after it was freed {rest}",
+        verdict.acknowledged,
+        verdict.lost.len(),
+        verdict.repeated.len(),
+    );
+    assert_all_well(&verdict);
+    assert_fresh_event_flows(&site).await;
+    let (ready, ..) = sender.ready().await.unwrap();
+    assert_eq!(ready, 200);
+    drop(site);
+    drop(mounted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_another_process_holds_costs_answers_but_no_event() {
+    let mut site = Site::new(&Settings::default()).await;
+    site.start().await;
+    let sender = site.sender();
+    site.faults(&["latency=500ms"]);
+    let mut ledger = acknowledge(&site, 1, 8).await;
+    let mut other = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(&site.database)
+        .busy_timeout(Duration::from_secs(5))
+        .connect()
+        .await
+        .unwrap();
+    let hold = "BEGIN EXCLUSIVE";
+    sqlx::query(hold).execute(&mut other).await.unwrap();
+    let told = send_on(
+        &sender,
+        2,
+        &mut ledger,
+        Instant::now() + Duration::from_secs(7),
+    )
+    .await;
+    assert!(told > 0, "nothing could be written");
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    site.faults(&[]);
+    let rest = Instant::now() + Duration::from_millis(500);
+    send_on(&sender, 3, &mut ledger, rest).await;
+    map_all(&sender, &ledger).await;
+    assert!(
+        site.connected(owed(&ledger), Duration::from_secs(15))
+            .await
+            .is_some()
+    );
+    let verdict = settle(&site, &ledger).await;
+    assert_all_well(&verdict);
+    assert!(site.runs());
+    // Ids are never given twice, whatever was rolled back.
+    let last = sender.get("events?limit=1").await["data"][0]["id"].clone();
+    assert!(last.as_str().unwrap().parse::<EventId>().is_ok());
+}

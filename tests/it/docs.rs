@@ -1,0 +1,193 @@
+//! The documents and the program agree: reasons, commands, configuration.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::CommandFactory as _;
+use serval_connect::cli::Cli;
+use serval_connect::config::{Config, Environment};
+use serval_connect::delivery::classify::classify;
+use serval_connect::domain::delivery::FailureKind;
+use serval_connect::domain::event::EventState;
+use serval_connect::serval::{Code, ServalError};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn document(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap()
+}
+
+/// The production part of every source file, tests left out.
+fn sources() -> Vec<String> {
+    let mut folders = vec![root().join("src")];
+    let mut files: Vec<PathBuf> = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap();
+            if path.is_dir() && name != "tests" && name != "mock_serval" {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ext| ext == "rs") && name != "tests.rs" {
+                files.push(path);
+            }
+        }
+    }
+    let code = files.iter().map(|path| {
+        let text = fs::read_to_string(path).unwrap();
+        let code = text
+            .split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or_default();
+        code.to_owned()
+    });
+    code.collect()
+}
+
+/// The words in quotes in `text` that look like reasons.
+fn words(text: &str) -> impl Iterator<Item = String> {
+    let is_reason =
+        |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let quoted = text.split('"').skip(1).step_by(2);
+    quoted.filter(is_reason).map(str::to_owned)
+}
+
+/// The reasons that stand in the code: after each of these openings, up to what closes it.
+fn reasons_in_code() -> BTreeSet<String> {
+    const PLACES: [(&str, &str); 9] = [
+        ("Disposition::Ignore(", ")"),
+        ("Disposition::Skip(", ")"),
+        ("Disposition::Bury(", ")"),
+        ("Verdict::ignore(", ")"),
+        ("Verdict::refer(", ","),
+        ("Permanent(", ")"),
+        ("let reason = Some(", ")"),
+        ("reason: ", ","),
+        ("move_event(", ".await"),
+    ];
+    let mut found = BTreeSet::new();
+    for code in sources() {
+        for (open, close) in PLACES {
+            found.extend(between(&code, open, close).flat_map(words));
+        }
+        for arms in between(&code, "let reason = match ", "};") {
+            found.extend(between(arms, "=> ", ",").flat_map(words));
+        }
+        if code.contains("\npub fn place(") || code.contains("\npub fn decide(") {
+            found.extend(between(&code, "\npub const ", ";").flat_map(words));
+        }
+    }
+    found
+}
+
+/// What stands between each `open` and the `close` that follows it.
+fn between<'a>(text: &'a str, open: &'a str, close: &'a str) -> impl Iterator<Item = &'a str> {
+    let rests = text.split(open).skip(1);
+    rests.filter_map(move |rest| rest.split(close).next())
+}
+
+/// The reasons that are made from what Serval answers.
+fn reasons_of_answers() -> BTreeSet<String> {
+    let answer = |status, code| ServalError::Refused {
+        status,
+        code,
+        message: String::new(),
+        request_id: None,
+        retry_after: None,
+    };
+    let by_code = (0..=32)
+        .filter_map(Code::from_number)
+        .map(|code| answer(400, Some(code)));
+    let by_status = (300..600).map(|status| answer(status, None));
+    by_code
+        .chain(by_status)
+        .filter_map(|error| {
+            let FailureKind::Permanent(reason) = classify(&error).kind else {
+                return None;
+            };
+            Some(reason.to_owned())
+        })
+        .collect()
+}
+
+/// The word in the first column of every row of a document's tables.
+fn first_column(document: &str) -> BTreeSet<String> {
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `"));
+    let words = rows.filter_map(|row| row.split('`').next());
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_state_and_every_reason_is_explained_and_none_that_does_not_exist() {
+    let text = document("docs/states.md");
+    for state in EventState::ALL {
+        let heading = format!("\n## {}\n", state.as_str());
+        assert!(
+            text.contains(&heading),
+            "docs/states.md has no section {}",
+            state.as_str()
+        );
+    }
+    let mut expected = reasons_in_code();
+    expected.extend(reasons_of_answers());
+    // The words of `http::api::events` for a replay.
+    expected.insert("replayed".to_owned());
+    assert!(
+        expected.len() > 40,
+        "the search has lost its way: {expected:?}"
+    );
+    let explained = first_column(&text);
+    let missing: Vec<_> = expected.difference(&explained).collect();
+    let stale: Vec<_> = explained.difference(&expected).collect();
+    assert!(missing.is_empty(), "not in docs/states.md: {missing:?}");
+    assert!(stale.is_empty(), "only in docs/states.md: {stale:?}");
+}
+
+#[test]
+fn the_readme_lists_the_commands_that_exist() {
+    let readme = document("README.md");
+    let (_, section) = readme.split_once("## Commands").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let listed: BTreeSet<String> = first_column(section)
+        .iter()
+        .filter_map(|cell| cell.split(' ').next())
+        .map(str::to_owned)
+        .collect();
+    let cli = Cli::command();
+    let exist: BTreeSet<String> = cli
+        .get_subcommands()
+        .map(|c| c.get_name().to_owned())
+        .collect();
+    assert_eq!(listed, exist);
+}
+
+#[test]
+fn the_readmes_configuration_is_ready_for_serve() {
+    let readme = document("README.md");
+    let (_, rest) = readme.split_once("```toml\n").unwrap();
+    let (toml, _) = rest.split_once("```").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("serval-connect.toml");
+    fs::write(&file, toml).unwrap();
+    let environment: Environment = [("SERVAL_CLIENT_SECRET", "a-secret-of-serval")]
+        .into_iter()
+        .collect();
+    let loaded = Config::load(&[file], &environment).unwrap();
+    loaded.validate_for_serve().unwrap();
+}
+
+#[test]
+fn the_readmes_links_lead_somewhere() {
+    let readme = document("README.md");
+    for link in readme
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+    {
+        if !link.starts_with("http") {
+            assert!(root().join(link).exists(), "{link}");
+        }
+    }
+}

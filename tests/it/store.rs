@@ -1,0 +1,564 @@
+//! The store by itself: claims, settlements, groups of writes, counts. Through the production
+//! `Store::open`, on a file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serval_connect::domain::event::{Disposition, EventState, NewEvent, Rank};
+use serval_connect::domain::ids::{EventId, ExternalTicket, SourceKind};
+use serval_connect::store::{
+    Attempt, AttemptOutcome, Claim, ClaimScope, EventFilter, Origin, PutMapping, Recorded,
+    SettleError, Settlement, Store, StoreError, Webhook,
+};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::bodies::{incident, sys_id};
+
+const LEASE: Duration = Duration::from_mins(1);
+
+/// A moment of the tests' own time.
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_773_752_744 + second).unwrap()
+}
+
+/// A store with its writer.
+struct Bench {
+    store: Store,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    folder: TempDir,
+}
+
+impl Bench {
+    async fn open() -> Self {
+        Self::open_in(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn open_in(folder: TempDir) -> Self {
+        let (store, writer) = Store::open(&url(&folder), at(0)).await.unwrap();
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(writer.run(stop.clone()));
+        Self {
+            store,
+            stop,
+            tasks,
+            folder,
+        }
+    }
+
+    /// Closes it in good order.
+    async fn close(self) -> TempDir {
+        self.stop.cancel();
+        self.tasks.join_all().await;
+        self.folder
+    }
+
+    async fn map(&self, n: u32, ticket_id: &str) {
+        let put = PutMapping {
+            ticket: ticket(n),
+            ticket_id: ticket_id.parse().unwrap(),
+            accounted_for: Vec::new(),
+            origin: Origin::Api,
+            taught_by: None,
+            disconnects_old: false,
+            several_per_ticket: true,
+        };
+        self.store.put_mapping(put, at(0)).await.unwrap();
+    }
+
+    async fn record(&self, n: u32) -> Recorded {
+        let mut recorded = self.store.record(webhook(n, at(0))).await.unwrap();
+        recorded.remove(0)
+    }
+
+    /// An event in the queue.
+    async fn queued(&self, n: u32) -> EventId {
+        self.map(n, &format!("tkt-{n}")).await;
+        let recorded = self.record(n).await;
+        assert_eq!(recorded.state, EventState::Queued);
+        recorded.id
+    }
+
+    async fn claim(&self, limit: usize, now: Timestamp) -> Vec<Claim> {
+        self.store
+            .claim(ClaimScope::Due, limit, now, LEASE)
+            .await
+            .unwrap()
+    }
+
+    async fn state(&self, id: EventId) -> EventState {
+        self.store.event(id).await.unwrap().unwrap().row.state
+    }
+}
+
+fn url(folder: &TempDir) -> String {
+    format!("sqlite://{}/inbox.db", folder.path().display())
+}
+
+fn ticket(n: u32) -> ExternalTicket {
+    ExternalTicket {
+        source: "servicenow".parse().unwrap(),
+        external_id: SourceKind::ServiceNow
+            .parse_external_id(&sys_id(n))
+            .unwrap(),
+    }
+}
+
+/// The webhook of an incident, as a source reads it.
+fn webhook(n: u32, received_at: Timestamp) -> Webhook {
+    let body = incident(n);
+    Webhook {
+        source: "servicenow".parse().unwrap(),
+        received_at,
+        park_for_ms: 60_000,
+        keep_ignored_bodies: false,
+        reconnects: false,
+        events: vec![NewEvent {
+            disposition: Disposition::Connect,
+            external_id: Some(ticket(n).external_id),
+            subtype: Some("incident"),
+            event_type: "incident.update".to_owned(),
+            delivery_key: None,
+            content_key: None,
+            rank: Rank::default(),
+            hint: None,
+            team: None,
+            channel_move: None,
+            object: 0..body.len(),
+        }],
+        body: body.into(),
+    }
+}
+
+fn attempt(outcome: AttemptOutcome) -> Attempt {
+    Attempt {
+        started_at: at(1),
+        duration_ms: 12,
+        ticket_id: "tkt-1".parse().unwrap(),
+        outcome,
+        status: None,
+        code: None,
+        answer: None,
+        request_id: None,
+        retry_after_ms: None,
+        is_probe: false,
+    }
+}
+
+fn connected(claim: &Claim) -> Settlement {
+    Settlement::Connected {
+        ticket_id: claim.mapped_to.clone().unwrap(),
+        reason: None,
+        reconnects: false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_claimers_at_once_never_take_the_same_event_or_two_of_one_ticket() {
+    let bench = Bench::open().await;
+    // Three events for each of 60 tickets.
+    for n in 0..180 {
+        bench.queued(n % 60).await;
+    }
+    let mut claimers = JoinSet::new();
+    for _ in 0..8 {
+        let store = bench.store.clone();
+        claimers.spawn(async move {
+            let mut taken = Vec::new();
+            loop {
+                let claims = store.claim(ClaimScope::Due, 3, at(1), LEASE).await.unwrap();
+                if claims.is_empty() {
+                    return taken;
+                }
+                taken.extend(claims);
+            }
+        });
+    }
+    let claims: Vec<Claim> = claimers.join_all().await.into_iter().flatten().collect();
+    let events: BTreeSet<_> = claims.iter().map(|claim| claim.event).collect();
+    let tickets: BTreeSet<_> = claims.iter().map(|claim| claim.ticket.clone()).collect();
+    assert_eq!((claims.len(), events.len(), tickets.len()), (60, 60, 60));
+    assert!(
+        claims.iter().all(|claim| claim.event.0 <= 60),
+        "the oldest of each ticket"
+    );
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_claim_brings_all_that_the_call_needs() {
+    let bench = Bench::open().await;
+    let id = bench.queued(1).await;
+    let [claim] = <[Claim; 1]>::try_from(bench.claim(9, at(1)).await).unwrap();
+    assert_eq!(claim.event, id);
+    assert_eq!(claim.ticket, ticket(1));
+    assert_eq!(claim.object, incident(1).into_bytes());
+    assert_eq!(claim.subtype.as_deref(), Some("incident"));
+    assert_eq!(claim.mapped_to.unwrap().as_str(), "tkt-1");
+    assert_eq!(
+        (claim.tries, claim.in_doubt, claim.is_connected),
+        (0, false, false)
+    );
+    assert_eq!(claim.expires_at, at(61));
+    assert_eq!(
+        bench.store.next_due().await.unwrap(),
+        None,
+        "what is in hand is not due"
+    );
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_claim_that_ran_out_goes_back_in_doubt_and_cannot_settle_any_more() {
+    let bench = Bench::open().await;
+    let id = bench.queued(1).await;
+    let lost = bench.claim(1, at(0)).await.remove(0);
+    assert!(
+        bench.claim(1, at(59)).await.is_empty(),
+        "its time is not over"
+    );
+    let again = bench.claim(1, at(60)).await.remove(0);
+    assert_eq!(again.event, id);
+    assert!(again.in_doubt && !lost.in_doubt);
+    assert_ne!(again.token, lost.token);
+
+    let late = bench.store.settle(
+        &lost,
+        Some(attempt(AttemptOutcome::Connected)),
+        connected(&lost),
+        at(61),
+    );
+    assert!(matches!(late.await, Err(SettleError::LostClaim)));
+    assert_eq!(bench.state(id).await, EventState::Queued);
+    let detail = bench.store.event(id).await.unwrap().unwrap();
+    assert_eq!(
+        detail.attempts.len(),
+        0,
+        "nothing of a lost claim is written"
+    );
+
+    let settled = bench.store.settle(&again, None, connected(&again), at(62));
+    settled.await.unwrap();
+    assert_eq!(bench.state(id).await, EventState::Connected);
+    let twice = bench.store.settle(&again, None, connected(&again), at(63));
+    assert!(
+        matches!(twice.await, Err(SettleError::LostClaim)),
+        "a claim settles once"
+    );
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn claims_of_a_process_that_died_are_in_doubt_after_the_next_start() {
+    let bench = Bench::open().await;
+    let id = bench.queued(1).await;
+    let old = bench.claim(1, at(0)).await.remove(0);
+    let bench = Bench::open_in(bench.close().await).await;
+    let new = bench.claim(1, at(1)).await.remove(0);
+    assert_eq!(new.event, id);
+    assert!(new.in_doubt);
+    let late = bench.store.settle(&old, None, connected(&old), at(2)).await;
+    assert!(matches!(late, Err(SettleError::LostClaim)));
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn every_settlement_moves_the_event_where_it_says() {
+    let bench = Bench::open().await;
+    let error = || "what Serval said".to_owned();
+    let retry = |asked| Settlement::Retry {
+        at: at(100),
+        asked,
+        counts: true,
+        in_doubt: true,
+        error: error(),
+    };
+    let rows = [
+        (retry(false), EventState::Queued, None, Some(100)),
+        (retry(true), EventState::Queued, None, Some(100)),
+        (
+            Settlement::Release {
+                in_doubt: false,
+                error: Some(error()),
+            },
+            EventState::Queued,
+            None,
+            Some(0),
+        ),
+        (
+            Settlement::Skip {
+                reason: "already_linked",
+            },
+            EventState::Skipped,
+            Some("already_linked"),
+            None,
+        ),
+        (
+            Settlement::Dead {
+                reason: "not_found",
+                error: error(),
+            },
+            EventState::Dead,
+            Some("not_found"),
+            None,
+        ),
+        // Mapped, so there is nothing to park for: the next claim finds the mapping.
+        (
+            Settlement::Park { until: at(500) },
+            EventState::Queued,
+            None,
+            Some(0),
+        ),
+    ];
+    for (n, (settlement, state, reason, due)) in (1..).zip(rows) {
+        let id = bench.queued(n).await;
+        let claims = bench.claim(9, at(1)).await;
+        let claim = claims.into_iter().find(|claim| claim.event == id).unwrap();
+        let attempt = Some(attempt(AttemptOutcome::Retry));
+        bench
+            .store
+            .settle(&claim, attempt, settlement.clone(), at(2))
+            .await
+            .unwrap();
+        let detail = bench.store.event(id).await.unwrap().unwrap();
+        assert_eq!(detail.row.state, state, "{settlement:?}");
+        assert_eq!(detail.row.reason.as_deref(), reason, "{settlement:?}");
+        assert_eq!(detail.attempts.len(), 1, "{settlement:?}");
+        if let Some(due) = due {
+            assert_eq!(detail.row.due_at, at(due), "{settlement:?}");
+        }
+    }
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_settlement_does_not_move_an_event_that_an_operator_moved() {
+    let bench = Bench::open().await;
+    let id = bench.queued(1).await;
+    let claim = bench.claim(1, at(1)).await.remove(0);
+    let dead = Settlement::Dead {
+        reason: "refused",
+        error: "no".to_owned(),
+    };
+    bench.store.settle(&claim, None, dead, at(2)).await.unwrap();
+    let before = bench
+        .store
+        .replay(id, "replayed".to_owned(), at(3))
+        .await
+        .unwrap();
+    assert_eq!(before, Some(EventState::Dead));
+    assert_eq!(bench.state(id).await, EventState::Queued);
+    let again = bench
+        .store
+        .replay(id, "replayed".to_owned(), at(4))
+        .await
+        .unwrap();
+    assert_eq!(
+        again,
+        Some(EventState::Queued),
+        "a queued event stays where it is"
+    );
+    let claim = bench.claim(1, at(5)).await.remove(0);
+    assert_eq!(
+        (claim.tries, claim.queued_at),
+        (0, at(3)),
+        "a replay begins anew"
+    );
+    bench.close().await;
+}
+
+/// No source makes an event that the database refuses, so the database is made to.
+async fn refuse_events_of_type(bench: &Bench, event_type: &'static str) {
+    let file = bench.folder.path().join("inbox.db");
+    let options = SqliteConnectOptions::new().filename(file);
+    let mut connection = options.connect().await.unwrap();
+    let trigger = format!(
+        "CREATE TRIGGER refuse BEFORE INSERT ON events WHEN NEW.event_type = '{event_type}'
+         BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    );
+    sqlx::query(AssertSqlSafe(trigger))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_that_cannot_be_done_fails_alone_in_its_group() {
+    let bench = Bench::open().await;
+    refuse_events_of_type(&bench, "faulty").await;
+    let mut faulty = webhook(0, at(0));
+    faulty.events[0].event_type = "faulty".to_owned();
+    let mut webhooks = JoinSet::new();
+    let mut others = JoinSet::new();
+    for n in 0..60 {
+        let webhook = if n == 30 {
+            faulty.clone()
+        } else {
+            webhook(n, at(0))
+        };
+        let store = bench.store.clone();
+        webhooks.spawn(async move { (n, store.record(webhook).await) });
+        let store = bench.store.clone();
+        others.spawn(async move { store.set_paused(false).await });
+    }
+    for (n, result) in webhooks.join_all().await {
+        if n == 30 {
+            assert!(
+                matches!(result, Err(StoreError::Unavailable(_))),
+                "{result:?}"
+            );
+        } else {
+            assert!(result.is_ok(), "{n}: {result:?}");
+        }
+    }
+    assert!(others.join_all().await.iter().all(Result::is_ok));
+    let stats = bench.store.stats(at(1)).await.unwrap();
+    let total: i64 = stats.counts.iter().map(|(_, _, n)| n).sum();
+    assert_eq!(total, 60, "all but the faulty one, each counted once");
+    let filter = EventFilter {
+        limit: 100,
+        ..EventFilter::default()
+    };
+    assert_eq!(bench.store.events(&filter).await.unwrap().len(), 60);
+    assert!(bench.record(99).await.id.0 > 60, "it goes on");
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn what_is_asked_for_together_is_answered_each_with_its_own() {
+    let bench = Bench::open().await;
+    let mut writes = JoinSet::new();
+    for n in 0..300 {
+        let store = bench.store.clone();
+        // Every delivery twice, in one group more often than not.
+        let mut webhook = webhook(n % 150, at(0));
+        webhook.events[0].delivery_key = Some(format!("key-{}", n % 150));
+        writes.spawn(async move { (n % 150, store.record(webhook).await.unwrap().remove(0)) });
+    }
+    let mut by_ticket: BTreeMap<u32, Vec<Recorded>> = BTreeMap::new();
+    for (n, recorded) in writes.join_all().await {
+        assert_eq!(recorded.external_id, Some(ticket(n).external_id));
+        by_ticket.entry(n).or_default().push(recorded);
+    }
+    for (n, pair) in by_ticket {
+        assert_eq!(pair[0].id, pair[1].id, "{n}");
+        assert_ne!(pair[0].duplicate, pair[1].duplicate, "{n}");
+    }
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn counts_are_what_a_real_count_finds_after_any_history() {
+    for seed in 0..6 {
+        let bench = Bench::open().await;
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let mut now = 0;
+        for _ in 0..150 {
+            now += dice.i64(0..20);
+            random_step(&bench, &mut dice, at(now)).await;
+        }
+        let stats = bench.store.stats(at(now)).await.unwrap();
+        let counted: BTreeMap<_, _> = stats
+            .counts
+            .iter()
+            .map(|(source, state, n)| ((source.clone(), state.as_str()), *n))
+            .collect();
+        let everything = EventFilter {
+            limit: 10_000,
+            ..EventFilter::default()
+        };
+        let mut real: BTreeMap<_, i64> = BTreeMap::new();
+        for row in bench.store.events(&everything).await.unwrap() {
+            *real.entry((row.source, row.state.as_str())).or_default() += 1;
+        }
+        assert_eq!(counted, real, "seed {seed}");
+        assert!(real.len() >= 4, "seed {seed} had a history: {real:?}");
+        let parked = EventFilter {
+            state: Some(EventState::Parked),
+            ..everything
+        };
+        let tickets: Vec<_> = bench.store.events(&parked).await.unwrap();
+        let distinct: BTreeSet<_> = tickets.iter().map(|row| &row.external_id).collect();
+        assert_eq!(
+            distinct.len(),
+            tickets.len(),
+            "one parked event for each ticket"
+        );
+        bench.close().await;
+    }
+}
+
+async fn random_step(bench: &Bench, dice: &mut fastrand::Rng, now: Timestamp) {
+    let n = dice.u32(0..12);
+    match dice.u32(0..10) {
+        0..=3 => {
+            let mut webhook = webhook(n, now);
+            webhook.events[0].disposition = match dice.u32(0..8) {
+                0 => Disposition::Ignore("edited"),
+                1 => Disposition::Bury("class_conflict"),
+                2 => Disposition::Skip("echo"),
+                _ => Disposition::Connect,
+            };
+            webhook.events[0].rank = Rank(dice.i64(0..4), 0);
+            webhook.events[0].delivery_key = Some(format!("key-{}", dice.u32(0..100)));
+            if webhook.events[0].disposition == Disposition::Connect {
+                webhook.events[0].content_key = Some(format!("content-{}", dice.u32(0..100)));
+            }
+            bench.store.record(webhook).await.unwrap();
+        }
+        4 => bench.map(n, &format!("tkt-{}", dice.u32(0..3))).await,
+        5 => drop(
+            bench
+                .store
+                .delete_mapping(&ticket(n), false, now)
+                .await
+                .unwrap(),
+        ),
+        6 => drop(bench.store.expire_parked(now).await.unwrap()),
+        7 => {
+            let filter = EventFilter {
+                state: Some(EventState::Dead),
+                limit: 5,
+                ..EventFilter::default()
+            };
+            bench
+                .store
+                .replay_many(filter, "replayed".to_owned(), now)
+                .await
+                .unwrap();
+        }
+        _ => {
+            for claim in bench
+                .store
+                .claim(ClaimScope::Due, 3, now, LEASE)
+                .await
+                .unwrap()
+            {
+                let settlement = match (dice.u32(0..5), &claim.mapped_to) {
+                    (_, None) => Settlement::Park { until: now },
+                    (0, _) => Settlement::Dead {
+                        reason: "refused",
+                        error: "no".to_owned(),
+                    },
+                    (1, _) => Settlement::Skip {
+                        reason: "already_connected",
+                    },
+                    // Its claim runs out.
+                    (2, _) => continue,
+                    (_, Some(_)) => connected(&claim),
+                };
+                match bench.store.settle(&claim, None, settlement, now).await {
+                    Ok(()) | Err(SettleError::LostClaim) => {}
+                    Err(SettleError::Store(error)) => panic!("{error}"),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! A daemon inside of the test's process, with its stand-in for Serval.
+
+use std::sync::Arc;
+
+use serval_connect::app::App;
+use serval_connect::clock::SystemClock;
+use serval_connect::config::{Config, Environment};
+use serval_connect::mock_serval::{Fault, MockConfig, MockServal};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::config::{self, Settings};
+use super::{Admin, Senders, client};
+
+/// Describes a daemon to come.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    settings: Settings,
+    serval: MockConfig,
+    allow_pending: bool,
+}
+
+impl Builder {
+    /// Further configuration, in TOML; it wins over the usual.
+    pub(crate) fn config(mut self, toml: &str) -> Self {
+        self.settings.toml.push_str(toml);
+        self.settings.toml.push('\n');
+        self
+    }
+
+    /// Calls Serval with this bearer token, in the place of client credentials.
+    pub(crate) fn bearer_token(mut self, token: &str) -> Self {
+        self.settings.bearer_token = Some(token.to_owned());
+        self
+    }
+
+    /// A stand-in of another kind.
+    pub(crate) fn serval(self, serval: MockConfig) -> Self {
+        Self { serval, ..self }
+    }
+
+    /// Events may be left in the queue at the end.
+    pub(crate) fn allow_pending(self) -> Self {
+        let allow_pending = true;
+        Self {
+            allow_pending,
+            ..self
+        }
+    }
+
+    /// Starts it.
+    pub(crate) async fn start(self) -> TestApp {
+        let mock = MockServal::start(self.serval).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let running = Running::start(&folder, &mock, &self.settings).await;
+        TestApp {
+            webhooks: running.webhooks.clone(),
+            admin: running.admin.clone(),
+            mock,
+            folder,
+            settings: self.settings,
+            allow_pending: self.allow_pending,
+            running: Some(running),
+        }
+    }
+}
+
+/// A daemon with its peers. A test ends with [`TestApp::stop`].
+#[derive(Debug)]
+pub(crate) struct TestApp {
+    /// Who sends webhooks.
+    pub(crate) webhooks: Senders,
+    /// The operator.
+    pub(crate) admin: Admin,
+    /// Serval.
+    pub(crate) mock: MockServal,
+    folder: TempDir,
+    settings: Settings,
+    allow_pending: bool,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    webhooks: Senders,
+    admin: Admin,
+    stop: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Running {
+    async fn start(folder: &TempDir, mock: &MockServal, settings: &Settings) -> Self {
+        let files = config::write(folder.path(), &mock.base_url(), settings);
+        let loaded = Config::load(&files, &Environment::default()).unwrap();
+        loaded.validate_for_serve().unwrap();
+        let client = client();
+        let app = App::bind(&loaded.config, Arc::new(SystemClock))
+            .await
+            .unwrap();
+        let webhooks = Senders::new(client.clone(), app.public_addr().unwrap());
+        let admin = Admin::new(client, app.admin_addr().unwrap());
+        let stop = CancellationToken::new();
+        let running = app.run(stop.clone().cancelled_owned());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the test waits for it when it stops the daemon"
+        )]
+        let task = tokio::spawn(running);
+        Self {
+            webhooks,
+            admin,
+            stop,
+            task,
+        }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+impl TestApp {
+    /// The usual daemon, to be changed.
+    pub(crate) fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The usual daemon.
+    pub(crate) async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// Where the inbox is.
+    pub(crate) fn database_url(&self) -> String {
+        config::database_url(self.folder.path())
+    }
+
+    /// Makes calls to Serval fail from now on, each in its text form.
+    pub(crate) fn faults(&self, faults: &[&str]) {
+        let faults = faults.iter().map(|fault| fault.parse::<Fault>().unwrap());
+        self.mock.set_faults(faults.collect());
+    }
+
+    /// Stops the daemon in good order and starts another on the same database.
+    pub(crate) async fn restart(&mut self) {
+        self.running.take().unwrap().stop().await;
+        let running = Running::start(&self.folder, &self.mock, &self.settings).await;
+        self.webhooks = running.webhooks.clone();
+        self.admin = running.admin.clone();
+        self.running = Some(running);
+    }
+
+    /// Ends the test: waits for the queue unless it may keep something, then for the daemon.
+    pub(crate) async fn stop(mut self) {
+        if !self.allow_pending {
+            self.admin.drained().await;
+        }
+        self.running.take().unwrap().stop().await;
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        let is_stopped = self.running.is_none() || std::thread::panicking();
+        assert!(is_stopped, "a test of a daemon ends with stop().await");
+    }
+}

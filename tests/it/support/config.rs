@@ -1,0 +1,83 @@
+//! The configuration of a test's daemon, as files that the production code reads.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serval_connect::mock_serval::{SERVICENOW_INTEGRATION, SLACK_INTEGRATION};
+
+use super::admin::ADMIN_TOKEN;
+use super::senders::{BASIC, BEARER, SERVICENOW_KEY, SLACK_SECRET, whsec};
+
+/// What differs from the usual daemon of a test.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// Further TOML; it wins over the usual.
+    pub(crate) toml: String,
+    /// A bearer token for Serval, in the place of client credentials.
+    pub(crate) bearer_token: Option<String>,
+}
+
+/// Writes the files into `folder`; later ones win.
+pub(super) fn write(folder: &Path, serval_url: &str, settings: &Settings) -> Vec<PathBuf> {
+    let credentials = match &settings.bearer_token {
+        Some(token) => format!("bearer_token = \"{token}\""),
+        None => "client_id = \"mock-client\"\nclient_secret = \"mock-secret\"".to_owned(),
+    };
+    let usual = format!(
+        r#"
+[server]
+listen = "127.0.0.1:0"
+
+[admin]
+listen = "127.0.0.1:0"
+tokens = ["{ADMIN_TOKEN}"]
+
+[database]
+url = "{url}"
+
+[serval]
+base_url = "{serval_url}"
+{credentials}
+connect_timeout = "2s"
+timeout = "10s"
+
+[delivery]
+rate = 0
+
+[log]
+format = "json"
+
+[sources.servicenow]
+secrets = ["{secret}"]
+channel_target = {{ ticketSource = {{ integrationId = "{SERVICENOW_INTEGRATION}" }} }}
+ignore_users = ["serval.integration"]
+
+# Takes the weaker modes, too.
+[sources.servicenow-eu]
+kind = "servicenow"
+secrets = ["{secret}"]
+bearer_tokens = ["{BEARER}"]
+basic_auth = ["{BASIC}"]
+channel_target = {{ ticketSource = {{ integrationId = "{SERVICENOW_INTEGRATION}" }} }}
+
+[sources.slack]
+signing_secrets = ["{SLACK_SECRET}"]
+channel_target = {{ slackChannel = {{ integrationId = "{SLACK_INTEGRATION}" }} }}
+"#,
+        url = database_url(folder),
+        secret = whsec(SERVICENOW_KEY),
+    );
+    let files = [("usual.toml", &usual), ("special.toml", &settings.toml)];
+    files
+        .map(|(name, toml)| {
+            let path = folder.join(name);
+            fs::write(&path, toml).unwrap();
+            path
+        })
+        .to_vec()
+}
+
+/// Where the daemon of `folder` keeps its inbox.
+pub(super) fn database_url(folder: &Path) -> String {
+    format!("sqlite://{}/data/inbox.db", folder.display())
+}

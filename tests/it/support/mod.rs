@@ -1,0 +1,48 @@
+//! What the tests stand on: a daemon with its peers, signed senders, an operator's client, waiting.
+
+mod admin;
+mod app;
+pub(crate) mod bodies;
+mod config;
+mod process;
+mod senders;
+
+use std::time::Duration;
+
+use reqwest::Client;
+use serval_connect::outbound::{self, Limits};
+use tokio::time::Instant;
+
+pub(crate) use admin::{ADMIN_TOKEN, Admin};
+pub(crate) use app::TestApp;
+pub(crate) use config::Settings;
+pub(crate) use process::{Daemon, run};
+pub(crate) use senders::{Answer, BASIC, BEARER, Senders, whsec};
+
+/// How long a condition may take. Generous: a machine under load must not fail a test.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(15);
+
+/// Waits until `probe` has an answer; panics with `what` when it takes too long.
+pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// A client for the daemon's listeners.
+fn client() -> Client {
+    outbound::install_tls_provider();
+    outbound::client(Limits {
+        connect_timeout: Duration::from_secs(10),
+        timeout: PATIENCE,
+        idle_connections: 4,
+        is_local: true,
+    })
+    .unwrap()
+}
