@@ -95,6 +95,7 @@ impl App {
         let writer_stop = CancellationToken::new();
         let writer_died = CancellationToken::new();
         let writer = tokio_writer(self.writer, writer_stop.clone(), writer_died.clone());
+        self.worker.restore_pause().await;
         let mut lifecycle = Lifecycle::new(self.shutdown_timeout);
         let (soft, hard) = (lifecycle.soft(), lifecycle.hard());
         lifecycle.spawn(
@@ -118,7 +119,7 @@ impl App {
                 router,
                 self.read_timeout,
                 self.shutdown_timeout,
-                soft.clone(),
+                (soft.clone(), hard.clone()),
             );
             lifecycle.spawn(name, async move {
                 if let Err(error) = serving.await {
@@ -231,13 +232,13 @@ fn listen(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Serves until `soft`, then lets open exchanges end within `grace`.
+/// Serves until `soft`, then lets open exchanges end within `grace`, or until `hard`.
 async fn serve(
     listener: TcpListener,
     router: Router,
     read_timeout: Duration,
     grace: Duration,
-    soft: CancellationToken,
+    (soft, hard): (CancellationToken, CancellationToken),
 ) -> std::io::Result<()> {
     let handle = Handle::new();
     let mut server = axum_server::from_tcp(listener)?
@@ -251,6 +252,8 @@ async fn serve(
     let stop = async {
         soft.cancelled().await;
         handle.graceful_shutdown(Some(grace));
+        hard.cancelled().await;
+        handle.shutdown();
         std::future::pending::<()>().await;
     };
     tokio::select! {

@@ -66,7 +66,7 @@ async fn look_and_connect(context: &Context, claim: &Claim, request: &ConnectReq
             Ok(true) => return Ended::LinkedBefore,
             Ok(false) => {}
             // Serval answers, but will not say: the connect itself gets the last word.
-            Err(error) if matches!(classify(&error).kind, FailureKind::Permanent(_)) => {}
+            Err(error) if is_last_word(&error) => {}
             Err(error) => return Ended::Failed(error),
         }
     }
@@ -84,13 +84,24 @@ async fn connect(context: &Context, request: &ConnectRequest) -> Ended {
         Ok(answer) => return Ended::Connected(answer),
         Err(error) => error,
     };
-    let is_known = classify(&error).kind == FailureKind::Exists
-        && matches!(look(context, request).await, Ok(true));
-    if is_known {
-        Ended::AlreadyLinked
-    } else {
-        Ended::Failed(error)
+    if classify(&error).kind != FailureKind::Exists {
+        return Ended::Failed(error);
     }
+    match look(context, request).await {
+        Ok(true) => Ended::AlreadyLinked,
+        Ok(false) => Ended::Failed(error),
+        Err(unseen) if is_last_word(&unseen) => Ended::Failed(error),
+        // Nothing is known yet: the next try asks again.
+        Err(unseen) => Ended::Failed(unseen),
+    }
+}
+
+/// Whether a look that failed would fail again.
+fn is_last_word(error: &ServalError) -> bool {
+    matches!(
+        classify(error).kind,
+        FailureKind::Permanent(_) | FailureKind::Exists
+    )
 }
 
 /// The request with the ids of all messages that the ticket has, as many as it can carry, and the

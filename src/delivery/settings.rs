@@ -10,6 +10,9 @@ use crate::domain::retry::RetryPolicy;
 /// How much longer a claim lasts than its call may take: time to settle.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
+/// How long a claimed event waits for its turn before it is handed back.
+pub(super) const TURN_PATIENCE: Duration = Duration::from_mins(1);
+
 /// How delivery goes about it.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -23,8 +26,8 @@ pub struct Settings {
     pub breaker_threshold: usize,
     /// For one exchange with Serval.
     pub call_timeout: Duration,
-    /// Told when Serval is back.
-    pub(super) recovered: Arc<Notify>,
+    /// Told when what waits should not wait any longer.
+    pub(super) hurry: Arc<Notify>,
 }
 
 impl Settings {
@@ -36,7 +39,7 @@ impl Settings {
             retry: RetryPolicy::giving_up_after(delivery.give_up_after),
             breaker_threshold: usize::try_from(delivery.breaker_threshold).unwrap_or(usize::MAX),
             call_timeout,
-            recovered: Arc::default(),
+            hurry: Arc::default(),
         }
     }
 
@@ -45,9 +48,8 @@ impl Settings {
         self.call_timeout.saturating_mul(3)
     }
 
-    /// How long a claim lasts: the call and its settlement lie inside. The margin holds the wait
-    /// for the pace, too.
+    /// How long a claim lasts: the wait for its turn, the call and its settlement lie inside.
     pub(super) fn lease(&self) -> Duration {
-        self.call_limit() + LEASE_MARGIN + Duration::from_mins(1)
+        TURN_PATIENCE + self.call_limit() + LEASE_MARGIN
     }
 }

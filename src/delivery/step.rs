@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::attempt::{attempt, report};
 use super::call::{Ended, call, timed_out};
@@ -11,15 +12,18 @@ use super::classify::classify;
 use super::learn::look_into;
 use super::line::{Line, PROBE_TIMEOUT, Signal, Turn};
 use super::pace::Pace;
+use super::settings::TURN_PATIENCE;
 use super::{Routes, Settings};
 use crate::clock::SharedClock;
-use crate::domain::delivery::{FailureKind, GAVE_UP, Next, decide};
+use crate::domain::delivery::{FailureKind, Next, decide};
 use crate::domain::ids::ServalTicketId;
 use crate::domain::ingest::ALREADY_CONNECTED;
 use crate::domain::retry::later;
 use crate::serval::{ConnectRequest, ServalClient};
 use crate::store::{Attempt, AttemptOutcome, Claim, SettleError, Settlement, Store};
 
+/// How long a call that waits for its turn sleeps at most.
+const NAP: Duration = Duration::from_secs(1);
 /// Between tries to write a settlement that the store did not take.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 
@@ -54,7 +58,9 @@ pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
             return settle(context, &claim, None, settlement).await;
         }
     };
-    wait_for_turn(context).await;
+    if !wait_for_turn(context, is_probe).await {
+        return hand_back(context, &claim, is_probe).await;
+    }
     let started_at = context.clock.now();
     let ended = call(context, &claim, &request, is_probe).await;
     let now = context.clock.now();
@@ -73,7 +79,9 @@ pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
 
 /// Looks into the Serval ticket that the payload names; the event is claimed again for the rest.
 async fn learn(context: &Context, claim: &Claim, hint: &ServalTicketId, is_probe: bool) {
-    wait_for_turn(context).await;
+    if !wait_for_turn(context, is_probe).await {
+        return hand_back(context, claim, is_probe).await;
+    }
     let started_at = context.clock.now();
     let limit = if is_probe {
         PROBE_TIMEOUT
@@ -130,13 +138,38 @@ fn prepare(context: &Context, claim: &Claim) -> Result<ConnectRequest, Settlemen
     })
 }
 
-async fn wait_for_turn(context: &Context) {
+/// Gives a claim back without a call.
+async fn hand_back(context: &Context, claim: &Claim, is_probe: bool) {
+    if is_probe {
+        context.line().probe_unused(context.clock.now());
+    }
+    let in_doubt = claim.in_doubt;
+    settle(
+        context,
+        claim,
+        None,
+        Settlement::Release {
+            in_doubt,
+            error: None,
+        },
+    )
+    .await;
+}
+
+/// Waits for the pace. `false`: no call may be made, because the line stands, or the claim would not
+/// last for it.
+async fn wait_for_turn(context: &Context, is_probe: bool) -> bool {
+    let started = Instant::now();
     loop {
+        if !context.line().takes(is_probe) || started.elapsed() > TURN_PATIENCE {
+            return false;
+        }
         let wait = context.pace.wait(context.clock.now());
         if wait.is_zero() {
-            return;
+            return true;
         }
-        tokio::time::sleep(wait).await;
+        // In short naps: the clock may be set, and the line may stop.
+        tokio::time::sleep(wait.min(NAP)).await;
     }
 }
 
@@ -201,10 +234,14 @@ fn judge(
     let in_doubt = failure.in_doubt || claim.in_doubt;
     let policy = &context.settings.retry;
     let jitter = fastrand::f64();
-    // While the line is open an event pays with neither tries nor a long wait: it goes behind the
-    // others, so that the next probe takes another one.
-    let tries = if counts { claim.tries } else { 0 };
-    match decide(failure, tries, claim.queued_at, policy, now, jitter) {
+    // While the line is open an event pays with neither tries nor age nor a long wait: it goes behind
+    // the others, so that the next probe takes another one.
+    let (tries, queued_at) = if counts {
+        (claim.tries, claim.queued_at)
+    } else {
+        (0, now)
+    };
+    match decide(failure, tries, queued_at, policy, now, jitter) {
         Next::RetryAt { at, asked } => {
             let settlement = Settlement::Retry {
                 at,
@@ -216,13 +253,6 @@ fn judge(
             (AttemptOutcome::Retry, settlement)
         }
         Next::Hold => (
-            AttemptOutcome::Held,
-            Settlement::Release {
-                in_doubt,
-                error: Some(said),
-            },
-        ),
-        Next::Dead(reason) if !counts && reason == GAVE_UP => (
             AttemptOutcome::Held,
             Settlement::Release {
                 in_doubt,
@@ -252,17 +282,21 @@ fn note(
         .note(signal, &claim.ticket, is_probe, said, now);
     match turn {
         Turn::Same => {}
-        Turn::Opened => tracing::error!(
-            error = said,
-            "Serval is failing: calls stop but for a probe every few seconds, and no event loses a try",
-        ),
+        Turn::Opened => {
+            tracing::error!(
+                error = said,
+                "Serval is failing: calls stop but for a probe every few seconds, and no event loses a try",
+            );
+            // So that the probes take turns, however long each event waits by itself.
+            context.settings.hurry.notify_one();
+        }
         Turn::Held => tracing::error!(
             error = said,
             "Serval refuses our credentials: calls stop until it accepts them; check [serval]",
         ),
         Turn::Recovered => {
             tracing::info!("Serval answers again");
-            context.settings.recovered.notify_one();
+            context.settings.hurry.notify_one();
         }
     }
 }

@@ -43,7 +43,7 @@ async fn check_credentials(context: &Context) {
         Ok(()) => {
             if context.line().release() == Turn::Recovered {
                 tracing::info!("Serval accepts our credentials; calls go on");
-                context.settings.recovered.notify_one();
+                context.settings.hurry.notify_one();
             }
         }
         Err(error @ ServalError::CredentialsRefused { .. }) => {

@@ -64,15 +64,19 @@ impl Worker {
     /// start takes it up again.
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) {
         let context = &self.context;
-        self.restore_pause().await;
         let mut calls = JoinSet::new();
         let mut helpers = JoinSet::new();
         helpers.spawn(watch_credentials(Arc::clone(context), soft.clone()));
         helpers.spawn(upkeep(Arc::clone(context), soft.clone()));
         helpers.spawn(take_pairs_apart(Arc::clone(context), soft.clone()));
         let mut detector = JumpDetector::new(&*context.clock);
+        let mut is_hurried = false;
         while !soft.is_cancelled() {
+            // Before anything is written by a clock that was set.
             self.follow_clock(&mut detector).await;
+            if std::mem::take(&mut is_hurried) {
+                self.hasten().await;
+            }
             let wait = self.fill(&mut calls).await;
             self.monitor.beat(context.clock.now(), calls.len());
             let Some(wait) = wait else { continue };
@@ -83,7 +87,7 @@ impl Worker {
                 // process, with it.
                 Some(_) = helpers.join_next(), if !soft.is_cancelled() => break,
                 () = context.store.woken() => {}
-                () = context.settings.recovered.notified() => self.hasten().await,
+                () = context.settings.hurry.notified() => is_hurried = true,
                 () = tokio::time::sleep(wait) => {}
             }
             while let Some(ended) = calls.try_join_next() {
@@ -99,7 +103,8 @@ impl Worker {
         }
     }
 
-    async fn restore_pause(&self) {
+    /// Takes up a pause of before the restart. Comes before anybody can pause or resume.
+    pub async fn restore_pause(&self) {
         match self.context.store.is_paused().await {
             Ok(paused) => {
                 if paused {

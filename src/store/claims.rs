@@ -66,7 +66,8 @@ pub struct Claim {
 pub enum ClaimScope {
     /// Those that are due.
     Due,
-    /// The one that has waited for the longest, due or not: to see whether Serval answers.
+    /// The one that has waited for the longest, due or not, unless Serval asked to wait: to see
+    /// whether Serval answers.
     Probe,
 }
 
@@ -104,7 +105,7 @@ impl Store {
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         const NEXT: &str = "\
             -- store::claims::next_due
-            SELECT e.due_at FROM events AS e
+            SELECT e.due_at FROM events AS e INDEXED BY events_due
             WHERE e.state = 'queued'
                 AND NOT EXISTS (SELECT 1 FROM claims AS c
                     WHERE c.source = e.source AND c.external_id = e.external_id)
@@ -128,13 +129,13 @@ async fn claim(
         SELECT e.id, e.source, e.external_id, e.tries, e.in_doubt, e.queued_at, e.subtype,
                m.ticket_id, c.ticket_id IS NOT NULL, m.accounted_for,
                substr(p.body, p.object_start + 1, p.object_len), e.hint
-        FROM events AS e
+        FROM events AS e INDEXED BY events_due
         LEFT JOIN mappings AS m ON m.source = e.source AND m.external_id = e.external_id
         LEFT JOIN connections AS c ON c.source = m.source AND c.external_id = m.external_id
             AND c.ticket_id = m.ticket_id
         LEFT JOIN payloads AS p ON p.event_id = e.id
-        WHERE e.state = 'queued' AND e.due_at <= $1
-            AND NOT EXISTS (SELECT 1 FROM events AS o
+        WHERE e.state = 'queued' AND e.due_at <= $1 AND e.not_before <= $3
+            AND NOT EXISTS (SELECT 1 FROM events AS o INDEXED BY events_head
                 WHERE o.state = 'queued' AND o.source = e.source
                 AND o.external_id = e.external_id AND o.id < e.id)
             AND NOT EXISTS (SELECT 1 FROM claims AS h
@@ -154,6 +155,7 @@ async fn claim(
     let rows: Vec<ClaimRow> = sqlx::query_as(TAKE)
         .bind(due_until)
         .bind(limit)
+        .bind(millis(now))
         .fetch_all(&mut tx.connection)
         .await?;
     if rows.is_empty() {

@@ -151,7 +151,7 @@ async fn learn(
     };
     match mapped_to {
         None => match put_mapping(tx, &put, now).await? {
-            Stored::Created(_) | Stored::Replaced(_) => release_parked(tx, ticket, now).await?,
+            Stored::Created(_) | Stored::Replaced(_) => {}
             Stored::Taken(other) => {
                 let said = format!("the payload names {ticket_id}, which {other} is mapped to");
                 forget_hint(tx, event, Some(&said), now).await?;
@@ -183,28 +183,5 @@ async fn forget_hint(
         .bind(said)
         .execute(&mut tx.connection)
         .await?;
-    Ok(())
-}
-
-/// The event that taught the mapping is queued; a parked one of the same external ticket is the
-/// older and goes first.
-async fn release_parked(
-    tx: &mut Tx,
-    ticket: &ExternalTicket,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    use crate::domain::event::EventState;
-    const PARKED: &str = "\
-        -- store::learning::parked
-        SELECT id FROM events WHERE state = 'parked' AND source = $1 AND external_id = $2";
-    let parked: Option<i64> = sqlx::query_scalar(PARKED)
-        .bind(ticket.source.as_str())
-        .bind(ticket.external_id.as_str())
-        .fetch_optional(&mut tx.connection)
-        .await?;
-    if let Some(parked) = parked {
-        let (from, to) = (EventState::Parked, EventState::Queued);
-        super::change::move_event(tx, EventId(parked), from, to, Some("mapped"), now).await?;
-    }
     Ok(())
 }

@@ -4,13 +4,12 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use super::writer::Tx;
-use super::{change, state};
+use super::{change, millis, state};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalTicket};
-use crate::domain::ingest::ALREADY_CONNECTED;
 
-/// The event that represents an external ticket, as the end of a statement that begins with
-/// `SELECT e.…`: the queued one, the parked one, else the best stored object. Of the finished
+/// The event that represents an external ticket without anything parked, as the end of a statement
+/// that begins with `SELECT e.…`: the queued one, else the best stored object. Of the finished
 /// events, those that could have connected: with an object, and not set aside for what they say.
 macro_rules! best_event {
     ($source:literal, $external_id:literal) => {
@@ -22,16 +21,15 @@ macro_rules! best_event {
             " AND e.state <> 'ignored'
             AND COALESCE(e.reason, '') NOT IN ('echo', 'duplicate', 'class_conflict')
             AND EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
-            ORDER BY e.state = 'queued' DESC, e.state = 'parked' DESC,
-                e.rank_major DESC, e.rank_minor DESC, e.id DESC
+            ORDER BY e.state = 'queued' DESC, e.rank_major DESC, e.rank_minor DESC, e.id DESC
             LIMIT 1"
         )
     };
 }
 pub(super) use best_event;
 
-/// Queues the event that represents a mapped external ticket whose pair Serval does not have:
-/// the parked one, else the best stored object, unless one is queued already.
+/// Queues the best stored object of a mapped external ticket whose pair Serval does not have, unless
+/// one is queued already.
 pub(super) async fn set_in_motion(
     tx: &mut Tx,
     ticket: &ExternalTicket,
@@ -51,24 +49,19 @@ pub(super) async fn set_in_motion(
     };
     let from = state(&from)?;
     if from != EventState::Queued {
-        change::move_event(
-            tx,
-            EventId(id),
-            from,
-            EventState::Queued,
-            Some("mapped"),
-            now,
-        )
-        .await?;
+        let to = EventState::Queued;
+        change::move_event(tx, EventId(id), from, to, Some("mapped"), now).await?;
     }
     tx.wake = true;
     Ok(())
 }
 
-/// Ends what is parked for a pair that Serval has: its mapping was gone for a while.
-pub(super) async fn skip_parked(
+/// Moves what is parked for an external ticket. It need not be the only event: another may have been
+/// queued before the mapping was gone for a while.
+pub(super) async fn end_parking(
     tx: &mut Tx,
     ticket: &ExternalTicket,
+    (to, reason): (EventState, &'static str),
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const PARKED: &str = "\
@@ -80,8 +73,29 @@ pub(super) async fn skip_parked(
         .fetch_optional(&mut tx.connection)
         .await?;
     if let Some(id) = parked {
-        let (from, to) = (EventState::Parked, EventState::Skipped);
-        change::move_event(tx, EventId(id), from, to, Some(ALREADY_CONNECTED), now).await?;
+        let from = EventState::Parked;
+        change::move_event(tx, EventId(id), from, to, Some(reason), now).await?;
     }
+    Ok(())
+}
+
+/// What failed with one Serval ticket says nothing about another: no wait is kept but one that
+/// Serval asked for.
+pub(super) async fn begin_anew(
+    tx: &mut Tx,
+    ticket: &ExternalTicket,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const ANEW: &str = "\
+        -- store::motion::begin_anew
+        UPDATE events
+        SET due_at = MAX($3, not_before), tries = 0, queued_at = $3, updated_at = $3
+        WHERE state = 'queued' AND source = $1 AND external_id = $2";
+    sqlx::query(ANEW)
+        .bind(ticket.source.as_str())
+        .bind(ticket.external_id.as_str())
+        .bind(millis(now))
+        .execute(&mut tx.connection)
+        .await?;
     Ok(())
 }

@@ -288,7 +288,7 @@ async fn recover(connection: &mut SqliteConnection, now: Timestamp) -> Result<i6
     // `furthest`; one that is was written while the clock was ahead.
     const EARLIER: &str = "\
         -- store::open::earlier
-        UPDATE events
+        UPDATE events INDEXED BY events_due
         SET due_at = CASE WHEN not_before BETWEEN $1 AND $2 THEN not_before ELSE $1 END,
             not_before = CASE WHEN not_before BETWEEN $1 AND $2 THEN not_before ELSE 0 END
         WHERE state = 'queued' AND due_at > $1";

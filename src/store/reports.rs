@@ -271,8 +271,8 @@ impl Store {
             -- store::reports::oldest
             SELECT
                 (SELECT received_at FROM events WHERE state = 'queued' ORDER BY id LIMIT 1),
-                (SELECT due_at FROM events WHERE state = 'queued' AND due_at <= $1
-                    ORDER BY due_at LIMIT 1),
+                (SELECT due_at FROM events INDEXED BY events_due
+                    WHERE state = 'queued' AND due_at <= $1 ORDER BY due_at LIMIT 1),
                 (SELECT received_at FROM events WHERE state = 'parked' ORDER BY id LIMIT 1),
                 (SELECT COUNT(*) FROM claims WHERE expires_at <= $1),
                 (SELECT COUNT(*) FROM attempts

@@ -54,7 +54,8 @@ impl Store {
     pub async fn expire_parked(&self, now: Timestamp) -> Result<usize, StoreError> {
         const OVERDUE: &str = "\
             -- store::settings::overdue
-            SELECT id FROM events WHERE state = 'parked' AND due_at <= $1
+            SELECT id FROM events INDEXED BY events_expiry
+            WHERE state = 'parked' AND due_at <= $1
             ORDER BY due_at, id LIMIT $2";
         let any: Option<i64> = sqlx::query_scalar(OVERDUE)
             .bind(millis(now))
@@ -82,14 +83,15 @@ impl Store {
     }
 
     /// The clock was set by `jump` milliseconds: what waits for a moment waits for as long as
-    /// before, and the claims in hand last as long as before. `was`: what the clock showed.
+    /// before, what is due stays due, and the claims in hand last as long as before. `was`: what
+    /// the clock showed. What was written by the new clock already is right as it is.
     pub async fn follow_clock(&self, jump: i64, was: Timestamp) -> Result<(), StoreError> {
         const EVENTS: &str = "\
             -- store::settings::follow_clock
             UPDATE events
-            SET due_at = due_at + $1,
+            SET due_at = due_at + $1, queued_at = queued_at + $1,
                 not_before = CASE WHEN not_before > 0 THEN not_before + $1 ELSE 0 END
-            WHERE state = 'queued' AND due_at > $2";
+            WHERE state IN ('queued', 'parked') AND updated_at <= $2";
         const CLAIMS: &str = "\
             -- store::settings::follow_clock_claims
             UPDATE claims SET expires_at = expires_at + $1";
@@ -115,7 +117,7 @@ impl Store {
     pub async fn hasten(&self, now: Timestamp) -> Result<(), StoreError> {
         const HASTEN: &str = "\
             -- store::settings::hasten
-            UPDATE events SET due_at = MAX($1, not_before)
+            UPDATE events INDEXED BY events_due SET due_at = MAX($1, not_before)
             WHERE state = 'queued' AND due_at > $1 AND due_at > not_before";
         self.write(move |tx| {
             Box::pin(async move {

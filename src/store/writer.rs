@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::Shared;
 use super::counts::Counts;
 use super::error::StoreError;
-use super::inbox::Webhook;
-use super::{Shared, inbox};
+use super::group::{Done, Group, Job, Reply};
 
 /// Writes that wait at most; one more is refused.
 pub(super) const QUEUE: usize = 4096;
@@ -56,22 +56,11 @@ pub(super) trait Write: Send {
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-/// What the queue carries.
-pub(super) enum Job {
-    /// A webhook to store; these share their statements, too.
-    Record(
-        Webhook,
-        oneshot::Sender<Result<Vec<inbox::Recorded>, StoreError>>,
-    ),
-    /// Anything else.
-    Write(Box<dyn Write>),
-}
-
 /// A write given as a closure, with the value it answers.
 pub(super) struct Closure<F, T> {
     pub(super) run: F,
     pub(super) value: Option<T>,
-    pub(super) reply: oneshot::Sender<Result<T, StoreError>>,
+    pub(super) reply: Reply<T>,
 }
 
 impl<F, T> Write for Closure<F, T>
@@ -111,13 +100,15 @@ impl std::fmt::Debug for Writer {
 impl Writer {
     /// Writes until `stop`, then what is still queued, then closes the database.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut group = Vec::with_capacity(GROUP);
+        let mut jobs = Vec::with_capacity(GROUP);
         loop {
             tokio::select! {
                 biased;
-                n = self.queue.recv_many(&mut group, GROUP) => {
+                n = self.queue.recv_many(&mut jobs, GROUP) => {
                     if n == 0 { break; }
-                    self.commit_group(&mut group).await;
+                    let mut group = Group::default();
+                    jobs.drain(..).for_each(|job| group.add(job));
+                    self.commit(group).await;
                 }
                 () = stop.cancelled() => self.queue.close(),
             }
@@ -127,122 +118,53 @@ impl Writer {
         }
     }
 
-    async fn commit_group(&mut self, group: &mut Vec<Job>) {
-        let mut webhooks = Vec::new();
-        let mut answers = Vec::new();
-        let mut writes = Vec::new();
-        for job in group.drain(..) {
-            match job {
-                Job::Record(webhook, reply) => {
-                    webhooks.push(webhook);
-                    answers.push(reply);
-                }
-                Job::Write(write) => writes.push(write),
-            }
-        }
-        match self.try_group(&webhooks, &mut writes).await {
-            Ok((recorded, results)) => {
-                self.note_success();
-                for (reply, recorded) in answers.into_iter().zip(recorded) {
-                    drop(reply.send(Ok(recorded)));
-                }
-                for (write, result) in writes.into_iter().zip(results) {
-                    write.answer(result);
-                }
-            }
-            Err(error) if webhooks.len() + writes.len() == 1 => {
+    async fn commit(&mut self, group: Group) {
+        match self.write_all(group).await {
+            Ok(()) => {}
+            Err((group, error)) if group.len() == 1 => {
                 self.note_failure(&error);
-                for reply in answers {
-                    drop(reply.send(Err(error.clone())));
-                }
-                for write in writes {
-                    write.answer(Err(error.clone()));
-                }
+                group.fail(&error);
             }
             // One of them may be the cause: each alone, so that it fails alone.
-            Err(error) => {
+            Err((group, error)) => {
                 tracing::debug!(%error, "a group of writes failed; trying each alone");
-                for (webhook, reply) in webhooks.into_iter().zip(answers) {
-                    let result = self
-                        .try_group(std::slice::from_ref(&webhook), &mut [])
-                        .await;
-                    let answer = self
-                        .noted(result)
-                        .map(|(mut recorded, _)| recorded.remove(0));
-                    drop(reply.send(answer));
-                }
-                for write in writes {
-                    let mut alone = [write];
-                    let result = self.try_group(&[], &mut alone).await;
-                    let [write] = alone;
-                    let answer = self
-                        .noted(result)
-                        .and_then(|(_, mut results)| results.remove(0));
-                    write.answer(answer);
+                for alone in group.split() {
+                    if let Err((alone, error)) = self.write_all(alone).await {
+                        self.note_failure(&error);
+                        alone.fail(&error);
+                    }
                 }
             }
         }
     }
 
-    /// One transaction over all of them. A write that fails is rolled back alone; a failed ingest
-    /// or commit fails the group.
-    async fn try_group(
-        &mut self,
-        webhooks: &[Webhook],
-        writes: &mut [Box<dyn Write>],
-    ) -> Result<GroupResult, StoreError> {
+    /// One transaction over all of them, and their answers. Gives the group back when it failed.
+    async fn write_all(&mut self, mut group: Group) -> Result<(), (Group, StoreError)> {
         self.tx.wake = false;
         self.tx.counts.clear();
-        let result = self.fill_transaction(webhooks, writes).await;
-        if result.is_err() {
-            // SQLite may have rolled back by itself; then this fails, and that is fine.
-            drop(self.tx.run("ROLLBACK").await);
-            return result;
+        match self.fill_transaction(&mut group).await {
+            Ok(done) => {
+                self.note_success();
+                if self.tx.wake {
+                    self.shared.wake.notify_one();
+                }
+                group.answer(done);
+                Ok(())
+            }
+            Err(error) => {
+                // SQLite may have rolled back by itself; then this fails, and that is fine.
+                drop(self.tx.run("ROLLBACK").await);
+                Err((group, error))
+            }
         }
-        if self.tx.wake {
-            self.shared.wake.notify_one();
-        }
-        result
     }
 
-    async fn fill_transaction(
-        &mut self,
-        webhooks: &[Webhook],
-        writes: &mut [Box<dyn Write>],
-    ) -> Result<GroupResult, StoreError> {
+    async fn fill_transaction(&mut self, group: &mut Group) -> Result<Done, StoreError> {
         self.tx.run("BEGIN IMMEDIATE").await?;
-        let recorded = inbox::record_all(&mut self.tx, webhooks).await?;
-        let mut results = Vec::with_capacity(writes.len());
-        let alone = webhooks.is_empty() && writes.len() == 1;
-        for write in writes.iter_mut() {
-            if alone {
-                write.run(&mut self.tx).await?;
-                results.push(Ok(()));
-                continue;
-            }
-            self.tx.run("SAVEPOINT write_alone").await?;
-            let counts = self.tx.counts.clone();
-            match write.run(&mut self.tx).await {
-                Ok(()) => results.push(Ok(())),
-                Err(error) => {
-                    self.tx.run("ROLLBACK TO write_alone").await?;
-                    self.tx.counts = counts;
-                    results.push(Err(error));
-                }
-            }
-            self.tx.run("RELEASE write_alone").await?;
-        }
+        let done = group.run(&mut self.tx).await?;
         self.tx.counts.store(&mut self.tx.connection).await?;
         self.tx.run("COMMIT").await?;
-        Ok((recorded, results))
-    }
-
-    fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        match &result {
-            Ok(_) => self.note_success(),
-            Err(error) => self.note_failure(error),
-        }
-        result
+        Ok(done)
     }
 
     fn note_success(&self) {
@@ -257,5 +179,3 @@ impl Writer {
         }
     }
 }
-
-type GroupResult = (Vec<Vec<inbox::Recorded>>, Vec<Result<(), StoreError>>);

@@ -22,6 +22,7 @@ mod demo;
 mod docs;
 mod durability;
 mod import_effects;
+mod interleavings;
 mod layers;
 mod mapping_access;
 mod mapping_files;

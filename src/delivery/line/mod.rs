@@ -139,6 +139,16 @@ impl Line {
         matches!(self.mode, Mode::Flowing | Mode::Suspect(_))
     }
 
+    /// Whether a call that was claimed for may still be made.
+    pub fn takes(&self, is_probe: bool) -> bool {
+        !self.is_paused
+            && match self.mode {
+                Mode::Flowing | Mode::Suspect(_) => true,
+                Mode::Open(_) => is_probe,
+                Mode::Held(_) => false,
+            }
+    }
+
     /// What may be claimed, with `in_flight` calls of at most `concurrency` under way.
     pub fn admission(&self, in_flight: usize, concurrency: usize, now: Timestamp) -> Admission {
         if self.is_paused {

@@ -198,6 +198,19 @@ fn without_a_threshold_the_line_never_opens() {
 }
 
 #[test]
+fn what_waits_for_its_turn_is_not_called_once_the_line_stands() {
+    let mut stage = Stage::new(1);
+    assert!(stage.line.takes(false));
+    stage.fails(FailureKind::Unreachable, 1);
+    assert!(!stage.line.takes(false) && stage.line.takes(true), "open");
+    stage.line.set_paused(true);
+    assert!(!stage.line.takes(true), "paused");
+    stage.line.set_paused(false);
+    stage.line.hold("said", at(stage.second));
+    assert!(!stage.line.takes(true), "held");
+}
+
+#[test]
 fn only_free_places_are_admitted() {
     let line = Line::new(5);
     for (in_flight, expected) in [

@@ -27,10 +27,11 @@ pub(super) async fn apply(
     }
     let (staged, known) = count(tx, id).await?;
     disconnect_old(tx, id, &rules.disconnects_old, now).await?;
+    begin_anew(tx, id, now).await?;
     write(tx, id, now).await?;
     withdraw_disconnects(tx, id).await?;
+    end_parking(tx, id, now).await?;
     set_in_motion(tx, id, now).await?;
-    skip_parked(tx, id, now).await?;
     Ok(Ok(Imported {
         created: (staged - known).unsigned_abs(),
         replaced: known.unsigned_abs(),
@@ -163,10 +164,64 @@ async fn withdraw_disconnects(tx: &mut Tx, id: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Queues the events that represent the imported tickets whose pair Serval does not have.
+/// What failed with one Serval ticket says nothing about another: the events of mappings that are
+/// about to change keep no wait but one that Serval asked for.
+async fn begin_anew(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), StoreError> {
+    const ANEW: &str = "\
+        -- store::import::begin_anew
+        UPDATE events
+        SET due_at = MAX($2, not_before), tries = 0, queued_at = $2, updated_at = $2
+        WHERE state = 'queued' AND id IN (
+            SELECT e.id
+            FROM import_rows AS r
+            CROSS JOIN mappings AS m ON m.source = r.source AND m.external_id = r.external_id
+                AND m.ticket_id <> r.ticket_id
+            CROSS JOIN events AS e ON e.state = 'queued' AND e.source = m.source
+                AND e.external_id = m.external_id
+            WHERE r.import_id = $1)";
+    let anew = sqlx::query(ANEW).bind(id).bind(millis(now));
+    tx.wake |= anew.execute(&mut tx.connection).await?.rows_affected() > 0;
+    Ok(())
+}
+
+/// Moves what is parked for the imported tickets: to the queue, or, where Serval has the pair,
+/// because the mapping was gone for a while, to its end.
+async fn end_parking(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), StoreError> {
+    const CONNECTED: &str = "\
+        -- store::import::parked_connected
+        INSERT INTO import_events (event_id)
+        SELECT e.id
+        FROM import_rows AS r
+        CROSS JOIN events AS e ON e.state = 'parked' AND e.source = r.source
+            AND e.external_id = r.external_id
+        CROSS JOIN connections AS c ON c.source = r.source AND c.external_id = r.external_id
+            AND c.ticket_id = r.ticket_id
+        WHERE r.import_id = $1";
+    const OTHERS: &str = "\
+        -- store::import::parked
+        INSERT INTO import_events (event_id)
+        SELECT e.id
+        FROM import_rows AS r
+        CROSS JOIN events AS e ON e.state = 'parked' AND e.source = r.source
+            AND e.external_id = r.external_id
+        WHERE r.import_id = $1";
+    find_and_move(
+        tx,
+        CONNECTED,
+        id,
+        EventState::Skipped,
+        ALREADY_CONNECTED,
+        now,
+    )
+    .await?;
+    find_and_move(tx, OTHERS, id, EventState::Queued, "mapped", now).await
+}
+
+/// Queues the best stored objects of the imported tickets whose pair Serval does not have, unless
+/// one is queued already.
 async fn set_in_motion(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), StoreError> {
-    const FIND: &str = concat!(
-        "-- store::import::find
+    const BEST: &str = concat!(
+        "-- store::import::best
         INSERT INTO import_events (event_id)
         SELECT best FROM (
             SELECT (SELECT e.id",
@@ -179,29 +234,21 @@ async fn set_in_motion(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), Store
                     AND c.ticket_id = r.ticket_id))
         WHERE best IS NOT NULL"
     );
-    let found = sqlx::query(FIND).bind(id);
-    if found.execute(&mut tx.connection).await?.rows_affected() > 0 {
-        move_found(tx, EventState::Queued, "mapped", now).await?;
-        tx.wake = true;
-    }
-    Ok(())
+    find_and_move(tx, BEST, id, EventState::Queued, "mapped", now).await
 }
 
-/// Ends what is parked for the pairs that Serval has: their mappings were gone for a while.
-async fn skip_parked(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), StoreError> {
-    const FIND: &str = "\
-        -- store::import::find_parked
-        INSERT INTO import_events (event_id)
-        SELECT e.id
-        FROM import_rows AS r
-        CROSS JOIN connections AS c ON c.source = r.source AND c.external_id = r.external_id
-            AND c.ticket_id = r.ticket_id
-        CROSS JOIN events AS e ON e.state = 'parked' AND e.source = r.source
-            AND e.external_id = r.external_id
-        WHERE r.import_id = $1";
-    let found = sqlx::query(FIND).bind(id);
+async fn find_and_move(
+    tx: &mut Tx,
+    find: &'static str,
+    id: i64,
+    to: EventState,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let found = sqlx::query(find).bind(id);
     if found.execute(&mut tx.connection).await?.rows_affected() > 0 {
-        move_found(tx, EventState::Skipped, ALREADY_CONNECTED, now).await?;
+        move_found(tx, to, reason, now).await?;
+        tx.wake |= to == EventState::Queued;
     }
     Ok(())
 }

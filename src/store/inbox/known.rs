@@ -8,8 +8,8 @@ use crate::domain::event::{Disposition, EventState, NewEvent, Rank};
 use crate::domain::ids::{EventId, ExternalId, SourceName};
 use crate::domain::ingest::{TicketFacts, place};
 use crate::store::error::StoreError;
-use crate::store::state;
 use crate::store::writer::Tx;
+use crate::store::{json, state};
 
 /// Where an event of the group is to be found.
 #[derive(Clone)]
@@ -226,8 +226,4 @@ impl Known {
         }
         row
     }
-}
-
-fn json<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("pairs of strings are JSON")
 }

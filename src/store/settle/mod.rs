@@ -1,17 +1,21 @@
 //! Settling a claim: the attempt and the change of state in one transaction, for the holder only.
 
 mod moves;
+mod pairs;
 mod types;
 
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
 use super::claims::Claim;
 use super::error::{SettleError, StoreError};
+use super::group::Job;
 use super::writer::Tx;
-use super::{Store, change, millis};
+use super::{Store, change, json, millis};
 use crate::domain::event::{EventState, Rank};
 use crate::domain::ids::EventId;
-use moves::{paired, park_event, release, reschedule, set_error, skip_siblings};
+use moves::{park_event, release, reschedule, set_error};
+use pairs::Pair;
 pub use types::{Attempt, AttemptOutcome, Settlement};
 
 impl Store {
@@ -23,18 +27,17 @@ impl Store {
         settlement: Settlement,
         now: Timestamp,
     ) -> Result<(), SettleError> {
-        let held = Held {
+        let settle = Settle {
             event: claim.event,
             token: claim.token.as_str().to_owned(),
+            mapped_to: claim.mapped_to.as_ref().map(|id| id.as_str().to_owned()),
+            attempt,
+            settlement,
+            now,
         };
-        let is_settled = self
-            .write(move |tx| {
-                let (held, attempt, settlement) =
-                    (held.clone(), attempt.clone(), settlement.clone());
-                Box::pin(async move { settle(tx, &held, attempt, settlement, now).await })
-            })
-            .await?;
-        if is_settled {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Settle(settle, reply)).await?;
+        if answer.await.map_err(|_| StoreError::Closed)?? {
             Ok(())
         } else {
             Err(SettleError::LostClaim)
@@ -42,10 +45,15 @@ impl Store {
     }
 }
 
-#[derive(Debug, Clone)]
-struct Held {
+/// A claim with what becomes of it.
+pub(super) struct Settle {
     event: EventId,
     token: String,
+    /// What the mapping said when the event was claimed.
+    mapped_to: Option<String>,
+    attempt: Option<Attempt>,
+    settlement: Settlement,
+    now: Timestamp,
 }
 
 /// The event as it stands when its claim is settled.
@@ -57,46 +65,106 @@ struct Subject {
     mapped_to: Option<String>,
 }
 
-async fn settle(
+impl Subject {
+    /// Where the event goes instead, when its mapping changed while it was in hand: what was found
+    /// out about the old pair is no end for the new one, and no reason to wait.
+    fn back_to_the_queue(&self, settle: &Settle) -> Option<Settlement> {
+        if self.mapped_to.is_none() || self.mapped_to == settle.mapped_to {
+            return None;
+        }
+        let error = match &settle.settlement {
+            Settlement::Retry {
+                asked: false,
+                error,
+                ..
+            }
+            | Settlement::Dead { error, .. } => Some(error.clone()),
+            Settlement::Skip { .. } => None,
+            Settlement::Connected { .. }
+            | Settlement::AlreadyLinked { .. }
+            | Settlement::Retry { .. }
+            | Settlement::Release { .. }
+            | Settlement::Park { .. } => return None,
+        };
+        Some(Settlement::Release {
+            in_doubt: false,
+            error,
+        })
+    }
+}
+
+/// Settles claims that are held, and answers which were. All that ended in a pair share their
+/// statements: these are many.
+pub(super) async fn settle_all(tx: &mut Tx, settles: &[Settle]) -> Result<Vec<bool>, StoreError> {
+    let mut is_held = vec![false; settles.len()];
+    if settles.is_empty() {
+        return Ok(is_held);
+    }
+    let mut held = held(tx, settles).await?;
+    // One claim is settled once, also where it is shown twice.
+    held.retain(|(index, _)| {
+        let event = settles[*index].event;
+        let is_first = settles[..*index].iter().all(|other| other.event != event);
+        is_held[*index] = is_first;
+        is_first
+    });
+    if held.is_empty() {
+        return Ok(is_held);
+    }
+    end(tx, held.iter().map(|(index, _)| settles[*index].event)).await?;
+    insert_attempts(tx, held.iter().map(|(index, _)| &settles[*index])).await?;
+    let mut pairs = Vec::new();
+    for (index, subject) in held {
+        // Without a subject an operator moved it while it was in hand; the attempt is on record.
+        if let Some(subject) = subject
+            && let Some(pair) = settle(tx, subject, &settles[index]).await?
+        {
+            pairs.push(pair);
+        }
+    }
+    pairs::connect(tx, &pairs).await?;
+    Ok(is_held)
+}
+
+/// Does what is done for each event by itself; answers the pair that Serval has now.
+async fn settle<'a>(
     tx: &mut Tx,
-    held: &Held,
-    attempt: Option<Attempt>,
-    settlement: Settlement,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    const END: &str = "\
-        -- store::settle::end
-        DELETE FROM claims WHERE event_id = $1 AND token = $2";
-    let ended = sqlx::query(END)
-        .bind(held.event.0)
-        .bind(&held.token)
-        .execute(&mut tx.connection)
-        .await?;
-    if ended.rows_affected() != 1 {
-        return Ok(false);
+    subject: Subject,
+    settle: &'a Settle,
+) -> Result<Option<Pair<'a>>, StoreError> {
+    let (event, now) = (settle.event, settle.now);
+    let instead = subject.back_to_the_queue(settle);
+    // A borrow of `settle` lives for as long as the pair; what is put in its place has none.
+    if let Some(Settlement::Release { in_doubt, error }) = instead {
+        release(tx, event, in_doubt, error.as_deref(), now).await?;
+        return Ok(None);
     }
-    if let Some(attempt) = attempt {
-        insert_attempt(tx, held.event, &attempt).await?;
-    }
-    let Some(subject) = subject(tx, held.event).await? else {
-        // An operator moved it while it was in hand; the attempt is on record.
-        return Ok(true);
-    };
-    match settlement {
+    match &settle.settlement {
         Settlement::Connected {
             ticket_id,
             reason,
             reconnects,
         } => {
-            paired(tx, &subject, &ticket_id, EventState::Connected, reason, now).await?;
-            if !reconnects {
-                skip_siblings(tx, &subject, now).await?;
-            }
+            let (to, siblings_done) = (EventState::Connected, !reconnects);
+            return Ok(Some(Pair {
+                subject,
+                ticket_id,
+                to,
+                reason: *reason,
+                siblings_done,
+                now,
+            }));
         }
         Settlement::AlreadyLinked { ticket_id } => {
-            let (skipped, reason) = (EventState::Skipped, Some("already_linked"));
-            paired(tx, &subject, &ticket_id, skipped, reason, now).await?;
-            skip_siblings(tx, &subject, now).await?;
+            let (to, reason) = (EventState::Skipped, Some("already_linked"));
+            return Ok(Some(Pair {
+                subject,
+                ticket_id,
+                to,
+                reason,
+                siblings_done: true,
+                now,
+            }));
         }
         Settlement::Retry {
             at,
@@ -105,77 +173,122 @@ async fn settle(
             in_doubt,
             error,
         } => {
-            let not_before = if asked { millis(at) } else { 0 };
-            reschedule(
-                tx,
-                held.event,
-                (millis(at), not_before),
-                counts,
-                in_doubt,
-                &error,
-                now,
-            )
-            .await?;
+            let not_before = if *asked { millis(*at) } else { 0 };
+            let due = (millis(*at), not_before);
+            reschedule(tx, event, due, *counts, *in_doubt, error, now).await?;
         }
         Settlement::Release { in_doubt, error } => {
-            release(tx, held.event, in_doubt, error.as_deref(), now).await?;
+            release(tx, event, *in_doubt, error.as_deref(), now).await?;
         }
-        Settlement::Park { until } => park_event(tx, &subject, until, now).await?,
+        Settlement::Park { until } => park_event(tx, &subject, *until, now).await?,
         Settlement::Skip { reason } => {
             let (queued, skipped) = (EventState::Queued, EventState::Skipped);
-            change::move_event(tx, held.event, queued, skipped, Some(reason), now).await?;
+            change::move_event(tx, event, queued, skipped, Some(reason), now).await?;
         }
         Settlement::Dead { reason, error } => {
             let (queued, dead) = (EventState::Queued, EventState::Dead);
-            change::move_event(tx, held.event, queued, dead, Some(reason), now).await?;
-            set_error(tx, held.event, &error).await?;
+            change::move_event(tx, event, queued, dead, Some(reason), now).await?;
+            set_error(tx, event, error).await?;
         }
     }
-    // The next event of the same external ticket may go now.
-    tx.wake = true;
-    Ok(true)
+    Ok(None)
 }
 
-async fn subject(tx: &mut Tx, event: EventId) -> Result<Option<Subject>, StoreError> {
-    const SUBJECT: &str = "\
-        -- store::settle::subject
-        SELECT e.source, e.external_id, e.rank_major, e.rank_minor, m.ticket_id
-        FROM events AS e
-        LEFT JOIN mappings AS m ON m.source = e.source AND m.external_id = e.external_id
-        WHERE e.id = $1 AND e.state = 'queued' AND e.external_id IS NOT NULL";
-    let row: Option<(String, String, i64, i64, Option<String>)> = sqlx::query_as(SUBJECT)
-        .bind(event.0)
-        .fetch_optional(&mut tx.connection)
+/// Which of `settles` show the token of their claim, by index, with the event if it is still queued.
+async fn held(
+    tx: &mut Tx,
+    settles: &[Settle],
+) -> Result<Vec<(usize, Option<Subject>)>, StoreError> {
+    const HELD: &str = "\
+        -- store::settle::held
+        SELECT shown.key, c.event_id, e.source, e.external_id, e.rank_major, e.rank_minor,
+               m.ticket_id
+        FROM json_each($1) AS shown
+        CROSS JOIN claims AS c
+            ON c.event_id = shown.value ->> 0 AND c.token = shown.value ->> 1
+        LEFT JOIN events AS e
+            ON e.id = c.event_id AND e.state = 'queued' AND e.external_id IS NOT NULL
+        LEFT JOIN mappings AS m ON m.source = e.source AND m.external_id = e.external_id";
+    type HeldRow = (
+        i64,
+        i64,
+        Option<String>,
+        Option<String>,
+        Option<i64>,
+        Option<i64>,
+        Option<String>,
+    );
+    let shown: Vec<(i64, &str)> = settles
+        .iter()
+        .map(|s| (s.event.0, s.token.as_str()))
+        .collect();
+    let rows: Vec<HeldRow> = sqlx::query_as(HELD)
+        .bind(json(&shown))
+        .fetch_all(&mut tx.connection)
         .await?;
-    Ok(
-        row.map(|(source, external_id, major, minor, mapped_to)| Subject {
-            event,
-            source,
-            external_id,
-            rank: Rank(major, minor),
-            mapped_to,
-        }),
-    )
+    let mut held = Vec::with_capacity(rows.len());
+    for (key, event, source, external_id, major, minor, mapped_to) in rows {
+        let index = usize::try_from(key).unwrap_or(usize::MAX);
+        let subject = source
+            .zip(external_id)
+            .map(|(source, external_id)| Subject {
+                event: EventId(event),
+                source,
+                external_id,
+                rank: Rank(major.unwrap_or_default(), minor.unwrap_or_default()),
+                mapped_to,
+            });
+        held.push((index, subject));
+    }
+    Ok(held)
 }
 
-async fn insert_attempt(tx: &mut Tx, event: EventId, attempt: &Attempt) -> Result<(), StoreError> {
+async fn end(tx: &mut Tx, events: impl Iterator<Item = EventId>) -> Result<(), StoreError> {
+    const END: &str = "\
+        -- store::settle::end
+        DELETE FROM claims WHERE event_id IN (SELECT value FROM json_each($1))";
+    let events: Vec<i64> = events.map(|event| event.0).collect();
+    sqlx::query(END)
+        .bind(json(&events))
+        .execute(&mut tx.connection)
+        .await?;
+    Ok(())
+}
+
+async fn insert_attempts(
+    tx: &mut Tx,
+    settles: impl Iterator<Item = &Settle>,
+) -> Result<(), StoreError> {
     const INSERT: &str = "\
-        -- store::settle::attempt
+        -- store::settle::attempts
         INSERT INTO attempts (event_id, started_at, duration_ms, ticket_id, outcome, status,
             code, answer, request_id, retry_after, probe)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
+            value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
+        FROM json_each($1)";
+    let attempts: Vec<_> = settles
+        .filter_map(|settle| Some((settle.event.0, settle.attempt.as_ref()?)))
+        .map(|(event, attempt)| {
+            (
+                event,
+                millis(attempt.started_at),
+                attempt.duration_ms,
+                attempt.ticket_id.as_str(),
+                attempt.outcome.as_str(),
+                attempt.status,
+                attempt.code.as_deref(),
+                attempt.answer.as_deref(),
+                attempt.request_id.as_deref(),
+                attempt.retry_after_ms,
+                attempt.is_probe,
+            )
+        })
+        .collect();
+    if attempts.is_empty() {
+        return Ok(());
+    }
     sqlx::query(INSERT)
-        .bind(event.0)
-        .bind(millis(attempt.started_at))
-        .bind(attempt.duration_ms)
-        .bind(attempt.ticket_id.as_str())
-        .bind(attempt.outcome.as_str())
-        .bind(attempt.status.map(i64::from))
-        .bind(attempt.code.as_deref())
-        .bind(attempt.answer.as_deref())
-        .bind(attempt.request_id.as_deref())
-        .bind(attempt.retry_after_ms)
-        .bind(attempt.is_probe)
+        .bind(json(&attempts))
         .execute(&mut tx.connection)
         .await?;
     Ok(())

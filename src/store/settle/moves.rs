@@ -4,81 +4,11 @@ use jiff::Timestamp;
 
 use super::Subject;
 use crate::domain::event::{EventState, Rank};
-use crate::domain::ids::{EventId, ServalTicketId};
-use crate::domain::ingest::{ALREADY_CONNECTED, SUPERSEDED, park};
+use crate::domain::ids::EventId;
+use crate::domain::ingest::{SUPERSEDED, park};
 use crate::store::error::StoreError;
 use crate::store::writer::Tx;
 use crate::store::{change, millis};
-
-/// Serval has the pair: the event goes `to` its end.
-pub(super) async fn paired(
-    tx: &mut Tx,
-    subject: &Subject,
-    ticket_id: &ServalTicketId,
-    to: EventState,
-    reason: Option<&'static str>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    const PAIR: &str = "\
-        -- store::settle::pair
-        INSERT INTO connections (source, external_id, ticket_id, connected_at, event_id)
-        VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT (source, external_id, ticket_id) DO NOTHING";
-    const CLEAR: &str = "\
-        -- store::settle::clear
-        UPDATE events SET ticket_id = $2, in_doubt = 0, last_error = NULL WHERE id = $1";
-    sqlx::query(PAIR)
-        .bind(&subject.source)
-        .bind(&subject.external_id)
-        .bind(ticket_id.as_str())
-        .bind(millis(now))
-        .bind(subject.event.0)
-        .execute(&mut tx.connection)
-        .await?;
-    sqlx::query(CLEAR)
-        .bind(subject.event.0)
-        .bind(ticket_id.as_str())
-        .execute(&mut tx.connection)
-        .await?;
-    if subject
-        .mapped_to
-        .as_deref()
-        .is_some_and(|mapped| mapped != ticket_id.as_str())
-    {
-        // Mapped to another Serval ticket while the call was under way: it goes there, too.
-        return release(tx, subject.event, false, None, now).await;
-    }
-    change::move_event(tx, subject.event, EventState::Queued, to, reason, now).await?;
-    Ok(())
-}
-
-/// The pair is connected: what else is queued for the external ticket has nothing to do.
-pub(super) async fn skip_siblings(
-    tx: &mut Tx,
-    subject: &Subject,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    const SIBLINGS: &str = "\
-        -- store::settle::siblings
-        SELECT id FROM events
-        WHERE state = 'queued' AND source = $1 AND external_id = $2 AND hint IS NULL
-            AND EXISTS (SELECT 1 FROM mappings AS m JOIN connections AS c
-                ON c.source = m.source AND c.external_id = m.external_id
-                AND c.ticket_id = m.ticket_id
-                WHERE m.source = $1 AND m.external_id = $2)
-        ORDER BY id LIMIT 1000";
-    let siblings: Vec<i64> = sqlx::query_scalar(SIBLINGS)
-        .bind(&subject.source)
-        .bind(&subject.external_id)
-        .fetch_all(&mut tx.connection)
-        .await?;
-    for sibling in siblings {
-        let (queued, skipped) = (EventState::Queued, EventState::Skipped);
-        let reason = Some(ALREADY_CONNECTED);
-        change::move_event(tx, EventId(sibling), queued, skipped, reason, now).await?;
-    }
-    Ok(())
-}
 
 pub(super) async fn reschedule(
     tx: &mut Tx,

@@ -1,0 +1,122 @@
+//! The command line of the bench.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// Measures the daemon beside references, in one run.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "cargo bench --")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// Rounds of each measurement; the median counts.
+    #[arg(long, global = true, default_value_t = 5)]
+    pub(crate) rounds: usize,
+
+    /// Seconds of each round.
+    #[arg(long, global = true, default_value_t = 2.0)]
+    pub(crate) seconds: f64,
+
+    /// Connections of the load, such as 1,8,64,256.
+    #[arg(
+        long,
+        global = true,
+        value_delimiter = ',',
+        default_value = "1,8,64,256"
+    )]
+    pub(crate) connections: Vec<usize>,
+
+    /// Events of a backlog to drain.
+    #[arg(long, global = true, default_value_t = 20_000)]
+    pub(crate) events: u64,
+
+    /// Sizes of the history or backlog that the growth scenarios compare; the first is the reference.
+    #[arg(
+        long,
+        global = true,
+        value_delimiter = ',',
+        default_value = "10000,1000000"
+    )]
+    pub(crate) sizes: Vec<u64>,
+
+    /// Another build of the daemon to measure in turn with this one; repeatable.
+    #[arg(long, global = true)]
+    pub(crate) other: Vec<PathBuf>,
+
+    /// What the daemon logs.
+    #[arg(long, global = true, default_value = "info")]
+    pub(crate) log: String,
+
+    /// Keeps the databases and the daemons' logs.
+    #[arg(long, global = true)]
+    pub(crate) keep: bool,
+
+    /// Given by `cargo bench`.
+    #[arg(long, global = true, hide = true)]
+    pub(crate) bench: bool,
+}
+
+impl Args {
+    pub(crate) fn round(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Command {
+    /// Everything but the long sizes of growth.
+    All,
+    /// One minute, for CI: fails only on figures that neighbours do not move.
+    Smoke,
+    /// Acknowledgements over the null handler's.
+    Ingest,
+    /// Fsyncs and system calls for each acknowledgement, by strace.
+    Counts,
+    /// A backlog against a Serval that answers after 0 and 20 ms, over the bare client.
+    Drain,
+    /// Acknowledgements and connects at the same time.
+    EndToEnd,
+    /// Acknowledging, delivering and listing with a long history.
+    Growth,
+    /// From start to the first connect with a large backlog.
+    Start,
+    /// `kill -9` under load: what was acknowledged and is delivered when.
+    Kill,
+    /// Resident memory: idle, 64 connections with delivery, 256.
+    Memory,
+    /// Keeps one load up for `rounds * seconds`, for a profiler: prints the daemon's process id.
+    Hold {
+        /// Connects go out meanwhile.
+        #[arg(long)]
+        delivery: bool,
+    },
+    /// The null handler or the stand-in for Serval, in a process of its own.
+    #[command(hide = true)]
+    Handler(HandlerArgs),
+    /// The bare client, in a process of its own.
+    #[command(hide = true)]
+    Bare(BareArgs),
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct HandlerArgs {
+    /// Answers as Serval does and keeps count, on one thread.
+    #[arg(long)]
+    pub(crate) serval: bool,
+    /// Milliseconds before it answers.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) delay_ms: u64,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct BareArgs {
+    #[arg(long)]
+    pub(crate) url: String,
+    #[arg(long)]
+    pub(crate) calls: u64,
+    #[arg(long)]
+    pub(crate) in_flight: u64,
+}

@@ -1,0 +1,69 @@
+//! What Linux knows about a process: processor time and memory.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+/// `USER_HZ`: the same on every Linux, whatever the kernel's own tick is.
+const TICKS: u64 = 100;
+
+/// Processor time of a process so far, user and system together.
+pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in parentheses may hold anything; after it come state and numbers.
+    let (_, rest) = stat
+        .rsplit_once(") ")
+        .context("/proc/PID/stat has no name")?;
+    let field = |index: usize| -> anyhow::Result<u64> {
+        let text = rest
+            .split(' ')
+            .nth(index)
+            .context("/proc/PID/stat is short")?;
+        Ok(text.parse()?)
+    };
+    let ticks = field(11)? + field(12)?;
+    Ok(Duration::from_millis(ticks * 1000 / TICKS))
+}
+
+/// Resident memory in megabytes: now, and at its highest.
+pub(crate) fn memory(pid: u32) -> anyhow::Result<(f64, f64)> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let field = |name: &str| -> anyhow::Result<f64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib: f64 = line
+            .and_then(|line| line.trim().strip_suffix(" kB"))
+            .with_context(|| format!("/proc/PID/status has no {name}"))?
+            .parse()?;
+        Ok(kib * 1024.0 / 1e6)
+    };
+    Ok((field("VmRSS:")?, field("VmHWM:")?))
+}
+
+/// Forgets the highest resident memory so far.
+pub(crate) fn forget_peak(pid: u32) -> anyhow::Result<()> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").context("cannot reset the peak of memory")
+}
+
+/// The first child of a process, or the process itself.
+pub(crate) fn child_of(pid: u32) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    text.split_whitespace().next()?.parse().ok()
+}
+
+/// What a reader needs to judge the figures.
+pub(crate) fn conditions() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown processor", |line| {
+            line.trim_start_matches([' ', '\t', ':'])
+        });
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let load = read("/proc/loadavg");
+    let load = load.split(' ').next().unwrap_or_default().to_owned();
+    format!("{cores} x {model}, Linux {}, load {load}", kernel.trim())
+}
