@@ -5,6 +5,7 @@
 
 mod backend;
 mod check;
+mod connects;
 mod demo;
 mod direct;
 mod discover;
@@ -57,6 +58,8 @@ enum Command {
     Map(map::Args),
     /// Reads the inbox, and replays what was given up
     Events(events::Args),
+    /// Pauses and resumes the calls to Serval; webhooks are stored all the same
+    Connects(connects::Args),
     /// Signs a JSON file as the real sender would, posts it, prints the answer
     Send(send::Args),
     /// Runs a stand-in for Serval, with faults to switch on
@@ -115,6 +118,7 @@ impl Cli {
             Command::Check(args) => check::run(&global, args).await,
             Command::Map(args) => map::run(&global, args).await,
             Command::Events(args) => events::run(&global, args).await,
+            Command::Connects(args) => connects::run(&global, args).await,
             Command::Send(args) => send::run(&global, args).await,
             Command::MockServal(args) => mock_serval::run(&global, args).await,
             Command::Discover(args) => discover::run(&global, args).await,

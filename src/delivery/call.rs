@@ -1,5 +1,6 @@
 //! One call to Serval under a claim: a look where one is due, the connect, and what goes with it.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::classify::classify;
@@ -59,8 +60,9 @@ pub(super) async fn call(
 
 async fn look_and_connect(context: &Context, claim: &Claim, request: &ConnectRequest) -> Ended {
     let route = context.routes.get(&claim.ticket.source);
-    let looks_first = route.is_some_and(|route| route.looks_first) && !claim.is_connected;
-    if claim.in_doubt || looks_first {
+    let looks_first = claim.in_doubt || route.is_some_and(|route| route.looks_first);
+    // A changed record is sent again to a pair that is known: a look would say nothing about it.
+    if looks_first && !claim.is_connected {
         match look(context, request).await {
             Ok(true) if claim.in_doubt => return Ended::AlreadyLinked,
             Ok(true) => return Ended::LinkedBefore,
@@ -70,13 +72,15 @@ async fn look_and_connect(context: &Context, claim: &Claim, request: &ConnectReq
             Err(error) => return Ended::Failed(error),
         }
     }
-    if !route.is_some_and(|route| route.accounts_for_all) {
-        return connect(context, request).await;
+    let mut request = request.clone();
+    if route.is_some_and(|route| route.accounts_for_all)
+        && let Err(error) = account_for_all(context, &mut request).await
+    {
+        return Ended::Failed(error);
     }
-    match account_for_all(context, request).await {
-        Ok((request, rest)) => connect_then_register(context, &request, &rest).await,
-        Err(error) => Ended::Failed(error),
-    }
+    let ids = &mut request.accounted_for_message_ids;
+    let rest = ids.split_off(ids.len().min(MESSAGES_PER_CONNECT));
+    connect_then_register(context, &request, &rest).await
 }
 
 async fn connect(context: &Context, request: &ConnectRequest) -> Ended {
@@ -104,24 +108,16 @@ fn is_last_word(error: &ServalError) -> bool {
     )
 }
 
-/// The request with the ids of all messages that the ticket has, as many as it can carry, and the
-/// ids of the others.
+/// Adds the ids of all messages that the ticket has.
 async fn account_for_all(
     context: &Context,
-    request: &ConnectRequest,
-) -> Result<(ConnectRequest, Vec<String>), ServalError> {
-    let mut request = request.clone();
-    for id in context.serval.message_ids(&request.ticket_id).await? {
-        if !request.accounted_for_message_ids.contains(&id) {
-            request.accounted_for_message_ids.push(id);
-        }
-    }
-    let carried = request
-        .accounted_for_message_ids
-        .len()
-        .min(MESSAGES_PER_CONNECT);
-    let rest = request.accounted_for_message_ids.split_off(carried);
-    Ok((request, rest))
+    request: &mut ConnectRequest,
+) -> Result<(), ServalError> {
+    let ids = &mut request.accounted_for_message_ids;
+    let named: HashSet<String> = ids.iter().cloned().collect();
+    let all = context.serval.message_ids(&request.ticket_id).await?;
+    ids.extend(all.into_iter().filter(|id| !named.contains(id)));
+    Ok(())
 }
 
 /// Registers the messages that one connect cannot carry as soon as the pair is there. The pair is

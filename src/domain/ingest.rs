@@ -47,6 +47,12 @@ pub const SUPERSEDED: &str = "superseded";
 pub const ALREADY_CONNECTED: &str = "already_connected";
 /// The payload names a Serval ticket that is not the mapped one; it is looked into.
 pub const LEARNING: &str = "learning";
+/// The same for an echo: it teaches, but it does not connect.
+pub const LEARNING_ECHO: &str = "learning_echo";
+/// Written by Serval or by this integration.
+pub const ECHO: &str = "echo";
+/// The payload names two classes.
+pub const CLASS_CONFLICT: &str = "class_conflict";
 /// Another Slack workspace used the external id first.
 pub const TEAM_CONFLICT: &str = "team_conflict";
 /// No mapping yet.
@@ -59,7 +65,7 @@ pub fn place(event: &NewEvent, is_twin: bool, ticket: &TicketFacts) -> Placement
         Disposition::Bury(reason) => Placement::at(EventState::Dead, Some(reason)),
         // An echo may be the write that names the Serval ticket for the first time.
         Disposition::Skip(_) if event.hint.is_some() && ticket.mapped_to.is_none() => {
-            Placement::at(EventState::Queued, Some(LEARNING))
+            Placement::at(EventState::Queued, Some(LEARNING_ECHO))
         }
         Disposition::Skip(reason) => Placement::at(EventState::Skipped, Some(reason)),
         Disposition::Connect => connect(event, is_twin, ticket),
@@ -88,6 +94,22 @@ fn connect(event: &NewEvent, is_twin: bool, ticket: &TicketFacts) -> Placement {
         Placement::at(EventState::Skipped, Some(ALREADY_CONNECTED))
     } else {
         Placement::at(EventState::Queued, None)
+    }
+}
+
+/// Why an event that was given up must not be sent again: what it says of itself is in doubt, so
+/// it could be connected to a ticket that is not its own.
+pub fn never_replayed(reason: Option<&str>) -> Option<&'static str> {
+    match reason? {
+        CLASS_CONFLICT => Some(
+            "its class is in doubt, so it could connect as what it is not; mend the sender: the \
+             record's next update is a new event",
+        ),
+        TEAM_CONFLICT => Some(
+            "it comes from another Slack workspace than the thread of this id; give each workspace \
+             a source of its own: what comes then is a new event",
+        ),
+        _ => None,
     }
 }
 
@@ -177,7 +199,7 @@ mod tests {
                 false,
                 &unmapped,
                 Queued,
-                Some("learning"),
+                Some("learning_echo"),
                 None,
             ),
             (

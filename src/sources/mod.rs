@@ -15,6 +15,7 @@ pub mod servicenow;
 pub mod signature;
 pub mod slack;
 mod target;
+mod title;
 
 use std::fmt;
 
@@ -24,6 +25,7 @@ use serde::Deserialize;
 use crate::domain::event::NewEvent;
 use crate::domain::ids::{SourceKind, SourceName};
 pub use request::{Unverified, Verified};
+pub use title::{Title, title};
 
 /// A configured sender of webhooks.
 pub trait Source: Send + Sync + fmt::Debug {

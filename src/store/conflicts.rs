@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::error::StoreError;
-use super::mappings::{Origin, PutMapping, put_mapping};
+use super::mappings::{Origin, PutMapping, Stored, put_mapping};
 use super::writer::Tx;
 use super::{Store, millis, moment};
 use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
@@ -63,9 +63,24 @@ type Row = (
     Option<String>,
 );
 
+/// What a decision came to.
+#[derive(Debug, Clone)]
+pub enum Decided {
+    /// It is written.
+    Done(Conflict),
+    /// There was one before.
+    Before(Conflict),
+    /// Nothing: the learned Serval ticket has this external ticket of the source already.
+    Taken(String),
+}
+
 const COLUMNS: &str = "\
     SELECT id, source, external_id, mapped_to, learned, event_id, created_at, decided_at, decision
     FROM conflicts WHERE id < $1 AND ($2 OR decision IS NULL) ORDER BY id DESC LIMIT $3";
+const ONE: &str = "\
+    -- store::conflicts::one
+    SELECT id, source, external_id, mapped_to, learned, event_id, created_at, decided_at, decision
+    FROM conflicts WHERE id = $1";
 
 impl Store {
     /// Conflicts, newest first: those that are open, or all.
@@ -84,66 +99,100 @@ impl Store {
         rows.into_iter().map(from_row).collect()
     }
 
-    /// Decides an open conflict; `None` when there is no such open one.
+    /// One conflict.
+    pub async fn conflict(&self, id: i64) -> Result<Option<Conflict>, StoreError> {
+        let row: Option<Row> = sqlx::query_as(ONE)
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(from_row).transpose()
+    }
+
+    /// Decides an open conflict; `None` when there is no such one.
     pub async fn decide_conflict(
         &self,
         id: i64,
         decision: Decision,
-        origin: Origin,
-        disconnects_old: bool,
+        replacement: Replacement,
         now: Timestamp,
-    ) -> Result<Option<Conflict>, StoreError> {
-        self.write(move |tx| Box::pin(decide(tx, id, decision, origin, disconnects_old, now)))
+    ) -> Result<Option<Decided>, StoreError> {
+        self.write(move |tx| Box::pin(decide(tx, id, decision, replacement, now)))
             .await
     }
+}
+
+/// How a mapping is replaced, where that is the decision.
+#[derive(Debug, Clone, Copy)]
+pub struct Replacement {
+    /// Who decides.
+    pub origin: Origin,
+    /// Whether the pair that it replaces is taken apart at Serval.
+    pub disconnects_old: bool,
+    /// Whether the Serval ticket may have another external ticket of the source.
+    pub several_per_ticket: bool,
 }
 
 async fn decide(
     tx: &mut Tx,
     id: i64,
     decision: Decision,
-    origin: Origin,
-    disconnects_old: bool,
+    replacement: Replacement,
     now: Timestamp,
-) -> Result<Option<Conflict>, StoreError> {
+) -> Result<Option<Decided>, StoreError> {
     const DECIDE: &str = "\
         -- store::conflicts::decide
         UPDATE conflicts SET decided_at = $2, decision = $3
-        WHERE id = $1 AND decision IS NULL
+        WHERE id = $1
         RETURNING id, source, external_id, mapped_to, learned, event_id, created_at, decided_at,
             decision";
-    let row: Option<Row> = sqlx::query_as(DECIDE)
+    let row: Option<Row> = sqlx::query_as(ONE)
         .bind(id)
-        .bind(millis(now))
-        .bind(decision.as_str())
         .fetch_optional(&mut tx.connection)
         .await?;
     let Some(conflict) = row.map(from_row).transpose()? else {
         return Ok(None);
     };
+    if conflict.decision.is_some() {
+        return Ok(Some(Decided::Before(conflict)));
+    }
     if decision == Decision::Replace {
-        let corrupt = |_| StoreError::Corrupt(format!("conflict {id}"));
-        let source: SourceName = conflict.source.parse().map_err(corrupt)?;
-        let ticket_id: ServalTicketId = conflict.learned.parse().map_err(corrupt)?;
-        let external_id = ExternalId::from_store(conflict.external_id.clone());
-        let put = PutMapping {
+        let put = conflict.replaced(replacement)?;
+        if let Stored::Taken(other) = put_mapping(tx, &put, now).await? {
+            return Ok(Some(Decided::Taken(other)));
+        }
+    }
+    let row: Row = sqlx::query_as(DECIDE)
+        .bind(id)
+        .bind(millis(now))
+        .bind(decision.as_str())
+        .fetch_one(&mut tx.connection)
+        .await?;
+    Ok(Some(Decided::Done(from_row(row)?)))
+}
+
+impl Conflict {
+    /// The mapping that the payload named.
+    fn replaced(&self, replacement: Replacement) -> Result<PutMapping, StoreError> {
+        let corrupt = |_| StoreError::Corrupt(format!("conflict {}", self.id));
+        let source: SourceName = self.source.parse().map_err(corrupt)?;
+        let ticket_id: ServalTicketId = self.learned.parse().map_err(corrupt)?;
+        Ok(PutMapping {
             ticket: ExternalTicket {
                 source,
-                external_id,
+                external_id: ExternalId::from_store(self.external_id.clone()),
             },
             ticket_id,
             accounted_for: Vec::new(),
-            origin,
-            taught_by: Some(conflict.event),
-            disconnects_old,
-            several_per_ticket: true,
-        };
-        put_mapping(tx, &put, now).await?;
+            origin: replacement.origin,
+            taught_by: Some(self.event),
+            disconnects_old: replacement.disconnects_old,
+            several_per_ticket: replacement.several_per_ticket,
+        })
     }
-    Ok(Some(conflict))
 }
 
-/// Writes a conflict down, once for each pair of values.
+/// Writes a conflict down, once: not while the same is open, and not after the same pair of values
+/// was decided to stay as it is.
 pub(super) async fn note(
     tx: &mut Tx,
     ticket: &ExternalTicket,
@@ -157,8 +206,10 @@ pub(super) async fn note(
         -- store::conflicts::note
         INSERT INTO conflicts (source, external_id, mapped_to, learned, event_id, created_at,
             decided_at, decision)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-        ON CONFLICT DO NOTHING";
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8
+        WHERE NOT EXISTS (SELECT 1 FROM conflicts
+            WHERE source = $1 AND external_id = $2 AND learned = $4
+            AND (decision IS NULL OR (decision = 'keep' AND mapped_to = $3)))";
     sqlx::query(NOTE)
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())
@@ -168,6 +219,27 @@ pub(super) async fn note(
         .bind(millis(now))
         .bind(decided.map(|_| millis(now)))
         .bind(decided.map(Decision::as_str))
+        .execute(&mut tx.connection)
+        .await?;
+    Ok(())
+}
+
+/// The mapping is now what a payload named: nothing is left to decide about that.
+pub(super) async fn close(
+    tx: &mut Tx,
+    ticket: &ExternalTicket,
+    ticket_id: &ServalTicketId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const CLOSE: &str = "\
+        -- store::conflicts::close
+        UPDATE conflicts SET decided_at = $4, decision = 'replace'
+        WHERE source = $1 AND external_id = $2 AND learned = $3 AND decision IS NULL";
+    sqlx::query(CLOSE)
+        .bind(ticket.source.as_str())
+        .bind(ticket.external_id.as_str())
+        .bind(ticket_id.as_str())
+        .bind(millis(now))
         .execute(&mut tx.connection)
         .await?;
     Ok(())

@@ -94,6 +94,9 @@ impl Store {
 }
 
 /// Asks for a pair to be taken apart, if Serval has it. It may be connected again afterwards.
+///
+/// Serval takes a ticket apart from a whole integration. Where the ticket has another external
+/// ticket of the source, that one would go, too: then nothing is asked for.
 pub(super) async fn ask(
     tx: &mut Tx,
     ticket: &ExternalTicket,
@@ -107,6 +110,26 @@ pub(super) async fn ask(
         -- store::disconnects::ask
         INSERT INTO disconnects (source, external_id, ticket_id, due_at, tries, queued_at)
         VALUES ($1, $2, $3, $4, 0, $4)";
+    const SHARED: &str = "\
+        -- store::disconnects::shared
+        SELECT EXISTS (SELECT 1 FROM mappings AS m JOIN connections AS c
+            ON c.source = m.source AND c.external_id = m.external_id AND c.ticket_id = m.ticket_id
+            WHERE m.ticket_id = $3 AND m.source = $1 AND m.external_id <> $2)";
+    let is_shared: bool = sqlx::query_scalar(SHARED)
+        .bind(ticket.source.as_str())
+        .bind(ticket.external_id.as_str())
+        .bind(ticket_id)
+        .fetch_one(&mut tx.connection)
+        .await?;
+    if is_shared {
+        tracing::warn!(
+            ticket.external = %ticket,
+            ticket.serval = ticket_id,
+            "not disconnected: the Serval ticket has another external ticket of the source, which \
+             would be disconnected with it"
+        );
+        return Ok(false);
+    }
     let forgotten = sqlx::query(FORGET)
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())

@@ -2,13 +2,16 @@
 
 use jiff::Timestamp;
 
+use super::change;
 use super::claims::Claim;
 use super::conflicts::{self, Decision};
 use super::error::{SettleError, StoreError};
 use super::mappings::{Origin, PutMapping, Stored, put_mapping};
 use super::writer::Tx;
 use super::{Store, millis};
+use crate::domain::event::{EventState, Rank};
 use crate::domain::ids::{EventId, ExternalTicket, ServalTicketId};
+use crate::domain::ingest::{ECHO, LEARNING_ECHO, SUPERSEDED, park};
 
 /// What a look at a hint came to.
 #[derive(Debug, Clone)]
@@ -119,27 +122,43 @@ async fn learn(
         return Ok(false);
     }
     tx.wake = true;
-    let (ticket_id, on_conflict, disconnects_old, several_per_ticket) = match lesson {
-        Lesson::Names {
-            ticket_id,
-            on_conflict,
-            disconnects_old,
-            several_per_ticket,
-        } => {
-            forget_hint(tx, event, None, now).await?;
-            (ticket_id, on_conflict, disconnects_old, several_per_ticket)
-        }
-        Lesson::Unknown { hint } => {
-            let said = format!("the payload names {hint}, which Serval does not know");
-            forget_hint(tx, event, Some(&said), now).await?;
-            return Ok(true);
-        }
+    let said = match &lesson {
+        Lesson::Names { .. } => None,
+        Lesson::Unknown { hint } => Some(format!(
+            "the payload names {hint}, which Serval does not know"
+        )),
+    };
+    let is_echo = forget_hint(tx, event, said.as_deref(), now).await?;
+    if is_echo {
+        let (from, to) = (EventState::Queued, EventState::Skipped);
+        change::move_event(tx, event, from, to, Some(ECHO), now).await?;
+    }
+    let Lesson::Names {
+        ticket_id,
+        on_conflict,
+        disconnects_old,
+        several_per_ticket,
+    } = lesson
+    else {
+        return Ok(true);
     };
     let mapped_to: Option<String> = sqlx::query_scalar(MAPPED)
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())
         .fetch_optional(&mut tx.connection)
         .await?;
+    match &mapped_to {
+        Some(mapped_to) if mapped_to == ticket_id.as_str() => return Ok(true),
+        Some(mapped_to) => {
+            // What the payload wins is noted as open, and closed by the mapping.
+            let decided = on_conflict.filter(|decision| *decision == Decision::Keep);
+            conflicts::note(tx, ticket, mapped_to, &ticket_id, event, decided, now).await?;
+            if on_conflict != Some(Decision::Replace) {
+                return Ok(true);
+            }
+        }
+        None => {}
+    }
     let put = PutMapping {
         ticket: ticket.clone(),
         ticket_id: ticket_id.clone(),
@@ -149,39 +168,78 @@ async fn learn(
         disconnects_old,
         several_per_ticket,
     };
-    match mapped_to {
-        None => match put_mapping(tx, &put, now).await? {
-            Stored::Created(_) | Stored::Replaced(_) => {}
-            Stored::Taken(other) => {
-                let said = format!("the payload names {ticket_id}, which {other} is mapped to");
-                forget_hint(tx, event, Some(&said), now).await?;
-            }
-        },
-        Some(mapped_to) if mapped_to == ticket_id.as_str() => {}
-        Some(mapped_to) => {
-            conflicts::note(tx, ticket, &mapped_to, &ticket_id, event, on_conflict, now).await?;
-            if on_conflict == Some(Decision::Replace) {
-                put_mapping(tx, &put, now).await?;
-            }
+    let lesser = lesser(tx, event, ticket).await?;
+    match put_mapping(tx, &put, now).await? {
+        Stored::Created(_) | Stored::Replaced(_) => set_back(tx, lesser, now).await?,
+        Stored::Taken(other) => {
+            tracing::warn!(
+                %event,
+                ticket.external = %ticket,
+                named = %ticket_id,
+                taken_by = other,
+                "the payload names a ticket that has another external ticket of the source; \
+                 nothing is learned"
+            );
+            let said = format!(
+                "the payload names {ticket_id}, which {other} is mapped to; see several_per_ticket"
+            );
+            forget_hint(tx, event, Some(&said), now).await?;
         }
     }
     Ok(true)
 }
 
+/// Writes down that the hint was looked into; answers whether it stood in an echo.
 async fn forget_hint(
     tx: &mut Tx,
     event: EventId,
     said: Option<&str>,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     const FORGET: &str = "\
         -- store::learning::forget
-        UPDATE events SET hint = NULL, updated_at = $2, last_error = $3 WHERE id = $1";
-    sqlx::query(FORGET)
+        UPDATE events SET hint = NULL, updated_at = $2, last_error = $3 WHERE id = $1
+        RETURNING COALESCE(first_reason, '')";
+    let first_reason: Option<String> = sqlx::query_scalar(FORGET)
         .bind(event.0)
         .bind(millis(now))
         .bind(said)
-        .execute(&mut tx.connection)
+        .fetch_optional(&mut tx.connection)
         .await?;
+    Ok(first_reason.as_deref() == Some(LEARNING_ECHO))
+}
+
+/// The event that taught the mapping is queued, and another of its external ticket may be parked:
+/// of the two, the one that would have stayed parked is sent, as if the mapping came from outside.
+/// Answers the other one.
+async fn lesser(
+    tx: &mut Tx,
+    event: EventId,
+    ticket: &ExternalTicket,
+) -> Result<Option<EventId>, StoreError> {
+    const BOTH: &str = "\
+        -- store::learning::both
+        SELECT p.id, p.rank_major, p.rank_minor, e.rank_major, e.rank_minor
+        FROM events AS p JOIN events AS e ON e.id = $3 AND e.state = 'queued'
+        WHERE p.state = 'parked' AND p.source = $1 AND p.external_id = $2";
+    let both: Option<(i64, i64, i64, i64, i64)> = sqlx::query_as(BOTH)
+        .bind(ticket.source.as_str())
+        .bind(ticket.external_id.as_str())
+        .bind(event.0)
+        .fetch_optional(&mut tx.connection)
+        .await?;
+    Ok(both.map(|(parked, major, minor, own_major, own_minor)| {
+        let kept = Some((EventId(parked), Rank(major, minor)));
+        let placement = park(Rank(own_major, own_minor), kept);
+        placement.supersedes.unwrap_or(event)
+    }))
+}
+
+/// Takes the lesser of the two out of the queue, where the mapping has put both.
+async fn set_back(tx: &mut Tx, lesser: Option<EventId>, now: Timestamp) -> Result<(), StoreError> {
+    if let Some(lesser) = lesser {
+        let (from, to) = (EventState::Queued, EventState::Skipped);
+        change::move_event(tx, lesser, from, to, Some(SUPERSEDED), now).await?;
+    }
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::writer::Tx;
 use super::{change, millis, state};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalTicket};
+use crate::domain::ingest::ALREADY_CONNECTED;
 
 /// The event that represents an external ticket without anything parked, as the end of a statement
 /// that begins with `SELECT e.…`: the queued one, else the best stored object. Of the finished
@@ -19,7 +20,8 @@ macro_rules! best_event {
             " AND e.external_id = ",
             $external_id,
             " AND e.state <> 'ignored'
-            AND COALESCE(e.reason, '') NOT IN ('echo', 'duplicate', 'class_conflict')
+            AND COALESCE(e.reason, '') NOT IN ('echo', 'duplicate', 'class_conflict',
+                'team_conflict')
             AND EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
             ORDER BY e.state = 'queued' DESC, e.rank_major DESC, e.rank_minor DESC, e.id DESC
             LIMIT 1"
@@ -28,9 +30,28 @@ macro_rules! best_event {
 }
 pub(super) use best_event;
 
+/// Does what a mapped external ticket needs, given whether Serval has the pair.
+pub(super) async fn follow(
+    tx: &mut Tx,
+    ticket: &ExternalTicket,
+    is_connected: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (to, reason) = if is_connected {
+        (EventState::Skipped, ALREADY_CONNECTED)
+    } else {
+        (EventState::Queued, "mapped")
+    };
+    end_parking(tx, ticket, to, reason, now).await?;
+    if is_connected {
+        return Ok(());
+    }
+    set_in_motion(tx, ticket, now).await
+}
+
 /// Queues the best stored object of a mapped external ticket whose pair Serval does not have, unless
 /// one is queued already.
-pub(super) async fn set_in_motion(
+async fn set_in_motion(
     tx: &mut Tx,
     ticket: &ExternalTicket,
     now: Timestamp,
@@ -58,10 +79,11 @@ pub(super) async fn set_in_motion(
 
 /// Moves what is parked for an external ticket. It need not be the only event: another may have been
 /// queued before the mapping was gone for a while.
-pub(super) async fn end_parking(
+async fn end_parking(
     tx: &mut Tx,
     ticket: &ExternalTicket,
-    (to, reason): (EventState, &'static str),
+    to: EventState,
+    reason: &'static str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const PARKED: &str = "\

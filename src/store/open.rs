@@ -46,6 +46,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "learning",
         include_str!("../../migrations/sqlite/0005_learning.sql"),
     ),
+    (
+        6,
+        "conflicts",
+        include_str!("../../migrations/sqlite/0006_conflicts.sql"),
+    ),
 ];
 
 /// Connections that read beside the writer.

@@ -8,48 +8,65 @@ use super::reports::{EventFilter, narrow};
 use super::{Store, change, state};
 use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
+use crate::domain::ingest::{CLASS_CONFLICT, TEAM_CONFLICT, never_replayed};
 
 /// Events that are replayed in one transaction at most, so that acknowledgements never wait.
 const STEP: u32 = 100;
 
+/// What a replay came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replay {
+    /// The event is in the queue again.
+    Queued,
+    /// Only dead and expired events move; this one is in another state.
+    NotFinished(EventState),
+    /// The event must never be sent, and why.
+    Refused(&'static str),
+}
+
 impl Store {
-    /// Sends an event to the queue again; answers its state before, `None` when there is no such
-    /// event. Only dead and expired events move.
+    /// Sends an event to the queue again; `None` when there is no such event.
     pub async fn replay(
         &self,
         id: EventId,
         reason: String,
         now: Timestamp,
-    ) -> Result<Option<EventState>, StoreError> {
+    ) -> Result<Option<Replay>, StoreError> {
         const STATE: &str = "\
             -- store::replay::state
-            SELECT state FROM events WHERE id = $1";
+            SELECT state, reason FROM events WHERE id = $1";
         self.write(move |tx| {
             let reason = reason.clone();
             Box::pin(async move {
-                let word: Option<String> = sqlx::query_scalar(STATE)
+                let row: Option<(String, Option<String>)> = sqlx::query_as(STATE)
                     .bind(id.0)
                     .fetch_optional(&mut tx.connection)
                     .await?;
-                let Some(before) = word.as_deref().map(state).transpose()? else {
+                let Some((word, given_up_for)) = row else {
                     return Ok(None);
                 };
-                if is_replayable(before) {
-                    let to = EventState::Queued;
-                    change::move_event(tx, id, before, to, Some(&reason), now).await?;
+                let before = state(&word)?;
+                if !is_replayable(before) {
+                    return Ok(Some(Replay::NotFinished(before)));
                 }
-                Ok(Some(before))
+                if let Some(why) = never_replayed(given_up_for.as_deref()) {
+                    return Ok(Some(Replay::Refused(why)));
+                }
+                let to = EventState::Queued;
+                change::move_event(tx, id, before, to, Some(&reason), now).await?;
+                Ok(Some(Replay::Queued))
             })
         })
         .await
     }
 
-    /// How many events match a filter.
-    pub async fn count_events(&self, filter: &EventFilter) -> Result<u64, StoreError> {
+    /// How many events match a filter and may be replayed.
+    pub async fn count_replayable(&self, filter: &EventFilter) -> Result<u64, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT COUNT(*) FROM (SELECT 1 FROM events AS e WHERE TRUE",
         );
         narrow(&mut query, filter);
+        leave_out_refused(&mut query);
         query
             .push(" LIMIT ")
             .push_bind(i64::from(filter.limit))
@@ -92,6 +109,7 @@ impl Store {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT e.id FROM events AS e WHERE e.id > ");
         query.push_bind(after.0);
         narrow(&mut query, filter);
+        leave_out_refused(&mut query);
         query
             .push(" ORDER BY e.id LIMIT ")
             .push_bind(i64::from(limit));
@@ -122,6 +140,13 @@ impl Store {
         })
         .await
     }
+}
+
+/// Those that [`never_replayed`] speaks of.
+fn leave_out_refused(query: &mut QueryBuilder<Sqlite>) {
+    query.push(" AND COALESCE(e.reason, '') NOT IN (");
+    query.push_bind(CLASS_CONFLICT).push(", ");
+    query.push_bind(TEAM_CONFLICT).push(")");
 }
 
 fn is_replayable(state: EventState) -> bool {

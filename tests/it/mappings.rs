@@ -22,7 +22,7 @@ async fn putting_a_mapping_creates_it_then_replaces_it_and_can_be_repeated() {
         "source": "servicenow", "external_id": sys_id(1), "ticket_id": "tkt-1",
         "accounted_for_message_ids": ["m1"], "origin": "api",
         "created_at": mapping["created_at"], "updated_at": mapping["updated_at"],
-        "connected_at": null,
+        "connected_at": null, "taught_by": null,
     });
     assert_eq!(mapping, expected);
     let created_at = mapping["created_at"].as_str().unwrap();

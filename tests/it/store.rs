@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serval_connect::domain::event::{Disposition, EventState, NewEvent, Rank};
 use serval_connect::domain::ids::{EventId, ExternalTicket, SourceKind};
 use serval_connect::store::{
-    Attempt, AttemptOutcome, Claim, ClaimScope, EventFilter, Origin, PutMapping, Recorded,
+    Attempt, AttemptOutcome, Claim, ClaimScope, EventFilter, Origin, PutMapping, Recorded, Replay,
     SettleError, Settlement, Store, StoreError, Webhook,
 };
 use sqlx::sqlite::SqliteConnectOptions;
@@ -352,7 +352,7 @@ async fn a_settlement_does_not_move_an_event_that_an_operator_moved() {
         .replay(id, "replayed".to_owned(), at(3))
         .await
         .unwrap();
-    assert_eq!(before, Some(EventState::Dead));
+    assert_eq!(before, Some(Replay::Queued));
     assert_eq!(bench.state(id).await, EventState::Queued);
     let again = bench
         .store
@@ -361,7 +361,7 @@ async fn a_settlement_does_not_move_an_event_that_an_operator_moved() {
         .unwrap();
     assert_eq!(
         again,
-        Some(EventState::Queued),
+        Some(Replay::NotFinished(EventState::Queued)),
         "a queued event stays where it is"
     );
     let claim = bench.claim(1, at(5)).await.remove(0);

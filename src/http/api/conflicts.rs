@@ -11,9 +11,9 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::input::{self, Page};
-use crate::domain::ids::EventId;
+use crate::domain::ids::{EventId, SourceName};
 use crate::http::{AppState, Problem};
-use crate::store::{Conflict, Decision, Origin};
+use crate::store::{Conflict, Decided, Decision, Origin, Replacement};
 
 /// A conflict as the API shows it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -134,7 +134,8 @@ fn decisions() -> Object {
     responses(
         (status = 200, body = ConflictView),
         (status = 400, description = "The body is not JSON, or the id is no number"),
-        (status = 404, description = "No such conflict, or it is decided already"),
+        (status = 404, description = "No such conflict"),
+        (status = 409, description = "It is decided already, or the Serval ticket is taken"),
         (status = 422, description = "The body is not what is expected"),
     )
 )]
@@ -147,18 +148,35 @@ pub(super) async fn decide(
         .parse()
         .map_err(|_| input::bad_request("the id of a conflict is a number"))?;
     let body: DecideBody = input::json(&body)?;
-    let disconnects_old = state.sources.values().any(|source| source.disconnects_old);
+    let conflict = state.store.conflict(id).await?.ok_or_else(none)?;
+    let source: Option<SourceName> = conflict.source.parse().ok();
+    let source = source.and_then(|name| state.sources.get(&name));
+    let replacement = Replacement {
+        origin: Origin::Api,
+        disconnects_old: source.is_some_and(|source| source.disconnects_old),
+        several_per_ticket: source.is_some_and(|source| source.several_per_ticket),
+    };
     let now = state.clock.now();
     let decided = state
         .store
-        .decide_conflict(id, body.decision, Origin::Api, disconnects_old, now)
+        .decide_conflict(id, body.decision, replacement, now)
         .await?;
-    let conflict = decided.ok_or_else(|| {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            "no such conflict, or it is decided already",
-        )
-    })?;
+    let conflict = match decided.ok_or_else(none)? {
+        Decided::Done(conflict) => conflict,
+        Decided::Before(conflict) => {
+            let decision = conflict.decision.unwrap_or_default();
+            let detail = format!("it was decided already: {decision}");
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
+        }
+        Decided::Taken(other) => {
+            let detail = format!(
+                "the Serval ticket {} has {other} of this source already; remove that mapping, or \
+                 set several_per_ticket for the source",
+                conflict.learned
+            );
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
+        }
+    };
     tracing::info!(
         source = conflict.source,
         ticket.external = conflict.external_id,
@@ -166,4 +184,8 @@ pub(super) async fn decide(
         "a conflict was decided"
     );
     Ok(Json(conflict.into()))
+}
+
+fn none() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no such conflict")
 }

@@ -13,7 +13,7 @@ use super::input::{self, Page};
 use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
 use crate::http::{AppState, Problem};
-use crate::store::EventFilter;
+use crate::store::{EventFilter, Replay};
 
 /// The longest reason of a replay.
 const MAX_REASON: usize = 200;
@@ -171,16 +171,16 @@ pub(super) async fn replay(
         input::json(&body)?
     };
     let reason = replay_reason(body.reason)?;
-    let before = state
-        .store
-        .replay(id, reason, state.clock.now())
-        .await?
-        .ok_or_else(none)?;
-    if !matches!(before, EventState::Dead | EventState::Expired) {
-        let detail = format!(
+    let replay = state.store.replay(id, reason, state.clock.now()).await?;
+    let refusal = match replay.ok_or_else(none)? {
+        Replay::Queued => None,
+        Replay::NotFinished(before) => Some(format!(
             "the event is {}; only dead and expired events are replayed",
             before.as_str()
-        );
+        )),
+        Replay::Refused(why) => Some(format!("the event is never replayed: {why}")),
+    };
+    if let Some(detail) = refusal {
         return Err(Problem::new(StatusCode::CONFLICT, detail));
     }
     tracing::info!(event = %id, "event replayed by an operator");
@@ -275,7 +275,7 @@ pub(super) async fn replay_many(
         limit: body.limit.unwrap_or(u32::MAX),
     };
     let reason = replay_reason(body.reason)?;
-    let matched = state.store.count_events(&filter).await?;
+    let matched = state.store.count_replayable(&filter).await?;
     let replayed = if body.dry_run {
         0
     } else {

@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::conditions::{etag, failed, precondition};
 use super::input::{self, Page};
-use crate::domain::ids::ServalTicketId;
+use crate::domain::ids::{EventId, ServalTicketId};
 use crate::http::{AppState, Problem};
 use crate::store::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 
@@ -38,6 +38,9 @@ pub(crate) struct MappingView {
     updated_at: Timestamp,
     /// When Serval took the pair; null: not yet.
     connected_at: Option<Timestamp>,
+    /// The event whose payload taught it.
+    #[schema(value_type = Option<String>)]
+    taught_by: Option<EventId>,
 }
 
 impl From<Mapping> for MappingView {
@@ -51,6 +54,7 @@ impl From<Mapping> for MappingView {
             created_at: mapping.created_at,
             updated_at: mapping.updated_at,
             connected_at: mapping.connected_at,
+            taught_by: mapping.taught_by,
         }
     }
 }

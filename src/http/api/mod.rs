@@ -14,6 +14,8 @@ mod import;
 mod input;
 #[expect(unused_qualifications, reason = "written by the macro of utoipa")]
 mod mappings;
+#[expect(unused_qualifications, reason = "written by the macro of utoipa")]
+mod parked;
 mod stats;
 
 use axum::Router;
@@ -59,6 +61,7 @@ pub(super) fn for_all() -> OpenApiRouter<AppState> {
         .routes(routes!(events::replay_many))
         .routes(routes!(events::get))
         .routes(routes!(events::replay))
+        .routes(routes!(parked::list))
         .routes(routes!(stats::get))
         .routes(routes!(conflicts::list))
         .routes(routes!(conflicts::decide))

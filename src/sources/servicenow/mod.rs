@@ -9,6 +9,7 @@ mod envelope;
 mod hints;
 mod record;
 mod ticket;
+pub(super) mod title;
 mod values;
 
 use std::collections::BTreeMap;

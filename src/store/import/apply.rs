@@ -30,6 +30,7 @@ pub(super) async fn apply(
     begin_anew(tx, id, now).await?;
     write(tx, id, now).await?;
     withdraw_disconnects(tx, id).await?;
+    close_conflicts(tx, id, now).await?;
     end_parking(tx, id, now).await?;
     set_in_motion(tx, id, now).await?;
     Ok(Ok(Imported {
@@ -161,6 +162,19 @@ async fn withdraw_disconnects(tx: &mut Tx, id: i64) -> Result<(), StoreError> {
             AND r.external_id = disconnects.external_id AND r.ticket_id = disconnects.ticket_id)";
     let withdraw = sqlx::query(WITHDRAW).bind(id);
     withdraw.execute(&mut tx.connection).await?;
+    Ok(())
+}
+
+/// The mappings are now what payloads named: nothing is left to decide about that.
+async fn close_conflicts(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), StoreError> {
+    const CLOSE: &str = "\
+        -- store::import::close
+        UPDATE conflicts SET decided_at = $2, decision = 'replace'
+        WHERE decision IS NULL AND EXISTS (SELECT 1 FROM import_rows AS r
+            WHERE r.import_id = $1 AND r.source = conflicts.source
+            AND r.external_id = conflicts.external_id AND r.ticket_id = conflicts.learned)";
+    let close = sqlx::query(CLOSE).bind(id).bind(millis(now));
+    close.execute(&mut tx.connection).await?;
     Ok(())
 }
 

@@ -8,10 +8,8 @@ use sqlx::{QueryBuilder, Sqlite};
 use super::error::StoreError;
 use super::version::{Precondition, Stale};
 use super::writer::Tx;
-use super::{Store, disconnects, millis, moment, motion};
-use crate::domain::event::EventState;
+use super::{Store, conflicts, disconnects, millis, moment, motion};
 use crate::domain::ids::{EventId, ExternalTicket};
-use crate::domain::ingest::ALREADY_CONNECTED;
 pub use types::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 
 type MappingRow = (
@@ -244,18 +242,11 @@ pub(super) async fn put_mapping(
         disconnects::ask(tx, &put.ticket, &before.ticket_id, now).await?;
     }
     disconnects::withdraw(tx, &put.ticket, &put.ticket_id).await?;
+    conflicts::close(tx, &put.ticket, &put.ticket_id, now).await?;
     let after = current(tx, &put.ticket)
         .await?
         .ok_or_else(|| StoreError::Corrupt("a mapping that was just written is gone".to_owned()))?;
-    let parked_goes_to = if after.connected_at.is_none() {
-        (EventState::Queued, "mapped")
-    } else {
-        (EventState::Skipped, ALREADY_CONNECTED)
-    };
-    motion::end_parking(tx, &put.ticket, parked_goes_to, now).await?;
-    if after.connected_at.is_none() {
-        motion::set_in_motion(tx, &put.ticket, now).await?;
-    }
+    motion::follow(tx, &put.ticket, after.connected_at.is_some(), now).await?;
     if before
         .as_ref()
         .is_some_and(|before| before.ticket_id != after.ticket_id)

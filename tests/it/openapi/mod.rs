@@ -207,6 +207,7 @@ fn examples() -> Vec<Example> {
             json!({ "state": "parked" }),
             422,
         ),
+        example("GET /api/v1/parked", "/api/v1/parked?limit=10", "", 200),
         example(
             "GET /api/v1/conflicts",
             "/api/v1/conflicts?decided=true",
