@@ -1,15 +1,18 @@
+# The images are build arguments, so that a mirror or a local image can stand in for them.
 ARG BUILD_IMAGE=docker.io/library/rust:1.95-slim-bookworm
-# glibc, CA certificates and the user 65532; no shell.
+# glibc, CA certificates and the user 65532; no shell, no package manager.
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /build
 
-# The dependencies first, with empty sources, so that a change of ours does not build them again.
+# The dependencies first, with empty sources, so that a change of ours does not build them again. Every target that
+# Cargo.toml names needs its file, or Cargo refuses to read it.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it \
+RUN mkdir -p src tests/it benches/bench \
     && echo 'fn main() {}' > src/main.rs \
     && echo 'fn main() {}' > tests/it/main.rs \
+    && echo 'fn main() {}' > benches/bench/main.rs \
     && : > src/lib.rs \
     && cargo build --profile dist --locked --bin serval-connect
 
@@ -23,15 +26,17 @@ RUN touch src/main.rs src/lib.rs \
     && cp target/dist/serval-connect /out/serval-connect
 
 FROM ${RUNTIME_IMAGE}
+ARG RUNTIME_IMAGE
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="serval-connect" \
       org.opencontainers.image.description="Turns ServiceNow and Slack webhooks into Serval connect calls, and loses none of them" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="${RUNTIME_IMAGE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
-COPY --from=build /out/serval-connect /usr/local/bin/serval-connect
+COPY --from=build --chown=0:0 --chmod=0755 /out/serval-connect /usr/local/bin/serval-connect
 COPY --from=build --chown=65532:65532 /out/data /data
 
 # The environment wins over configuration files, so a file cannot move these by accident.
@@ -39,6 +44,7 @@ ENV SERVAL_CONNECT__SERVER__LISTEN=0.0.0.0:8080 \
     SERVAL_CONNECT__ADMIN__LISTEN=0.0.0.0:8081 \
     SERVAL_CONNECT__DATABASE__URL=sqlite:///data/serval-connect.db
 
+# Nothing but /data is written, so the root file system can be read-only.
 USER 65532:65532
 WORKDIR /data
 VOLUME ["/data"]

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::delivery::{Monitor, Routes, Settings, SourceRoute, Worker};
 use crate::http::{self, AdminTokens, AppState, MountedSource, Sources};
 use crate::lifecycle::Lifecycle;
+use crate::metrics::Metrics;
 use crate::serval::ServalClient;
 use crate::sources::linking::{AccountedFor, OnConflict, Reconnect};
 use crate::sources::{self, Source, SourceConfig};
@@ -40,11 +41,20 @@ impl App {
             config.delivery.concurrency,
         )?;
         let (sources, routes) = mount(config)?;
+        let metrics = Metrics::default();
         let (store, writer) = Store::open(&config.database.url, clock.now()).await?;
+        let writer = writer.telling(metrics.clone());
         let public = listen(config.server.listen, "server.listen")?;
         let admin = listen(config.admin.listen, "admin.listen")?;
         let settings = Settings::new(&config.delivery, config.serval.timeout);
-        let worker = Worker::new(store.clone(), serval, Arc::clone(&clock), routes, settings);
+        let worker = Worker::new(
+            store.clone(),
+            serval,
+            Arc::clone(&clock),
+            routes,
+            settings,
+            metrics.clone(),
+        );
         let state = AppState {
             store,
             sources: Arc::new(sources),
@@ -52,6 +62,7 @@ impl App {
             body_limit: config.server.body_limit,
             read_timeout: config.server.read_timeout,
             monitor: worker.monitor(),
+            metrics,
             tokens: Arc::new(
                 AdminTokens::new(&config.admin.tokens)
                     .with_mapping_tokens(&config.admin.mapping_tokens),

@@ -55,8 +55,11 @@
 //! report holds a secret. Its durations and sizes are read by `units`.
 //!
 //! [`clock`], [`outbound`], [`telemetry`], [`lifecycle`]: the edges, each the only one of its kind.
-//! The machine's clock; HTTP clients, always with timeouts; the log; tasks, signals and the two
-//! stages of a stop. `.clippy.toml` forbids the ways around them.
+//! The machine's clock; HTTP clients, always with timeouts; the log and the traces; tasks, signals and
+//! the two stages of a stop. `.clippy.toml` forbids the ways around them.
+//!
+//! [`metrics`]: what operators watch. Whoever counts is handed the daemon's one
+//! [`Metrics`](metrics::Metrics); a scrape asks for the levels of the moment.
 //!
 //! [`app`]: composes all that and decides nothing. [`cli`]: a file for each command, and the one
 //! place that prints.
@@ -113,6 +116,7 @@ pub mod config;
 pub(crate) mod units;
 
 pub mod clock;
+pub mod metrics;
 pub mod outbound;
 pub mod telemetry;
 

@@ -21,6 +21,7 @@ use crate::config::{Config, LogConfig, LogFormat, ServalConfig};
 use crate::delivery::{Monitor, Routes, Settings, Worker};
 use crate::domain::ids::SourceKind;
 use crate::http::{AdminTokens, AppState, InProcess, Sources};
+use crate::metrics::Metrics;
 use crate::serval::ServalClient;
 use crate::sources::{Receipt, Refused, Source, Unreadable, Unverified, Verified};
 use crate::store::{DatabaseLock, Store};
@@ -114,6 +115,7 @@ fn state(config: &Config, store: Store) -> anyhow::Result<AppState> {
         clock,
         body_limit: config.server.body_limit,
         read_timeout: config.server.read_timeout,
+        metrics: Metrics::default(),
         // Whoever may write the file may do all.
         tokens: Arc::new(AdminTokens::new(&[])),
     })
@@ -130,7 +132,14 @@ fn idle(config: &Config, store: Store, clock: SharedClock) -> anyhow::Result<Mon
     };
     let client = ServalClient::new(&nowhere, Arc::clone(&clock), 0)?;
     let settings = Settings::new(&config.delivery, config.serval.timeout);
-    let worker = Worker::new(store, client, clock, Routes::new(), settings);
+    let worker = Worker::new(
+        store,
+        client,
+        clock,
+        Routes::new(),
+        settings,
+        Metrics::default(),
+    );
     Ok(worker.monitor())
 }
 

@@ -18,7 +18,8 @@ pub(super) async fn run(global: &Global, _args: Args) -> Outcome {
     let loaded = global.load()?;
     loaded.validate_for_serve()?;
     let config = &loaded.config;
-    telemetry::init(&config.log).map_err(|error| Failure::Usage(error.to_string()))?;
+    let (_, traces) = telemetry::init_with_traces(&config.log, &config.telemetry)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
     let stop = lifecycle::interrupted();
     let app = App::bind(config, Arc::new(SystemClock))
         .await
@@ -32,7 +33,9 @@ pub(super) async fn run(global: &Global, _args: Args) -> Outcome {
         sources = config.sources.keys().map(ToString::to_string).collect::<Vec<_>>().join(","),
         "serving"
     );
-    app.run(stop).await?;
+    let ended = app.run(stop).await;
+    traces.close().await;
+    ended?;
     tracing::info!("stopped");
     Ok(())
 }

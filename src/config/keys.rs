@@ -104,6 +104,14 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
             key("format", Shape::OneOf(&["text", "json"])),
         ],
     ),
+    (
+        "telemetry",
+        &[
+            key("otlp_endpoint", Shape::Text),
+            key("otlp_headers", Shape::Secrets),
+            key("service_name", Shape::Text),
+        ],
+    ),
 ];
 
 const KIND: Shape = Shape::OneOf(&["servicenow", "slack"]);

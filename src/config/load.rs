@@ -112,6 +112,7 @@ fn build(merged: &Merged, problems: &mut Problems) -> Option<Config> {
     let serval = section(merged, "serval", problems);
     let delivery = section(merged, "delivery", problems);
     let log = section(merged, "log", problems);
+    let telemetry = section(merged, "telemetry", problems);
     let mut sources = BTreeMap::new();
     for (name, kind) in &merged.sources {
         sources.insert(name.clone(), source(merged, name, *kind, problems)?);
@@ -123,6 +124,7 @@ fn build(merged: &Merged, problems: &mut Problems) -> Option<Config> {
         serval: serval?,
         delivery: delivery?,
         log: log?,
+        telemetry: telemetry?,
         sources,
     })
 }

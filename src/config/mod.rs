@@ -50,6 +50,8 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// `[log]`
     pub log: LogConfig,
+    /// `[telemetry]`
+    pub telemetry: TelemetryConfig,
     /// `[sources.<name>]`
     pub sources: BTreeMap<SourceName, SourceConfig>,
 }
@@ -147,6 +149,18 @@ impl LogConfig {
             _ => self.level.clone(),
         }
     }
+}
+
+/// `[telemetry]`: where spans go.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TelemetryConfig {
+    /// A collector that takes OTLP over HTTP; `None`: nothing is exported.
+    pub otlp_endpoint: Option<String>,
+    /// Headers for the collector, each `name=value`.
+    pub otlp_headers: Vec<SecretString>,
+    /// What the spans say who made them.
+    pub service_name: String,
 }
 
 /// How log lines look.

@@ -38,6 +38,11 @@ pub(super) fn values(
             "expected a SQLite database, such as sqlite://data/serval-connect.db",
         );
     }
+    if let Some(endpoint) = &config.telemetry.otlp_endpoint
+        && let Err(what) = base_url(endpoint)
+    {
+        refuse("telemetry.otlp_endpoint", what);
+    }
     if !is_filter(&config.log.level, &config.log.directives()) {
         refuse(
             "log.level",
@@ -50,15 +55,12 @@ pub(super) fn values(
 /// The URL without its trailing slash.
 fn base_url(text: &str) -> Result<String, &'static str> {
     let url = reqwest::Url::parse(text)
-        .map_err(|_| "expected a URL, such as https://public.api.serval.com")?;
+        .map_err(|_| "expected a URL that begins with https:// or http://")?;
     if !matches!(url.scheme(), "https" | "http") {
         return Err("expected a URL that begins with https:// or http://");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            "expected a URL without user and password: those go to serval.client_id and \
-                    serval.client_secret",
-        );
+        return Err("expected a URL without user and password: those have keys of their own");
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("expected a URL without query and fragment");

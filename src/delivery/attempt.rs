@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::call::Ended;
 use crate::domain::ids::ServalTicketId;
+use crate::domain::trace::TraceParent;
 use crate::store::{Attempt, AttemptOutcome, Claim};
 
 /// The call as it goes on record.
@@ -67,6 +68,7 @@ pub(super) fn report(claim: &Claim, attempt: &Attempt) {
                 ticket.external = %claim.ticket,
                 ticket.serval = %attempt.ticket_id,
                 attempt = claim.tries + 1,
+                trace = claim.traceparent.as_ref().map(TraceParent::trace_id),
                 serval.status = attempt.status,
                 duration_ms = attempt.duration_ms,
                 error = attempt.answer.as_deref().filter(|_| is_failure(attempt.outcome)),

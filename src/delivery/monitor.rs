@@ -77,6 +77,11 @@ impl Monitor {
         self.in_flight.load(Ordering::Relaxed)
     }
 
+    /// Times that Serval was asked for a token since the start.
+    pub fn token_refreshes(&self) -> u64 {
+        self.context.serval.tokens().fetches()
+    }
+
     /// Calls per second that the pace allows now; `None`: no limit.
     pub fn rate(&self) -> Option<f64> {
         self.context.pace.rate()

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::attempt::{attempt, report};
 use super::call::{Ended, call, timed_out};
@@ -19,8 +20,10 @@ use crate::domain::delivery::{FailureKind, Next, decide};
 use crate::domain::ids::ServalTicketId;
 use crate::domain::ingest::ALREADY_CONNECTED;
 use crate::domain::retry::later;
+use crate::metrics::Metrics;
 use crate::serval::{ConnectRequest, ServalClient};
 use crate::store::{Attempt, AttemptOutcome, Claim, SettleError, Settlement, Store};
+use crate::telemetry::traces;
 
 /// How long a call that waits for its turn sleeps at most.
 const NAP: Duration = Duration::from_secs(1);
@@ -36,16 +39,39 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) pace: Pace,
     pub(super) line: Mutex<Line>,
+    pub(super) metrics: Metrics,
 }
 
 impl Context {
     pub(super) fn line(&self) -> std::sync::MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Says and counts how a call ended.
+    fn report(&self, claim: &Claim, attempt: &Attempt) {
+        report(claim, attempt);
+        let took = Duration::from_millis(attempt.duration_ms.unsigned_abs());
+        let outcome = attempt.outcome.as_str();
+        self.metrics.connect(&claim.ticket.source, outcome, took);
+    }
 }
 
-/// Works on a claim until it is settled or lost.
-pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
+/// Works on a claim until it is settled or lost, in the trace that its webhook began.
+pub(super) async fn step(context: &Context, mut claim: Claim, is_probe: bool) {
+    let span = tracing::info_span!(
+        "delivery",
+        source = %claim.ticket.source,
+        event = %claim.event,
+        ticket.external = %claim.ticket,
+        attempt = claim.tries + 1,
+    );
+    traces::continue_from(&span, claim.traceparent.as_ref());
+    // Serval's part of the trace goes below this step, where steps are recorded.
+    claim.traceparent = traces::traceparent(&span).or(claim.traceparent);
+    take_step(context, claim, is_probe).instrument(span).await;
+}
+
+async fn take_step(context: &Context, claim: Claim, is_probe: bool) {
     if let Some(hint) = claim.hint.clone() {
         return learn(context, &claim, &hint, is_probe).await;
     }
@@ -73,7 +99,7 @@ pub(super) async fn step(context: &Context, claim: Claim, is_probe: bool) {
         now,
         is_probe,
     );
-    report(&claim, &attempt);
+    context.report(&claim, &attempt);
     settle(context, &claim, Some(attempt), settlement).await;
 }
 
@@ -104,7 +130,7 @@ async fn learn(context: &Context, claim: &Claim, hint: &ServalTicketId, is_probe
     let ended = Ended::Failed(error);
     let (outcome, settlement) = judge(context, claim, hint, &ended, is_probe, now);
     let attempt = attempt(&ended, hint.clone(), outcome, started_at, now, is_probe);
-    report(claim, &attempt);
+    context.report(claim, &attempt);
     settle(context, claim, Some(attempt), settlement).await;
 }
 
@@ -135,6 +161,7 @@ fn prepare(context: &Context, claim: &Claim) -> Result<ConnectRequest, Settlemen
         object: claim.object.clone().into(),
         subtype: claim.subtype.clone(),
         accounted_for_message_ids: claim.accounted_for.clone(),
+        traceparent: claim.traceparent.clone(),
     })
 }
 

@@ -13,6 +13,7 @@ use super::step::{Context, step};
 use super::watch::{take_pairs_apart, upkeep, watch_credentials};
 use super::{Monitor, Routes, Settings};
 use crate::clock::{JumpDetector, SharedClock};
+use crate::metrics::Metrics;
 use crate::serval::ServalClient;
 use crate::store::{ClaimScope, Store};
 
@@ -39,6 +40,7 @@ impl Worker {
         clock: SharedClock,
         routes: Routes,
         settings: Settings,
+        metrics: Metrics,
     ) -> Self {
         let pace = Pace::new(settings.rate);
         let line = std::sync::Mutex::new(Line::new(settings.breaker_threshold));
@@ -50,6 +52,7 @@ impl Worker {
             settings,
             pace,
             line,
+            metrics,
         });
         let monitor = Monitor::new(Arc::clone(&context));
         Self { context, monitor }

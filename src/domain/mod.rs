@@ -8,3 +8,4 @@ pub mod event;
 pub mod ids;
 pub mod ingest;
 pub mod retry;
+pub mod trace;

@@ -5,6 +5,8 @@
 pub mod api;
 mod health;
 mod in_process;
+mod metrics;
+mod observe;
 mod openapi;
 mod problem;
 mod ready;
@@ -14,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -21,6 +24,7 @@ use utoipa_axum::routes;
 use crate::clock::SharedClock;
 use crate::delivery::Monitor;
 use crate::domain::ids::SourceName;
+use crate::metrics::Metrics;
 use crate::sources::Source;
 use crate::store::Store;
 pub use api::AdminTokens;
@@ -63,6 +67,8 @@ pub struct AppState {
     pub read_timeout: std::time::Duration,
     /// The worker, as operators see it.
     pub monitor: Monitor,
+    /// What operators watch.
+    pub metrics: Metrics,
     /// Who may use the admin API.
     pub tokens: Arc<AdminTokens>,
 }
@@ -74,6 +80,8 @@ pub fn public_router(state: AppState) -> Router {
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked))
+        // Outside of the panics, so that their answers are counted, too.
+        .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }
 
@@ -100,5 +108,6 @@ fn open_admin_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(ready::readyz))
+        .routes(routes!(metrics::get))
         .routes(routes!(openapi::serve))
 }

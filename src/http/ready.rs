@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::AppState;
 use crate::delivery::line::Mode;
 use crate::domain::retry::later;
-use crate::store::Stats;
+use crate::store::{Levels, StoreError};
 
 /// A worker that has not looked at the queue for so long is stuck.
 const BEAT_LIMIT: Duration = Duration::from_secs(15);
@@ -45,6 +45,27 @@ pub(super) struct Readiness {
 )]
 pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readiness>) {
     let now = state.clock.now();
+    let levels = state.store.levels(now).await;
+    let problems = problems(&state, &levels, now).await;
+    let (status, word) = if problems.is_empty() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    };
+    let readiness = Readiness {
+        status: word,
+        problems,
+        paused: state.monitor.is_paused(),
+    };
+    (status, Json(readiness))
+}
+
+/// What stands in the way; nothing when all is well.
+pub(super) async fn problems(
+    state: &AppState,
+    levels: &Result<Levels, StoreError>,
+    now: Timestamp,
+) -> Vec<String> {
     let mut problems = Vec::new();
     if state.store.is_failing()
         && let Err(error) = state.store.probe(now).await
@@ -66,32 +87,22 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<R
     {
         problems.push("the delivery worker has stopped looking at its queue".to_owned());
     }
-    match state.store.stats(now).await {
-        Ok(numbers) if is_stuck(&state, &numbers, now) => {
+    match levels {
+        Ok(levels) if is_stuck(state, levels, now) => {
             problems.push("due events do not move although Serval answers".to_owned());
         }
         Ok(_) => {}
         Err(error) => problems.push(format!("the database cannot be read: {error}")),
     }
-    let (status, word) = if problems.is_empty() {
-        (StatusCode::OK, "ready")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
-    };
-    let readiness = Readiness {
-        status: word,
-        problems,
-        paused: state.monitor.is_paused(),
-    };
-    (status, Json(readiness))
+    problems
 }
 
-fn is_stuck(state: &AppState, numbers: &Stats, now: Timestamp) -> bool {
+fn is_stuck(state: &AppState, levels: &Levels, now: Timestamp) -> bool {
     let is_flowing = matches!(state.monitor.mode(), Mode::Flowing) && !state.monitor.is_paused();
     let is_old = |at: Option<Timestamp>| at.is_some_and(|at| later(at, PROGRESS_LIMIT) < now);
     let has_moved = state
         .monitor
         .last_progress()
         .is_some_and(|at| !is_old(Some(at)));
-    is_flowing && is_old(numbers.oldest_due) && !has_moved
+    is_flowing && is_old(levels.oldest_due) && !has_moved
 }

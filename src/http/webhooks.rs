@@ -13,6 +13,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::observe::Trace;
 use super::{AppState, MountedSource, Problem};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalId, SourceKind, SourceName};
@@ -136,8 +137,12 @@ async fn accept(
     };
     let verified = mounted.source.verify(unverified, received_at).map_err(|refused| {
         tracing::warn!(source = %name, cause = refused.cause(), error = %refused, "webhook refused");
+        state.metrics.verification_failed(name, refused.cause());
         Problem::new(StatusCode::UNAUTHORIZED, refused.to_string())
     })?;
+    if mounted.source.kind() == SourceKind::Slack {
+        count_retry(state, name, &parts.headers);
+    }
     let receipt = mounted.source.interpret(&verified).map_err(|error| {
         tracing::warn!(source = %name, %error, bytes = body.len(), "webhook not understood");
         unreadable(&error)
@@ -152,6 +157,10 @@ async fn accept(
         park_for_ms: mounted.park_for_ms,
         keep_ignored_bodies: mounted.keep_ignored_bodies,
         reconnects: mounted.reconnects,
+        traceparent: parts
+            .extensions
+            .get()
+            .and_then(|Trace(trace)| trace.clone()),
         body: body.clone(),
         events,
     };
@@ -161,6 +170,15 @@ async fn accept(
             tracing::error!(source = %name, %error, "webhook not stored; the sender is told to send it again");
             Err(Problem::unavailable())
         }
+    }
+}
+
+/// Slack numbers its repetitions and says why it makes them.
+fn count_retry(state: &AppState, source: &SourceName, headers: &HeaderMap) {
+    let reason = headers.get("x-slack-retry-reason");
+    if reason.is_some() || headers.contains_key("x-slack-retry-num") {
+        let reason = reason.and_then(|reason| reason.to_str().ok());
+        state.metrics.slack_retried(source, reason);
     }
 }
 

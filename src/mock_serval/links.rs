@@ -238,7 +238,7 @@ fn ticket_json(id: &str) -> Value {
 }
 
 /// A stable number for any id, so that a ticket always has the same name.
-fn friendly(id: &str) -> String {
+pub(super) fn friendly(id: &str) -> String {
     let number = id.bytes().fold(7_u32, |sum, byte| {
         sum.wrapping_mul(31).wrapping_add(byte.into())
     });

@@ -168,6 +168,11 @@ impl MockServal {
             .add(ticket_id, external_id, source_type, "native");
     }
 
+    /// The name for people, such as `ACM-10`, that a ticket has here.
+    pub fn friendly_identifier(ticket_id: &str) -> String {
+        links::friendly(ticket_id)
+    }
+
     /// Sets the messages of a ticket.
     pub fn set_messages(&self, ticket_id: &str, messages: Vec<Message>) {
         self.shared

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use reqwest::{Response, Url};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -22,6 +22,9 @@ use crate::clock::SharedClock;
 use crate::config::ServalConfig;
 use crate::domain::ids::ServalTicketId;
 use crate::outbound;
+
+/// W3C Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Pages of a list that are read at most; a server that never ends one must not hold us.
 const MAX_PAGES: usize = 1000;
@@ -74,7 +77,17 @@ impl ServalClient {
         let started = Instant::now();
         let url = self.url(&["tickets", request.ticket_id.as_str(), "connect"]);
         let body = Bytes::from(request.body());
-        let response = self.call(Method::POST, &url, Some(body)).await?;
+        let mut headers = HeaderMap::new();
+        if let Some(traceparent) = &request.traceparent {
+            let value = HeaderValue::from_str(traceparent.as_str());
+            headers.insert(
+                TRACEPARENT,
+                value.expect("it is made of hex digits and dashes"),
+            );
+        }
+        let response = self
+            .call_with(Method::POST, &url, Some(body), headers)
+            .await?;
         let status = response.status().as_u16();
         let request_id = request_id(response.headers());
         exchange::read_empty_or_json(response, MAX_ANSWER).await?;
@@ -173,17 +186,29 @@ impl ServalClient {
         url: &Url,
         body: Option<Bytes>,
     ) -> Result<Response, ServalError> {
+        self.call_with(method, url, body, HeaderMap::new()).await
+    }
+
+    async fn call_with(
+        &self,
+        method: Method,
+        url: &Url,
+        body: Option<Bytes>,
+        headers: HeaderMap,
+    ) -> Result<Response, ServalError> {
         let Inner {
             exchange, tokens, ..
         } = &*self.0;
         let mut token = tokens.token().await?;
-        let mut response = self.send(&method, url, body.clone(), &token).await?;
+        let mut response = self
+            .send(&method, url, body.clone(), headers.clone(), &token)
+            .await?;
         if exchange::is_unauthenticated(&response) && tokens.renewable() {
             // Read the refusal to its end, so that the connection can serve again.
             drop(exchange.refused(response, &[token.expose()]).await);
             tokens.invalidate(&token);
             token = tokens.token().await?;
-            response = self.send(&method, url, body, &token).await?;
+            response = self.send(&method, url, body, headers, &token).await?;
         }
         if response.status().is_success() {
             return Ok(response);
@@ -202,12 +227,14 @@ impl ServalClient {
         method: &Method,
         url: &Url,
         body: Option<Bytes>,
+        headers: HeaderMap,
         token: &Token,
     ) -> Result<Response, ServalError> {
         let exchange = &self.0.exchange;
         let mut request = exchange
             .client
             .request(method.clone(), url.clone())
+            .headers(headers)
             .header(AUTHORIZATION, token.header().clone());
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);

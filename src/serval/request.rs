@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::ids::{ExternalId, ServalTicketId};
+use crate::domain::trace::TraceParent;
 
 /// One connect call.
 #[derive(Clone)]
@@ -26,6 +27,8 @@ pub struct ConnectRequest {
     pub subtype: Option<String>,
     /// `accountedForMessageIds`: Serval messages that the external side shows already.
     pub accounted_for_message_ids: Vec<String>,
+    /// Where the call belongs in a trace. Travels as a header.
+    pub traceparent: Option<TraceParent>,
 }
 
 impl ConnectRequest {
@@ -105,6 +108,7 @@ mod tests {
             object: Bytes::copy_from_slice(object.as_bytes()),
             subtype: Some("incident".to_owned()),
             accounted_for_message_ids: vec!["msg-1".to_owned(), "msg-\u{e9}".to_owned()],
+            traceparent: None,
         }
     }
 

@@ -13,6 +13,7 @@ use super::writer::Tx;
 use super::{Store, change, millis, moment};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
+use crate::domain::trace::TraceParent;
 
 /// Proves that a claim is still held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub struct Claim {
     pub hint: Option<ServalTicketId>,
     /// Serval message ids that the mapping says are known over there.
     pub accounted_for: Vec<String>,
+    /// Where the event belongs in a trace.
+    pub traceparent: Option<TraceParent>,
     /// The external object, byte for byte.
     pub object: Vec<u8>,
 }
@@ -84,6 +87,7 @@ type ClaimRow = (
     Option<String>,  // accounted for
     Option<Vec<u8>>, // object
     Option<String>,  // hint
+    Option<String>,  // traceparent
 );
 
 impl Store {
@@ -128,7 +132,7 @@ async fn claim(
         -- store::claims::claim
         SELECT e.id, e.source, e.external_id, e.tries, e.in_doubt, e.queued_at, e.subtype,
                m.ticket_id, c.ticket_id IS NOT NULL, m.accounted_for,
-               substr(p.body, p.object_start + 1, p.object_len), e.hint
+               substr(p.body, p.object_start + 1, p.object_len), e.hint, e.traceparent
         FROM events AS e INDEXED BY events_due
         LEFT JOIN mappings AS m ON m.source = e.source AND m.external_id = e.external_id
         LEFT JOIN connections AS c ON c.source = m.source AND c.external_id = m.external_id
@@ -240,6 +244,7 @@ fn from_row(row: ClaimRow, expires_at: Timestamp) -> Result<Claim, StoreError> {
         accounted_for,
         object,
         hint,
+        traceparent,
     ) = row;
     let corrupt = |what: &str| StoreError::Corrupt(format!("{what} of {}", EventId(id)));
     let source: SourceName = source.parse().map_err(|_| corrupt("the source"))?;
@@ -267,6 +272,7 @@ fn from_row(row: ClaimRow, expires_at: Timestamp) -> Result<Claim, StoreError> {
         mapped_to,
         is_connected,
         hint: hint.and_then(|hint| hint.parse().ok()),
+        traceparent: traceparent.and_then(|text| text.parse().ok()),
         accounted_for,
         object: object
             .filter(|object| !object.is_empty())

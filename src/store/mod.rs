@@ -19,6 +19,7 @@ mod group;
 mod import;
 mod inbox;
 mod learning;
+mod levels;
 mod mappings;
 mod motion;
 mod moves;
@@ -47,6 +48,7 @@ pub use error::{OpenError, SettleError, StoreError};
 pub use import::{Clash, Import, ImportRow, ImportRules, Imported, Taken};
 pub use inbox::{Recorded, Webhook};
 pub use learning::Lesson;
+pub use levels::{FileSizes, Levels};
 pub use mappings::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 pub use open::{DatabaseLock, file_of};
 pub use parked::ParkedRow;
@@ -86,7 +88,7 @@ struct Shared {
     write_failed: AtomicBool,
     damage: OnceLock<String>,
     imports: import::Imports,
-    _lock: DatabaseLock,
+    lock: DatabaseLock,
 }
 
 impl Store {

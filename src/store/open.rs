@@ -18,6 +18,7 @@ use super::import::Imports;
 use super::writer::{QUEUE, Tx, Writer};
 use super::{Shared, Store, millis};
 use crate::domain::retry::{MAX_RETRY_AFTER, later};
+use crate::metrics::Metrics;
 
 /// The schema, oldest first. A released migration is never edited.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -50,6 +51,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         6,
         "conflicts",
         include_str!("../../migrations/sqlite/0006_conflicts.sql"),
+    ),
+    (
+        8,
+        "traces",
+        include_str!("../../migrations/sqlite/0008_traces.sql"),
     ),
 ];
 
@@ -208,7 +214,7 @@ impl Store {
             write_failed: AtomicBool::new(false),
             damage: OnceLock::new(),
             imports: Imports::default(),
-            _lock: lock,
+            lock,
         });
         let tx = Tx {
             connection,
@@ -220,6 +226,7 @@ impl Store {
             tx,
             queue,
             shared: Arc::clone(&shared),
+            metrics: Metrics::default(),
         };
         Ok((
             Self {
@@ -333,6 +340,23 @@ mod tests {
             .map(|(version, name, _)| format!("{version:04}_{name}.sql"))
             .collect();
         assert_eq!(files, listed);
+    }
+
+    #[tokio::test]
+    async fn a_write_is_synced_before_it_is_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.db");
+        let mut connection = writing(&file).connect().await.unwrap();
+        let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        // 2 is FULL: with a write-ahead log, every commit waits for the disk.
+        assert_eq!((journal.as_str(), synchronous), ("wal", 2));
     }
 
     #[test]

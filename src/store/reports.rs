@@ -264,41 +264,22 @@ impl Store {
 
     /// Numbers, without counting a history.
     pub async fn stats(&self, now: Timestamp) -> Result<Stats, StoreError> {
-        const COUNTS: &str = "\
-            -- store::reports::counts
-            SELECT source, state, n FROM counts WHERE n <> 0 ORDER BY source, state";
-        const OLDEST: &str = "\
-            -- store::reports::oldest
-            SELECT
-                (SELECT received_at FROM events WHERE state = 'queued' ORDER BY id LIMIT 1),
-                (SELECT due_at FROM events INDEXED BY events_due
-                    WHERE state = 'queued' AND due_at <= $1 ORDER BY due_at LIMIT 1),
-                (SELECT received_at FROM events WHERE state = 'parked' ORDER BY id LIMIT 1),
-                (SELECT COUNT(*) FROM claims WHERE expires_at <= $1),
-                (SELECT COUNT(*) FROM attempts
-                    WHERE id > (SELECT MAX(id) FROM attempts) - 100000
-                    AND started_at > $1 - 60000 AND outcome = 'connected')";
-        let counts: Vec<(String, String, i64)> =
-            sqlx::query_as(COUNTS).fetch_all(&self.readers).await?;
-        let (oldest_queued, oldest_due, oldest_parked, overdue_claims, connects_last_minute): (
-            Option<i64>,
-            Option<i64>,
-            Option<i64>,
-            i64,
-            i64,
-        ) = sqlx::query_as(OLDEST)
+        const CONNECTS: &str = "\
+            -- store::reports::connects
+            SELECT COUNT(*) FROM attempts
+            WHERE id > (SELECT MAX(id) FROM attempts) - 100000
+                AND started_at > $1 - 60000 AND outcome = 'connected'";
+        let connects_last_minute = sqlx::query_scalar(CONNECTS)
             .bind(millis(now))
             .fetch_one(&self.readers)
             .await?;
+        let levels = self.levels(now).await?;
         Ok(Stats {
-            counts: counts
-                .into_iter()
-                .map(|(source, word, n)| Ok((source, state(&word)?, n)))
-                .collect::<Result<_, StoreError>>()?,
-            oldest_queued: oldest_queued.map(moment).transpose()?,
-            oldest_due: oldest_due.map(moment).transpose()?,
-            oldest_parked: oldest_parked.map(moment).transpose()?,
-            overdue_claims,
+            counts: levels.counts,
+            oldest_queued: levels.oldest_queued,
+            oldest_due: levels.oldest_due,
+            oldest_parked: levels.oldest_parked,
+            overdue_claims: levels.overdue_claims,
             connects_last_minute,
         })
     }

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::mpsc;
@@ -19,6 +20,7 @@ use super::Shared;
 use super::counts::Counts;
 use super::error::StoreError;
 use super::group::{Done, Group, Job, Reply};
+use crate::metrics::Metrics;
 
 /// Writes that wait at most; one more is refused.
 pub(super) const QUEUE: usize = 4096;
@@ -89,6 +91,7 @@ pub struct Writer {
     pub(super) tx: Tx,
     pub(super) queue: mpsc::Receiver<Job>,
     pub(super) shared: Arc<Shared>,
+    pub(super) metrics: Metrics,
 }
 
 impl std::fmt::Debug for Writer {
@@ -98,6 +101,12 @@ impl std::fmt::Debug for Writer {
 }
 
 impl Writer {
+    /// Tells `metrics` of its commits.
+    #[must_use]
+    pub fn telling(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
+    }
+
     /// Writes until `stop`, then what is still queued, then closes the database.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut jobs = Vec::with_capacity(GROUP);
@@ -142,8 +151,10 @@ impl Writer {
     async fn write_all(&mut self, mut group: Group) -> Result<(), (Group, StoreError)> {
         self.tx.wake = false;
         self.tx.counts.clear();
+        let started = Instant::now();
         match self.fill_transaction(&mut group).await {
             Ok(done) => {
+                self.metrics.committed(group.len(), started.elapsed());
                 self.note_success();
                 if self.tx.wake {
                     self.shared.wake.notify_one();

@@ -17,15 +17,35 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sources", &["domain", "units"]),
     // Signs as the senders do, for the commands that play one.
     ("signer", &["sources"]),
-    ("store", &["domain"]),
+    ("metrics", &["domain"]),
+    ("store", &["domain", "metrics"]),
     ("serval", &["clock", "config", "domain", "outbound"]),
     (
         "delivery",
-        &["clock", "config", "domain", "serval", "store"],
+        &[
+            "clock",
+            "config",
+            "domain",
+            "metrics",
+            "serval",
+            "store",
+            "telemetry",
+        ],
     ),
-    ("http", &["clock", "delivery", "domain", "sources", "store"]),
+    (
+        "http",
+        &[
+            "clock",
+            "delivery",
+            "domain",
+            "metrics",
+            "sources",
+            "store",
+            "telemetry",
+        ],
+    ),
     ("config", &["domain", "sources", "units"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "domain", "outbound"]),
     // The stand-in shares Serval's vocabulary, and nothing of the daemon's work.
     ("mock_serval", &["clock", "domain", "serval"]),
     (
@@ -37,6 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "domain",
             "http",
             "lifecycle",
+            "metrics",
             "serval",
             "sources",
             "store",
@@ -48,7 +69,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     // `config` reads URLs with it; see `configuration_calls_nobody`.
-    ("reqwest", &["cli", "config", "outbound", "serval"]),
+    ("prometheus_client", &["metrics"]),
+    ("opentelemetry", &["telemetry"]),
+    ("opentelemetry_http", &["telemetry"]),
+    ("opentelemetry_otlp", &["telemetry"]),
+    ("opentelemetry_sdk", &["telemetry"]),
+    ("tracing_opentelemetry", &["telemetry"]),
+    (
+        "reqwest",
+        &["cli", "config", "outbound", "serval", "telemetry"],
+    ),
     ("axum", &["app", "http", "mock_serval"]),
     ("axum_server", &["app"]),
     ("tower_http", &["http"]),
@@ -67,6 +97,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "mock_serval",
             "serval",
             "store",
+            "telemetry",
         ],
     ),
     (

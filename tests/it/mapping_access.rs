@@ -59,7 +59,7 @@ async fn a_token_for_mappings_opens_mappings_and_nothing_else() {
             let answer = daemon.admin(Method::GET, path).send().await.unwrap();
             answer.status().as_u16()
         };
-        for path in ["/healthz", "/readyz", "/openapi.json"] {
+        for path in ["/healthz", "/readyz", "/metrics", "/openapi.json"] {
             assert_eq!(open(path).await, 200, "{path}");
         }
         daemon.stop().await;

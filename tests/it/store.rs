@@ -119,6 +119,7 @@ fn webhook(n: u32, received_at: Timestamp) -> Webhook {
         park_for_ms: 60_000,
         keep_ignored_bodies: false,
         reconnects: false,
+        traceparent: None,
         events: vec![NewEvent {
             disposition: Disposition::Connect,
             external_id: Some(ticket(n).external_id),

@@ -1,5 +1,6 @@
 //! `events`: the inbox, and what was given up.
 
+mod parked;
 mod show;
 
 use clap::builder::PossibleValuesParser;
@@ -27,7 +28,7 @@ enum Command {
     /// Lists events, newest first
     List(ListArgs),
     /// Lists what waits for a mapping, the oldest first, with the number and title that people know
-    Parked(ParkedArgs),
+    Parked(parked::Args),
     /// Shows one event: what it is about, what happened to it, what Serval said
     Show {
         /// Such as `evt_42`
@@ -58,18 +59,6 @@ struct ListArgs {
     /// With one reason only, such as `not_found`
     #[arg(long)]
     reason: Option<String>,
-    #[command(flatten)]
-    extent: Extent,
-    /// Prints JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, clap::Args)]
-struct ParkedArgs {
-    /// Of one source only
-    #[arg(long)]
-    source: Option<String>,
     #[command(flatten)]
     extent: Extent,
     /// Prints JSON
@@ -124,7 +113,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     let config = global.load()?.config;
     match args.command {
         Command::List(args) => list(&config, &args).await,
-        Command::Parked(args) => parked(&config, &args).await,
+        Command::Parked(args) => parked::list(&config, &args).await,
         Command::Show { id, body, json } => {
             let call = Call::new(Method::GET, &["events", &id.to_string()]);
             let (event, _) = ask(&config, &call, &id.to_string()).await?;
@@ -217,57 +206,6 @@ fn row(event: &Value) -> [String; 10] {
         output::cell(event, "attempts"),
         output::shortened(&output::cell(event, "last_error"), ERROR_WIDTH),
     ]
-}
-
-async fn parked(config: &Config, args: &ParkedArgs) -> Outcome {
-    if let Some(name) = &args.source {
-        map::source(config, name)?;
-    }
-    let call = || Call::new(Method::GET, &["parked"]).with("source", args.source.as_deref());
-    let list = Backend::with(config, Missing::Refuse, async |backend: &Backend| {
-        backend.list(call, args.extent).await
-    })
-    .await?;
-    if args.json {
-        output::json(&list);
-        return Ok(());
-    }
-    let parked = list["data"].as_array().map_or(&[][..], Vec::as_slice);
-    if parked.is_empty() {
-        output::note("nothing waits for a mapping");
-        return Ok(());
-    }
-    let head = [
-        "SOURCE",
-        "EXTERNAL ID",
-        "NUMBER",
-        "TITLE",
-        "EVENT",
-        "PARKED",
-        "EXPIRES",
-        "REMARK",
-    ];
-    let row = |ticket: &Value| {
-        [
-            output::cell(ticket, "source"),
-            output::cell(ticket, "external_id"),
-            output::cell(ticket, "number"),
-            output::shortened(&output::cell(ticket, "title"), ERROR_WIDTH),
-            output::cell(ticket, "event"),
-            output::time(ticket, "parked_at").unwrap_or_default(),
-            output::time(ticket, "expires_at").unwrap_or_default(),
-            output::shortened(&output::cell(ticket, "last_error"), ERROR_WIDTH),
-        ]
-    };
-    output::table(head, parked.iter().map(row));
-    if !list["next_cursor"].is_null() {
-        output::note(format_args!(
-            "the oldest {}; more with --limit N or --all",
-            parked.len()
-        ));
-    }
-    output::note("map one with: map set SOURCE EXTERNAL_ID TICKET_ID");
-    Ok(())
 }
 
 async fn replay_one(config: &Config, id: EventId, args: &ReplayArgs) -> Outcome {

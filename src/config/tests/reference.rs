@@ -10,7 +10,7 @@ use super::load;
 use crate::config::load::DEFAULTS;
 use crate::config::{
     AdminConfig, Config, DatabaseConfig, DeliveryConfig, Environment, Loaded, LogConfig, Origin,
-    ServalConfig, ServerConfig, keys, report,
+    ServalConfig, ServerConfig, TelemetryConfig, keys, report,
 };
 use crate::domain::ids::SourceKind;
 use crate::sources::{SourceConfig, servicenow, slack};
@@ -102,6 +102,7 @@ fn the_reference_holds_every_key_with_its_true_default() {
             "client_id = (not set)",
             "client_secret = (not set)",
             "direct_message_target = (not set)",
+            "otlp_endpoint = (not set)",
             "ticket_url_pattern = (not set)",
         ]
     );
@@ -137,6 +138,7 @@ fn the_registry_and_the_structs_have_the_same_keys() {
     assert_eq!(fields::<ServalConfig>(), section("serval"));
     assert_eq!(fields::<DeliveryConfig>(), section("delivery"));
     assert_eq!(fields::<LogConfig>(), section("log"));
+    assert_eq!(fields::<TelemetryConfig>(), section("telemetry"));
     let source = |kind| names(keys::of_source(kind));
     assert_eq!(
         fields::<servicenow::Config>(),

@@ -64,5 +64,6 @@ fn connect_request(ticket: &str) -> ConnectRequest {
         object: Bytes::from_static(br#"{"sys_id":"x", "n":1.0}"#),
         subtype: Some("incident".to_owned()),
         accounted_for_message_ids: Vec::new(),
+        traceparent: None,
     }
 }

@@ -15,6 +15,7 @@ use super::{change, moves};
 use crate::domain::event::{EventState, NewEvent};
 use crate::domain::ids::{EventId, ExternalId, SourceName};
 use crate::domain::ingest::SUPERSEDED;
+use crate::domain::trace::TraceParent;
 use known::{Found, Known};
 use rows::{Row, insert_events, insert_payloads};
 
@@ -31,6 +32,8 @@ pub struct Webhook {
     pub keep_ignored_bodies: bool,
     /// Whether changed records of a connected external ticket are sent again.
     pub reconnects: bool,
+    /// Where it belongs in a trace.
+    pub traceparent: Option<TraceParent>,
     /// The raw body.
     pub body: Bytes,
     /// What the source read in it.

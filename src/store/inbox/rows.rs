@@ -8,6 +8,7 @@ use super::{Recorded, Webhook};
 use crate::domain::event::{Disposition, EventState, NewEvent};
 use crate::domain::ids::{EventId, ExternalId, ServalTicketId};
 use crate::domain::ingest::Placement;
+use crate::domain::trace::TraceParent;
 use crate::store::error::StoreError;
 use crate::store::millis;
 use crate::store::writer::Tx;
@@ -95,8 +96,8 @@ pub(super) async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), S
         inserts(
             "INSERT INTO events (id, state, due_at, received_at, queued_at, updated_at, \
              rank_major, rank_minor, source, external_id, subtype, event_type, delivery_key, \
-             content_key, first_state, first_reason, reason, hint, team) VALUES ",
-            19,
+             content_key, first_state, first_reason, reason, hint, team, traceparent) VALUES ",
+            20,
         )
     });
     let mut rest = rows;
@@ -131,7 +132,8 @@ pub(super) async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), S
                 .bind(row.placement.reason)
                 .bind(row.placement.reason)
                 .bind(row.event.hint.as_ref().map(ServalTicketId::as_str))
-                .bind(row.event.team.as_deref());
+                .bind(row.event.team.as_deref())
+                .bind(row.webhook.traceparent.as_ref().map(TraceParent::as_str));
         }
         query.execute(&mut tx.connection).await?;
         rest = later;

@@ -1,4 +1,4 @@
-//! The real binary over a database that outlives it, its operators, and its senders' way to it.
+//! The real binary over a database that outlives it.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -10,17 +10,15 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use serval_connect::clock::{Clock, SystemClock};
 use serval_connect::mock_serval::{Fault, MockConfig, MockServal, SERVICENOW_INTEGRATION};
 use serval_connect::outbound;
-use serval_connect::sources::signature;
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 
-const KEY: &[u8] = b"a key of the senders in the tests";
+use super::sender::{KEY, Sender};
 
 /// Where a running daemon listens.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Addresses {
     pub(crate) webhooks: SocketAddr,
     pub(crate) admin: SocketAddr,
@@ -51,7 +49,7 @@ pub(crate) struct Site {
     pub(crate) mock: MockServal,
     pub(crate) database: PathBuf,
     config: PathBuf,
-    folder: TempDir,
+    _folder: TempDir,
     log: Arc<Mutex<Vec<String>>>,
     child: Option<Child>,
     addresses: watch::Sender<Option<Addresses>>,
@@ -80,15 +78,11 @@ impl Site {
             mock,
             database,
             config,
-            folder,
+            _folder: folder,
             log: Arc::default(),
             child: None,
             addresses: watch::Sender::new(None),
         }
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// The file that a daemon in the test's own process can be built from.
@@ -123,8 +117,14 @@ impl Site {
         self.child = Some(child);
         let waited = tokio::time::timeout(Duration::from_secs(20), is_serving).await;
         let addresses = waited.ok().and_then(Result::ok).expect("it serves");
-        self.addresses.send_replace(Some(addresses));
+        self.addresses.send_replace(Some(addresses.clone()));
         addresses
+    }
+
+    /// Has the senders go to a daemon that runs in the test's own process.
+    pub(crate) fn serves_here(&self, webhooks: SocketAddr, admin: SocketAddr) {
+        let addresses = Addresses { webhooks, admin };
+        self.addresses.send_replace(Some(addresses));
     }
 
     /// SIGKILL: no handler runs, no buffer is flushed.
@@ -170,10 +170,7 @@ impl Site {
             idle_connections: 16,
             is_local: true,
         });
-        Sender {
-            client: client.unwrap(),
-            addresses: self.addresses.subscribe(),
-        }
+        Sender::new(client.unwrap(), self.addresses.subscribe())
     }
 
     /// Replaces Serval's faults.
@@ -256,85 +253,4 @@ secrets = ["whsec_{secret}"]
 channel_target = {{ ticketSource = {{ integrationId = "{SERVICENOW_INTEGRATION}" }} }}
 "#
     )
-}
-
-/// A way to the daemon, wherever it listens after its last start.
-#[derive(Clone)]
-pub(crate) struct Sender {
-    client: reqwest::Client,
-    addresses: watch::Receiver<Option<Addresses>>,
-}
-
-/// An answer: status, whether it says when to try again, body. `None`: there was none.
-pub(crate) type Answer = Option<(u16, bool, Value)>;
-
-impl Sender {
-    /// Posts a signed webhook.
-    pub(crate) async fn webhook(&self, id: &str, body: &str) -> Answer {
-        self.webhook_at(SystemClock.now().as_second(), id, body)
-            .await
-    }
-
-    /// The same, signed at a given second.
-    pub(crate) async fn webhook_at(&self, second: i64, id: &str, body: &str) -> Answer {
-        let address = (*self.addresses.borrow())?.webhooks;
-        let second = second.to_string();
-        let parts = [id, ".", &second, ".", body].map(str::as_bytes);
-        let signature = STANDARD.encode(signature::mac(KEY, &parts));
-        let request = self
-            .client
-            .post(format!("http://{address}/webhooks/servicenow"))
-            .header("webhook-id", id)
-            .header("webhook-timestamp", second)
-            .header("webhook-signature", format!("v1,{signature}"))
-            .body(body.to_owned());
-        answer(request).await
-    }
-
-    /// Maps an external ticket.
-    pub(crate) async fn map(&self, external_id: &str, ticket_id: &str) -> Answer {
-        let body = serde_json::json!({ "ticket_id": ticket_id });
-        let request = self
-            .client
-            .put(self.api(&format!("mappings/servicenow/{external_id}"))?);
-        answer(request.json(&body)).await
-    }
-
-    /// `POST` to the admin API.
-    pub(crate) async fn act(&self, path: &str) -> Answer {
-        answer(self.client.post(self.api(path)?)).await
-    }
-
-    /// `GET` from the admin API.
-    pub(crate) async fn get(&self, path: &str) -> Value {
-        let Some(url) = self.api(path) else {
-            return Value::Null;
-        };
-        answer(self.client.get(url))
-            .await
-            .map_or(Value::Null, |(_, _, body)| body)
-    }
-
-    /// The status of `/readyz`.
-    pub(crate) async fn ready(&self) -> Answer {
-        let address = (*self.addresses.borrow())?.admin;
-        answer(self.client.get(format!("http://{address}/readyz"))).await
-    }
-
-    fn api(&self, path: &str) -> Option<String> {
-        let address = (*self.addresses.borrow())?.admin;
-        Some(format!("http://{address}/api/v1/{path}"))
-    }
-}
-
-async fn answer(request: reqwest::RequestBuilder) -> Answer {
-    let response = request.send().await.ok()?;
-    let says_when = response.headers().contains_key("retry-after");
-    let status = response.status().as_u16();
-    let body = response.bytes().await.ok()?;
-    Some((
-        status,
-        says_when,
-        serde_json::from_slice(&body).unwrap_or_default(),
-    ))
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use serval_connect::domain::ids::EventId;
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use super::daemon::{Sender, Settings, Site};
+use super::daemon::{Settings, Site};
+use super::sender::Sender;
 use super::{acknowledge, assert_all_well, assert_fresh_event_flows, owed, settle};
 use crate::conservation::generator::{Ledger, Ticket, map};
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serval_connect::mock_serval::MockServal;
 use tokio::task::JoinSet;
 
-use super::daemon::Sender;
+use super::sender::Sender;
 
 /// An external ticket, as its sender knows it.
 #[derive(Debug, Default, Clone)]

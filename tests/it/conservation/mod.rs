@@ -8,6 +8,7 @@
 pub(crate) mod daemon;
 mod full_disk;
 mod generator;
+pub(crate) mod sender;
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,8 @@
 //! The store under random interleavings of webhooks, mappings, workers, crashes and clocks.
 
+mod rules;
 mod stage;
+mod workers;
 
 use proptest::prelude::*;
 

@@ -1,14 +1,12 @@
-//! The store, the workers around it, and what must hold after every step.
+//! The store and the workers around it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serval_connect::domain::event::{Disposition, EventState, NewEvent, Rank};
 use serval_connect::domain::ids::{ExternalTicket, ServalTicketId, SourceKind};
 use serval_connect::store::{
-    Attempt, AttemptOutcome, Claim, ClaimScope, EventFilter, Origin, PutMapping, SettleError,
-    Settlement, Store, Webhook,
+    Claim, EventFilter, Origin, PutMapping, SettleError, Settlement, Store, Webhook,
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -16,38 +14,31 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::rules::Row;
 use super::{End, Step, TICKETS};
 
-const LEASE: Duration = Duration::from_secs(90);
-const PARK_FOR_MS: i64 = 500_000;
+pub(super) const PARK_FOR_MS: i64 = 500_000;
 
 pub(super) struct Stage {
     _folder: TempDir,
     url: String,
     store: Option<Store>,
     writer: JoinSet<()>,
-    looking: SqliteConnection,
-    now: Timestamp,
-    in_hand: Vec<Claim>,
-    deliveries: u64,
-    mapped: BTreeMap<u8, u8>,
+    pub(super) looking: SqliteConnection,
+    pub(super) now: Timestamp,
+    pub(super) in_hand: Vec<Claim>,
+    pub(super) deliveries: u64,
+    pub(super) mapped: BTreeMap<u8, u8>,
     /// Tickets that Serval has, as told by the ends of calls.
-    linked: BTreeSet<(u8, u8)>,
+    pub(super) linked: BTreeSet<(u8, u8)>,
     /// Pairs that Serval refused for good since a person last had a hand in it.
-    refused: BTreeSet<(u8, u8)>,
-    before: BTreeMap<i64, Row>,
+    pub(super) refused: BTreeSet<(u8, u8)>,
+    pub(super) before: BTreeMap<i64, Row>,
     /// Events that a person (a mapping or a replay) may have moved in this step.
-    is_moved_by_hand: bool,
+    pub(super) is_moved_by_hand: bool,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-struct Row {
-    state: EventState,
-    external_id: String,
-    tries: i64,
-}
-
-fn ticket(n: u8) -> ExternalTicket {
+pub(super) fn ticket(n: u8) -> ExternalTicket {
     ExternalTicket {
         source: "servicenow".parse().unwrap(),
         external_id: SourceKind::ServiceNow
@@ -61,7 +52,7 @@ fn target(n: u8) -> ServalTicketId {
 }
 
 /// The number in a name that this file made.
-fn number(name: &str) -> u8 {
+pub(super) fn number(name: &str) -> u8 {
     u8::from_str_radix(name.trim_start_matches("T-"), 16).unwrap()
 }
 
@@ -97,7 +88,7 @@ impl Stage {
         }
     }
 
-    fn store(&self) -> &Store {
+    pub(super) fn store(&self) -> &Store {
         self.store
             .as_ref()
             .expect("it is open but for a moment of a crash")
@@ -143,7 +134,7 @@ impl Stage {
             Step::Settle { which, end } => self.settle(which, end).await,
             Step::Crash => self.crash().await,
             Step::Pass { seconds } => {
-                self.now += SignedDuration::from_secs(seconds.try_into().unwrap())
+                self.now += SignedDuration::from_secs(seconds.try_into().unwrap());
             }
             Step::Jump { seconds } => self.jump(seconds).await,
             Step::Hasten => self.store().hasten(self.now).await.unwrap(),
@@ -173,6 +164,7 @@ impl Stage {
             park_for_ms: PARK_FOR_MS,
             keep_ignored_bodies: false,
             reconnects: false,
+            traceparent: None,
             events: vec![NewEvent {
                 disposition: Disposition::Connect,
                 external_id: Some(ticket(n).external_id),
@@ -203,139 +195,6 @@ impl Stage {
         self.store().put_mapping(put, self.now).await.unwrap();
         self.mapped.insert(n, to);
         self.refused.retain(|(ticket, _)| *ticket != n);
-    }
-
-    async fn claim(&mut self, (one, other): (usize, usize), probe: bool) {
-        let scope = if probe {
-            ClaimScope::Probe
-        } else {
-            ClaimScope::Due
-        };
-        let (one, other) = tokio::join!(
-            self.store().claim(scope, one, self.now, LEASE),
-            self.store().claim(scope, other, self.now, LEASE),
-        );
-        for claim in one.unwrap().into_iter().chain(other.unwrap()) {
-            let twin = self
-                .in_hand
-                .iter()
-                .find(|held| held.ticket == claim.ticket && held.expires_at > self.now);
-            assert!(twin.is_none(), "two calls at once: {twin:?} and {claim:?}");
-            let object = String::from_utf8(claim.object.clone()).unwrap();
-            let n = number(claim.ticket.external_id.as_str());
-            assert!(
-                object.starts_with(&format!(r#"{{"ticket":{n},"#)),
-                "{object}"
-            );
-            self.in_hand.push(claim);
-        }
-    }
-
-    /// What `step` of the worker does with a claim whose call ends in a given way.
-    async fn settle(&mut self, which: usize, end: End) {
-        if self.in_hand.is_empty() {
-            return;
-        }
-        let claim = self.in_hand.swap_remove(which % self.in_hand.len());
-        let n = number(claim.ticket.external_id.as_str());
-        let (attempt, settlement) = match &claim.mapped_to {
-            None => {
-                let until = self.now + SignedDuration::from_millis(PARK_FOR_MS);
-                (None, Settlement::Park { until })
-            }
-            Some(_) if claim.is_connected => {
-                let reason = "already_connected";
-                (None, Settlement::Skip { reason })
-            }
-            Some(to) => {
-                let (outcome, settlement) = self.end(to.clone(), &claim, end);
-                (Some(self.attempt(to.clone(), outcome)), settlement)
-            }
-        };
-        let is_linked = matches!(settlement, Settlement::Connected { .. });
-        let is_refused = matches!(settlement, Settlement::Dead { .. });
-        let is_held = claim.expires_at > self.now;
-        match self
-            .store()
-            .settle(&claim, attempt, settlement, self.now)
-            .await
-        {
-            Ok(()) if is_linked || is_refused => {
-                let to = claim.mapped_to.as_ref().expect("it was called");
-                let pair = (n, number(to.as_str()));
-                if is_linked {
-                    self.linked.insert(pair);
-                } else {
-                    self.refused.insert(pair);
-                }
-            }
-            Ok(()) => {}
-            Err(SettleError::LostClaim) => assert!(!is_held, "a claim was lost before its time"),
-            Err(SettleError::Store(error)) => panic!("{error}"),
-        }
-    }
-
-    fn end(
-        &self,
-        ticket_id: ServalTicketId,
-        claim: &Claim,
-        end: End,
-    ) -> (AttemptOutcome, Settlement) {
-        let error = "a fault was asked for".to_owned();
-        match end {
-            End::Connected | End::AlreadyLinked => {
-                let reason = matches!(end, End::AlreadyLinked).then_some("already_linked");
-                (
-                    AttemptOutcome::Connected,
-                    Settlement::Connected {
-                        ticket_id,
-                        reason,
-                        reconnects: false,
-                    },
-                )
-            }
-            End::Retry {
-                seconds,
-                asked,
-                counts,
-            } => {
-                let settlement = Settlement::Retry {
-                    at: self.now + SignedDuration::from_secs(seconds),
-                    asked,
-                    counts,
-                    in_doubt: claim.in_doubt,
-                    error,
-                };
-                (AttemptOutcome::Retry, settlement)
-            }
-            End::Held => {
-                let error = Some(error);
-                let in_doubt = claim.in_doubt;
-                (
-                    AttemptOutcome::Held,
-                    Settlement::Release { in_doubt, error },
-                )
-            }
-            End::Dead => {
-                let reason = "not_found";
-                (AttemptOutcome::Dead, Settlement::Dead { reason, error })
-            }
-        }
-    }
-
-    fn attempt(&self, ticket_id: ServalTicketId, outcome: AttemptOutcome) -> Attempt {
-        Attempt {
-            started_at: self.now,
-            duration_ms: 1,
-            ticket_id,
-            outcome,
-            status: None,
-            code: None,
-            answer: None,
-            request_id: None,
-            retry_after_ms: None,
-            is_probe: false,
-        }
     }
 
     /// The process dies: no task of it ends in order, and its claims are void.
@@ -369,107 +228,6 @@ impl Stage {
         for claim in &mut self.in_hand {
             claim.expires_at += SignedDuration::from_secs(seconds);
         }
-    }
-
-    async fn rows(&mut self) -> BTreeMap<i64, Row> {
-        let rows: Vec<(i64, String, String, i64)> =
-            sqlx::query_as("SELECT id, state, external_id, tries FROM events ORDER BY id")
-                .fetch_all(&mut self.looking)
-                .await
-                .unwrap();
-        let row = |(id, state, external_id, tries): (i64, String, String, i64)| {
-            let state = EventState::parse(&state).unwrap();
-            (
-                id,
-                Row {
-                    state,
-                    external_id,
-                    tries,
-                },
-            )
-        };
-        rows.into_iter().map(row).collect()
-    }
-
-    async fn number_of(&mut self, sql: &'static str) -> i64 {
-        sqlx::query_scalar(sql)
-            .fetch_one(&mut self.looking)
-            .await
-            .unwrap()
-    }
-
-    /// What must hold after every step.
-    pub(super) async fn check(&mut self) {
-        let rows = self.rows().await;
-        assert_eq!(
-            rows.len() as u64,
-            self.deliveries,
-            "every event is there, once"
-        );
-        for (id, row) in &rows {
-            let Some(before) = self.before.get(id) else {
-                continue;
-            };
-            let left = before.state.is_terminal() && before.state != row.state;
-            assert!(
-                !left || self.is_moved_by_hand,
-                "{id}: {before:?} became {row:?} by itself"
-            );
-        }
-        self.check_counts(&rows).await;
-        for n in 0..TICKETS {
-            self.check_ticket(n, &rows);
-        }
-        self.before = rows;
-    }
-
-    async fn check_counts(&mut self, rows: &BTreeMap<i64, Row>) {
-        let counts: Vec<(String, i64)> =
-            sqlx::query_as("SELECT state, n FROM counts WHERE n <> 0 ORDER BY state")
-                .fetch_all(&mut self.looking)
-                .await
-                .unwrap();
-        let mut real: BTreeMap<String, i64> = BTreeMap::new();
-        for row in rows.values() {
-            *real.entry(row.state.as_str().to_owned()).or_default() += 1;
-        }
-        assert_eq!(counts.into_iter().collect::<BTreeMap<_, _>>(), real);
-        let orphans = "SELECT COUNT(*) FROM claims AS c \
-            JOIN events AS e ON e.id = c.event_id WHERE e.state <> 'queued'";
-        assert_eq!(
-            self.number_of(orphans).await,
-            0,
-            "a claim on what is not queued"
-        );
-        let claims = "SELECT COUNT(*) - COUNT(DISTINCT external_id) FROM claims";
-        assert_eq!(self.number_of(claims).await, 0, "two claims on one ticket");
-    }
-
-    fn check_ticket(&self, n: u8, rows: &BTreeMap<i64, Row>) {
-        let of = |state| {
-            let name = ticket(n).external_id;
-            let its = rows
-                .values()
-                .filter(move |row| row.external_id == name.as_str());
-            its.filter(move |row| row.state == state).count()
-        };
-        assert!(of(EventState::Parked) <= 1, "one is parked for a ticket");
-        let all: usize = EventState::ALL.into_iter().map(of).sum();
-        let Some(to) = self.mapped.get(&n) else {
-            return;
-        };
-        assert_eq!(
-            of(EventState::Parked),
-            0,
-            "a mapping releases what is parked: {n}"
-        );
-        let is_moving = of(EventState::Queued) > 0;
-        let is_done = self.linked.contains(&(n, *to));
-        let is_dead = of(EventState::Dead) > 0 && self.refused.contains(&(n, *to));
-        assert!(
-            all == 0 || is_moving || is_done || is_dead,
-            "lost: {n} {rows:?}"
-        );
     }
 
     /// Serval is well, everything is mapped: all must arrive.

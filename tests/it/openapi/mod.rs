@@ -137,6 +137,7 @@ fn examples() -> Vec<Example> {
         ),
         example("GET /healthz", "/healthz", "", 200),
         example("GET /readyz", "/readyz", "", 200),
+        example("GET /metrics", "/metrics", "", 200),
         example("GET /openapi.json", "/openapi.json", "", 200),
         example(PUT, &one, json!({ "ticket_id": "t" }), 201),
         example(PUT, &one, json!({ "ticket_id": "u" }), 200),

@@ -90,6 +90,23 @@ impl Admin {
         assert!(matches!(answer.status, 200 | 201), "{answer:?}");
     }
 
+    /// The mapping of an external ticket; `null` when there is none.
+    pub(crate) async fn mapping(&self, source: &str, external_id: &str) -> Value {
+        let answer = self.get(&format!("/mappings/{source}/{external_id}")).await;
+        match answer.status {
+            200 => answer.json(),
+            404 => Value::Null,
+            _ => panic!("{answer:?}"),
+        }
+    }
+
+    /// The elements of a list.
+    pub(crate) async fn list(&self, path: &str) -> Vec<Value> {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        serde_json::from_value(answer.json()["data"].take()).unwrap()
+    }
+
     /// The events that match a query, newest first.
     pub(crate) async fn events(&self, query: &str) -> Vec<Value> {
         let answer = self.get(&format!("/events?limit=1000&{query}")).await;

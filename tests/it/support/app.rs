@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serval_connect::app::App;
 use serval_connect::clock::SystemClock;
 use serval_connect::config::{Config, Environment};
-use serval_connect::mock_serval::{Fault, MockConfig, MockServal};
+use serval_connect::mock_serval::{Fault, MockConfig, MockServal, RecordedRequest};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -141,6 +141,26 @@ impl TestApp {
     pub(crate) fn faults(&self, faults: &[&str]) {
         let faults = faults.iter().map(|fault| fault.parse::<Fault>().unwrap());
         self.mock.set_faults(faults.collect());
+    }
+
+    /// How many requests arrived with this method and path.
+    pub(crate) fn requests(&self, method: &str, path: &str) -> usize {
+        self.mock.look(|journal| {
+            let requests = journal.requests.iter();
+            let is_it = |r: &&RecordedRequest| r.method == method && r.path == path;
+            requests.filter(is_it).count()
+        })
+    }
+
+    /// Stores a record of the source `servicenow`; answers the event's id.
+    pub(crate) async fn save(&self, record: impl Into<Vec<u8>>) -> String {
+        self.webhooks.servicenow(record).send().await.id()
+    }
+
+    /// The Serval tickets of all connects that arrived, in their order.
+    pub(crate) fn connected_to(&self) -> Vec<String> {
+        let connects = self.mock.connects().into_iter();
+        connects.map(|connect| connect.ticket_id).collect()
     }
 
     /// Stops the daemon in good order and starts another on the same database.

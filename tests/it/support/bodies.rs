@@ -20,6 +20,21 @@ pub(crate) fn incident(n: u32) -> String {
     record("incident", n, 1)
 }
 
+/// An incident, saved `mod_count` times, with further columns.
+pub(crate) fn incident_with(n: u32, mod_count: u32, columns: &Value) -> String {
+    let mut incident: Value = serde_json::from_str(&record("incident", n, mod_count)).unwrap();
+    for (name, value) in columns.as_object().unwrap() {
+        incident[name] = value.clone();
+    }
+    incident.to_string()
+}
+
+/// An incident whose `correlation_id` is Serval's, and names a ticket.
+pub(crate) fn naming(n: u32, mod_count: u32, ticket_id: &str) -> String {
+    let columns = json!({"correlation_id": ticket_id, "correlation_display": "Serval"});
+    incident_with(n, mod_count, &columns)
+}
+
 /// A message in the channel C9DDYQ1B4, with `changes` in its inner event; `null` removes a key.
 pub(crate) fn slack_message(event_id: &str, ts: &str, changes: &Value) -> String {
     let mut event = json!({

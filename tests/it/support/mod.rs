@@ -4,6 +4,7 @@ mod admin;
 mod app;
 pub(crate) mod bodies;
 mod config;
+mod node;
 mod process;
 mod senders;
 
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 pub(crate) use admin::{ADMIN_TOKEN, Admin};
 pub(crate) use app::TestApp;
 pub(crate) use config::Settings;
+pub(crate) use node::{node, play};
 pub(crate) use process::{Daemon, run};
 pub(crate) use senders::{Answer, BASIC, BEARER, Senders, whsec};
 

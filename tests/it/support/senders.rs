@@ -56,6 +56,11 @@ impl Senders {
             .header("content-type", "application/json")
     }
 
+    /// Where a path is, for senders that are programs of their own.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
     /// A request without any signature.
     pub(crate) fn plain(&self, method: Method, path: &str) -> Delivery {
         Delivery {

@@ -1,17 +1,24 @@
-//! Logs: to stderr, as text for people or one JSON object a line, with times in UTC.
+//! Logs: to stderr, as text for people or one JSON object a line, with times in UTC. Traces: over
+//! OTLP, where a collector is configured.
 //!
-//! Invariant: the only place that installs a subscriber.
+//! Invariant: the only place that installs a subscriber. Log lines carry their own fields; spans are
+//! for traces alone, and neither's filter touches the other.
+
+#[cfg(feature = "otel")]
+mod otlp;
+pub mod traces;
 
 use std::fmt;
 use std::io::IsTerminal;
 
 use tracing::Subscriber;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt as format, reload};
 
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{LogConfig, LogFormat, TelemetryConfig};
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -47,17 +54,97 @@ impl fmt::Debug for LogHandle {
     }
 }
 
-/// Installs the process's subscriber.
+type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Why telemetry could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The exporter of spans.
+    #[error("telemetry.otlp_endpoint: {0}")]
+    Exporter(String),
+    /// A header for the collector. Its text may be a secret.
+    #[error("telemetry.otlp_headers: expected headers in the form name=value")]
+    Header,
+    /// The program cannot export.
+    #[error("telemetry.otlp_endpoint is set, but this program was built without the feature otel")]
+    NotBuilt,
+}
+
+/// The export of spans, where there is one.
+#[derive(Debug, Default)]
+#[must_use = "the last spans are exported when it is closed"]
+pub struct Traces {
+    #[cfg(feature = "otel")]
+    provider: Option<opentelemetry_sdk::trace::SdkTracerProvider>,
+}
+
+impl Traces {
+    /// Exports what is left.
+    pub async fn close(self) {
+        #[cfg(feature = "otel")]
+        if let Some(provider) = self.provider {
+            // The exporter's thread needs the runtime, so the runtime must not wait for it.
+            let flushed = tokio::task::spawn_blocking(move || otlp::flush(&provider)).await;
+            if let Err(error) = flushed {
+                tracing::warn!(%error, "the last spans were not exported");
+            }
+        }
+    }
+}
+
+/// Installs the process's subscriber: the log alone.
 pub fn init(config: &LogConfig) -> Result<LogHandle, LogError> {
-    let (subscriber, handle) = subscriber(config, BoxMakeWriter::new(std::io::stderr))?;
-    subscriber.try_init().map_err(|_| LogError::Installed)?;
+    let (lines, handle) = lines(config, BoxMakeWriter::new(std::io::stderr))?;
+    install(vec![lines])?;
     Ok(handle)
 }
 
-fn subscriber(
-    config: &LogConfig,
-    writer: BoxMakeWriter,
-) -> Result<(impl Subscriber + Send + Sync, LogHandle), LogError> {
+/// Installs the process's subscriber: the log, and the spans where they are wanted. Call it within
+/// the runtime.
+pub fn init_with_traces(
+    log: &LogConfig,
+    telemetry: &TelemetryConfig,
+) -> Result<(LogHandle, Traces), TelemetryError> {
+    let (lines, handle) = lines(log, BoxMakeWriter::new(std::io::stderr))?;
+    let mut layers = vec![lines];
+    let traces = match &telemetry.otlp_endpoint {
+        None => Traces::default(),
+        Some(endpoint) => traced(&mut layers, telemetry, endpoint)?,
+    };
+    install(layers)?;
+    Ok((handle, traces))
+}
+
+#[cfg(feature = "otel")]
+fn traced(
+    layers: &mut Vec<BoxedLayer>,
+    telemetry: &TelemetryConfig,
+    endpoint: &str,
+) -> Result<Traces, TelemetryError> {
+    let (spans, provider) = otlp::layer(telemetry, endpoint)?;
+    layers.push(spans);
+    let provider = Some(provider);
+    Ok(Traces { provider })
+}
+
+#[cfg(not(feature = "otel"))]
+fn traced(_: &mut Vec<BoxedLayer>, _: &TelemetryConfig, _: &str) -> Result<Traces, TelemetryError> {
+    Err(TelemetryError::NotBuilt)
+}
+
+fn install(layers: Vec<BoxedLayer>) -> Result<(), LogError> {
+    let subscriber = subscriber(layers);
+    subscriber.try_init().map_err(|_| LogError::Installed)
+}
+
+fn subscriber(layers: Vec<BoxedLayer>) -> impl Subscriber + Send + Sync {
+    tracing_subscriber::registry().with(layers)
+}
+
+fn lines(config: &LogConfig, writer: BoxMakeWriter) -> Result<(BoxedLayer, LogHandle), LogError> {
     let (filter, handle) = reload::Layer::new(filter(config)?);
     let lines = format::layer().with_writer(writer);
     let lines = match config.format {
@@ -66,8 +153,9 @@ fn subscriber(
         LogFormat::Text if std::io::stderr().is_terminal() => lines.boxed(),
         LogFormat::Text => lines.with_ansi(false).boxed(),
     };
-    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
-    Ok((subscriber, LogHandle { filter: handle }))
+    let events = filter_fn(tracing::Metadata::is_event);
+    let lines = lines.with_filter(filter.and(events)).boxed();
+    Ok((lines, LogHandle { filter: handle }))
 }
 
 fn filter(config: &LogConfig) -> Result<EnvFilter, LogError> {
@@ -115,9 +203,9 @@ mod tests {
         let written = Arc::new(tempfile::tempfile().unwrap());
         let mut json = config("info");
         json.format = LogFormat::Json;
-        let (subscriber, handle) =
-            subscriber(&json, BoxMakeWriter::new(Arc::clone(&written))).unwrap();
-        tracing::subscriber::with_default(subscriber, || {
+        let (lines, handle) = lines(&json, BoxMakeWriter::new(Arc::clone(&written))).unwrap();
+        tracing::subscriber::with_default(subscriber(vec![lines]), || {
+            let _span = tracing::info_span!(target: "serval_connect::test", "quiet").entered();
             tracing::debug!(target: "serval_connect::test", "too quiet");
             tracing::info!(target: "other", "not ours");
             handle.set_level(&config("debug")).unwrap();

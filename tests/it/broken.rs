@@ -1,0 +1,38 @@
+//! Rows that cannot be worked on, and claims that outlive their call.
+
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
+
+use crate::conservation::daemon::{Settings, Site};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_row_is_set_aside_and_the_others_flow() {
+    let mut site = Site::new(&Settings::default()).await;
+    site.start().await;
+    let sender = site.sender();
+    assert!(sender.act("connects/pause").await.is_some());
+    for n in 0..4 {
+        let id = format!("{n:032x}");
+        assert!(sender.map(&id, &format!("T-{n}")).await.is_some());
+        let body = format!(r#"{{"sys_id":"{id}","sys_class_name":"incident"}}"#);
+        assert!(sender.webhook(&format!("msg_{n}"), &body).await.is_some());
+    }
+    site.kill();
+    let database = SqliteConnectOptions::new().filename(&site.database);
+    let mut database = database.connect().await.unwrap();
+    for damage in [
+        "UPDATE mappings SET ticket_id = 'no id' WHERE ticket_id = 'T-0'",
+        "DELETE FROM payloads WHERE event_id = 2",
+        "UPDATE settings SET value = 'false' WHERE key = 'paused'",
+    ] {
+        let done = sqlx::query(damage).execute(&mut database).await.unwrap();
+        assert_eq!(done.rows_affected(), 1, "{damage}");
+    }
+    database.close().await.unwrap();
+    site.start().await;
+    assert!(site.connected(2, Duration::from_secs(5)).await.is_some());
+    let dead = sender.get("events?state=dead&reason=broken_row").await;
+    assert_eq!(dead["data"].as_array().unwrap().len(), 2, "{dead}");
+}

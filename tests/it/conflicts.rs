@@ -1,0 +1,204 @@
+//! Records that name another Serval ticket than their mapping does.
+
+use serde_json::{Value, json};
+
+use crate::support::TestApp;
+use crate::support::bodies::{naming, sys_id};
+
+const POINTERS: &str = "[sources.servicenow]\nticket_id_pointers = [\"/correlation_id\"]";
+
+/// A daemon whose incident 1 is mapped to `tkt-mapped`.
+async fn mapped(further: &str) -> TestApp {
+    let app = TestApp::builder()
+        .config(POINTERS)
+        .config(further)
+        .start()
+        .await;
+    app.admin.map("servicenow", &sys_id(1), "tkt-mapped").await;
+    app
+}
+
+async fn mapping(app: &TestApp) -> Value {
+    app.admin.mapping("servicenow", &sys_id(1)).await
+}
+
+async fn the_one(app: &TestApp, path: &str) -> Value {
+    let [conflict] = <[Value; 1]>::try_from(app.admin.list(path).await).unwrap();
+    conflict
+}
+
+fn path_of(conflict: &Value) -> String {
+    format!("/conflicts/{}", conflict["id"])
+}
+
+#[tokio::test]
+async fn a_conflict_is_listed_once_with_both_values_and_changes_nothing() {
+    let app = mapped("").await;
+    let first = app.save(naming(1, 1, "tkt-named")).await;
+    app.admin.wait_for_state(&first, "connected").await;
+    let second = app.save(naming(1, 2, "tkt-named")).await;
+    let event = app.admin.wait_for_state(&second, "skipped").await;
+    assert_eq!(event["reason"], "already_connected");
+    let conflict = the_one(&app, "/conflicts").await;
+    let expected = json!({
+        "id": conflict["id"], "source": "servicenow", "external_id": sys_id(1),
+        "mapped_to": "tkt-mapped", "learned": "tkt-named", "event": first,
+        "created_at": conflict["created_at"], "decided_at": null, "decision": null,
+    });
+    assert_eq!(conflict, expected);
+    let mapping = mapping(&app).await;
+    assert_eq!(
+        (&mapping["ticket_id"], &mapping["origin"]),
+        (&json!("tkt-mapped"), &json!("api"))
+    );
+    assert_eq!(app.connected_to(), ["tkt-mapped"]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_record_that_agrees_with_its_mapping_is_no_conflict() {
+    let app = mapped("").await;
+    let id = app.save(naming(1, 1, "tkt-mapped")).await;
+    app.admin.wait_for_state(&id, "connected").await;
+    assert!(app.admin.list("/conflicts?decided=true").await.is_empty());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_person_keeps_is_not_asked_again() {
+    let app = mapped("").await;
+    let id = app.save(naming(1, 1, "tkt-named")).await;
+    app.admin.wait_for_state(&id, "connected").await;
+    let path = path_of(&the_one(&app, "/conflicts").await);
+    let decided = app.admin.post(&path, &json!({"decision": "keep"})).await;
+    assert_eq!(decided.status, 200);
+    assert_eq!(decided.json()["decision"], "keep");
+    let again = app.admin.post(&path, &json!({"decision": "replace"})).await;
+    let problem = again.problem(409);
+    assert!(problem["detail"].as_str().unwrap().contains("keep"));
+    let repeated = app.save(naming(1, 2, "tkt-named")).await;
+    app.admin.wait_for_state(&repeated, "skipped").await;
+    assert!(app.admin.list("/conflicts").await.is_empty());
+    assert!(!the_one(&app, "/conflicts?decided=true").await["decided_at"].is_null());
+    // Another ticket is another question.
+    app.save(naming(1, 3, "tkt-third")).await;
+    app.admin.drained().await;
+    assert_eq!(the_one(&app, "/conflicts").await["learned"], "tkt-third");
+    assert_eq!(mapping(&app).await["ticket_id"], "tkt-mapped");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_person_replaces_is_sent_to_the_named_ticket_at_once() {
+    let app = mapped("").await;
+    let id = app.save(naming(1, 1, "tkt-named")).await;
+    app.admin.wait_for_state(&id, "connected").await;
+    let path = path_of(&the_one(&app, "/conflicts").await);
+    let decided = app.admin.post(&path, &json!({"decision": "replace"})).await;
+    assert_eq!(decided.json()["decision"], "replace");
+    app.admin.drained().await;
+    assert_eq!(app.connected_to(), ["tkt-mapped", "tkt-named"]);
+    let mapping = mapping(&app).await;
+    assert_eq!(
+        (&mapping["ticket_id"], &mapping["origin"]),
+        (&json!("tkt-named"), &json!("api"))
+    );
+    assert_eq!(mapping["taught_by"], id);
+    assert!(app.admin.list("/conflicts").await.is_empty());
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_mapping_that_a_person_corrects_closes_its_conflict() {
+    let app = mapped("").await;
+    let id = app.save(naming(1, 1, "tkt-named")).await;
+    app.admin.wait_for_state(&id, "connected").await;
+    app.admin.map("servicenow", &sys_id(1), "tkt-named").await;
+    assert!(app.admin.list("/conflicts").await.is_empty());
+    let conflict = the_one(&app, "/conflicts?decided=true").await;
+    assert_eq!(conflict["decision"], "replace");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_replacement_that_would_give_a_ticket_two_of_a_source_is_refused_and_stays_open() {
+    let app = mapped("").await;
+    app.admin.map("servicenow", &sys_id(2), "tkt-named").await;
+    let id = app.save(naming(1, 1, "tkt-named")).await;
+    app.admin.wait_for_state(&id, "connected").await;
+    let path = path_of(&the_one(&app, "/conflicts").await);
+    let refused = app.admin.post(&path, &json!({"decision": "replace"})).await;
+    let problem = refused.problem(409);
+    assert!(problem["detail"].as_str().unwrap().contains(&sys_id(2)));
+    assert_eq!(mapping(&app).await["ticket_id"], "tkt-mapped");
+    the_one(&app, "/conflicts").await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_source_that_keeps_notes_the_conflict_once_as_decided() {
+    let app = mapped("on_conflict = \"keep\"").await;
+    for mod_count in 1..4 {
+        app.save(naming(1, mod_count, "tkt-named")).await;
+        app.admin.drained().await;
+    }
+    assert!(app.admin.list("/conflicts").await.is_empty());
+    let conflict = the_one(&app, "/conflicts?decided=true").await;
+    assert_eq!(conflict["decision"], "keep");
+    assert_eq!(mapping(&app).await["ticket_id"], "tkt-mapped");
+    assert_eq!(app.connected_to(), ["tkt-mapped"]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_source_that_replaces_follows_the_payload_and_says_so() {
+    let app = mapped("on_conflict = \"replace\"").await;
+    let id = app.save(naming(1, 1, "tkt-named")).await;
+    app.admin.wait_for_state(&id, "connected").await;
+    let stored = mapping(&app).await;
+    assert_eq!(
+        (&stored["ticket_id"], &stored["origin"]),
+        (&json!("tkt-named"), &json!("payload"))
+    );
+    assert_eq!(stored["taught_by"], id);
+    let conflict = the_one(&app, "/conflicts?decided=true").await;
+    assert_eq!(
+        (&conflict["decision"], &conflict["mapped_to"]),
+        (&json!("replace"), &json!("tkt-mapped"))
+    );
+    // Where the ticket is taken, it is a person's matter after all.
+    app.admin.map("servicenow", &sys_id(2), "tkt-taken").await;
+    app.save(naming(1, 2, "tkt-taken")).await;
+    app.admin.drained().await;
+    assert_eq!(mapping(&app).await["ticket_id"], "tkt-named");
+    assert_eq!(the_one(&app, "/conflicts").await["learned"], "tkt-taken");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn whether_the_old_pair_is_taken_apart_is_a_matter_of_the_conflicts_own_source() {
+    let app = mapped("[sources.servicenow-eu]\ndisconnect_on_remap = true").await;
+    let id = app.save(naming(1, 1, "tkt-named")).await;
+    app.admin.wait_for_state(&id, "connected").await;
+    let path = path_of(&the_one(&app, "/conflicts").await);
+    app.admin.post(&path, &json!({"decision": "replace"})).await;
+    app.admin.drained().await;
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    assert_eq!(app.mock.links().len(), 2, "nothing was asked for");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_conflict_or_no_decision_is_refused() {
+    let app = TestApp::start().await;
+    app.admin
+        .post("/conflicts/7", &json!({"decision": "keep"}))
+        .await
+        .problem(404);
+    app.admin
+        .post("/conflicts/7", &json!({"decision": "maybe"}))
+        .await
+        .problem(422);
+    app.admin.get("/conflicts?cursor=x").await.problem(400);
+    app.stop().await;
+}
