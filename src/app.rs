@@ -65,7 +65,10 @@ impl App {
             read_timeout: config.server.read_timeout,
             monitor: worker.monitor(),
             metrics,
-            tokens: Arc::new(AdminTokens::new(&config.admin.tokens)),
+            tokens: Arc::new(
+                AdminTokens::new(&config.admin.tokens)
+                    .with_mapping_tokens(&config.admin.mapping_tokens),
+            ),
         };
         Ok(Self {
             state,

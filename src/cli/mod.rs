@@ -16,6 +16,7 @@ mod healthcheck;
 mod map;
 mod migrate;
 mod mock_serval;
+mod openapi;
 mod output;
 mod remote;
 mod restore;
@@ -78,6 +79,8 @@ enum Command {
     Restore(restore::Args),
     /// Removes everything that is stored about one external ticket, and proves it
     Erase(erase::Args),
+    /// Prints the OpenAPI document of the API
+    Openapi(openapi::Args),
 }
 
 /// How a command can fail.
@@ -133,6 +136,7 @@ impl Cli {
             Command::Backup(args) => backup::run(&global, args).await,
             Command::Restore(args) => restore::run(&global, args).await,
             Command::Erase(args) => erase::run(&global, args).await,
+            Command::Openapi(args) => openapi::run(&args),
         }
     }
 }

@@ -185,6 +185,7 @@ mod tests {
         let admin = AdminConfig {
             listen: "127.0.0.1:8081".parse().unwrap(),
             tokens: vec!["s3cret".to_owned().into()],
+            mapping_tokens: Vec::new(),
         };
         let remote = Remote::new(&admin).unwrap();
         assert_eq!(format!("{remote:?}"), "Remote(http://127.0.0.1:8081)");

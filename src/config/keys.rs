@@ -72,7 +72,11 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
     ),
     (
         "admin",
-        &[key("listen", Shape::Address), key("tokens", Shape::Secrets)],
+        &[
+            key("listen", Shape::Address),
+            key("tokens", Shape::Secrets),
+            key("mapping_tokens", Shape::Secrets),
+        ],
     ),
     ("database", &[key("url", Shape::Text)]),
     (

@@ -83,6 +83,8 @@ pub struct AdminConfig {
     pub listen: SocketAddr,
     /// Bearer tokens that may do all.
     pub tokens: Vec<SecretString>,
+    /// Bearer tokens that may only read and write mappings.
+    pub mapping_tokens: Vec<SecretString>,
 }
 
 /// `[database]`

@@ -112,14 +112,26 @@ fn is_filter(level: &str, directives: &str) -> bool {
 
 /// Finds what is allowed but should be looked at.
 pub(super) fn warn(config: &Config, warnings: &mut Vec<String>) {
-    if config.admin.tokens.iter().any(|token| {
-        let token = token.expose_secret();
-        token.chars().count() < SHORT_TOKEN || is_placeholder(token)
-    }) {
-        warnings.push(format!(
-            "admin.tokens: a token is shorter than {SHORT_TOKEN} characters or a placeholder; \
-             make one with: openssl rand -hex 32"
-        ));
+    let admin = &config.admin;
+    for (key, tokens) in [
+        ("tokens", &admin.tokens),
+        ("mapping_tokens", &admin.mapping_tokens),
+    ] {
+        if tokens.iter().any(|token| is_weak(token.expose_secret())) {
+            warnings.push(format!(
+                "admin.{key}: a token is shorter than {SHORT_TOKEN} characters or a placeholder; \
+                 make one with: openssl rand -hex 32"
+            ));
+        }
+    }
+    let may_do_all = |token: &SecretString| {
+        let mut tokens = admin.tokens.iter();
+        tokens.any(|other| other.expose_secret() == token.expose_secret())
+    };
+    if admin.mapping_tokens.iter().any(may_do_all) {
+        warnings.push(
+            "admin.mapping_tokens: a token is in admin.tokens, too, so it may do all".to_owned(),
+        );
     }
     let serval = &config.serval;
     if serval.client_id.as_deref().is_some_and(is_placeholder) {
@@ -170,6 +182,10 @@ fn placeholders_of(source: &SourceConfig) -> Vec<&'static str> {
     holding.map(|(key, _)| key).collect()
 }
 
+fn is_weak(token: &str) -> bool {
+    token.chars().count() < SHORT_TOKEN || is_placeholder(token)
+}
+
 fn holds_placeholder(secret: &SecretString) -> bool {
     is_placeholder(secret.expose_secret())
 }
@@ -197,7 +213,8 @@ pub(super) fn for_serve(loaded: &Loaded) -> Result<(), ConfigError> {
     let mut problems = Vec::new();
     problems.extend(credentials(&config.serval, loaded));
     let (server, admin) = (config.server.listen, config.admin.listen);
-    if config.admin.tokens.is_empty() && !admin.ip().is_loopback() {
+    let has_token = !(config.admin.tokens.is_empty() && config.admin.mapping_tokens.is_empty());
+    if !has_token && !admin.ip().is_loopback() {
         problems.push(
             "admin.listen is not a loopback address and admin.tokens is empty: set admin.tokens, \
              or listen on 127.0.0.1"

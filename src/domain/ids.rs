@@ -202,6 +202,19 @@ impl fmt::Display for ServalTicketId {
     }
 }
 
+/// Checks the id of a Serval message, which is opaque: 1 to 256 bytes without spaces, control
+/// characters and semicolons, so that a list of them can be written in one cell.
+pub fn check_message_id(text: &str) -> Result<(), InvalidId> {
+    let refused = |c: char| c.is_whitespace() || c.is_control() || c == ';';
+    if (1..=256).contains(&text.len()) && !text.contains(refused) {
+        Ok(())
+    } else {
+        Err(InvalidId::new(
+            "a Serval message id has 1 to 256 bytes without spaces, control characters and ;",
+        ))
+    }
+}
+
 /// The id of a stored event, written `evt_42`. Later events have larger numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(pub i64);
@@ -306,6 +319,24 @@ mod tests {
             "C111:1e9.0",
         ] {
             assert!(kind.parse_external_id(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn message_ids_fit_into_a_list() {
+        for good in ["m", "msg-\u{e9}", "a,b", &"x".repeat(256)] {
+            assert!(check_message_id(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "a b",
+            "a;b",
+            "a\nb",
+            "a\u{0}",
+            "a\u{a0}b",
+            &"x".repeat(257),
+        ] {
+            assert!(check_message_id(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -15,7 +15,18 @@ use crate::store::Levels;
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// `GET /metrics`. Reads a handful of rows, however long the history is.
+/// Read the metrics
+///
+/// For Prometheus and its kind, in the `OpenMetrics` format. Without a token. Reads a handful of rows,
+/// however long the history is.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "get_metrics",
+    tag = "health",
+    responses((status = 200, content((String = "application/openmetrics-text")))),
+    security(())
+)]
 pub(super) async fn get(State(state): State<AppState>) -> Response {
     let now = state.clock.now();
     let levels = state.store.levels(now).await;

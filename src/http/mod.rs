@@ -7,6 +7,7 @@ mod health;
 mod in_process;
 mod metrics;
 mod observe;
+mod openapi;
 mod problem;
 mod ready;
 mod webhooks;
@@ -16,8 +17,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::clock::SharedClock;
 use crate::delivery::Monitor;
@@ -27,6 +29,7 @@ use crate::sources::{DropFields, Source};
 use crate::store::Store;
 pub use api::AdminTokens;
 pub use in_process::InProcess;
+pub use openapi::document;
 pub use problem::Problem;
 
 /// A source as the listeners see it.
@@ -74,10 +77,8 @@ pub struct AppState {
 
 /// The listener that faces the internet: webhooks and liveness, nothing else.
 pub fn public_router(state: AppState) -> Router {
-    Router::new()
-        .route("/webhooks/{source}", post(webhooks::receive))
-        .route("/webhooks/{source}/{table}", post(webhooks::receive_table))
-        .route("/healthz", get(health::healthz))
+    let (public, _) = public_routes().split_for_parts();
+    public
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked))
@@ -88,13 +89,27 @@ pub fn public_router(state: AppState) -> Router {
 
 /// The listener for operators.
 pub fn admin_router(state: AppState) -> Router {
-    Router::new()
-        .nest("/api/v1", api::router(&state))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(ready::readyz))
-        .route("/metrics", get(metrics::get))
+    let (open, _) = open_admin_routes().split_for_parts();
+    open.nest(api::PREFIX, api::router(&state))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked))
         .with_state(state)
+}
+
+/// What faces the internet.
+fn public_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(webhooks::receive))
+        .routes(routes!(webhooks::receive_table))
+        .routes(routes!(health::healthz))
+}
+
+/// What operators and their machines reach without a token.
+fn open_admin_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(health::healthz))
+        .routes(routes!(ready::readyz))
+        .routes(routes!(metrics::get))
+        .routes(routes!(openapi::serve))
 }

@@ -9,6 +9,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::store::StoreError;
 
@@ -21,16 +22,47 @@ pub struct Problem {
     status: StatusCode,
     detail: String,
     index: Option<usize>,
+    errors: Vec<LineFault>,
+    more: u64,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// What is wrong with one line of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct LineFault {
+    /// Counted from 1, with the header line.
+    pub(super) line: u64,
+    /// What is wrong with it.
+    pub(super) detail: String,
+}
+
+/// An error (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody<'a> {
+    /// Always `about:blank`: the status says the kind.
     r#type: &'static str,
+    /// The status in words.
     title: &'a str,
+    /// The status.
     status: u16,
+    /// What is wrong and what to do.
     detail: &'a str,
+    /// Of a batch: the element that is meant, counted from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<usize>,
+    /// Of an import: the faulty lines, at most the first hundred.
+    #[serde(skip_serializing_if = "<[LineFault]>::is_empty")]
+    #[schema(required = false)]
+    errors: &'a [LineFault],
+    /// Of an import: how many more lines are faulty.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schema(required = false)]
+    more: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl Problem {
@@ -40,6 +72,8 @@ impl Problem {
             status,
             detail: detail.into(),
             index: None,
+            errors: Vec::new(),
+            more: 0,
         }
     }
 
@@ -47,6 +81,16 @@ impl Problem {
     #[must_use]
     pub fn at_index(self, index: Option<usize>) -> Self {
         Self { index, ..self }
+    }
+
+    /// The same about lines of a file, and how many more there are.
+    #[must_use]
+    pub(super) fn about_lines(self, errors: Vec<LineFault>, more: u64) -> Self {
+        Self {
+            errors,
+            more,
+            ..self
+        }
     }
 
     /// Nothing was stored; the sender should try again.
@@ -81,12 +125,14 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Body {
+        let body = ProblemBody {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             detail: &self.detail,
             index: self.index,
+            errors: &self.errors,
+            more: self.more,
         };
         let json = serde_json::to_vec(&body).expect("strings and numbers are JSON");
         let mut response = (self.status, json).into_response();

@@ -6,7 +6,8 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::AppState;
 use crate::delivery::line::Mode;
@@ -18,8 +19,31 @@ const BEAT_LIMIT: Duration = Duration::from_secs(15);
 /// Due work that has not moved for so long, though Serval answers, is stuck.
 const PROGRESS_LIMIT: Duration = Duration::from_mins(2);
 
-/// `GET /readyz`: 200, or 503 with the reasons.
-pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Value>) {
+/// Whether it works.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Readiness {
+    /// `ready` or `not ready`.
+    status: &'static str,
+    /// Why not.
+    problems: Vec<String>,
+    /// Whether an operator stopped the calls to Serval; that is no problem.
+    paused: bool,
+}
+
+/// Is it working?
+///
+/// Whether webhooks are stored, and what is stored moves. Without a token.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "health",
+    responses(
+        (status = 200, body = Readiness),
+        (status = 503, description = "Not ready, and why", body = Readiness),
+    ),
+    security(())
+)]
+pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readiness>) {
     let now = state.clock.now();
     let levels = state.store.levels(now).await;
     let problems = problems(&state, &levels, now).await;
@@ -28,12 +52,12 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<V
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
-    let body = json!({
-        "status": word,
-        "problems": problems,
-        "paused": state.monitor.is_paused(),
-    });
-    (status, Json(body))
+    let readiness = Readiness {
+        status: word,
+        problems,
+        paused: state.monitor.is_paused(),
+    };
+    (status, Json(readiness))
 }
 
 /// What stands in the way; nothing when all is well.

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::observe::Trace;
 use super::{AppState, MountedSource, Problem};
@@ -19,7 +20,31 @@ use crate::domain::ids::{EventId, ExternalId, SourceKind, SourceName};
 use crate::sources::{Receipt, Unreadable, Unverified};
 use crate::store::{Recorded, Webhook};
 
-/// `POST /webhooks/{source}`
+/// Deliver a webhook
+///
+/// Signed as the kind of the source asks: Standard Webhooks for ServiceNow, `X-Slack-Signature`
+/// for Slack. A source of the latter kind gets an empty 200 for all that is authentic, and its
+/// challenge back.
+#[utoipa::path(
+    post,
+    path = "/webhooks/{source}",
+    operation_id = "receive_webhook",
+    tag = "webhooks",
+    params(("source" = String, Path, description = "The name of a configured source")),
+    request_body(content = String, content_type = "application/json", description = "As the sender writes it; its bytes are signed"),
+    responses(
+        (status = 200, description = "Slack: stored, or the challenge"),
+        (status = 202, description = "ServiceNow: stored, or stored before", body = Answer),
+        (status = 400, description = "Not JSON, or no record in it"),
+        (status = 401, description = "Authentication is missing, wrong or stale"),
+        (status = 404, description = "No such source"),
+        (status = 408, description = "The body took too long to arrive"),
+        (status = 413, description = "The body is too large"),
+        (status = 422, description = "ServiceNow: a record without a usable sys_id"),
+        (status = 503, description = "It could not be stored; send it again"),
+    ),
+    security(())
+)]
 pub(super) async fn receive(
     State(state): State<AppState>,
     Path(source): Path<String>,
@@ -28,7 +53,32 @@ pub(super) async fn receive(
     handle(&state, &source, None, request).await
 }
 
-/// `POST /webhooks/{source}/{table}`
+/// Deliver a webhook of a table
+///
+/// The same, for senders that can tell the table of a record in the path only.
+#[utoipa::path(
+    post,
+    path = "/webhooks/{source}/{table}",
+    operation_id = "receive_webhook_of_table",
+    tag = "webhooks",
+    params(
+        ("source" = String, Path, description = "The name of a configured source"),
+        ("table" = String, Path, description = "A ServiceNow table, such as `incident`"),
+    ),
+    request_body(content = String, content_type = "application/json", description = "As the sender writes it; its bytes are signed"),
+    responses(
+        (status = 200, description = "Slack: stored, or the challenge"),
+        (status = 202, description = "ServiceNow: stored, or stored before", body = Answer),
+        (status = 400, description = "Not JSON, or no record in it"),
+        (status = 401, description = "Authentication is missing, wrong or stale"),
+        (status = 404, description = "No such source"),
+        (status = 408, description = "The body took too long to arrive"),
+        (status = 413, description = "The body is too large"),
+        (status = 422, description = "ServiceNow: a record without a usable sys_id"),
+        (status = 503, description = "It could not be stored; send it again"),
+    ),
+    security(())
+)]
 pub(super) async fn receive_table(
     State(state): State<AppState>,
     Path((source, table)): Path<(String, String)>,
@@ -177,16 +227,28 @@ fn unreadable(error: &Unreadable) -> Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Answer {
+/// What became of a webhook.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Acknowledgement)]
+pub(super) struct Answer {
+    /// One for each record.
     events: Vec<AnswerEvent>,
 }
 
-#[derive(Serialize)]
-struct AnswerEvent {
+/// What became of one record.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AcknowledgedEvent)]
+pub(super) struct AnswerEvent {
+    /// The stored event.
+    #[schema(value_type = String)]
     id: EventId,
+    /// The external ticket that it is about.
+    #[schema(value_type = Option<String>)]
     external_id: Option<ExternalId>,
+    /// Where it stands.
+    #[schema(schema_with = super::api::state_words)]
     state: EventState,
+    /// Whether the same delivery was stored before.
     duplicate: bool,
 }
 

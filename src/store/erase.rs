@@ -243,6 +243,11 @@ async fn step(
                 "DELETE FROM disconnects WHERE source = $1 AND external_id = $2",
                 &mut erased.disconnects,
             ),
+            // Of an import that broke off, or is in hand.
+            (
+                "DELETE FROM import_rows WHERE source = $1 AND external_id = $2",
+                &mut 0,
+            ),
             // Only such as ran out.
             (
                 "DELETE FROM claims WHERE source = $1 AND external_id = $2",

@@ -18,11 +18,13 @@ mod disconnects;
 mod erase;
 mod error;
 mod group;
+mod import;
 mod inbox;
 mod inspect;
 mod learning;
 mod levels;
 mod mappings;
+mod motion;
 mod moves;
 mod open;
 mod parked;
@@ -32,6 +34,7 @@ mod retention;
 mod schema;
 mod settings;
 mod settle;
+mod version;
 mod writer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +51,7 @@ pub use conflicts::{Conflict, Decided, Decision, Replacement};
 pub use disconnects::Disconnect;
 pub use erase::{EraseError, Erased};
 pub use error::{OpenError, SettleError, StoreError};
+pub use import::{Clash, Import, ImportRow, ImportRules, Imported, Taken};
 pub use inbox::{Recorded, Webhook};
 pub use learning::Lesson;
 pub use levels::{FileSizes, Levels};
@@ -58,6 +62,7 @@ pub use replay::Replay;
 pub use reports::{AttemptRow, ChangeRow, EventDetail, EventFilter, EventRow, Stats};
 pub use retention::Purged;
 pub use settle::{Attempt, AttemptOutcome, Settlement};
+pub use version::{Precondition, Stale, Versions};
 pub use writer::Writer;
 
 use crate::domain::event::EventState;
@@ -89,6 +94,7 @@ struct Shared {
     wake: Notify,
     write_failed: AtomicBool,
     damage: OnceLock<String>,
+    imports: import::Imports,
     /// Held for as long as anybody has the store.
     lock: DatabaseLock,
 }

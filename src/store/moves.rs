@@ -7,7 +7,7 @@ use sqlx::AssertSqlSafe;
 use super::change;
 use super::error::StoreError;
 use super::inbox::Webhook;
-use super::mappings::follow;
+use super::motion::follow;
 use super::writer::Tx;
 use crate::domain::event::{ChannelMove, EventState, Rank};
 use crate::domain::ids::{EventId, ExternalId, ExternalTicket, SourceName};

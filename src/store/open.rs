@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::counts::Counts;
 use super::error::{OpenError, StoreError};
+use super::import::Imports;
 use super::writer::{QUEUE, Tx, Writer};
 use super::{Shared, Store, millis};
 use crate::domain::retry::{MAX_RETRY_AFTER, later};
@@ -35,6 +36,11 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
         3,
         "deliveries",
         include_str!("../../migrations/sqlite/0003_deliveries.sql"),
+    ),
+    (
+        4,
+        "imports",
+        include_str!("../../migrations/sqlite/0004_imports.sql"),
     ),
     (
         5,
@@ -175,6 +181,7 @@ impl Store {
             wake: Notify::new(),
             write_failed: AtomicBool::new(false),
             damage: OnceLock::new(),
+            imports: Imports::default(),
             lock,
         });
         let tx = Tx {

@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod api_daemon;
 mod backup;
 mod broken;
 mod business_rule;
@@ -31,12 +32,17 @@ mod drop_fields;
 mod durability;
 mod durability_trace;
 mod erase;
+mod import_effects;
 mod interleavings;
 mod jumps;
 mod layers;
 mod learning;
+mod mapping_access;
+mod mapping_files;
 mod mappings;
+mod mappings_import;
 mod metrics;
+mod openapi;
 mod parked;
 mod parking;
 mod promise;

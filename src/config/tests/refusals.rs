@@ -155,7 +155,7 @@ fn single_faults_name_the_key() {
 #[test]
 fn a_secret_is_in_no_error_no_report_and_no_debug_output() {
     let good = format!(
-        "[admin]\ntokens = ['{CANARY}']\n[serval]\nclient_id = 'id'\nclient_secret = '{CANARY}'
+        "[admin]\ntokens = ['{CANARY}']\nmapping_tokens = ['{CANARY}']\n[serval]\nclient_id = 'id'\nclient_secret = '{CANARY}'
         [sources.servicenow]\nsecrets = ['{CANARY}']\nbearer_tokens = ['{CANARY}']
         basic_auth = ['u:{CANARY}']\n[sources.slack]\nsigning_secrets = ['{CANARY}']"
     );
@@ -210,6 +210,10 @@ fn serve_asks_for_more_than_other_commands() {
         None
     );
     assert_eq!(
+        refused("[admin]\nlisten = '0.0.0.0:8081'\nmapping_tokens = ['t']"),
+        None
+    );
+    assert_eq!(
         refused("[admin]\nlisten = '127.0.0.1:0'\n[server]\nlisten = '127.0.0.1:0'"),
         None
     );
@@ -245,6 +249,7 @@ fn doubtful_settings_are_warned_of() {
     let toml = "[serval]\nbase_url = 'http://serval.example'\n[sources.slack]\nsigning_secrets = ['change-me']";
     let variables = [
         ("SERVAL_CONNECT__ADMIN__TOKENS", "short"),
+        ("SERVAL_CONNECT__ADMIN__MAPPING_TOKENS", "short"),
         ("SERVAL_CONNECT_DELIVERY__RATE", "1"),
         ("SERVAL_CONNECT_SERVICE_HOST", "10.0.0.1"),
     ];
@@ -259,6 +264,8 @@ fn doubtful_settings_are_warned_of() {
         [
             Some("SERVAL_CONNECT_DELIVERY__RATE"),
             Some("admin.tokens"),
+            Some("admin.mapping_tokens"),
+            Some("admin.mapping_tokens"),
             Some("serval.base_url"),
             Some("sources.slack.signing_secrets"),
         ]

@@ -1,4 +1,4 @@
-//! Who may use the admin API: bearers of a configured token.
+//! Who may use the admin API: bearers of a configured token, within its scope.
 
 use std::fmt;
 
@@ -15,43 +15,106 @@ use crate::http::{AppState, Problem};
 
 /// Fingerprints of the configured tokens. With none, the listener is a loopback address and open
 /// to whoever can reach it: the configuration sees to that.
-pub struct AdminTokens(Vec<[u8; 32]>);
+pub struct AdminTokens {
+    all: Fingerprints,
+    mappings: Fingerprints,
+}
 
 impl fmt::Debug for AdminTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AdminTokens({})", self.0.len())
+        let (all, mappings) = (self.all.0.len(), self.mappings.0.len());
+        write!(f, "AdminTokens({all}, {mappings})")
     }
 }
 
+/// What a caller may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Everything.
+    All,
+    /// Read and write mappings.
+    Mappings,
+    /// Nothing: no token, or none of ours.
+    Unknown,
+}
+
 impl AdminTokens {
-    /// Of the configured tokens.
+    /// Of the tokens that may do all.
     pub fn new(tokens: &[SecretString]) -> Self {
-        Self(
-            tokens
-                .iter()
-                .map(|token| Sha256::digest(token.expose_secret()).into())
-                .collect(),
-        )
+        Self {
+            all: Fingerprints::of(tokens),
+            mappings: Fingerprints::of(&[]),
+        }
     }
 
-    /// Whether `presented` is one of them. Takes the same time whichever it is, or none.
-    fn accepts(&self, presented: &str) -> bool {
-        let presented: [u8; 32] = Sha256::digest(presented).into();
-        let hit = |hit: Choice, token: &[u8; 32]| hit | token.ct_eq(&presented);
+    /// And of those that may only read and write mappings.
+    #[must_use]
+    pub fn with_mapping_tokens(self, tokens: &[SecretString]) -> Self {
+        Self {
+            mappings: Fingerprints::of(tokens),
+            ..self
+        }
+    }
+
+    fn access(&self, presented: Option<&str>) -> Access {
+        let is_open = self.all.0.is_empty() && self.mappings.0.is_empty();
+        let presented = presented.map(|token| Sha256::digest(token).into());
+        match presented {
+            _ if is_open => Access::All,
+            Some(token) if self.all.hold(&token) => Access::All,
+            Some(token) if self.mappings.hold(&token) => Access::Mappings,
+            Some(_) | None => Access::Unknown,
+        }
+    }
+}
+
+/// SHA-256 of tokens.
+struct Fingerprints(Vec<[u8; 32]>);
+
+impl Fingerprints {
+    fn of(tokens: &[SecretString]) -> Self {
+        let fingerprint = |token: &SecretString| Sha256::digest(token.expose_secret()).into();
+        Self(tokens.iter().map(fingerprint).collect())
+    }
+
+    /// Takes the same time whichever it is, or none.
+    fn hold(&self, presented: &[u8; 32]) -> bool {
+        let hit = |hit: Choice, token: &[u8; 32]| hit | token.ct_eq(presented);
         self.0.iter().fold(Choice::from(0), hit).into()
     }
 }
 
-/// Lets requests with a token pass.
-pub(super) async fn require_token(
+/// Lets requests with a token that may do all pass.
+pub(super) async fn for_all(
     State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Response {
-    if state.tokens.0.is_empty() || bearer(&request).is_some_and(|t| state.tokens.accepts(t)) {
-        return next.run(request).await;
+    match state.tokens.access(bearer(&request)) {
+        Access::All => next.run(request).await,
+        Access::Mappings => {
+            let detail =
+                "this token may only read and write mappings; this needs one of admin.tokens";
+            Problem::new(StatusCode::FORBIDDEN, detail).into_response()
+        }
+        Access::Unknown => unauthorized("admin.tokens"),
     }
-    let detail = "needs the header Authorization: Bearer with one of admin.tokens";
+}
+
+/// Lets requests with a token for mappings pass, too.
+pub(super) async fn for_mappings(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match state.tokens.access(bearer(&request)) {
+        Access::All | Access::Mappings => next.run(request).await,
+        Access::Unknown => unauthorized("admin.tokens or admin.mapping_tokens"),
+    }
+}
+
+fn unauthorized(keys: &str) -> Response {
+    let detail = format!("needs the header Authorization: Bearer with one of {keys}");
     Problem::new(StatusCode::UNAUTHORIZED, detail).into_response()
 }
 
@@ -59,4 +122,35 @@ fn bearer(request: &Request) -> Option<&str> {
     let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_opens_what_it_was_made_for() {
+        use Access::{All, Mappings, Unknown};
+
+        let secrets = |tokens: &[&str]| -> Vec<SecretString> {
+            tokens.iter().map(|token| (*token).into()).collect()
+        };
+        for (all, mappings, presented, expected) in [
+            (&[][..], &[][..], None, All),
+            (&[], &[], Some("x"), All),
+            (&["a", "b"], &["m"], Some("b"), All),
+            (&["a", "b"], &["m"], Some("m"), Mappings),
+            (&["a"], &["a", "m"], Some("a"), All),
+            (&["a"], &[], Some("m"), Unknown),
+            (&["a"], &["m"], None, Unknown),
+            (&["a"], &["m"], Some(""), Unknown),
+            // Tokens for mappings alone do not leave the rest open.
+            (&[], &["m"], None, Unknown),
+            (&[], &["m"], Some("x"), Unknown),
+            (&[], &["m"], Some("m"), Mappings),
+        ] {
+            let tokens = AdminTokens::new(&secrets(all)).with_mapping_tokens(&secrets(mappings));
+            assert_eq!(tokens.access(presented), expected, "{presented:?}");
+        }
+    }
 }

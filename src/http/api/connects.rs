@@ -2,25 +2,49 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::{AppState, Problem};
 
-/// `POST /connects/pause`
-pub(super) async fn pause(State(state): State<AppState>) -> Result<Json<Value>, Problem> {
+/// How the switch stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Switch {
+    /// Whether the calls to Serval are stopped.
+    paused: bool,
+}
+
+/// Stop the calls to Serval
+///
+/// Webhooks are stored all the same. Holds across restarts.
+#[utoipa::path(
+    post,
+    path = "/connects/pause",
+    operation_id = "pause_connects",
+    tag = "connects",
+    responses((status = 200, body = Switch))
+)]
+pub(super) async fn pause(State(state): State<AppState>) -> Result<Json<Switch>, Problem> {
     set(&state, true).await
 }
 
-/// `POST /connects/resume`
-pub(super) async fn resume(State(state): State<AppState>) -> Result<Json<Value>, Problem> {
+/// Restart the calls to Serval
+#[utoipa::path(
+    post,
+    path = "/connects/resume",
+    operation_id = "resume_connects",
+    tag = "connects",
+    responses((status = 200, body = Switch))
+)]
+pub(super) async fn resume(State(state): State<AppState>) -> Result<Json<Switch>, Problem> {
     set(&state, false).await
 }
 
-async fn set(state: &AppState, paused: bool) -> Result<Json<Value>, Problem> {
+async fn set(state: &AppState, paused: bool) -> Result<Json<Switch>, Problem> {
     state.monitor.set_paused(paused).await?;
     tracing::warn!(
         paused,
         "calls to Serval were paused or resumed by an operator"
     );
-    Ok(Json(json!({ "paused": paused })))
+    Ok(Json(Switch { paused }))
 }

@@ -1,30 +1,72 @@
 //! `/api/v1/erase`
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::input;
-use crate::domain::ids::{ExternalId, ExternalTicket};
+use crate::domain::ids::{ExternalId, ExternalTicket, SourceName};
 use crate::http::{AppState, Problem};
 use crate::store::EraseError;
 
-#[derive(Debug, Deserialize)]
+/// What to erase.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Body {
+#[schema(as = Erase)]
+pub(crate) struct Body {
+    /// The source of the external ticket.
     source: String,
+    /// The external ticket's id over there.
     external_id: String,
 }
 
-/// `POST /erase`: everything that is stored about one external ticket. 409 while a call about it is
-/// under way. Nothing changes at Serval.
+/// What was erased.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Erased)]
+pub(crate) struct ErasedView {
+    /// The source of the external ticket.
+    #[schema(value_type = String)]
+    source: SourceName,
+    /// The external ticket's id over there.
+    #[schema(value_type = String)]
+    external_id: ExternalId,
+    /// Rows by table.
+    #[schema(value_type = BTreeMap<String, u64>)]
+    removed: BTreeMap<&'static str, u64>,
+    /// Errors and answers about other external tickets that named this one, and are cleared.
+    mentions_cleared: u64,
+    /// Rows that still are about it.
+    left: u64,
+    /// Whether the write-ahead log was emptied into the database file.
+    log_emptied: bool,
+}
+
+/// Erase an external ticket
+///
+/// Everything that is stored about it. Nothing changes at Serval.
+#[utoipa::path(
+    post,
+    path = "/erase",
+    operation_id = "erase",
+    tag = "events",
+    request_body = Body,
+    responses(
+        (status = 200, body = ErasedView),
+        (status = 400, description = "The body is not JSON"),
+        (status = 404, description = "No such source"),
+        (status = 409, description = "A call about it is under way; try again in a moment"),
+        (status = 422, description = "The body is not what is expected"),
+    )
+)]
 pub(super) async fn erase(
     State(state): State<AppState>,
     body: Bytes,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<ErasedView>, Problem> {
     let Body {
         source,
         external_id,
@@ -38,22 +80,17 @@ pub(super) async fn erase(
             EraseError::InHand => Problem::new(StatusCode::CONFLICT, error.to_string()),
             EraseError::Store(error) => error.into(),
         })?;
-    let removed: Map<String, Value> = erased
-        .tables()
-        .map(|(table, n)| (table.to_owned(), json!(n)))
-        .into_iter()
-        .collect();
     let rows: u64 = erased.tables().map(|(_, n)| n).iter().sum();
     // Without the id: the log is kept by others, and for longer.
     tracing::info!(source, rows, left = erased.left, "external ticket erased");
-    Ok(Json(json!({
-        "source": ticket.source,
-        "external_id": ticket.external_id,
-        "removed": removed,
-        "mentions_cleared": erased.mentions,
-        "left": erased.left,
-        "log_emptied": erased.is_log_empty,
-    })))
+    Ok(Json(ErasedView {
+        source: ticket.source,
+        external_id: ticket.external_id,
+        removed: erased.tables().into(),
+        mentions_cleared: erased.mentions,
+        left: erased.left,
+        log_emptied: erased.is_log_empty,
+    }))
 }
 
 /// The external ticket. What is left of a source that is not configured any more is erased as it

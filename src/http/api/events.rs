@@ -5,69 +5,54 @@ use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
+use super::event_views::{EventDetailView, EventView, state_words};
 use super::input::{self, Page};
 use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
 use crate::http::{AppState, Problem};
-use crate::store::{AttemptRow, ChangeRow, EventDetail, EventFilter, EventRow, Replay};
+use crate::store::{EventFilter, Replay};
 
 /// The longest reason of a replay.
 const MAX_REASON: usize = 200;
 
-/// An event in a list.
-#[derive(Debug, Serialize)]
-pub(super) struct EventView {
-    id: EventId,
-    source: String,
-    external_id: Option<String>,
-    subtype: Option<String>,
-    event_type: String,
-    state: EventState,
-    reason: Option<String>,
-    ticket_id: Option<String>,
-    received_at: Timestamp,
-    updated_at: Timestamp,
-    due_at: Option<Timestamp>,
-    attempts: i64,
-    last_error: Option<String>,
-}
-
-impl From<EventRow> for EventView {
-    fn from(row: EventRow) -> Self {
-        Self {
-            id: row.id,
-            source: row.source,
-            external_id: row.external_id,
-            subtype: row.subtype,
-            event_type: row.event_type,
-            state: row.state,
-            reason: row.reason,
-            ticket_id: row.ticket_id,
-            received_at: row.received_at,
-            updated_at: row.updated_at,
-            due_at: (!row.state.is_terminal()).then_some(row.due_at),
-            attempts: row.attempts,
-            last_error: row.last_error,
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// In one state.
+    #[param(schema_with = state_words)]
     state: Option<String>,
+    /// Of one source.
     source: Option<String>,
+    /// About one external ticket.
     external_id: Option<String>,
+    /// With one reason.
     reason: Option<String>,
+    /// At most so many; 100 when left out.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
-/// `GET /events`, newest first.
+/// List events
+///
+/// The newest first.
+#[utoipa::path(
+    get,
+    path = "/events",
+    operation_id = "list_events",
+    tag = "events",
+    params(ListQuery),
+    responses(
+        (status = 200, body = Page<EventView>),
+        (status = 400, description = "A wrong query"),
+        (status = 404, description = "No such source"),
+    )
+)]
 pub(super) async fn list(
     State(state): State<AppState>,
     query: Result<Query<ListQuery>, QueryRejection>,
@@ -113,58 +98,27 @@ fn one_spelling(external_id: String) -> String {
     }
 }
 
-/// `GET /events/{id}`: with its attempts, its history, the raw body and what is sent.
+/// Read an event
+///
+/// With its attempts, its history, the raw body and what is sent to Serval.
+#[utoipa::path(
+    get,
+    path = "/events/{id}",
+    operation_id = "get_event",
+    tag = "events",
+    params(("id" = String, Path, description = "Such as `evt_42`")),
+    responses(
+        (status = 200, body = EventDetailView),
+        (status = 404, description = "No such event"),
+    )
+)]
 pub(super) async fn get(
     State(state): State<AppState>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<EventDetailView>, Problem> {
     let id = event_id(&id)?;
     let detail = state.store.event(id).await?.ok_or_else(none)?;
-    Ok(Json(show(detail)))
-}
-
-fn show(detail: EventDetail) -> Value {
-    let EventDetail {
-        row,
-        attempts,
-        changes,
-        payload,
-        accounted_for,
-    } = detail;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let sent = payload.as_ref().map(|(body, object)| {
-        json!({
-            "externalTicketId": row.external_id,
-            "externalTicketSubtype": row.subtype,
-            "externalTicketData": text(&body[object.clone()]),
-            "accountedForMessageIds": accounted_for,
-        })
-    });
-    let mut view = json!(EventView::from(row));
-    view["attempts"] = attempts.iter().map(attempt).collect();
-    view["history"] = changes.iter().map(change).collect();
-    view["body"] = json!(payload.as_ref().map(|(body, _)| text(body)));
-    view["sent"] = json!(sent);
-    view
-}
-
-fn attempt(row: &AttemptRow) -> Value {
-    json!({
-        "started_at": row.started_at,
-        "duration_ms": row.duration_ms,
-        "ticket_id": row.ticket_id,
-        "outcome": row.outcome,
-        "status": row.status,
-        "code": row.code,
-        "answer": row.answer,
-        "request_id": row.request_id,
-        "retry_after_ms": row.retry_after_ms,
-        "probe": row.is_probe,
-    })
-}
-
-fn change(row: &ChangeRow) -> Value {
-    json!({ "at": row.at, "state": row.state, "reason": row.reason })
+    Ok(Json(detail.into()))
 }
 
 fn event_id(text: &str) -> Result<EventId, Problem> {
@@ -178,18 +132,38 @@ fn none() -> Problem {
     )
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// How to replay one event.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-struct ReplayBody {
+#[schema(as = Replay)]
+pub(crate) struct ReplayBody {
+    /// Why, for the event's history; at most 200 characters.
     reason: Option<String>,
 }
 
-/// `POST /events/{id}/replay`: a dead or expired event goes to the queue again.
+/// Replay an event
+///
+/// A dead or expired one goes to the queue again. The body may be left out.
+#[utoipa::path(
+    post,
+    path = "/events/{id}/replay",
+    operation_id = "replay_event",
+    tag = "events",
+    params(("id" = String, Path, description = "Such as `evt_42`")),
+    request_body = Option<ReplayBody>,
+    responses(
+        (status = 202, description = "In the queue", body = EventDetailView),
+        (status = 400, description = "The body is not JSON"),
+        (status = 404, description = "No such event"),
+        (status = 409, description = "It is neither dead nor expired"),
+        (status = 422, description = "The body is not what is expected"),
+    )
+)]
 pub(super) async fn replay(
     State(state): State<AppState>,
     Path(id): Path<String>,
     body: Bytes,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<EventDetailView>), Problem> {
     let id = event_id(&id)?;
     let body: ReplayBody = if body.is_empty() {
         ReplayBody::default()
@@ -211,7 +185,7 @@ pub(super) async fn replay(
     }
     let detail = state.store.event(id).await?.ok_or_else(none)?;
     tracing::info!(event = %id, "event replayed by an operator");
-    Ok((StatusCode::ACCEPTED, Json(show(detail))))
+    Ok((StatusCode::ACCEPTED, Json(detail.into())))
 }
 
 fn replay_reason(reason: Option<String>) -> Result<String, Problem> {
@@ -228,25 +202,58 @@ fn replay_reason(reason: Option<String>) -> Result<String, Problem> {
     })
 }
 
-#[derive(Debug, Deserialize)]
+/// Which events to replay.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ReplayManyBody {
+#[schema(as = ReplayMany)]
+pub(crate) struct ReplayManyBody {
+    /// `dead` or `expired`; `dead` when left out.
     state: Option<String>,
+    /// Of one source.
     source: Option<String>,
+    /// About one external ticket.
     external_id: Option<String>,
+    /// With one reason.
     #[serde(rename = "event_reason")]
     with_reason: Option<String>,
+    /// Why, for the events' histories; at most 200 characters.
     reason: Option<String>,
+    /// Whether to count only.
     #[serde(default)]
     dry_run: bool,
+    /// At most so many, the oldest first.
     limit: Option<u32>,
 }
 
-/// `POST /events/replay`: all dead (or expired) events that match.
+/// How many events were replayed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Replayed {
+    /// Events that matched.
+    matched: u64,
+    /// Events that went to the queue.
+    replayed: u64,
+}
+
+/// Replay events
+///
+/// All dead (or expired) ones that match go to the queue again.
+#[utoipa::path(
+    post,
+    path = "/events/replay",
+    operation_id = "replay_events",
+    tag = "events",
+    request_body = ReplayManyBody,
+    responses(
+        (status = 200, body = Replayed),
+        (status = 400, description = "The body is not JSON, or there is no such state"),
+        (status = 404, description = "No such source"),
+        (status = 422, description = "The body is not what is expected"),
+    )
+)]
 pub(super) async fn replay_many(
     State(state): State<AppState>,
     body: Bytes,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Replayed>, Problem> {
     let body: ReplayManyBody = input::json(&body)?;
     let from = body
         .state
@@ -284,5 +291,5 @@ pub(super) async fn replay_many(
             "events replayed by an operator"
         );
     }
-    Ok(Json(json!({ "matched": matched, "replayed": replayed })))
+    Ok(Json(Replayed { matched, replayed }))
 }

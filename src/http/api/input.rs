@@ -4,19 +4,24 @@ use axum::body::Bytes;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
 
-use crate::domain::ids::{ExternalTicket, SourceName};
+use crate::domain::ids::{ExternalTicket, SourceName, check_message_id};
 use crate::http::{AppState, Problem};
 
 /// Elements of a list, when the caller does not say.
 const DEFAULT_LIMIT: u32 = 100;
 /// Elements of a list at most.
 const MAX_LIMIT: u32 = 1000;
+/// Message ids of a mapping at most, so that each mapping fits into one row of an import.
+const MAX_MESSAGE_IDS: usize = 1000;
 
 /// A page of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Page<T> {
+    /// The elements.
     data: Vec<T>,
+    /// The `cursor` of the next page; null on the last one.
     next_cursor: Option<String>,
 }
 
@@ -78,6 +83,26 @@ pub(super) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
             }
         }
     })
+}
+
+/// Checks the ids of Serval messages that a mapping names.
+pub(super) fn message_ids(ids: &[String]) -> Result<(), String> {
+    if ids.len() > MAX_MESSAGE_IDS {
+        return Err(format!(
+            "accounted_for_message_ids: at most {MAX_MESSAGE_IDS} ids"
+        ));
+    }
+    ids.iter()
+        .try_for_each(|id| check_message_id(id))
+        .map_err(|error| format!("accounted_for_message_ids: {error}"))
+}
+
+/// Why a Serval ticket cannot have a further external ticket.
+pub(super) fn taken(other: &str) -> String {
+    format!(
+        "the Serval ticket has {other} of this source already; remove that mapping, or set \
+         several_per_ticket for the source"
+    )
 }
 
 /// A configured source.

@@ -4,28 +4,42 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::header::ETAG;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
+use super::conditions::{etag, failed, precondition};
 use super::input::{self, Page};
 use crate::domain::ids::{EventId, ServalTicketId};
 use crate::http::{AppState, Problem};
 use crate::store::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 
 /// A mapping as the API shows it.
-#[derive(Debug, Serialize)]
-pub(super) struct MappingView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Mapping)]
+pub(crate) struct MappingView {
+    /// The source of the external ticket.
     source: String,
+    /// The external ticket's id over there.
     external_id: String,
+    /// The Serval ticket.
     ticket_id: String,
+    /// Serval messages that the external ticket has already.
     accounted_for_message_ids: Vec<String>,
+    /// Who wrote it: `api`, `import`, `payload`, `cli` or `console`.
     origin: String,
+    /// When it was first written.
     created_at: Timestamp,
+    /// When it was last changed.
     updated_at: Timestamp,
+    /// When Serval took the pair; null: not yet.
     connected_at: Option<Timestamp>,
+    /// The event whose payload taught it.
+    #[schema(value_type = Option<String>)]
     taught_by: Option<EventId>,
 }
 
@@ -45,18 +59,53 @@ impl From<Mapping> for MappingView {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// A mapping to write.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct PutBody {
+#[schema(as = NewMapping)]
+pub(crate) struct PutBody {
+    /// The Serval ticket.
     ticket_id: String,
+    /// Serval messages that the external ticket has already; at most 1000.
     #[serde(default)]
     accounted_for_message_ids: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Names an external ticket.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(
+    dead_code,
+    reason = "describes the path, which axum reads into a tuple"
+)]
+pub(crate) struct TicketPath {
+    /// The name of a configured source.
+    source: String,
+    /// The external ticket's id: a `sys_id`, or a Slack `channel:thread_ts`.
+    external_id: String,
+}
+
+/// What must be true of the mapping that is there.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(
+    dead_code,
+    reason = "describes header fields, which `precondition` reads"
+)]
+pub(crate) struct Conditions {
+    /// `ETag` of the mapping as it was read, or `*` for any; else 412.
+    #[param(rename = "If-Match")]
+    if_match: Option<String>,
+    /// `*`: only if there is none; else 412.
+    #[param(rename = "If-None-Match")]
+    if_none_match: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PutQuery {
-    /// What the mapping will say of its writer; the command line says `cli`.
+    /// What the mapping will say of its writer: `api`, or `cli` for the command line.
     origin: Option<String>,
 }
 
@@ -70,13 +119,40 @@ impl PutQuery {
     }
 }
 
-/// `PUT /mappings/{source}/{external_id}`: 201 when created, 200 when it was there.
+/// A mapping with its tag.
+type Tagged = ([(HeaderName, HeaderValue); 1], Json<MappingView>);
+
+fn tagged(mapping: Mapping) -> Tagged {
+    ([(ETAG, etag(&mapping))], Json(mapping.into()))
+}
+
+/// Write a mapping
+///
+/// Creates or replaces it, and releases the events that waited for it. Idempotent.
+#[utoipa::path(
+    put,
+    path = "/mappings/{source}/{external_id}",
+    operation_id = "put_mapping",
+    tag = "mappings",
+    params(TicketPath, PutQuery, Conditions),
+    request_body = PutBody,
+    responses(
+        (status = 200, description = "It was there", body = MappingView, headers(("ETag" = String))),
+        (status = 201, description = "It was not there", body = MappingView, headers(("ETag" = String))),
+        (status = 400, description = "The body is not JSON, or the query or a condition cannot be read"),
+        (status = 404, description = "No such source"),
+        (status = 409, description = "The Serval ticket has another external ticket of the source"),
+        (status = 412, description = "The condition does not hold; nothing was written"),
+        (status = 422, description = "An id that is none"),
+    )
+)]
 pub(super) async fn put(
     State(state): State<AppState>,
     Path((source, external_id)): Path<(String, String)>,
     query: Result<Query<PutQuery>, QueryRejection>,
+    headers: HeaderMap,
     body: Bytes,
-) -> Result<(StatusCode, Json<MappingView>), Problem> {
+) -> Result<(StatusCode, Tagged), Problem> {
     let Query(query) = query.map_err(|error| input::bad_request(error.body_text()))?;
     let origin = query.origin()?;
     let ticket = input::ticket(&state, &source, &external_id)?;
@@ -87,6 +163,9 @@ pub(super) async fn put(
             format!("ticket_id: {error}"),
         )
     })?;
+    input::message_ids(&body.accounted_for_message_ids)
+        .map_err(|detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))?;
+    let condition = precondition(&headers)?;
     let mounted = &state.sources[&ticket.source];
     let put = PutMapping {
         ticket,
@@ -97,15 +176,16 @@ pub(super) async fn put(
         disconnects_old: mounted.disconnects_old,
         several_per_ticket: mounted.several_per_ticket,
     };
-    let (status, mapping) = match state.store.put_mapping(put, state.clock.now()).await? {
+    let stored = state
+        .store
+        .put_mapping_if(put, condition, state.clock.now())
+        .await?
+        .map_err(|_| failed())?;
+    let (status, mapping) = match stored {
         Stored::Created(mapping) => (StatusCode::CREATED, mapping),
         Stored::Replaced(mapping) => (StatusCode::OK, mapping),
         Stored::Taken(other) => {
-            let detail = format!(
-                "the Serval ticket has {other} of this source already; remove that mapping, or set \
-                 several_per_ticket for the source"
-            );
-            return Err(Problem::new(StatusCode::CONFLICT, detail));
+            return Err(Problem::new(StatusCode::CONFLICT, input::taken(&other)));
         }
     };
     tracing::info!(
@@ -115,40 +195,72 @@ pub(super) async fn put(
         origin = mapping.origin,
         "mapping written"
     );
-    Ok((status, Json(mapping.into())))
+    Ok((status, tagged(mapping)))
 }
 
-/// `GET /mappings/{source}/{external_id}`
+/// Read a mapping
+#[utoipa::path(
+    get,
+    path = "/mappings/{source}/{external_id}",
+    operation_id = "get_mapping",
+    tag = "mappings",
+    params(TicketPath),
+    responses(
+        (status = 200, body = MappingView, headers(("ETag" = String))),
+        (status = 404, description = "No such source, or no mapping"),
+        (status = 422, description = "An id that is none"),
+    )
+)]
 pub(super) async fn get(
     State(state): State<AppState>,
     Path((source, external_id)): Path<(String, String)>,
-) -> Result<Json<MappingView>, Problem> {
+) -> Result<Tagged, Problem> {
     let ticket = input::ticket(&state, &source, &external_id)?;
     let mapping = state.store.mapping(&ticket).await?.ok_or_else(none)?;
-    Ok(Json(mapping.into()))
+    Ok(tagged(mapping))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct DeleteQuery {
+    /// Whether Serval is asked to let go of the pair.
     #[serde(default)]
+    #[param(required = false)]
     disconnect: bool,
 }
 
-/// `DELETE /mappings/{source}/{external_id}`: nothing changes at Serval, unless
-/// `?disconnect=true` asks it to let go of the pair.
+/// Remove a mapping
+///
+/// Nothing changes at Serval, unless `disconnect` asks for it.
+#[utoipa::path(
+    delete,
+    path = "/mappings/{source}/{external_id}",
+    operation_id = "delete_mapping",
+    tag = "mappings",
+    params(TicketPath, DeleteQuery, Conditions),
+    responses(
+        (status = 204, description = "Removed"),
+        (status = 400, description = "The query or a condition cannot be read"),
+        (status = 404, description = "No such source, or no mapping"),
+        (status = 412, description = "The condition does not hold; nothing was removed"),
+        (status = 422, description = "An id that is none"),
+    )
+)]
 pub(super) async fn delete(
     State(state): State<AppState>,
     Path((source, external_id)): Path<(String, String)>,
     query: Result<Query<DeleteQuery>, QueryRejection>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let Query(query) = query.map_err(|error| input::bad_request(error.body_text()))?;
     let ticket = input::ticket(&state, &source, &external_id)?;
-    if !state
+    let condition = precondition(&headers)?;
+    let deleted = state
         .store
-        .delete_mapping(&ticket, query.disconnect, state.clock.now())
-        .await?
-    {
+        .delete_mapping_if(&ticket, condition, query.disconnect, state.clock.now())
+        .await?;
+    if !deleted.map_err(|_| failed())? {
         return Err(none());
     }
     tracing::info!(ticket.external = %ticket, "mapping removed");
@@ -159,16 +271,34 @@ fn none() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "this external ticket has no mapping")
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Of one source.
     source: Option<String>,
+    /// Of one Serval ticket.
     ticket_id: Option<String>,
+    /// At most so many; 100 when left out.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
-/// `GET /mappings`
+/// List mappings
+#[utoipa::path(
+    get,
+    path = "/mappings",
+    operation_id = "list_mappings",
+    tag = "mappings",
+    params(ListQuery),
+    responses(
+        (status = 200, body = Page<MappingView>),
+        (status = 400, description = "A wrong query"),
+        (status = 404, description = "No such source"),
+    )
+)]
 pub(super) async fn list(
     State(state): State<AppState>,
     query: Result<Query<ListQuery>, QueryRejection>,

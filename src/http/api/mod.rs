@@ -1,44 +1,72 @@
-//! The admin API, `/api/v1`: JSON in and out, lists by cursor.
+//! The admin API, `/api/v1`: JSON in and out, lists by cursor, mappings as files.
 
 mod auth;
+mod conditions;
+#[expect(unused_qualifications, reason = "written by the macro of utoipa")]
 mod conflicts;
 mod connects;
 mod erase;
+mod event_views;
+#[expect(unused_qualifications, reason = "written by the macro of utoipa")]
 mod events;
+#[expect(unused_qualifications, reason = "written by the macro of utoipa")]
+mod export;
+mod import;
 mod input;
+#[expect(unused_qualifications, reason = "written by the macro of utoipa")]
 mod mappings;
+#[expect(unused_qualifications, reason = "written by the macro of utoipa")]
 mod parked;
 mod stats;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::AppState;
+use super::problem::{method_not_allowed, not_found};
 pub use auth::AdminTokens;
+pub(super) use event_views::state_words;
 
-/// The routes, behind the tokens.
+/// Where it is served.
+pub(super) const PREFIX: &str = "/api/v1";
+
+/// The routes, each behind the tokens of its scope.
 pub(super) fn router(state: &AppState) -> Router<AppState> {
-    Router::new()
-        .route("/mappings", get(mappings::list))
-        .route(
-            "/mappings/{source}/{external_id}",
-            put(mappings::put)
-                .get(mappings::get)
-                .delete(mappings::delete),
-        )
-        .route("/events", get(events::list))
-        .route("/events/replay", post(events::replay_many))
-        .route("/events/{id}", get(events::get))
-        .route("/events/{id}/replay", post(events::replay))
-        .route("/erase", post(erase::erase))
-        .route("/parked", get(parked::list))
-        .route("/stats", get(stats::get))
-        .route("/conflicts", get(conflicts::list))
-        .route("/conflicts/{id}", post(conflicts::decide))
-        .route("/connects/pause", post(connects::pause))
-        .route("/connects/resume", post(connects::resume))
-        .fallback(super::problem::not_found)
-        .method_not_allowed_fallback(super::problem::method_not_allowed)
-        .layer(from_fn_with_state(state.clone(), auth::require_token))
+    let (for_mappings, _) = for_mappings().split_for_parts();
+    let (for_all, _) = for_all().split_for_parts();
+    let for_mappings = for_mappings
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), auth::for_mappings));
+    let for_all = for_all
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), auth::for_all));
+    for_all.merge(for_mappings)
+}
+
+/// What a token for mappings opens.
+pub(super) fn for_mappings() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(mappings::list))
+        .routes(routes!(import::import))
+        .routes(routes!(export::export))
+        .routes(routes!(mappings::put, mappings::get, mappings::delete))
+}
+
+/// What only a token that may do all opens.
+pub(super) fn for_all() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(events::list))
+        .routes(routes!(events::replay_many))
+        .routes(routes!(events::get))
+        .routes(routes!(events::replay))
+        .routes(routes!(parked::list))
+        .routes(routes!(erase::erase))
+        .routes(routes!(stats::get))
+        .routes(routes!(conflicts::list))
+        .routes(routes!(conflicts::decide))
+        .routes(routes!(connects::pause))
+        .routes(routes!(connects::resume))
 }

@@ -5,6 +5,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::input::{self, Page};
 use crate::domain::ids::{EventId, SourceName};
@@ -13,31 +14,56 @@ use crate::sources;
 use crate::store::ParkedRow;
 
 /// An external ticket that waits for a mapping.
-#[derive(Debug, Serialize)]
-pub(super) struct ParkedView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Parked)]
+pub(crate) struct ParkedView {
+    /// The source of the external ticket.
     source: String,
+    /// The external ticket's id over there.
     external_id: String,
     /// Its number in the system itself, such as `INC0081927`.
     number: Option<String>,
     /// One line that says what it is about.
     title: Option<String>,
     /// The event that will be sent.
+    #[schema(value_type = String)]
     event: EventId,
+    /// Since when it waits.
     parked_at: Timestamp,
+    /// Until when it waits.
     expires_at: Timestamp,
     /// Such as a Serval ticket that its payload named in vain.
     last_error: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Of one source.
     source: Option<String>,
+    /// At most so many; 100 when left out.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
-/// `GET /parked`, the oldest first.
+/// List what is parked
+///
+/// External tickets that wait for a mapping, with number and title; the oldest first.
+#[utoipa::path(
+    get,
+    path = "/parked",
+    operation_id = "list_parked",
+    tag = "events",
+    params(ListQuery),
+    responses(
+        (status = 200, body = Page<ParkedView>),
+        (status = 400, description = "A wrong query"),
+        (status = 404, description = "No such source"),
+    )
+)]
 pub(super) async fn list(
     State(state): State<AppState>,
     query: Result<Query<ListQuery>, QueryRejection>,

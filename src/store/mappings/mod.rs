@@ -2,14 +2,14 @@
 
 mod types;
 
-use super::error::StoreError;
-use super::writer::Tx;
-use super::{Store, change, conflicts, disconnects, millis, moment, state};
-use crate::domain::event::EventState;
-use crate::domain::ids::{EventId, ExternalTicket};
-use crate::domain::ingest::ALREADY_CONNECTED;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
+
+use super::error::StoreError;
+use super::version::{Precondition, Stale};
+use super::writer::Tx;
+use super::{Store, conflicts, disconnects, millis, moment, motion};
+use crate::domain::ids::{EventId, ExternalTicket};
 pub use types::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 
 type MappingRow = (
@@ -34,9 +34,26 @@ const COLUMNS: &str = "\
 impl Store {
     /// Writes a mapping, and releases or sends again what waits for it. Idempotent.
     pub async fn put_mapping(&self, put: PutMapping, now: Timestamp) -> Result<Stored, StoreError> {
+        let written = self.put_mapping_if(put, Precondition::None, now).await?;
+        Ok(written.expect("nothing was asked of the mapping before"))
+    }
+
+    /// The same, only if the mapping that is there now is what the caller believes it to be.
+    pub async fn put_mapping_if(
+        &self,
+        put: PutMapping,
+        condition: Precondition,
+        now: Timestamp,
+    ) -> Result<Result<Stored, Stale>, StoreError> {
         self.write(move |tx| {
-            let put = put.clone();
-            Box::pin(async move { put_mapping(tx, &put, now).await })
+            let (put, condition) = (put.clone(), condition.clone());
+            Box::pin(async move {
+                let before = current(tx, &put.ticket).await?;
+                if !condition.holds(before.as_ref()) {
+                    return Ok(Err(Stale));
+                }
+                put_mapping(tx, &put, now).await.map(Ok)
+            })
         })
         .await
     }
@@ -56,22 +73,44 @@ impl Store {
         disconnects: bool,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let condition = Precondition::None;
+        let deleted = self.delete_mapping_if(ticket, condition, disconnects, now);
+        Ok(deleted
+            .await?
+            .expect("nothing was asked of the mapping before"))
+    }
+
+    /// The same, only if the mapping is what the caller believes it to be. Where there is none,
+    /// there is nothing to believe.
+    pub async fn delete_mapping_if(
+        &self,
+        ticket: &ExternalTicket,
+        condition: Precondition,
+        disconnects: bool,
+        now: Timestamp,
+    ) -> Result<Result<bool, Stale>, StoreError> {
         const DELETE: &str = "\
             -- store::mappings::delete
-            DELETE FROM mappings WHERE source = $1 AND external_id = $2 RETURNING ticket_id";
+            DELETE FROM mappings WHERE source = $1 AND external_id = $2";
         let ticket = ticket.clone();
         self.write(move |tx| {
-            let ticket = ticket.clone();
+            let (ticket, condition) = (ticket.clone(), condition.clone());
             Box::pin(async move {
-                let deleted: Option<String> = sqlx::query_scalar(DELETE)
+                let Some(before) = current(tx, &ticket).await? else {
+                    return Ok(Ok(false));
+                };
+                if !condition.holds(Some(&before)) {
+                    return Ok(Err(Stale));
+                }
+                sqlx::query(DELETE)
                     .bind(ticket.source.as_str())
                     .bind(ticket.external_id.as_str())
-                    .fetch_optional(&mut tx.connection)
+                    .execute(&mut tx.connection)
                     .await?;
-                if let Some(ticket_id) = deleted.as_ref().filter(|_| disconnects) {
-                    disconnects::ask(tx, &ticket, ticket_id, now).await?;
+                if disconnects {
+                    disconnects::ask(tx, &ticket, &before.ticket_id, now).await?;
                 }
-                Ok(deleted.is_some())
+                Ok(Ok(true))
             })
         })
         .await
@@ -143,6 +182,15 @@ fn from_row(row: MappingRow) -> Result<Mapping, StoreError> {
     })
 }
 
+/// The mapping as the transaction sees it.
+async fn current(tx: &mut Tx, ticket: &ExternalTicket) -> Result<Option<Mapping>, StoreError> {
+    let row: Option<MappingRow> = one(ticket.source.as_str(), ticket.external_id.as_str())
+        .build_query_as()
+        .fetch_optional(&mut tx.connection)
+        .await?;
+    row.map(from_row).transpose()
+}
+
 /// Writes a mapping inside of a transaction; see [`Store::put_mapping`].
 pub(super) async fn put_mapping(
     tx: &mut Tx,
@@ -175,10 +223,7 @@ pub(super) async fn put_mapping(
             return Ok(Stored::Taken(other));
         }
     }
-    let before: Option<MappingRow> = one(source, external_id)
-        .build_query_as()
-        .fetch_optional(&mut tx.connection)
-        .await?;
+    let before = current(tx, &put.ticket).await?;
     sqlx::query(PUT)
         .bind(source)
         .bind(external_id)
@@ -191,127 +236,26 @@ pub(super) async fn put_mapping(
         .await?;
     if let Some(before) = before
         .as_ref()
-        .filter(|before| before.2 != put.ticket_id.as_str())
+        .filter(|before| before.ticket_id != put.ticket_id.as_str())
         && put.disconnects_old
     {
-        disconnects::ask(tx, &put.ticket, &before.2, now).await?;
+        disconnects::ask(tx, &put.ticket, &before.ticket_id, now).await?;
     }
     disconnects::withdraw(tx, &put.ticket, &put.ticket_id).await?;
     conflicts::close(tx, &put.ticket, &put.ticket_id, now).await?;
-    let after: MappingRow = one(source, external_id)
-        .build_query_as()
-        .fetch_one(&mut tx.connection)
-        .await?;
-    let after = from_row(after)?;
-    follow(tx, &put.ticket, after.connected_at.is_some(), now).await?;
+    let after = current(tx, &put.ticket)
+        .await?
+        .ok_or_else(|| StoreError::Corrupt("a mapping that was just written is gone".to_owned()))?;
+    motion::follow(tx, &put.ticket, after.connected_at.is_some(), now).await?;
     if before
         .as_ref()
-        .is_some_and(|(_, _, ticket_id, ..)| *ticket_id != after.ticket_id)
+        .is_some_and(|before| before.ticket_id != after.ticket_id)
     {
-        begin_anew(tx, &put.ticket, now).await?;
+        motion::begin_anew(tx, &put.ticket, now).await?;
     }
     Ok(if before.is_some() {
         Stored::Replaced(after)
     } else {
         Stored::Created(after)
     })
-}
-
-/// Does what a mapped external ticket needs, given whether Serval has the pair.
-pub(super) async fn follow(
-    tx: &mut Tx,
-    ticket: &ExternalTicket,
-    is_connected: bool,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let (to, reason) = if is_connected {
-        (EventState::Skipped, ALREADY_CONNECTED)
-    } else {
-        (EventState::Queued, "mapped")
-    };
-    end_parking(tx, ticket, to, reason, now).await?;
-    if is_connected {
-        return Ok(());
-    }
-    set_in_motion(tx, ticket, now).await
-}
-
-/// Queues the best stored object of a mapped external ticket whose pair Serval does not have, unless
-/// one is queued already.
-async fn set_in_motion(
-    tx: &mut Tx,
-    ticket: &ExternalTicket,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    // Of the finished events, those that could have connected: with an object, and not set aside
-    // for what they say.
-    const BEST: &str = "\
-        -- store::mappings::best
-        SELECT e.id, e.state FROM events AS e
-        WHERE e.source = $1 AND e.external_id = $2 AND e.state <> 'ignored'
-            AND COALESCE(e.reason, '') NOT IN ('echo', 'duplicate', 'class_conflict',
-                'team_conflict')
-            AND EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
-        ORDER BY e.state = 'queued' DESC, e.rank_major DESC, e.rank_minor DESC, e.id DESC
-        LIMIT 1";
-    let best: Option<(i64, String)> = sqlx::query_as(BEST)
-        .bind(ticket.source.as_str())
-        .bind(ticket.external_id.as_str())
-        .fetch_optional(&mut tx.connection)
-        .await?;
-    let Some((id, from)) = best else {
-        return Ok(());
-    };
-    let from = state(&from)?;
-    if from != EventState::Queued {
-        let to = EventState::Queued;
-        change::move_event(tx, EventId(id), from, to, Some("mapped"), now).await?;
-    }
-    tx.wake = true;
-    Ok(())
-}
-
-/// Moves what is parked for an external ticket. It need not be the only event: another may have been
-/// queued before the mapping was gone for a while.
-async fn end_parking(
-    tx: &mut Tx,
-    ticket: &ExternalTicket,
-    to: EventState,
-    reason: &'static str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    const PARKED: &str = "\
-        -- store::mappings::parked
-        SELECT id FROM events WHERE state = 'parked' AND source = $1 AND external_id = $2";
-    let parked: Option<i64> = sqlx::query_scalar(PARKED)
-        .bind(ticket.source.as_str())
-        .bind(ticket.external_id.as_str())
-        .fetch_optional(&mut tx.connection)
-        .await?;
-    if let Some(id) = parked {
-        let from = EventState::Parked;
-        change::move_event(tx, EventId(id), from, to, Some(reason), now).await?;
-    }
-    Ok(())
-}
-
-/// What failed with one Serval ticket says nothing about another: no wait is kept but one that
-/// Serval asked for.
-async fn begin_anew(
-    tx: &mut Tx,
-    ticket: &ExternalTicket,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    const ANEW: &str = "\
-        -- store::mappings::begin_anew
-        UPDATE events
-        SET due_at = MAX($3, not_before), tries = 0, queued_at = $3, updated_at = $3
-        WHERE state = 'queued' AND source = $1 AND external_id = $2";
-    sqlx::query(ANEW)
-        .bind(ticket.source.as_str())
-        .bind(ticket.external_id.as_str())
-        .bind(millis(now))
-        .execute(&mut tx.connection)
-        .await?;
-    Ok(())
 }

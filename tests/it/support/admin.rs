@@ -73,6 +73,16 @@ impl Admin {
         self.call(Method::POST, path, body).await
     }
 
+    /// Imports mappings from a CSV file, given without its header line.
+    pub(crate) async fn import(&self, rows: &str) -> Answer {
+        let url = format!("{}/api/v1/mappings/import", self.base);
+        let request = self.client.post(url).bearer_auth(ADMIN_TOKEN);
+        let request = request.header("content-type", "text/csv");
+        let file = format!("source,external_id,ticket_id\n{rows}");
+        let answer = request.body(file).send().await.unwrap();
+        Answer::read(answer).await.unwrap()
+    }
+
     /// Maps an external ticket.
     pub(crate) async fn map(&self, source: &str, external_id: &str, ticket_id: &str) {
         let path = format!("/mappings/{source}/{external_id}");
