@@ -4,6 +4,7 @@
 //! show, and an end; a claim that ran out goes back to the queue as in doubt, since its call may
 //! have been made. At most one claim for an external ticket, its oldest event first.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -32,7 +33,7 @@ impl ClaimToken {
 }
 
 /// An event in the hands of a worker.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Claim {
     /// The event.
     pub event: EventId,
@@ -62,6 +63,18 @@ pub struct Claim {
     pub traceparent: Option<TraceParent>,
     /// The external object, byte for byte.
     pub object: Vec<u8>,
+}
+
+impl fmt::Debug for Claim {
+    /// Without the object, which is somebody's ticket.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim")
+            .field("event", &self.event)
+            .field("ticket", &self.ticket)
+            .field("expires_at", &self.expires_at)
+            .field("object_bytes", &self.object.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Which events a claim may take.
