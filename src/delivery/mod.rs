@@ -17,6 +17,7 @@ mod monitor;
 pub mod pace;
 mod settings;
 mod step;
+mod verdict;
 mod watch;
 mod worker;
 

@@ -3,28 +3,26 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::attempt::{attempt, report};
 use super::call::{Ended, call, timed_out};
-use super::classify::classify;
 use super::hand::{Hand, Held};
 use super::learn::look_into;
-use super::line::{Line, PROBE_TIMEOUT, Signal, Turn};
+use super::line::{Line, PROBE_TIMEOUT, Signal};
 use super::pace::Pace;
 use super::settings::TURN_PATIENCE;
+use super::verdict::{judge, note};
 use super::{Routes, Settings};
 use crate::clock::SharedClock;
-use crate::domain::delivery::{FailureKind, Next, decide};
 use crate::domain::ids::ServalTicketId;
 use crate::domain::ingest::ALREADY_CONNECTED;
 use crate::domain::retry::later;
 use crate::metrics::Metrics;
 use crate::serval::{ConnectRequest, ServalClient};
-use crate::store::{Attempt, AttemptOutcome, Claim, SettleError, Settlement, Store};
+use crate::store::{Attempt, Claim, SettleError, Settlement, Store};
 use crate::telemetry::traces;
 
 /// How long a call that waits for its turn sleeps at most.
@@ -217,134 +215,6 @@ async fn turn(context: &Context, is_probe: bool) -> Option<Option<SemaphorePermi
         }
         // In short naps: the clock may be set, and the line may stop.
         tokio::time::sleep(wait.min(NAP)).await;
-    }
-}
-
-/// Tells the line how the call ended, and decides what becomes of the event.
-fn judge(
-    context: &Context,
-    claim: &Claim,
-    ticket_id: &ServalTicketId,
-    ended: &Ended,
-    is_probe: bool,
-    now: Timestamp,
-) -> (AttemptOutcome, Settlement) {
-    let ticket_id = ticket_id.clone();
-    let route = context.routes.get(&claim.ticket.source);
-    let reconnects = route.is_some_and(|route| route.reconnects);
-    let error = match ended {
-        Ended::Connected(_) => {
-            note(context, claim, Signal::Alive, is_probe, "", now);
-            let settlement = Settlement::Connected {
-                ticket_id,
-                reason: None,
-                reconnects,
-            };
-            return (AttemptOutcome::Connected, settlement);
-        }
-        Ended::LinkedBefore => {
-            note(context, claim, Signal::Alive, is_probe, "", now);
-            return (
-                AttemptOutcome::AlreadyLinked,
-                Settlement::AlreadyLinked { ticket_id },
-            );
-        }
-        Ended::AlreadyLinked => {
-            note(context, claim, Signal::Alive, is_probe, "", now);
-            let reason = Some("already_linked");
-            return (
-                AttemptOutcome::AlreadyLinked,
-                Settlement::Connected {
-                    ticket_id,
-                    reason,
-                    reconnects,
-                },
-            );
-        }
-        Ended::Failed(error) => error,
-    };
-    let failure = classify(error);
-    let said = error.summary();
-    let signal = match failure.kind {
-        FailureKind::Permanent(_) | FailureKind::Exists => Signal::Alive,
-        kind @ (FailureKind::Unreachable
-        | FailureKind::Unavailable
-        | FailureKind::Faulty
-        | FailureKind::Throttled
-        | FailureKind::CredentialsRefused) => Signal::Failing(kind),
-    };
-    note(context, claim, signal, is_probe, &said, now);
-    if failure.kind == FailureKind::Throttled {
-        context.pace.slow_down(failure.retry_after, now);
-    }
-    let counts = context.line().counts_tries() && !is_probe;
-    let in_doubt = failure.in_doubt || claim.in_doubt;
-    let policy = &context.settings.retry;
-    let jitter = fastrand::f64();
-    // While the line is open an event pays with neither tries nor age nor a long wait: it goes behind
-    // the others, so that the next probe takes another one.
-    let (tries, queued_at) = if counts {
-        (claim.tries, claim.queued_at)
-    } else {
-        (0, now)
-    };
-    match decide(failure, tries, queued_at, policy, now, jitter) {
-        Next::RetryAt { at, asked } => {
-            let settlement = Settlement::Retry {
-                at,
-                asked,
-                counts,
-                in_doubt,
-                error: said,
-            };
-            (AttemptOutcome::Retry, settlement)
-        }
-        Next::Hold => (
-            AttemptOutcome::Held,
-            Settlement::Release {
-                in_doubt,
-                error: Some(said),
-            },
-        ),
-        Next::Dead(reason) => (
-            AttemptOutcome::Dead,
-            Settlement::Dead {
-                reason,
-                error: said,
-            },
-        ),
-    }
-}
-
-fn note(
-    context: &Context,
-    claim: &Claim,
-    signal: Signal,
-    is_probe: bool,
-    said: &str,
-    now: Timestamp,
-) {
-    let turn = context
-        .line()
-        .note(signal, &claim.ticket, is_probe, said, now);
-    match turn {
-        Turn::Same => {}
-        Turn::Opened => {
-            tracing::error!(
-                error = said,
-                "Serval is failing: calls stop but for a probe every few seconds, and no event loses a try",
-            );
-            // So that the probes take turns, however long each event waits by itself.
-            context.settings.hurry.notify_one();
-        }
-        Turn::Held => tracing::error!(
-            error = said,
-            "Serval refuses our credentials: calls stop until it accepts them; check [serval]",
-        ),
-        Turn::Recovered => {
-            tracing::info!("Serval answers again");
-            context.settings.hurry.notify_one();
-        }
     }
 }
 
