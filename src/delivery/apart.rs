@@ -81,7 +81,7 @@ async fn take_apart(context: &Context, pair: &Disconnect) -> Result<(), crate::s
                 ticket.external = %pair.ticket,
                 ticket.serval = %pair.ticket_id,
                 reason,
-                error = error.summary(),
+                error = error.brief(),
                 "could not be disconnected; do it at Serval"
             );
             context.store.end_disconnect(pair.id).await

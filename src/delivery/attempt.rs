@@ -60,7 +60,11 @@ pub(super) fn attempt(
 }
 
 /// One line for each call: this is where its failure is logged, and nowhere else.
-pub(super) fn report(claim: &Claim, attempt: &Attempt) {
+pub(super) fn report(claim: &Claim, attempt: &Attempt, ended: &Ended) {
+    let error = match ended {
+        Ended::Failed(error) => Some(error.brief()),
+        Ended::Connected(_) | Ended::AlreadyLinked | Ended::LinkedBefore => None,
+    };
     macro_rules! line {
         ($level:ident, $message:literal) => {
             tracing::$level!(
@@ -71,7 +75,7 @@ pub(super) fn report(claim: &Claim, attempt: &Attempt) {
                 trace = claim.traceparent.as_ref().map(TraceParent::trace_id),
                 serval.status = attempt.status,
                 duration_ms = attempt.duration_ms,
-                error = attempt.answer.as_deref().filter(|_| is_failure(attempt.outcome)),
+                error = error.as_deref(),
                 $message
             )
         };
@@ -82,12 +86,5 @@ pub(super) fn report(claim: &Claim, attempt: &Attempt) {
         AttemptOutcome::Retry => line!(warn, "connect failed; it will be tried again"),
         AttemptOutcome::Held => line!(warn, "connect failed; it waits until Serval takes calls"),
         AttemptOutcome::Dead => line!(error, "connect failed for good; see `events show`"),
-    }
-}
-
-fn is_failure(outcome: AttemptOutcome) -> bool {
-    match outcome {
-        AttemptOutcome::Connected | AttemptOutcome::AlreadyLinked => false,
-        AttemptOutcome::Retry | AttemptOutcome::Held | AttemptOutcome::Dead => true,
     }
 }

@@ -142,7 +142,7 @@ async fn connect_then_register(
             Err(error) => tracing::warn!(
                 ticket.serval = %ticket_id,
                 messages = rest.len(),
-                error = error.summary(),
+                error = error.brief(),
                 "messages could not be registered; Serval may send them again"
             ),
         }

@@ -49,8 +49,8 @@ impl Context {
     }
 
     /// Says and counts how a call ended.
-    fn report(&self, claim: &Claim, attempt: &Attempt) {
-        report(claim, attempt);
+    fn report(&self, claim: &Claim, attempt: &Attempt, ended: &Ended) {
+        report(claim, attempt, ended);
         let took = Duration::from_millis(attempt.duration_ms.unsigned_abs());
         let outcome = attempt.outcome.as_str();
         self.metrics.connect(&claim.ticket.source, outcome, took);
@@ -104,7 +104,7 @@ async fn take_step(context: &Context, claim: Claim, held: Held, is_probe: bool) 
         now,
         is_probe,
     );
-    context.report(&claim, &attempt);
+    context.report(&claim, &attempt, &ended);
     settle(context, &claim, Some(attempt), settlement).await;
 }
 
@@ -142,7 +142,7 @@ async fn learn(
     let ended = Ended::Failed(error);
     let (outcome, settlement) = judge(context, claim, hint, &ended, is_probe, now);
     let attempt = attempt(&ended, hint.clone(), outcome, started_at, now, is_probe);
-    context.report(claim, &attempt);
+    context.report(claim, &attempt, &ended);
     settle(context, claim, Some(attempt), settlement).await;
 }
 

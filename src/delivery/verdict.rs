@@ -63,7 +63,7 @@ pub(super) fn judge(
         | FailureKind::Throttled
         | FailureKind::CredentialsRefused) => Signal::Failing(kind),
     };
-    note(context, claim, signal, is_probe, &said, now);
+    note(context, claim, signal, is_probe, &error.brief(), now);
     if failure.kind == FailureKind::Throttled {
         context.pace.slow_down(failure.retry_after, now);
     }

@@ -47,9 +47,9 @@ async fn check_credentials(context: &Context) {
             }
         }
         Err(error @ ServalError::CredentialsRefused { .. }) => {
-            if context.line().hold(&error.summary(), now) == Turn::Held {
+            if context.line().hold(&error.brief(), now) == Turn::Held {
                 tracing::error!(
-                    error = error.summary(),
+                    error = error.brief(),
                     "Serval refuses our credentials: calls stop until it accepts them; check [serval]",
                 );
             }
@@ -57,7 +57,7 @@ async fn check_credentials(context: &Context) {
         // Serval is away; that is the breaker's matter. A hold stays, and is looked at again.
         Err(error) => {
             tracing::debug!(
-                error = error.summary(),
+                error = error.brief(),
                 "the credentials could not be checked"
             );
             if matches!(context.line().mode(), Mode::Held(_)) {

@@ -153,7 +153,43 @@ impl ServalError {
         }
     }
 
-    /// One line for people. Holds no secret and no body of ours.
+    /// One line for the log and for whoever may ask without a token: what went wrong, without
+    /// Serval's own words, which may quote the ticket they are about.
+    pub fn brief(&self) -> String {
+        let said = |status: u16, code: Option<Code>, request_id: &Option<String>| {
+            let request_id = request_id.as_deref();
+            Said {
+                status,
+                code,
+                message: "",
+                request_id,
+            }
+            .to_string()
+        };
+        match self {
+            Self::Refused {
+                status,
+                code,
+                request_id,
+                ..
+            } => {
+                format!("Serval answered {}", said(*status, *code, request_id))
+            }
+            Self::CredentialsRefused {
+                status, request_id, ..
+            } => {
+                format!(
+                    "Serval refused our credentials: {}",
+                    said(*status, None, request_id)
+                )
+            }
+            Self::NoToken(fault) => format!("no token from Serval: {}", fault.brief()),
+            Self::Network { .. } | Self::BadAnswer { .. } => self.to_string(),
+        }
+    }
+
+    /// One line for operators, with Serval's own words. Holds no secret, but may quote a ticket: it
+    /// is kept with the event, and goes to no log.
     pub fn summary(&self) -> String {
         self.to_string()
     }

@@ -47,6 +47,21 @@ fn bouncer(call: &Call) -> Reply {
     (StatusCode::UNAUTHORIZED, headers, body.to_string())
 }
 
+/// A Serval that quotes the ticket it was sent when it refuses it, and when it is down.
+fn gossip(call: &Call) -> Reply {
+    if call.path == "/v2/auth/token" {
+        return parrot(call);
+    }
+    let quoted = String::from_utf8_lossy(&call.body);
+    let body = json!({"code": "invalid_argument", "message": format!("bad field: {quoted}")});
+    let status = match call.path.as_str() {
+        path if path.contains("tkt-400") => StatusCode::BAD_REQUEST,
+        path if path.contains("tkt-401") => StatusCode::UNAUTHORIZED,
+        _ => StatusCode::NOT_FOUND,
+    };
+    (status, Vec::new(), body.to_string())
+}
+
 fn settings(serval: &Peer, format: &str) -> Settings {
     let toml = format!(
         r#"
@@ -273,4 +288,34 @@ async fn refused_credentials_are_not_repeated() {
     for line in daemon.log() {
         assert_quiet("the log", &line.to_string());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_serval_quotes_of_a_ticket_is_on_record_but_in_no_log() {
+    let serval = Peer::start(gossip).await;
+    let mock = MockServal::start(MockConfig::default()).await.unwrap();
+    let mut daemon = Daemon::start(&mock, &settings(&serval, "json")).await;
+    for (n, ticket) in [(1, "tkt-400"), (2, "tkt-401")] {
+        daemon.admin.map("servicenow", &sys_id(n), ticket).await;
+        let body = record("incident", &sys_id(n));
+        let answer = daemon.webhooks.servicenow(body).key(KEY).send().await;
+        assert_eq!(answer.status, 202);
+    }
+    let dead = eventually("the refused one is dead", async || {
+        let mut dead = daemon.admin.events("state=dead").await;
+        dead.pop()
+    })
+    .await;
+    let said = dead["last_error"].as_str().unwrap();
+    assert!(said.contains("canary-body"), "operators read it: {said}");
+    eventually("calls are held", async || {
+        (daemon.admin.readyz().await.status == 503).then_some(())
+    })
+    .await;
+    // Anybody on the admin listener may ask this, without a token.
+    let ready = daemon.admin.readyz().await;
+    assert_quiet("/readyz", &String::from_utf8_lossy(&ready.body));
+    daemon.terminate().await;
+    daemon.ended().await;
+    assert_quiet_log(&daemon);
 }
