@@ -211,7 +211,10 @@ impl OAuth {
                 Ok(token)
             }
             Err(failure) => {
-                tracing::debug!(error = failure.brief(), "could not fetch a token from Serval");
+                tracing::debug!(
+                    error = failure.brief(),
+                    "could not fetch a token from Serval"
+                );
                 state.failed = Some((Instant::now(), failure.clone()));
                 Err(failure)
             }
