@@ -18,6 +18,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::csrf::CsrfLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -93,6 +94,9 @@ pub fn admin_router(state: AppState) -> Router {
     open.nest(api::PREFIX, api::router(&state))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
+        // Without a token a loopback listener is open to whoever reaches it: programs of this machine,
+        // but not the pages that a browser on it shows.
+        .layer(CsrfLayer::new().with_rejection_response(problem::cross_site))
         .layer(CatchPanicLayer::custom(problem::panicked))
         .with_state(state)
 }

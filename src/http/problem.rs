@@ -9,6 +9,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tower_http::csrf::ProtectionError;
 use utoipa::ToSchema;
 
 use crate::store::StoreError;
@@ -162,6 +163,13 @@ pub(super) async fn method_not_allowed() -> Problem {
         StatusCode::METHOD_NOT_ALLOWED,
         "this path takes another method; see Allow",
     )
+}
+
+/// For what a page of another site has a browser send.
+pub(super) fn cross_site(_error: ProtectionError) -> Response {
+    let detail =
+        "a page of another site sent this; the admin API takes it from programs and its own pages";
+    Problem::new(StatusCode::FORBIDDEN, detail).into_response()
 }
 
 /// For a fault of ours. The sender should send again: nothing was acknowledged.

@@ -326,3 +326,17 @@ async fn wrong_methods_paths_and_bodies_are_problems() {
     webhooks.problem(404);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_page_of_another_site_cannot_use_an_open_admin_listener() {
+    let app = TestApp::builder()
+        .config("[admin]\ntokens = []\n")
+        .start()
+        .await;
+    let refused = app.admin.post_across_sites("/connects/pause").await;
+    refused.problem(403);
+    assert_eq!(app.admin.stats().await["paused"], false);
+    let allowed = app.admin.post("/connects/pause", &Value::Null).await;
+    assert_eq!(allowed.status, 200, "programs may");
+    app.stop().await;
+}

@@ -42,6 +42,16 @@ impl Admin {
         Answer::read(request.send().await.unwrap()).await.unwrap()
     }
 
+    /// A `POST` as a browser makes it for a page of another site.
+    pub(crate) async fn post_across_sites(&self, path: &str) -> Answer {
+        let request = self
+            .client
+            .post(format!("{}/api/v1{path}", self.base))
+            .header("origin", "https://evil.example")
+            .header("sec-fetch-site", "cross-site");
+        Answer::read(request.send().await.unwrap()).await.unwrap()
+    }
+
     async fn call(&self, method: Method, path: &str, body: String) -> Answer {
         let bearer = format!("Bearer {ADMIN_TOKEN}");
         let path = format!("/api/v1{path}");
