@@ -266,6 +266,10 @@ async fn recover(connection: &mut SqliteConnection, now: Timestamp) -> Result<i6
     const VOID: &str = "\
         -- store::open::void
         DELETE FROM claims";
+    // Of an import that the process did not live to apply or to give up.
+    const IMPORTS: &str = "\
+        -- store::open::imports
+        DELETE FROM import_rows";
     // A start is a new chance: only what Serval asked for is waited out. No such wait is longer than
     // `furthest`; one that is was written while the clock was ahead.
     const EARLIER: &str = "\
@@ -283,6 +287,7 @@ async fn recover(connection: &mut SqliteConnection, now: Timestamp) -> Result<i6
         .await?;
     sqlx::query(DOUBT).execute(&mut *connection).await?;
     sqlx::query(VOID).execute(&mut *connection).await?;
+    sqlx::query(IMPORTS).execute(&mut *connection).await?;
     sqlx::query(EARLIER)
         .bind(millis(now))
         .bind(millis(furthest))
