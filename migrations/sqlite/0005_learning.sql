@@ -2,8 +2,9 @@
 
 -- The Serval ticket that the payload names, until it is verified or found wrong.
 ALTER TABLE events ADD COLUMN hint TEXT;
--- Slack's workspace: one external id belongs to one.
+-- Slack's workspace: one external id belongs to one. Of events that may connect only.
 ALTER TABLE events ADD COLUMN team TEXT;
+CREATE INDEX events_team ON events (source, external_id, id) WHERE team IS NOT NULL;
 
 -- The event that taught the mapping.
 ALTER TABLE mappings ADD COLUMN taught_by INTEGER;

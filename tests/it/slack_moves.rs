@@ -90,6 +90,25 @@ async fn of_a_thread_that_is_parked_under_both_ids_the_root_stays() {
 }
 
 #[tokio::test]
+async fn what_only_refers_to_a_thread_lays_no_claim_to_it() {
+    let app = TestApp::start().await;
+    let edit = json!({
+        "subtype": "message_changed", "user": null, "hidden": true,
+        "message": {"type": "message", "ts": "1.000001", "text": "other words"},
+    });
+    let foreign = slack_message("EvForeign", "1.500000", &edit);
+    let foreign = foreign.replace("\"team_id\":\"T0BRIDGE1\"", "\"team_id\":\"T0OTHER\"");
+    assert_eq!(app.webhooks.slack(foreign).send().await.status, 200);
+    let ignored = app.admin.events("state=ignored").await.remove(0);
+    assert_eq!(ignored["external_id"], "C9DDYQ1B4:1.000001");
+    let message = slack_message("EvOurs", "1.000001", &Value::Null);
+    assert_eq!(app.webhooks.slack(message).send().await.status, 200);
+    assert_eq!(app.admin.events("state=parked").await.len(), 1);
+    assert_eq!(app.admin.events("state=dead").await.len(), 0);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_second_workspace_with_the_same_thread_is_refused_for_good() {
     let app = TestApp::start().await;
     let first = say(&app, OLD, "1.000001", Value::Null).await;

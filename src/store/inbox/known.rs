@@ -57,8 +57,10 @@ impl Known {
             -- store::inbox::tickets
             SELECT wanted.value ->> 0, wanted.value ->> 1, m.ticket_id,
                    c.ticket_id IS NOT NULL, p.id, p.rank_major, p.rank_minor,
-                   (SELECT t.team FROM events AS t WHERE t.source = wanted.value ->> 0
-                       AND t.external_id = wanted.value ->> 1 ORDER BY t.id LIMIT 1)
+                   (SELECT t.team FROM events AS t INDEXED BY events_team
+                       WHERE t.source = wanted.value ->> 0
+                       AND t.external_id = wanted.value ->> 1
+                       AND t.team IS NOT NULL ORDER BY t.id LIMIT 1)
             FROM json_each($1) AS wanted
             LEFT JOIN mappings AS m
                 ON m.source = wanted.value ->> 0 AND m.external_id = wanted.value ->> 1
@@ -227,7 +229,7 @@ impl Known {
                 facts.parked = Some((id, event.rank));
             }
             if facts.team.is_none() {
-                facts.team.clone_from(&event.team);
+                facts.team = row.team().map(str::to_owned);
             }
         }
         if let Some(key) = content.filter(|_| row.holds_content()) {

@@ -48,6 +48,14 @@ impl Row<'_> {
         }
     }
 
+    /// The workspace that an event which may connect lays claim to its external id for.
+    pub(super) fn team(&self) -> Option<&str> {
+        match self.event.disposition {
+            Disposition::Connect => self.event.team.as_deref(),
+            Disposition::Skip(_) | Disposition::Ignore(_) | Disposition::Bury(_) => None,
+        }
+    }
+
     fn due_at(&self) -> i64 {
         let received_at = millis(self.webhook.received_at);
         if self.placement.state == EventState::Parked {
@@ -132,7 +140,7 @@ pub(super) async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), S
                 .bind(row.placement.reason)
                 .bind(row.placement.reason)
                 .bind(row.event.hint.as_ref().map(ServalTicketId::as_str))
-                .bind(row.event.team.as_deref())
+                .bind(row.team())
                 .bind(row.webhook.traceparent.as_ref().map(TraceParent::as_str));
         }
         query.execute(&mut tx.connection).await?;
