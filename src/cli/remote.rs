@@ -49,7 +49,11 @@ impl Remote {
         let authorization = admin
             .tokens
             .first()
-            .map(|token| HeaderValue::try_from(format!("Bearer {}", token.expose_secret())))
+            .map(|entry| {
+                let entry = entry.expose_secret();
+                let token = token::split(entry).map_or(entry, |split| split.token);
+                HeaderValue::try_from(format!("Bearer {token}"))
+            })
             .transpose()
             .map_err(|_| {
                 let what = "admin.tokens: the first token cannot stand in a header";

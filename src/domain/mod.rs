@@ -8,4 +8,5 @@ pub mod event;
 pub mod ids;
 pub mod ingest;
 pub mod retry;
+pub mod token;
 pub mod trace;
