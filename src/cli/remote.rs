@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::Failure;
 use super::backend::Call;
 use crate::config::AdminConfig;
+use crate::domain::token;
 use crate::outbound::{self, Limits};
 
 /// The daemon is on this machine: it answers a probe at once, or not at all.

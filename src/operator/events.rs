@@ -35,7 +35,8 @@ impl Desk {
 
     /// Sends a dead or expired event to the queue again.
     pub async fn replay(&self, who: &Operator, id: EventId, why: &Why) -> Result<(), Refusal> {
-        let replay = self.store.replay(id, replayed(why), self.now()).await?;
+        let store = self.by(who, why);
+        let replay = store.replay(id, replayed(why), self.now()).await?;
         match replay.ok_or_else(no_event)? {
             Replay::Queued => {}
             Replay::NotFinished(before) => {
@@ -76,7 +77,7 @@ impl Desk {
             ..filter
         };
         let replayed = self
-            .store
+            .by(who, why)
             .replay_many(filter, replayed(why), self.now())
             .await?;
         if replayed > 0 {
@@ -93,7 +94,7 @@ impl Desk {
         ticket: &ExternalTicket,
         why: &Why,
     ) -> Result<Erased, Refusal> {
-        let erased = self.store.erase(ticket, self.now()).await;
+        let erased = self.by(who, why).erase(ticket, self.now()).await;
         let erased = erased.map_err(|error| match error {
             EraseError::InHand => Refusal::Conflict(error.to_string()),
             EraseError::Store(error) => error.into(),
@@ -107,7 +108,8 @@ impl Desk {
 
     /// Stops or restarts all calls to Serval. Webhooks are stored all the same.
     pub async fn pause(&self, who: &Operator, paused: bool, why: &Why) -> Result<(), Refusal> {
-        self.monitor.set_paused(paused).await?;
+        let store = self.by(who, why);
+        self.monitor.set_paused(&store, paused, self.now()).await?;
         tracing::warn!(
             paused,
             "calls to Serval were paused or resumed by an operator"

@@ -74,7 +74,7 @@ impl Desk {
             several_per_ticket: policy.several_per_ticket,
         };
         let stored = self
-            .store
+            .by(who, why)
             .put_mapping_if(put, condition, self.now())
             .await?
             .map_err(|_| Refusal::Stale)?;
@@ -103,7 +103,7 @@ impl Desk {
         why: &Why,
     ) -> Result<(), Refusal> {
         let deleted = self
-            .store
+            .by(who, why)
             .delete_mapping_if(ticket, condition, disconnects, self.now())
             .await?;
         if !deleted.map_err(|_| Refusal::Stale)? {
@@ -132,7 +132,7 @@ impl Desk {
             several_per_ticket: policy.several_per_ticket,
         };
         let decided = self
-            .store
+            .by(who, why)
             .decide_conflict(id, decision, replacement, self.now())
             .await?;
         let conflict = match decided.ok_or_else(none)? {

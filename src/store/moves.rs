@@ -14,7 +14,8 @@ use crate::domain::ids::{EventId, ExternalId, ExternalTicket, SourceName};
 use crate::domain::ingest::{SUPERSEDED, park};
 
 /// What names external tickets. A thread that is known under the new id keeps what it has there.
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
+    "audit",
     "mappings",
     "connections",
     "conflicts",

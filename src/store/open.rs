@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqliteConnection};
 use tokio::sync::{Notify, mpsc};
 
+use super::activity::Tally;
 use super::counts::Counts;
 use super::error::{OpenError, StoreError};
 use super::import::Imports;
@@ -56,6 +57,11 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
         8,
         "traces",
         include_str!("../../migrations/sqlite/0008_traces.sql"),
+    ),
+    (
+        9,
+        "console",
+        include_str!("../../migrations/sqlite/0009_console.sql"),
     ),
 ];
 
@@ -187,6 +193,7 @@ impl Store {
         let tx = Tx {
             connection,
             counts: Counts::default(),
+            tally: Tally::default(),
             wake: false,
             next_event,
         };
@@ -201,6 +208,7 @@ impl Store {
                 jobs,
                 readers,
                 shared,
+                by: None,
             },
             writer,
         ))
@@ -378,6 +386,21 @@ mod tests {
             5,
             "friendly_ids",
             "INSERT INTO friendly_ids VALUES ('ACM-1', 'T-1', 1)",
+        ),
+        (
+            9,
+            "activity",
+            "INSERT INTO activity VALUES (10000, 'servicenow', 2, 1)",
+        ),
+        (
+            9,
+            "numbers",
+            "INSERT INTO numbers VALUES ('servicenow', 'x', 'INC0081927')",
+        ),
+        (
+            9,
+            "audit",
+            "INSERT INTO audit (at, actor, action) VALUES (1, 'ada', 'pause')",
         ),
     ];
 

@@ -8,11 +8,13 @@
 //! a walk leaves behind is young in its state (it was queued or parked for long); the next walk
 //! meets it again. The end is a page without anything that arrived before the cut-off.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::error::StoreError;
 use super::writer::Tx;
-use super::{Store, millis, state};
+use super::{Store, millis, numbers, state};
 use crate::domain::ids::EventId;
 
 /// Rows that are looked at together.
@@ -143,16 +145,24 @@ async fn delete_payloads(tx: &mut Tx, due: &[i64], before: Timestamp) -> Result<
 async fn delete_finished(tx: &mut Tx, due: &[i64], before: Timestamp) -> Result<usize, StoreError> {
     const STILL: &str = "\
         -- store::retention::still_due
-        SELECT e.id, e.source, e.state FROM events AS e
+        SELECT e.id, e.source, e.state, e.external_id FROM events AS e
         WHERE e.id IN (SELECT value FROM json_each($1))
             AND e.state NOT IN ('queued', 'parked') AND e.updated_at < $2
             AND NOT EXISTS (SELECT 1 FROM claims AS c WHERE c.event_id = e.id)";
-    let events: Vec<(i64, String, String)> = sqlx::query_as(STILL)
+    let rows: Vec<(i64, String, String, Option<String>)> = sqlx::query_as(STILL)
         .bind(list(due))
         .bind(millis(before))
         .fetch_all(&mut tx.connection)
         .await?;
+    let mut tickets = BTreeSet::new();
+    let mut events = Vec::with_capacity(rows.len());
+    for (id, source, state, external_id) in rows {
+        tickets.extend(external_id.map(|external_id| (source.clone(), external_id)));
+        events.push((id, source, state));
+    }
     delete_events(tx, &events).await?;
+    let tickets: Vec<_> = tickets.into_iter().collect();
+    numbers::forget(tx, &tickets).await?;
     Ok(events.len())
 }
 

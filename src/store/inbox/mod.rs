@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use super::writer::Tx;
-use super::{change, moves};
+use super::{change, moves, numbers};
 use crate::domain::event::{EventState, NewEvent};
 use crate::domain::ids::{EventId, ExternalId, SourceName};
 use crate::domain::ingest::SUPERSEDED;
@@ -87,9 +87,12 @@ pub(super) async fn record_all(
     supersede(tx, &mut rows, &known.superseded, webhooks[0].received_at).await?;
     insert_events(tx, &rows).await?;
     insert_payloads(tx, &rows).await?;
+    let numbered: Vec<_> = rows.iter().filter_map(Row::number).collect();
+    numbers::remember(tx, &numbered).await?;
     for row in &rows {
-        tx.counts
-            .entered(row.webhook.source.as_str(), row.placement.state);
+        let source = row.webhook.source.as_str();
+        tx.counts.entered(source, row.placement.state);
+        tx.tally.stored(source, row.webhook.received_at);
         tx.wake |= row.placement.state == EventState::Queued;
     }
     let answer = |found: Found| match found {

@@ -37,6 +37,14 @@ impl Row<'_> {
         }
     }
 
+    /// Source, external id and number, where people know the external ticket by one.
+    pub(super) fn number(&self) -> Option<(&str, &str, &str)> {
+        let external_id = self.event.external_id.as_ref()?;
+        let number = self.event.number.as_deref()?;
+        self.keeps_body()
+            .then(|| (self.webhook.source.as_str(), external_id.as_str(), number))
+    }
+
     /// Whether the event holds its place against others with the same content.
     pub(super) fn holds_content(&self) -> bool {
         match self.placement.state {
