@@ -133,7 +133,7 @@ impl App {
             self.state.desk.clone(),
             Arc::clone(&self.state.tokens),
             self.state.shows_payloads,
-        );
+        )?;
         for (name, listener, router) in [
             (
                 "webhook listener",
@@ -143,7 +143,10 @@ impl App {
             (
                 "admin listener",
                 self.admin,
-                http::admin_router(self.state.clone(), console::router(console)),
+                console::with_pages(http::admin_router(
+                    self.state.clone(),
+                    console::routes(console),
+                )),
             ),
         ] {
             let serving = serve(

@@ -20,7 +20,7 @@ use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::config::{Config, LogConfig, LogFormat, ServalConfig};
 use crate::delivery::{Monitor, Routes, Settings, Worker};
 use crate::domain::ids::SourceKind;
-use crate::http::{self, AppState, InProcess, Sources};
+use crate::http::{AppState, InProcess, Sources, policies};
 use crate::metrics::Metrics;
 use crate::operator::{AdminTokens, Desk};
 use crate::serval::ServalClient;
@@ -110,7 +110,7 @@ fn state(config: &Config, store: Store) -> anyhow::Result<AppState> {
         })
         .collect();
     let monitor = idle(config, store.clone(), Arc::clone(&clock))?;
-    let policies = http::policies(&sources);
+    let policies = policies(&sources);
     Ok(AppState {
         desk: Desk::new(store.clone(), monitor.clone(), Arc::clone(&clock), policies),
         shows_payloads: true,

@@ -49,7 +49,7 @@ pub(super) fn values(
         refuse("telemetry.otlp_endpoint", what);
     }
     for (key, tokens) in token_lists(&config.admin) {
-        let mut entries = tokens.iter();
+        let entries = tokens.iter();
         if let Some(Err(what)) = entries
             .map(|entry| token::split(entry.expose_secret()))
             .find(Result::is_err)

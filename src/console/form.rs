@@ -39,7 +39,10 @@ impl Fields {
 
     /// A field, without the blanks around it. Empty is as good as none.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        let named = self.0.iter().filter(|(key, _)| key == name);
+        named
+            .map(|(_, value)| value.trim())
+            .find(|value| !value.is_empty())
     }
 
     /// All fields of a name that are not empty.

@@ -106,10 +106,11 @@ pub fn public_router(state: AppState) -> Router {
 }
 
 /// The listener for operators, with the pages of `console` beside the API.
-pub fn admin_router(state: AppState, console: Router) -> Router {
+pub fn admin_router(state: AppState, console: Router<AppState>) -> Router {
     let (open, _) = open_admin_routes().split_for_parts();
     open.nest(api::PREFIX, api::router(&state))
-        .fallback_service(console)
+        .merge(console)
+        .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         // Without a token a loopback listener is open to whoever reaches it: programs of this machine,
         // but not the pages that a browser on it shows.

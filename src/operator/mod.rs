@@ -20,6 +20,7 @@ use crate::delivery::Monitor;
 use crate::domain::ids::{ExternalId, ExternalTicket, SourceKind, SourceName};
 use crate::sources;
 use crate::store::Store;
+pub(crate) use access::fingerprint;
 pub use access::{Access, AdminTokens, Fingerprint, Operator, is_loopback_host};
 pub use act::Why;
 pub use events::one_spelling;
