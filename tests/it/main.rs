@@ -32,6 +32,7 @@ mod drop_fields;
 mod durability;
 mod durability_trace;
 mod erase;
+mod hostile;
 mod import_effects;
 mod interleavings;
 mod jumps;
