@@ -41,7 +41,8 @@ pub(super) async fn resume(State(state): State<AppState>) -> Result<Json<Switch>
 }
 
 async fn set(state: &AppState, paused: bool) -> Result<Json<Switch>, Problem> {
-    state.monitor.set_paused(paused).await?;
+    let now = state.clock.now();
+    state.monitor.set_paused(&state.store, paused, now).await?;
     tracing::warn!(
         paused,
         "calls to Serval were paused or resumed by an operator"

@@ -86,8 +86,9 @@ pub(super) async fn record_all(
     insert_events(tx, &rows).await?;
     insert_payloads(tx, &rows).await?;
     for row in &rows {
-        tx.counts
-            .entered(row.webhook.source.as_str(), row.placement.state);
+        let source = row.webhook.source.as_str();
+        tx.counts.entered(source, row.placement.state);
+        tx.tally.stored(source, row.webhook.received_at);
         tx.wake |= row.placement.state == EventState::Queued;
     }
     let answer = |found: Found| match found {
