@@ -77,7 +77,6 @@ pub(super) async fn record_all(
     if webhooks.is_empty() {
         return Ok(Vec::new());
     }
-    moves::apply(tx, webhooks).await?;
     let mut known = Known::look_up(tx, webhooks).await?;
     let mut rows = Vec::new();
     let mut found = Vec::with_capacity(webhooks.len());
@@ -87,6 +86,8 @@ pub(super) async fn record_all(
     supersede(tx, &mut rows, &known.superseded, webhooks[0].received_at).await?;
     insert_events(tx, &rows).await?;
     insert_payloads(tx, &rows).await?;
+    // After the inserts, so that what shares the commit with a notice moves along.
+    moves::apply(tx, webhooks).await?;
     for row in &rows {
         tx.counts
             .entered(row.webhook.source.as_str(), row.placement.state);
