@@ -166,6 +166,20 @@ impl Store {
     }
 }
 
+/// The number of the external ticket that a source and an external id name, as a part of a statement.
+macro_rules! external {
+    ($source:literal, $external_id:literal) => {
+        concat!(
+            "(SELECT x.id FROM external_tickets AS x WHERE x.source = ",
+            $source,
+            " AND x.external_id = ",
+            $external_id,
+            ")"
+        )
+    };
+}
+use external;
+
 /// Rows for a statement that takes any number of them through `json_each`.
 fn json<T: serde::Serialize>(rows: &[T]) -> String {
     serde_json::to_string(rows).expect("texts and numbers are JSON")

@@ -33,10 +33,11 @@ impl Store {
     ) -> Result<Vec<ParkedRow>, StoreError> {
         const PARKED: &str = "\
             -- store::parked::parked
-            SELECT id, source, external_id, updated_at, due_at, last_error
-            FROM events INDEXED BY events_state
-            WHERE state = 'parked' AND id > $1 AND ($2 IS NULL OR source = $2)
-            ORDER BY id LIMIT $3";
+            SELECT e.id, e.source, x.external_id, e.updated_at, e.due_at, e.last_error
+            FROM events AS e INDEXED BY events_state
+            LEFT JOIN external_tickets AS x ON x.id = e.external
+            WHERE e.state = 'parked' AND e.id > $1 AND ($2 IS NULL OR e.source = $2)
+            ORDER BY e.id LIMIT $3";
         type Row = (i64, String, Option<String>, i64, i64, Option<String>);
         let rows: Vec<Row> = sqlx::query_as(PARKED)
             .bind(after.map_or(0, |after| after.0))

@@ -141,12 +141,10 @@ type Row = (
 );
 
 const COLUMNS: &str = "\
-    SELECT e.id, e.source, e.external_id, e.subtype, e.event_type, e.state, e.reason,
-           COALESCE(e.ticket_id, (SELECT m.ticket_id FROM mappings AS m
-               WHERE m.source = e.source AND m.external_id = e.external_id)),
-           e.received_at, e.updated_at, e.due_at,
+    SELECT e.id, e.source, x.external_id, e.subtype, e.event_type, e.state, e.reason,
+           COALESCE(e.ticket_id, x.ticket_id), e.received_at, e.updated_at, e.due_at,
            (SELECT COUNT(*) FROM attempts AS a WHERE a.event_id = e.id), e.last_error
-    FROM events AS e WHERE ";
+    FROM events AS e LEFT JOIN external_tickets AS x ON x.id = e.external WHERE ";
 
 impl Store {
     /// Events, newest first.
@@ -176,8 +174,7 @@ impl Store {
             SELECT body, object_start, object_len FROM payloads WHERE event_id = $1";
         const ACCOUNTED: &str = "\
             -- store::reports::accounted
-            SELECT m.accounted_for FROM mappings AS m JOIN events AS e
-                ON e.source = m.source AND e.external_id = m.external_id
+            SELECT m.accounted_for FROM mappings AS m JOIN events AS e ON e.external = m.external
             WHERE e.id = $1";
         type Attempt = (
             i64,
@@ -296,9 +293,15 @@ pub(super) fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
             .push_bind(source.as_str().to_owned());
     }
     if let Some(external_id) = &filter.external_id {
+        // Of every source where none is named: an external id alone has no index.
         query
-            .push(" AND e.external_id = ")
+            .push(" AND e.external IN (SELECT n.id FROM external_tickets AS n WHERE n.external_id = ")
             .push_bind(external_id.clone());
+        match &filter.source {
+            Some(source) => query.push(" AND n.source = ").push_bind(source.as_str().to_owned()),
+            None => query.push(" AND n.source IN (SELECT c.source FROM counts AS c)"),
+        };
+        query.push(")");
     }
     if let Some(reason) = &filter.reason {
         query.push(" AND e.reason = ").push_bind(reason.clone());

@@ -143,16 +143,32 @@ async fn delete_payloads(tx: &mut Tx, due: &[i64], before: Timestamp) -> Result<
 async fn delete_finished(tx: &mut Tx, due: &[i64], before: Timestamp) -> Result<usize, StoreError> {
     const STILL: &str = "\
         -- store::retention::still_due
-        SELECT e.id, e.source, e.state FROM events AS e
+        SELECT e.id, e.source, e.state, e.external FROM events AS e
         WHERE e.id IN (SELECT value FROM json_each($1))
             AND e.state NOT IN ('queued', 'parked') AND e.updated_at < $2
             AND NOT EXISTS (SELECT 1 FROM claims AS c WHERE c.event_id = e.id)";
-    let events: Vec<(i64, String, String)> = sqlx::query_as(STILL)
+    // Nothing but a name is left of an external ticket that is neither mapped nor connected.
+    const FORGET: &str = "\
+        -- store::retention::forget
+        DELETE FROM external_tickets
+        WHERE id IN (SELECT value FROM json_each($1)) AND ticket_id IS NULL
+            AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.external = external_tickets.id)
+            AND NOT EXISTS (SELECT 1 FROM connections AS c WHERE c.external = external_tickets.id)";
+    let due: Vec<(i64, String, String, Option<i64>)> = sqlx::query_as(STILL)
         .bind(list(due))
         .bind(millis(before))
         .fetch_all(&mut tx.connection)
         .await?;
+    let externals: Vec<i64> = due.iter().filter_map(|(.., external)| *external).collect();
+    let events: Vec<_> = due
+        .into_iter()
+        .map(|(id, source, state, _)| (id, source, state))
+        .collect();
     delete_events(tx, &events).await?;
+    sqlx::query(FORGET)
+        .bind(list(&externals))
+        .execute(&mut tx.connection)
+        .await?;
     Ok(events.len())
 }
 
