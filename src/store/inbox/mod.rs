@@ -77,7 +77,6 @@ pub(super) async fn record_all(
     if webhooks.is_empty() {
         return Ok(Vec::new());
     }
-    moves::apply(tx, webhooks).await?;
     let mut known = Known::look_up(tx, webhooks).await?;
     let mut rows = Vec::new();
     let mut found = known.place_all(tx, &mut rows).into_iter();
@@ -85,6 +84,8 @@ pub(super) async fn record_all(
     insert_tickets(tx, &known.tickets).await?;
     insert_events(tx, &rows).await?;
     insert_payloads(tx, &rows).await?;
+    // After the inserts, so that what shares the commit with a notice moves along.
+    moves::apply(tx, webhooks).await?;
     for row in &rows {
         let source = row.webhook.source.as_str();
         tx.counts.entered(source, row.placement.state);
