@@ -11,16 +11,14 @@ CREATE TABLE activity (
 ) STRICT, WITHOUT ROWID;
 
 -- The number by which people know an external ticket, such as INC0081927.
-CREATE TABLE numbers (
-    source      TEXT NOT NULL,
-    external_id TEXT NOT NULL,
-    number      TEXT NOT NULL COLLATE NOCASE,
-    PRIMARY KEY (source, external_id)
-) STRICT, WITHOUT ROWID;
+ALTER TABLE external_tickets ADD COLUMN number TEXT COLLATE NOCASE;
 
-CREATE INDEX numbers_number ON numbers (number);
+CREATE INDEX external_tickets_number ON external_tickets (number) WHERE number IS NOT NULL;
 
--- Dead letters by what they died of. The id of the row is the last column of every index.
+-- What is parked, by source. The id of the row is the last column of every index.
+CREATE INDEX events_waiting ON events (source) WHERE state = 'parked';
+
+-- Dead letters by what they died of.
 CREATE INDEX events_dead ON events (source, reason) WHERE state = 'dead';
 
 -- What people did, and why. Written with what they did.

@@ -26,7 +26,7 @@ struct Row {
     actor: String,
     action: String,
     source: Option<String>,
-    external_id: String,
+    name: String,
     href: String,
     subject: Option<String>,
     reason: Option<String>,
@@ -49,18 +49,23 @@ pub(super) async fn show(view: View, Query(query): Query<AuditQuery>) -> Result<
     };
     let mut rows = desk.store().audit(&filter).await?;
     let pager = cut(&mut rows, "/audit", &[], cursor, |row| row.id.to_string());
+    let named = rows.iter().filter_map(|row| row.ticket.as_ref());
+    let named = named.map(|(source, id)| (source.as_str(), Some(id.as_str())));
+    let numbers = view.numbers(named).await?;
     let rows = rows
         .into_iter()
         .map(|row| {
-            let (source, external_id) = row.ticket.unzip();
-            let named = source.as_deref().zip(external_id.as_deref());
+            let (name, href) = match &row.ticket {
+                Some((source, id)) => (numbers.name(source, id), href::ticket(source, id)),
+                None => (String::new(), String::new()),
+            };
             Row {
                 at: When::at(row.at, now),
                 actor: row.actor,
                 action: words::action(&row.action).to_owned(),
-                href: named.map_or_else(String::new, |(source, id)| href::ticket(source, id)),
-                external_id: external_id.unwrap_or_default(),
-                source,
+                source: row.ticket.map(|(source, _)| source),
+                name,
+                href,
                 subject: row.subject,
                 reason: row.reason,
             }

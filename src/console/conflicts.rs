@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::fault::{Fault, render};
 use super::flash::Flash;
 use super::form::Action;
-use super::page::{Page, Tab, View};
+use super::page::{Numbers, Page, Tab, View};
 use super::paging::{self, Pager, ROWS, cut};
 use super::switch::refused;
 use super::time::When;
@@ -31,7 +31,7 @@ struct ConflictsPage {
 pub(super) struct ConflictView {
     pub(super) id: i64,
     pub(super) source: String,
-    pub(super) external_id: String,
+    pub(super) name: String,
     pub(super) ticket_href: String,
     pub(super) mapped_to: String,
     pub(super) learned: String,
@@ -42,7 +42,7 @@ pub(super) struct ConflictView {
 }
 
 /// A conflict, seen from now.
-pub(super) fn conflict_view(conflict: Conflict, now: Timestamp) -> ConflictView {
+pub(super) fn conflict_view(conflict: Conflict, numbers: &Numbers, now: Timestamp) -> ConflictView {
     let decided = conflict.decided_at.map(|at| {
         let word = match conflict.decision.as_deref() {
             Some("keep") => "the mapping was kept",
@@ -57,8 +57,8 @@ pub(super) fn conflict_view(conflict: Conflict, now: Timestamp) -> ConflictView 
         event_href: href::event(conflict.event),
         at: When::at(conflict.created_at, now),
         decided,
+        name: numbers.name(&conflict.source, &conflict.external_id),
         source: conflict.source,
-        external_id: conflict.external_id,
         mapped_to: conflict.mapped_to,
         learned: conflict.learned,
     }
@@ -87,9 +87,15 @@ pub(super) async fn show(
     let pager = cut(&mut rows, "/conflicts", &[("decided", decided)], cursor, |row| {
         row.id.to_string()
     });
+    let named = rows.iter();
+    let named = named.map(|row| (row.source.as_str(), Some(row.external_id.as_str())));
+    let numbers = view.numbers(named).await?;
     let page = ConflictsPage {
         page: view.page("Conflicts", Tab::Conflicts).await?,
-        conflicts: rows.into_iter().map(|row| conflict_view(row, now)).collect(),
+        conflicts: rows
+            .into_iter()
+            .map(|row| conflict_view(row, &numbers, now))
+            .collect(),
         decided_too: decided.is_some(),
         pager,
     };

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::events::{EventLine, event_line};
+use super::events::{EventLine, event_line, tickets};
 use super::fault::{Fault, render, sentence};
 use super::flash::Flash;
 use super::form::{Action, Fields};
@@ -153,11 +153,15 @@ async fn group(
         .await?;
     let filters = [("source", Some(source)), ("reason", Some(reason))];
     let pager = cut(&mut rows, "/dead", &filters, cursor, |row| row.id.to_string());
+    let numbers = view.numbers(tickets(&rows)).await?;
     let page = GroupPage {
         page: view.page(format!("Dead: {reason}"), Tab::Dead).await?,
         meaning: words::meaning(EventState::Dead, Some(reason)),
         advice: words::advice(EventState::Dead, Some(reason)),
-        rows: rows.into_iter().map(|row| event_line(row, now)).collect(),
+        rows: rows
+            .into_iter()
+            .map(|row| event_line(row, &numbers, now))
+            .collect(),
         pager,
         replay_all: href::list("/dead/replay", &filters),
         is_final: is_final(reason),

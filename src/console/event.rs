@@ -9,7 +9,7 @@ use super::events::{EventLine, event_line};
 use super::fault::{Fault, render};
 use super::flash::Flash;
 use super::form::Action;
-use super::page::{Page, Tab, View};
+use super::page::{Numbers, Page, Tab, View};
 use super::payload::{Block, Payload};
 use super::switch::refused;
 use super::ticket::{Step, event_steps};
@@ -70,7 +70,7 @@ async fn page(
         meaning: words::meaning(state, reason.as_deref()),
         advice: words::advice(state, reason.as_deref()),
         payload: payload.unwrap_or(unasked),
-        event: event_line(detail.row, now),
+        event: event_line(detail.row, &Numbers::default(), now),
     };
     Ok(render(StatusCode::OK, &event_page))
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::fault::{Fault, render};
 use super::href;
-use super::page::{Page, Tab, View};
+use super::page::{Numbers, Page, Tab, View};
 use super::paging::{self, Pager, ROWS, cut};
 use super::time::When;
 use crate::domain::event::EventState;
@@ -37,6 +37,8 @@ pub(super) struct EventLine {
     pub(super) href: String,
     pub(super) source: String,
     pub(super) external_id: Option<String>,
+    /// What people call the external ticket.
+    pub(super) name: String,
     pub(super) ticket_href: Option<String>,
     pub(super) event_type: String,
     pub(super) state: &'static str,
@@ -49,14 +51,23 @@ pub(super) struct EventLine {
     pub(super) last_error: Option<String>,
 }
 
+/// What the events are about.
+pub(super) fn tickets(rows: &[EventRow]) -> impl Iterator<Item = (&str, Option<&str>)> {
+    rows.iter()
+        .map(|row| (row.source.as_str(), row.external_id.as_deref()))
+}
+
 /// An event, seen from now.
-pub(super) fn event_line(row: EventRow, now: Timestamp) -> EventLine {
+pub(super) fn event_line(row: EventRow, numbers: &Numbers, now: Timestamp) -> EventLine {
+    let name = row.external_id.as_deref();
+    let name = name.map(|id| numbers.name(&row.source, id));
     let ticket_href = row
         .external_id
         .as_deref()
         .map(|id| href::ticket(&row.source, id));
     EventLine {
         id: row.id.to_string(),
+        name: name.unwrap_or_default(),
         href: href::event(row.id),
         ticket_href,
         received_at: When::at(row.received_at, now),
@@ -116,10 +127,14 @@ pub(super) async fn show(view: View, Query(query): Query<EventsQuery>) -> Result
         ("reason", reason),
     ];
     let pager = cut(&mut rows, "/events", &filters, cursor, |row| row.id.to_string());
+    let numbers = view.numbers(tickets(&rows)).await?;
     let text = |filter: Option<&str>| filter.unwrap_or_default().to_owned();
     let page = EventsPage {
         page: view.page("Events", Tab::Events).await?,
-        rows: rows.into_iter().map(|row| event_line(row, now)).collect(),
+        rows: rows
+            .into_iter()
+            .map(|row| event_line(row, &numbers, now))
+            .collect(),
         states: EventState::ALL.map(EventState::as_str).into(),
         sources: desk.source_names().iter().map(ToString::to_string).collect(),
         is_filtered: filters.iter().any(|(_, filter)| filter.is_some()),

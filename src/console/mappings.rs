@@ -28,6 +28,7 @@ struct MappingsPage {
 struct Row {
     source: String,
     external_id: String,
+    name: String,
     href: String,
     ticket_id: String,
     origin: String,
@@ -73,11 +74,15 @@ pub(super) async fn show(
     let pager = cut(&mut rows, "/mappings", &filters, cursor, |row| {
         format!("{}/{}", row.source, row.external_id)
     });
+    let named = rows.iter();
+    let named = named.map(|row| (row.source.as_str(), Some(row.external_id.as_str())));
+    let numbers = view.numbers(named).await?;
     let page = MappingsPage {
         page: view.page("Mappings", Tab::Mappings).await?,
         rows: rows
             .into_iter()
             .map(|mapping| Row {
+                name: numbers.name(&mapping.source, &mapping.external_id),
                 href: href::ticket(&mapping.source, &mapping.external_id),
                 origin: words::origin(&mapping.origin).to_owned(),
                 updated_at: When::at(mapping.updated_at, now),

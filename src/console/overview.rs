@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::chart::Chart;
 use super::fault::{Fault, render};
-use super::page::{Page, Tab, View, count, grouped};
+use super::page::{Numbers, Page, Tab, View, count, grouped};
 use super::time::{When, span};
 use super::{href, words};
 use crate::delivery::line::Mode;
@@ -102,6 +102,10 @@ pub(super) async fn show(view: View) -> Result<Response, Fault> {
         has_conflicts,
         now,
     };
+    let failures = store.failures(FAILURES).await?;
+    let named = failures.iter();
+    let named = named.map(|failure| (failure.source.as_str(), failure.external_id.as_deref()));
+    let numbers = view.numbers(named).await?;
     let when = |at: Option<Timestamp>| at.map(|at| When::at(at, now));
     let overview = Overview {
         verdict: verdict(&facts),
@@ -126,11 +130,9 @@ pub(super) async fn show(view: View) -> Result<Response, Fault> {
             &store.activity(now, Range::Hour).await?,
             &store.activity(now, Range::Day).await?,
         ),
-        failures: store
-            .failures(FAILURES)
-            .await?
+        failures: failures
             .into_iter()
-            .map(|failure| failure_row(failure, now))
+            .map(|failure| failure_row(failure, &numbers, now))
             .collect(),
         page,
     };
@@ -214,7 +216,11 @@ fn verdict(facts: &Facts<'_>) -> Verdict {
     let (_, first) = said.remove(at);
     let sentence = first.text.clone();
     let link = first.href.map(|href| Reason {
-        text: "Look at it".to_owned(),
+        text: match href {
+            "/dead" => "Look at what was given up".to_owned(),
+            "/conflicts" => "Decide".to_owned(),
+            _ => "Look at the queue".to_owned(),
+        },
         href: Some(href),
     });
     let rest = said.into_iter().map(|(_, reason)| reason);
@@ -309,7 +315,7 @@ fn charts(
         .collect()
 }
 
-fn failure_row(failure: Failure, now: Timestamp) -> FailureRow {
+fn failure_row(failure: Failure, numbers: &Numbers, now: Timestamp) -> FailureRow {
     let parts = [
         failure.status.map(|status| status.to_string()),
         failure.code,
@@ -322,7 +328,10 @@ fn failure_row(failure: Failure, now: Timestamp) -> FailureRow {
         .map(|id| href::ticket(&failure.source, id));
     FailureRow {
         at: When::at(failure.at, now),
-        title: failure.external_id.unwrap_or_default(),
+        title: failure
+            .external_id
+            .map(|id| numbers.name(&failure.source, &id))
+            .unwrap_or_default(),
         source: failure.source,
         ticket,
         event: failure.event.to_string(),

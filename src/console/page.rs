@@ -1,5 +1,7 @@
 //! What all pages have in common: who looks, where they are, and what waits for them.
 
+use std::collections::HashMap;
+
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -66,6 +68,18 @@ pub(super) struct Page {
     pub(super) version: &'static str,
 }
 
+/// The numbers by which people know external tickets.
+#[derive(Debug, Default)]
+pub(super) struct Numbers(HashMap<(String, String), String>);
+
+impl Numbers {
+    /// What people call an external ticket: its number, else its id.
+    pub(super) fn name(&self, source: &str, external_id: &str) -> String {
+        let key = (source.to_owned(), external_id.to_owned());
+        self.0.get(&key).unwrap_or(&key.1).clone()
+    }
+}
+
 /// A look at a page.
 #[derive(Debug, Clone)]
 pub(super) struct View {
@@ -95,6 +109,19 @@ impl View {
 
     pub(super) fn desk(&self) -> &Desk {
         self.console.desk()
+    }
+
+    /// The numbers of external tickets, given as source and external id.
+    pub(super) async fn numbers<'a>(
+        &self,
+        tickets: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    ) -> Result<Numbers, Fault> {
+        let mut named: Vec<(&str, &str)> = tickets
+            .filter_map(|(source, id)| Some((source, id?)))
+            .collect();
+        named.sort_unstable();
+        named.dedup();
+        Ok(Numbers(self.desk().store().numbers(&named).await?))
     }
 
     /// The frame of a page.

@@ -110,10 +110,13 @@ impl Desk {
     pub async fn pause(&self, who: &Operator, paused: bool, why: &Why) -> Result<(), Refusal> {
         let store = self.by(who, why);
         self.monitor.set_paused(&store, paused, self.now()).await?;
-        tracing::warn!(
-            paused,
-            "calls to Serval were paused or resumed by an operator"
-        );
+        if paused {
+            tracing::warn!(
+                "an operator paused the calls to Serval; webhooks are stored all the same"
+            );
+        } else {
+            tracing::warn!("an operator resumed the calls to Serval");
+        }
         Ok(())
     }
 }

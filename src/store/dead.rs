@@ -78,9 +78,10 @@ impl Store {
     pub async fn failures(&self, limit: u32) -> Result<Vec<Failure>, StoreError> {
         const FAILURES: &str = "\
             -- store::dead::failures
-            SELECT a.event_id, e.source, e.external_id, a.started_at, a.outcome, a.status, a.code,
+            SELECT a.event_id, e.source, x.external_id, a.started_at, a.outcome, a.status, a.code,
                    a.answer
             FROM attempts AS a CROSS JOIN events AS e ON e.id = a.event_id
+            LEFT JOIN external_tickets AS x ON x.id = e.external
             WHERE a.id > (SELECT MAX(id) FROM attempts) - $1
                 AND a.outcome IN ('retry', 'held', 'dead')
             ORDER BY a.id DESC LIMIT $2";

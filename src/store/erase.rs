@@ -13,7 +13,7 @@ use super::error::StoreError;
 use super::open::base;
 use super::retention::delete_events;
 use super::writer::Tx;
-use super::{Store, millis};
+use super::{Store, external, millis};
 use crate::domain::ids::ExternalTicket;
 
 /// Events that are erased in one transaction at most.
@@ -112,16 +112,20 @@ impl Store {
 
     /// Rows about the ticket.
     async fn left_of(&self, ticket: &ExternalTicket) -> Result<u64, StoreError> {
-        const LEFT: &str = "\
-            -- store::erase::left
-            SELECT (SELECT COUNT(*) FROM events WHERE source = $1 AND external_id = $2)
-                + (SELECT COUNT(*) FROM mappings WHERE source = $1 AND external_id = $2)
-                + (SELECT COUNT(*) FROM connections WHERE source = $1 AND external_id = $2)
+        const LEFT: &str = concat!(
+            "-- store::erase::left
+            SELECT (SELECT COUNT(*) FROM external_tickets WHERE source = $1 AND external_id = $2)
                 + (SELECT COUNT(*) FROM conflicts WHERE source = $1 AND external_id = $2)
                 + (SELECT COUNT(*) FROM disconnects WHERE source = $1 AND external_id = $2)
-                + (SELECT COUNT(*) FROM numbers WHERE source = $1 AND external_id = $2)
                 + (SELECT COUNT(*) FROM audit WHERE source = $1 AND external_id = $2)
-                + (SELECT COUNT(*) FROM claims WHERE source = $1 AND external_id = $2)";
+                + (SELECT COUNT(*) FROM events WHERE external = ",
+            external!("$1", "$2"),
+            ") + (SELECT COUNT(*) FROM connections WHERE external = ",
+            external!("$1", "$2"),
+            ") + (SELECT COUNT(*) FROM claims WHERE external = ",
+            external!("$1", "$2"),
+            ")"
+        );
         let left: i64 = sqlx::query_scalar(LEFT)
             .bind(ticket.source.as_str())
             .bind(ticket.external_id.as_str())
@@ -220,14 +224,21 @@ async fn step(
     ticket: &ExternalTicket,
     now: Timestamp,
 ) -> Result<Option<Step>, StoreError> {
-    const IN_HAND: &str = "\
-        -- store::erase::in_hand
-        SELECT COUNT(*) FROM claims WHERE source = $1 AND external_id = $2 AND expires_at > $3";
+    const IN_HAND: &str = concat!(
+        "-- store::erase::in_hand
+        SELECT COUNT(*) FROM claims WHERE expires_at > $3 AND external = ",
+        external!("$1", "$2")
+    );
     // What waits for a call goes first, so that none is made in between.
-    const EVENTS: &str = "\
-        -- store::erase::events
-        SELECT id, source, state FROM events WHERE source = $1 AND external_id = $2
-        ORDER BY state IN ('queued', 'parked') DESC, id LIMIT $3";
+    const EVENTS: &str = concat!(
+        "-- store::erase::events
+        SELECT id, source, state FROM events WHERE external = ",
+        external!("$1", "$2"),
+        " ORDER BY state IN ('queued', 'parked') DESC, id LIMIT $3"
+    );
+    const MAPPED: &str = "\
+        -- store::erase::mapped
+        SELECT COUNT(*) FROM mappings WHERE source = $1 AND external_id = $2";
     let (source, external_id) = (ticket.source.as_str(), ticket.external_id.as_str());
     let in_hand: i64 = sqlx::query_scalar(IN_HAND)
         .bind(source)
@@ -254,13 +265,18 @@ async fn step(
     };
     let is_last = (events.len() as u64) < STEP.unsigned_abs();
     if is_last {
+        let mapped: i64 = sqlx::query_scalar(MAPPED)
+            .bind(source)
+            .bind(external_id)
+            .fetch_one(&mut tx.connection)
+            .await?;
+        erased.mappings = mapped.unsigned_abs();
         for (statement, count) in [
             (
-                "DELETE FROM mappings WHERE source = $1 AND external_id = $2",
-                &mut erased.mappings,
-            ),
-            (
-                "DELETE FROM connections WHERE source = $1 AND external_id = $2",
+                concat!(
+                    "DELETE FROM connections WHERE external = ",
+                    external!("$1", "$2")
+                ),
                 &mut erased.connections,
             ),
             (
@@ -270,10 +286,6 @@ async fn step(
             (
                 "DELETE FROM disconnects WHERE source = $1 AND external_id = $2",
                 &mut erased.disconnects,
-            ),
-            (
-                "DELETE FROM numbers WHERE source = $1 AND external_id = $2",
-                &mut 0,
             ),
             // That somebody did something is kept, with whom and when; not about what.
             (
@@ -288,7 +300,15 @@ async fn step(
             ),
             // Only such as ran out.
             (
-                "DELETE FROM claims WHERE source = $1 AND external_id = $2",
+                concat!(
+                    "DELETE FROM claims WHERE external = ",
+                    external!("$1", "$2")
+                ),
+                &mut 0,
+            ),
+            // Its number and its mapping, last: the others are found by it.
+            (
+                "DELETE FROM external_tickets WHERE source = $1 AND external_id = $2",
                 &mut 0,
             ),
         ] {

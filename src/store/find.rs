@@ -60,7 +60,8 @@ impl Store {
     async fn find_event(&self, id: EventId) -> Result<Vec<Found>, StoreError> {
         const EVENT: &str = "\
             -- store::find::event
-            SELECT source, external_id FROM events WHERE id = $1";
+            SELECT e.source, x.external_id FROM events AS e
+            LEFT JOIN external_tickets AS x ON x.id = e.external WHERE e.id = $1";
         let row: Option<(String, Option<String>)> = sqlx::query_as(EVENT)
             .bind(id.0)
             .fetch_optional(&self.readers)
@@ -73,16 +74,13 @@ impl Store {
         Ok(event.into_iter().collect())
     }
 
-    /// Of whichever sources have anything about it: events or a mapping.
+    /// Of whichever sources have anything about it.
     async fn find_external(&self, id: &ExternalId) -> Result<Vec<Found>, StoreError> {
         const EXTERNAL: &str = "\
             -- store::find::external
-            SELECT s.value, $2 FROM json_each($1) AS s
-            WHERE EXISTS (SELECT 1 FROM events AS e INDEXED BY events_ticket
-                    WHERE e.source = s.value AND e.external_id = $2)
-                OR EXISTS (SELECT 1 FROM mappings AS m
-                    WHERE m.source = s.value AND m.external_id = $2)
-            ORDER BY s.value";
+            SELECT x.source, x.external_id FROM json_each($1) AS s
+            CROSS JOIN external_tickets AS x ON x.source = s.value AND x.external_id = $2
+            ORDER BY x.source";
         let sources = self.sources_seen().await?;
         let tickets: Vec<(String, String)> = sqlx::query_as(EXTERNAL)
             .bind(json(&sources))
@@ -92,18 +90,18 @@ impl Store {
         self.with_names(tickets).await
     }
 
-    /// The sources that events or mappings name, configured or not. Of the mappings, each is found
-    /// by one look into their index.
+    /// The sources that external tickets name, configured or not; each is found by one look into
+    /// their index.
     async fn sources_seen(&self) -> Result<Vec<String>, StoreError> {
         const SOURCES: &str = "\
             -- store::find::sources
-            WITH RECURSIVE mapped(source) AS (
-                SELECT MIN(source) FROM mappings
+            WITH RECURSIVE seen(source) AS (
+                SELECT MIN(source) FROM external_tickets
                 UNION ALL
-                SELECT (SELECT MIN(m.source) FROM mappings AS m WHERE m.source > mapped.source)
-                FROM mapped WHERE mapped.source IS NOT NULL)
-            SELECT source FROM counts
-            UNION SELECT source FROM mapped WHERE source IS NOT NULL";
+                SELECT (SELECT MIN(x.source) FROM external_tickets AS x
+                    WHERE x.source > seen.source)
+                FROM seen WHERE seen.source IS NOT NULL)
+            SELECT source FROM seen WHERE source IS NOT NULL";
         let sources = sqlx::query_scalar(SOURCES).fetch_all(&self.readers).await?;
         Ok(sources)
     }
@@ -111,7 +109,7 @@ impl Store {
     async fn find_number(&self, number: &str) -> Result<Vec<Found>, StoreError> {
         const NUMBER: &str = "\
             -- store::find::number
-            SELECT source, external_id FROM numbers WHERE number = $1
+            SELECT source, external_id FROM external_tickets WHERE number = $1
             ORDER BY source, external_id LIMIT $2";
         let tickets: Vec<(String, String)> = sqlx::query_as(NUMBER)
             .bind(number)
@@ -126,8 +124,8 @@ impl Store {
     async fn find_serval(&self, id: &ServalTicketId) -> Result<Vec<Found>, StoreError> {
         const SERVAL: &str = "\
             -- store::find::serval
-            SELECT source, external_id FROM mappings INDEXED BY mappings_ticket
-            WHERE ticket_id IN ($1, COALESCE($2, $1))
+            SELECT source, external_id FROM external_tickets INDEXED BY external_tickets_to
+            WHERE ticket_id IN ($1, COALESCE($2, $1)) AND ticket_id IS NOT NULL
             ORDER BY source, external_id LIMIT $3";
         let friendly = self.friendly_id(id.as_str()).await?;
         let tickets: Vec<(String, String)> = sqlx::query_as(SERVAL)
@@ -142,12 +140,9 @@ impl Store {
     async fn with_names(&self, tickets: Vec<(String, String)>) -> Result<Vec<Found>, StoreError> {
         const NAMES: &str = "\
             -- store::find::names
-            SELECT t.value ->> 0, t.value ->> 1, n.number, m.ticket_id
-            FROM json_each($1) AS t
-            LEFT JOIN numbers AS n
-                ON n.source = t.value ->> 0 AND n.external_id = t.value ->> 1
-            LEFT JOIN mappings AS m
-                ON m.source = t.value ->> 0 AND m.external_id = t.value ->> 1
+            SELECT x.source, x.external_id, x.number, x.ticket_id
+            FROM json_each($1) AS t CROSS JOIN external_tickets AS x
+                ON x.source = t.value ->> 0 AND x.external_id = t.value ->> 1
             ORDER BY t.key";
         type Row = (String, String, Option<String>, Option<String>);
         if tickets.is_empty() {

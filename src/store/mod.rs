@@ -30,7 +30,6 @@ mod levels;
 mod mappings;
 mod motion;
 mod moves;
-mod numbers;
 mod open;
 mod parked;
 mod replay;
@@ -40,6 +39,7 @@ mod schema;
 mod settings;
 mod settle;
 mod ticket;
+mod tickets;
 mod version;
 mod writer;
 
@@ -178,6 +178,20 @@ impl Store {
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)
     }
 }
+
+/// The number of the external ticket that a source and an external id name, as a part of a statement.
+macro_rules! external {
+    ($source:literal, $external_id:literal) => {
+        concat!(
+            "(SELECT x.id FROM external_tickets AS x WHERE x.source = ",
+            $source,
+            " AND x.external_id = ",
+            $external_id,
+            ")"
+        )
+    };
+}
+use external;
 
 /// Rows for a statement that takes any number of them through `json_each`.
 fn json<T: serde::Serialize>(rows: &[T]) -> String {

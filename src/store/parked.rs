@@ -35,19 +35,19 @@ impl Store {
     ) -> Result<Vec<ParkedRow>, StoreError> {
         const OF_ALL: &str = "\
             -- store::parked::of_all
-            SELECT e.id, e.source, e.external_id, n.number, e.updated_at, e.due_at, e.last_error
+            SELECT e.id, e.source, x.external_id, x.number, e.updated_at, e.due_at, e.last_error
             FROM events AS e INDEXED BY events_state
-            LEFT JOIN numbers AS n ON n.source = e.source AND n.external_id = e.external_id
+            LEFT JOIN external_tickets AS x ON x.id = e.external
             WHERE e.state = 'parked' AND e.id > $1 ORDER BY e.id LIMIT $2";
         // Of one source, ids are picked from an index that has all it takes; rows are read of those
         // alone that are shown. Another source may have ever so many.
         const OF_SOURCE: &str = "\
             -- store::parked::of_source
-            SELECT e.id, e.source, e.external_id, n.number, e.updated_at, e.due_at, e.last_error
-            FROM (SELECT id FROM events INDEXED BY events_parked
+            SELECT e.id, e.source, x.external_id, x.number, e.updated_at, e.due_at, e.last_error
+            FROM (SELECT id FROM events INDEXED BY events_waiting
                 WHERE state = 'parked' AND source = $3 AND id > $1 ORDER BY id LIMIT $2) AS p
             CROSS JOIN events AS e ON e.id = p.id
-            LEFT JOIN numbers AS n ON n.source = e.source AND n.external_id = e.external_id
+            LEFT JOIN external_tickets AS x ON x.id = e.external
             ORDER BY e.id";
         type Row = (
             i64,

@@ -147,19 +147,19 @@ type Row = (
 );
 
 const COLUMNS: &str = "\
-    SELECT e.id, e.source, e.external_id, e.subtype, e.event_type, e.state, e.reason,
-           COALESCE(e.ticket_id, (SELECT m.ticket_id FROM mappings AS m
-               WHERE m.source = e.source AND m.external_id = e.external_id)),
-           e.received_at, e.updated_at, e.due_at,
+    SELECT e.id, e.source, x.external_id, e.subtype, e.event_type, e.state, e.reason,
+           COALESCE(e.ticket_id, x.ticket_id), e.received_at, e.updated_at, e.due_at,
            (SELECT COUNT(*) FROM attempts AS a WHERE a.event_id = e.id), e.last_error,
            e.first_state, e.first_reason
-    FROM events AS e WHERE ";
+    FROM events AS e ";
+/// Follows [`COLUMNS`], and the index where one is named.
+const TICKETS: &str = " LEFT JOIN external_tickets AS x ON x.id = e.external ";
 
 impl Store {
     /// Events, newest first.
     pub async fn events(&self, filter: &EventFilter) -> Result<Vec<EventRow>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
-        query.push("TRUE");
+        query.push(index(filter)).push(TICKETS).push("WHERE TRUE");
         narrow(&mut query, filter);
         if let Some(before) = filter.before {
             query.push(" AND e.id < ").push_bind(before.0);
@@ -175,7 +175,8 @@ impl Store {
     pub(super) async fn event_rows(&self, ids: &[i64]) -> Result<Vec<EventRow>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
         query
-            .push("e.id IN (SELECT value FROM json_each(")
+            .push(TICKETS)
+            .push("WHERE e.id IN (SELECT value FROM json_each(")
             .push_bind(json(ids))
             .push(")) ORDER BY e.id DESC");
         let rows: Vec<Row> = query.build_query_as().fetch_all(&self.readers).await?;
@@ -194,8 +195,7 @@ impl Store {
             SELECT body, object_start, object_len FROM payloads WHERE event_id = $1";
         const ACCOUNTED: &str = "\
             -- store::reports::accounted
-            SELECT m.accounted_for FROM mappings AS m JOIN events AS e
-                ON e.source = m.source AND e.external_id = m.external_id
+            SELECT m.accounted_for FROM mappings AS m JOIN events AS e ON e.external = m.external
             WHERE e.id = $1";
         type Attempt = (
             i64,
@@ -210,7 +210,7 @@ impl Store {
             bool,
         );
         let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
-        query.push("e.id = ").push_bind(id.0);
+        query.push(TICKETS).push("WHERE e.id = ").push_bind(id.0);
         let row: Option<Row> = query.build_query_as().fetch_optional(&self.readers).await?;
         let Some(row) = row else { return Ok(None) };
         let attempts: Vec<Attempt> = sqlx::query_as(ATTEMPTS)
@@ -295,6 +295,19 @@ impl Store {
     }
 }
 
+/// Which index finds the events of a filter, where `SQLite` would take one that finds too many.
+pub(super) fn index(filter: &EventFilter) -> &'static str {
+    let is_dead_group = filter.state == Some(EventState::Dead)
+        && filter.source.is_some()
+        && filter.reason.is_some()
+        && filter.external_id.is_none();
+    if is_dead_group {
+        "INDEXED BY events_dead"
+    } else {
+        ""
+    }
+}
+
 /// Adds the conditions of a filter on `e`.
 pub(super) fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
     if let Some(state) = filter.state {
@@ -310,9 +323,19 @@ pub(super) fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
             .push_bind(source.as_str().to_owned());
     }
     if let Some(external_id) = &filter.external_id {
+        // Of every source where none is named: an external id alone has no index.
         query
-            .push(" AND e.external_id = ")
+            .push(
+                " AND e.external IN (SELECT n.id FROM external_tickets AS n WHERE n.external_id = ",
+            )
             .push_bind(external_id.clone());
+        match &filter.source {
+            Some(source) => query
+                .push(" AND n.source = ")
+                .push_bind(source.as_str().to_owned()),
+            None => query.push(" AND n.source IN (SELECT c.source FROM counts AS c)"),
+        };
+        query.push(")");
     }
     if let Some(reason) = &filter.reason {
         query.push(" AND e.reason = ").push_bind(reason.clone());

@@ -14,7 +14,7 @@ pub(super) use actions::{confirm_forget, forget, map, release, replay, reveal};
 
 use super::conflicts::{ConflictView, conflict_view};
 use super::fault::{Fault, render};
-use super::page::{Page, Tab, View};
+use super::page::{Numbers, Page, Tab, View};
 use super::paging::{self, ROWS};
 use super::payload::Payload;
 use super::time::When;
@@ -182,13 +182,9 @@ async fn page(view: &View, ticket: &ExternalTicket, shown: Shown) -> Result<Resp
             .conflicts
             .iter()
             .filter(|conflict| conflict.decision.is_none())
-            .map(|conflict| conflict_view(conflict.clone(), now))
+            .map(|conflict| conflict_view(conflict.clone(), &Numbers::default(), now))
             .collect(),
-        steps: found
-            .timeline
-            .iter()
-            .map(|moment| story::step(moment, now))
-            .collect(),
+        steps: story::of_ticket(&found.timeline, now),
         first: shown.before.map(|_| href.clone()),
         next,
         payload: shown.payload.unwrap_or(unasked),

@@ -18,8 +18,31 @@ pub(in crate::console) struct Step {
     pub(in crate::console) event: Option<(String, String)>,
 }
 
+/// What happened to an external ticket, newest first.
+pub(super) fn of_ticket(timeline: &[Moment], now: Timestamp) -> Vec<Step> {
+    let is_news = |moment: &&Moment| !timeline.iter().any(|other| tells(other, moment));
+    timeline
+        .iter()
+        .filter(is_news)
+        .map(|moment| step(moment, now))
+        .collect()
+}
+
+/// Whether a step says already what another would say again: that somebody mapped it, or that a call
+/// connected it.
+fn tells(said: &Moment, again: &Moment) -> bool {
+    match (&said.what, &again.what) {
+        (What::Acted(row), What::Mapped { .. }) => row.action == "map" && said.at == again.at,
+        (What::Call { attempt, .. }, What::Connected { ticket_id }) => {
+            attempt.ticket_id == *ticket_id
+                && matches!(attempt.outcome.as_str(), "connected" | "already_linked")
+        }
+        _ => false,
+    }
+}
+
 /// A moment in words.
-pub(super) fn step(moment: &Moment, now: Timestamp) -> Step {
+fn step(moment: &Moment, now: Timestamp) -> Step {
     let link = |event: &EventId| (event.to_string(), href::event(*event));
     let (tone, title, detail, event) = match &moment.what {
         What::Received { event, event_type } => (

@@ -1,8 +1,7 @@
 //! `/api/v1/conflicts`: payloads that name another Serval ticket than the mapping does.
 
-use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::input::{self, Page};
 use crate::domain::ids::EventId;
+use crate::http::extract::{Path, RawBody};
 use crate::http::{AppState, Problem};
 use crate::operator::{Operator, Why};
 use crate::store::{Conflict, Decision, Origin};
@@ -143,7 +143,7 @@ pub(super) async fn decide(
     State(state): State<AppState>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
-    body: Bytes,
+    RawBody(body): RawBody,
 ) -> Result<Json<ConflictView>, Problem> {
     let id = id
         .parse()

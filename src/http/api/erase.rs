@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::input;
 use crate::domain::ids::{ExternalId, SourceName};
+use crate::http::extract::RawBody;
 use crate::http::{AppState, Problem};
 use crate::operator::{Operator, Why};
 
@@ -65,7 +65,7 @@ pub(crate) struct ErasedView {
 pub(super) async fn erase(
     State(state): State<AppState>,
     Extension(operator): Extension<Operator>,
-    body: Bytes,
+    RawBody(body): RawBody,
 ) -> Result<Json<ErasedView>, Problem> {
     let Body {
         source,

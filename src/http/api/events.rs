@@ -1,8 +1,7 @@
 //! `/api/v1/events`
 
-use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::event_views::{EventDetailView, EventView, state_words};
 use super::input::{self, Page};
 use crate::domain::event::EventState;
+use crate::http::extract::{Path, RawBody};
 use crate::http::{AppState, Problem};
 use crate::operator::{Desk, Operator, Why, one_spelling};
 use crate::store::EventFilter;
@@ -149,7 +149,7 @@ pub(super) async fn replay(
     State(state): State<AppState>,
     Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
-    body: Bytes,
+    RawBody(body): RawBody,
 ) -> Result<(StatusCode, Json<EventDetailView>), Problem> {
     let id = state.desk.event_id(&id)?;
     let body: ReplayBody = if body.is_empty() {
@@ -215,7 +215,7 @@ pub(crate) struct Replayed {
 pub(super) async fn replay_many(
     State(state): State<AppState>,
     Extension(operator): Extension<Operator>,
-    body: Bytes,
+    RawBody(body): RawBody,
 ) -> Result<Json<Replayed>, Problem> {
     let body: ReplayManyBody = input::json(&body)?;
     let from = body

@@ -1,8 +1,7 @@
 //! `/api/v1/mappings`
 
-use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::header::ETAG;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::{Extension, Json};
@@ -15,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::conditions::{etag, precondition};
 use super::input::{self, Page};
 use crate::domain::ids::EventId;
+use crate::http::extract::{Path, RawBody};
 use crate::http::{AppState, Problem};
 use crate::operator::{MapTicket, Operator, Why};
 use crate::store::{Mapping, MappingFilter, Origin};
@@ -153,7 +153,7 @@ pub(super) async fn put(
     Path((source, external_id)): Path<(String, String)>,
     query: Result<Query<PutQuery>, QueryRejection>,
     headers: HeaderMap,
-    body: Bytes,
+    RawBody(body): RawBody,
 ) -> Result<(StatusCode, Tagged), Problem> {
     let Query(query) = query.map_err(|error| input::bad_request(error.body_text()))?;
     let origin = query.origin()?;

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use super::conflicts::Conflict;
 use super::error::StoreError;
 use super::motion::best_event;
-use super::{AttemptRow, AuditFilter, AuditRow, EventRow, Mapping, Store, json, moment, state};
+use super::{
+    AttemptRow, AuditFilter, AuditRow, EventRow, Mapping, Store, external, json, moment, state,
+};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalTicket};
 use timeline::Span;
@@ -134,7 +136,7 @@ impl Store {
     ) -> Result<Option<EventId>, StoreError> {
         const BEST: &str = concat!(
             "-- store::ticket::best\nSELECT e.id",
-            best_event!("$1", "$2")
+            best_event!(external!("$1", "$2"))
         );
         let best: Option<i64> = sqlx::query_scalar(BEST)
             .bind(ticket.source.as_str())
@@ -152,10 +154,13 @@ impl Store {
     ) -> Result<Vec<EventRow>, StoreError> {
         // The index of external tickets is not in the order of arrival: ids are sorted first, and
         // rows are read of those alone that are shown.
-        const IDS: &str = "\
-            -- store::ticket::events
-            SELECT id FROM events INDEXED BY events_ticket
-            WHERE source = $1 AND external_id = $2 AND id < $3 ORDER BY id DESC LIMIT $4";
+        const IDS: &str = concat!(
+            "-- store::ticket::events
+            SELECT id FROM events INDEXED BY events_external
+            WHERE external = ",
+            external!("$1", "$2"),
+            " AND id < $3 ORDER BY id DESC LIMIT $4"
+        );
         let ids: Vec<i64> = sqlx::query_scalar(IDS)
             .bind(ticket.source.as_str())
             .bind(ticket.external_id.as_str())
@@ -181,10 +186,13 @@ impl Store {
         &self,
         ticket: &ExternalTicket,
     ) -> Result<Vec<(EventState, i64)>, StoreError> {
-        const COUNTS: &str = "\
-            -- store::ticket::counts
-            SELECT state, COUNT(*) FROM events INDEXED BY events_ticket
-            WHERE source = $1 AND external_id = $2 GROUP BY state";
+        const COUNTS: &str = concat!(
+            "-- store::ticket::counts
+            SELECT state, COUNT(*) FROM events INDEXED BY events_external
+            WHERE external = ",
+            external!("$1", "$2"),
+            " GROUP BY state"
+        );
         let rows: Vec<(String, i64)> = sqlx::query_as(COUNTS)
             .bind(ticket.source.as_str())
             .bind(ticket.external_id.as_str())
@@ -196,10 +204,13 @@ impl Store {
     }
 
     async fn connections(&self, ticket: &ExternalTicket) -> Result<Vec<Connection>, StoreError> {
-        const CONNECTIONS: &str = "\
-            -- store::ticket::connections
+        const CONNECTIONS: &str = concat!(
+            "-- store::ticket::connections
             SELECT ticket_id, connected_at, event_id FROM connections
-            WHERE source = $1 AND external_id = $2 ORDER BY ticket_id LIMIT $3";
+            WHERE external = ",
+            external!("$1", "$2"),
+            " ORDER BY ticket_id LIMIT $3"
+        );
         let rows: Vec<(String, i64, i64)> = sqlx::query_as(CONNECTIONS)
             .bind(ticket.source.as_str())
             .bind(ticket.external_id.as_str())
