@@ -1,14 +1,15 @@
 //! Who may see a page: holders of a session, or everybody on this machine where no token is configured.
 
+use askama::Template;
 use axum::extract::{Request, State};
 use axum::http::header::{COOKIE, HOST, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::fault::Fault;
+use super::fault::{Fault, render};
 use super::flash::{self, Flash};
-use super::{Console, href};
+use super::{Console, assets, href};
 use crate::operator::{Operator, is_loopback_host};
 
 /// The session's cookie. Behind TLS a browser takes it from this very host only.
@@ -101,11 +102,27 @@ fn viewer(console: &Console, request: &Request) -> Result<Option<Viewer>, Fault>
     Ok(None)
 }
 
+#[derive(Template)]
+#[template(path = "again.html")]
+struct Again {
+    assets: &'static assets::Names,
+    path: String,
+}
+
 fn to_login(request: &Request) -> Response {
     if request.headers().contains_key(REFRESH) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let wanted = request.uri().path_and_query().map(ToString::to_string);
+    let came_from = request.headers().get("sec-fetch-site");
+    if came_from.is_some_and(|site| site == "cross-site") && request.method() == Method::GET {
+        // A link in a chat: the browser keeps the cookie back, and sends it once the page is ours.
+        let again = Again {
+            assets: assets::names(),
+            path: wanted.unwrap_or_else(|| "/".to_owned()),
+        };
+        return render(StatusCode::OK, &again);
+    }
     let target = match wanted.filter(|_| request.method() == Method::GET) {
         Some(wanted) if wanted != "/" => format!("/login?next={}", href::encode(&wanted)),
         Some(_) | None => "/login".to_owned(),

@@ -43,7 +43,7 @@ pub(super) async fn serve() -> Response {
 
 fn described() -> OpenApi {
     let mut api = api::for_mappings().into_openapi();
-    refuse(&mut api, &[TOKEN_MISSING, UNAVAILABLE]);
+    refuse(&mut api, &[TOKEN_MISSING, TOKEN_TOO_NARROW, UNAVAILABLE]);
     let mut rest = api::for_all().into_openapi();
     refuse(&mut rest, &[TOKEN_MISSING, TOKEN_TOO_NARROW, UNAVAILABLE]);
     api.merge(rest);
@@ -75,8 +75,8 @@ fn described() -> OpenApi {
     let bearer = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some(
-            "One of `admin.tokens`; of `admin.mapping_tokens` for what is below `/api/v1/mappings`. \
-             None is needed where neither is configured.",
+            "One of `admin.tokens`; of `admin.mapping_tokens` for what is below `/api/v1/mappings`; of \
+             `admin.read_only_tokens` for GET. None is needed where none is configured.",
         ));
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
     document.security = Some(vec![SecurityRequirement::new(BEARER, [""; 0])]);
@@ -104,7 +104,7 @@ fn server(url: &str, key: &str) -> Server {
 }
 
 const TOKEN_MISSING: (&str, &str) = ("401", "The token is missing, or none of ours");
-const TOKEN_TOO_NARROW: (&str, &str) = ("403", "The token is for mappings only");
+const TOKEN_TOO_NARROW: (&str, &str) = ("403", "The token may not do this");
 const UNAVAILABLE: (&str, &str) = ("503", "The database does not take this now");
 
 /// Adds the refusals that a group of routes has in common.

@@ -66,7 +66,7 @@ pub(in crate::console) async fn map(
     let shown = Shown {
         form: MapForm {
             ticket_id: typed.to_owned(),
-            reason: fields.get("reason").unwrap_or_default().to_owned(),
+            why: fields.get("reason").unwrap_or_default().to_owned(),
             error: Some(sentence(error.strip_prefix("ticket_id: ").unwrap_or(&error))),
         },
         status: StatusCode::UNPROCESSABLE_ENTITY,
