@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqliteConnection};
 use tokio::sync::{Notify, mpsc};
 
+use super::activity::Tally;
 use super::counts::Counts;
 use super::error::{OpenError, StoreError};
 use super::import::Imports;
@@ -46,6 +47,11 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
         5,
         "learning",
         include_str!("../../migrations/sqlite/0005_learning.sql"),
+    ),
+    (
+        9,
+        "console",
+        include_str!("../../migrations/sqlite/0009_console.sql"),
     ),
 ];
 
@@ -177,6 +183,7 @@ impl Store {
         let tx = Tx {
             connection,
             counts: Counts::default(),
+            tally: Tally::default(),
             wake: false,
             next_event,
         };
@@ -191,6 +198,7 @@ impl Store {
                 jobs,
                 readers,
                 shared,
+                by: None,
             },
             writer,
         ))
@@ -374,6 +382,22 @@ mod tests {
             5,
             "friendly_ids",
             "INSERT INTO friendly_ids VALUES ('ACM-1', 'T-1', 1)",
+        ),
+        (
+            9,
+            "activity",
+            "INSERT INTO activity VALUES (10000, 'servicenow', 2, 1)",
+        ),
+        (
+            9,
+            "external_tickets",
+            "INSERT INTO external_tickets (id, source, external_id, number)
+                VALUES (9, 'servicenow', 'numbered', 'INC0081927')",
+        ),
+        (
+            9,
+            "audit",
+            "INSERT INTO audit (at, actor, action) VALUES (1, 'ada', 'pause')",
         ),
     ];
 

@@ -129,6 +129,7 @@ pub(crate) fn webhook(n: u32, received_at: Timestamp) -> Webhook {
             content_key: None,
             rank: Rank::default(),
             hint: None,
+            number: None,
             team: None,
             channel_move: None,
             object: 0..body.len(),
@@ -407,7 +408,7 @@ async fn a_write_that_cannot_be_done_fails_alone_in_its_group() {
         let store = bench.store.clone();
         webhooks.spawn(async move { (n, store.record(webhook).await) });
         let store = bench.store.clone();
-        others.spawn(async move { store.set_paused(false).await });
+        others.spawn(async move { store.set_paused(false, at(0)).await });
     }
     for (n, result) in webhooks.join_all().await {
         if n == 30 {

@@ -41,7 +41,8 @@ pub(super) async fn resume(State(state): State<AppState>) -> Result<Json<Switch>
 }
 
 async fn set(state: &AppState, paused: bool) -> Result<Json<Switch>, Problem> {
-    state.monitor.set_paused(paused).await?;
+    let now = state.clock.now();
+    state.monitor.set_paused(&state.store, paused, now).await?;
     if paused {
         tracing::warn!("an operator paused the calls to Serval; webhooks are stored all the same");
     } else {

@@ -87,8 +87,9 @@ pub(super) async fn record_all(
     // After the inserts, so that what shares the commit with a notice moves along.
     moves::apply(tx, webhooks).await?;
     for row in &rows {
-        tx.counts
-            .entered(row.webhook.source.as_str(), row.placement.state);
+        let source = row.webhook.source.as_str();
+        tx.counts.entered(source, row.placement.state);
+        tx.tally.stored(source, row.webhook.received_at);
         tx.wake |= row.placement.state == EventState::Queued;
     }
     let answer = |found: Found| match found {

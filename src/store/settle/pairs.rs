@@ -37,6 +37,9 @@ pub(super) async fn connect(tx: &mut Tx, pairs: &[Pair<'_>]) -> Result<(), Store
         return Ok(());
     }
     insert_connections(tx, pairs).await?;
+    for pair in pairs.iter().filter(|pair| pair.to == EventState::Connected) {
+        tx.tally.connected(&pair.subject.source, pair.now);
+    }
     let (elsewhere, arrived): (Vec<&Pair<'_>>, Vec<_>) =
         pairs.iter().partition(|pair| pair.was_mapped_away());
     move_events(tx, &arrived).await?;
