@@ -5,7 +5,7 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::audit::{self, Action, By};
 use super::error::StoreError;
-use super::reports::{EventFilter, narrow};
+use super::reports::{EventFilter, index, narrow};
 use super::writer::Tx;
 use super::{Store, change, state};
 use crate::domain::event::EventState;
@@ -69,9 +69,9 @@ impl Store {
 
     /// How many events match a filter and may be replayed.
     pub async fn count_replayable(&self, filter: &EventFilter) -> Result<u64, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT COUNT(*) FROM (SELECT 1 FROM events AS e WHERE TRUE",
-        );
+        let mut query =
+            QueryBuilder::<Sqlite>::new("SELECT COUNT(*) FROM (SELECT 1 FROM events AS e ");
+        query.push(index(filter)).push(" WHERE TRUE");
         narrow(&mut query, filter);
         leave_out_refused(&mut query);
         query
@@ -116,7 +116,8 @@ impl Store {
         after: EventId,
         limit: u32,
     ) -> Result<Vec<EventId>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT e.id FROM events AS e WHERE e.id > ");
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT e.id FROM events AS e ");
+        query.push(index(filter)).push(" WHERE e.id > ");
         query.push_bind(after.0);
         narrow(&mut query, filter);
         leave_out_refused(&mut query);

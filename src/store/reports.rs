@@ -151,13 +151,15 @@ const COLUMNS: &str = "\
            COALESCE(e.ticket_id, x.ticket_id), e.received_at, e.updated_at, e.due_at,
            (SELECT COUNT(*) FROM attempts AS a WHERE a.event_id = e.id), e.last_error,
            e.first_state, e.first_reason
-    FROM events AS e LEFT JOIN external_tickets AS x ON x.id = e.external WHERE ";
+    FROM events AS e ";
+/// Follows [`COLUMNS`], and the index where one is named.
+const TICKETS: &str = " LEFT JOIN external_tickets AS x ON x.id = e.external ";
 
 impl Store {
     /// Events, newest first.
     pub async fn events(&self, filter: &EventFilter) -> Result<Vec<EventRow>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
-        query.push("TRUE");
+        query.push(index(filter)).push(TICKETS).push("WHERE TRUE");
         narrow(&mut query, filter);
         if let Some(before) = filter.before {
             query.push(" AND e.id < ").push_bind(before.0);
@@ -173,7 +175,8 @@ impl Store {
     pub(super) async fn event_rows(&self, ids: &[i64]) -> Result<Vec<EventRow>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
         query
-            .push("e.id IN (SELECT value FROM json_each(")
+            .push(TICKETS)
+            .push("WHERE e.id IN (SELECT value FROM json_each(")
             .push_bind(json(ids))
             .push(")) ORDER BY e.id DESC");
         let rows: Vec<Row> = query.build_query_as().fetch_all(&self.readers).await?;
@@ -207,7 +210,7 @@ impl Store {
             bool,
         );
         let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
-        query.push("e.id = ").push_bind(id.0);
+        query.push(TICKETS).push("WHERE e.id = ").push_bind(id.0);
         let row: Option<Row> = query.build_query_as().fetch_optional(&self.readers).await?;
         let Some(row) = row else { return Ok(None) };
         let attempts: Vec<Attempt> = sqlx::query_as(ATTEMPTS)
@@ -289,6 +292,19 @@ impl Store {
             overdue_claims: levels.overdue_claims,
             connects_last_minute,
         })
+    }
+}
+
+/// Which index finds the events of a filter, where `SQLite` would take one that finds too many.
+pub(super) fn index(filter: &EventFilter) -> &'static str {
+    let is_dead_group = filter.state == Some(EventState::Dead)
+        && filter.source.is_some()
+        && filter.reason.is_some()
+        && filter.external_id.is_none();
+    if is_dead_group {
+        "INDEXED BY events_dead"
+    } else {
+        ""
     }
 }
 

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::bodies::{incident, sys_id};
 
-const LEASE: Duration = Duration::from_mins(1);
+pub(crate) const LEASE: Duration = Duration::from_mins(1);
 
 /// A moment of the tests' own time.
 pub(crate) fn at(second: i64) -> Timestamp {
@@ -92,6 +92,37 @@ impl Bench {
             .unwrap()
     }
 
+    /// Claims the event and settles it.
+    pub(crate) async fn settle(&self, id: EventId, settlement: Settlement, now: Timestamp) {
+        let claims = self.claim(100, now).await;
+        for claim in claims {
+            let (outcome, end) = if claim.event == id {
+                (AttemptOutcome::Retry, settlement.clone())
+            } else {
+                let error = None;
+                (
+                    AttemptOutcome::Held,
+                    Settlement::Release {
+                        in_doubt: false,
+                        error,
+                    },
+                )
+            };
+            let attempt = (claim.event == id).then(|| attempt(outcome));
+            self.store.settle(&claim, attempt, end, now).await.unwrap();
+        }
+    }
+
+    /// An event that was given up.
+    pub(crate) async fn dead(&self, n: u32, reason: &'static str) -> EventId {
+        let id = self.queued(n).await;
+        let error = format!("Serval said {reason}");
+        self.settle(id, Settlement::Dead { reason, error }, at(1))
+            .await;
+        assert_eq!(self.state(id).await, EventState::Dead);
+        id
+    }
+
     pub(crate) async fn state(&self, id: EventId) -> EventState {
         self.store.event(id).await.unwrap().unwrap().row.state
     }
@@ -153,7 +184,7 @@ pub(crate) fn attempt(outcome: AttemptOutcome) -> Attempt {
     }
 }
 
-fn connected(claim: &Claim) -> Settlement {
+pub(crate) fn connected(claim: &Claim) -> Settlement {
     Settlement::Connected {
         ticket_id: claim.mapped_to.clone().unwrap(),
         reason: None,
