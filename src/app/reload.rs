@@ -153,7 +153,8 @@ fn take_over(
     } = changes;
     let (sources, routes) = mount::mount(config).map_err(|error| error.to_string())?;
     let (public, admin) = identities(config).map_err(|error| error.to_string())?;
-    let concerns_client = |key: &String| key.starts_with("serval.") || key == "delivery.concurrency";
+    let concerns_client =
+        |key: &String| key.starts_with("serval.") || key == "delivery.concurrency";
     let serval = if changed.iter().any(concerns_client) {
         let (clock, concurrency) = (Arc::clone(&state.clock), config.delivery.concurrency);
         let client = ServalClient::new(&config.serval, clock, concurrency);

@@ -63,7 +63,10 @@ fn configured(global: &Global) -> Result<Url, Failure> {
             for warning in &server.warnings {
                 output::warn(warning);
             }
-            (server.section.listen, server.section.tls_cert_file.is_some())
+            (
+                server.section.listen,
+                server.section.tls_cert_file.is_some(),
+            )
         }
         Err(error) => {
             for problem in &error.problems {

@@ -121,7 +121,9 @@ pub(super) fn own_client(
     };
     let own = tls::certificates(cert).map_err(|problem| {
         let file = cert.display();
-        Failure::Usage(format!("{section}.tls_cert_file: the file {file} {problem}"))
+        Failure::Usage(format!(
+            "{section}.tls_cert_file: the file {file} {problem}"
+        ))
     })?;
     trusting(timeout, tls::Own::Of(own))
 }

@@ -78,10 +78,7 @@ impl Config {
 }
 
 /// Makes a configuration of effective values, and judges it.
-pub(super) fn assemble(
-    merged: Merged,
-    mut warnings: Vec<String>,
-) -> Result<Loaded, ConfigError> {
+pub(super) fn assemble(merged: Merged, mut warnings: Vec<String>) -> Result<Loaded, ConfigError> {
     let mut problems = Problems::default();
     let Some(mut config) = build(&merged, &mut problems) else {
         return Err(problems.into());

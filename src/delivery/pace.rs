@@ -163,7 +163,10 @@ mod tests {
         assert_eq!(pace.rate(), Some(50.0));
         pace.set_rate(0);
         assert_eq!((pace.rate(), pace.wait(at(1))), (None, Duration::ZERO));
-        assert!(pace.wait(at(1)) > Duration::ZERO, "slower while Serval complains");
+        assert!(
+            pace.wait(at(1)) > Duration::ZERO,
+            "slower while Serval complains"
+        );
     }
 
     #[test]

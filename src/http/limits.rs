@@ -81,11 +81,17 @@ fn turned_away(of: &str) -> Response {
 /// Refuses packed bodies: a signature covers the bytes that came, and a small body must not become
 /// a large one.
 pub(super) async fn unpacked(request: Request, next: Next) -> Response {
-    let is_packed = request.headers().get_all(CONTENT_ENCODING).iter().any(|value| {
-        let codings = value.as_bytes().split(|byte| *byte == b',');
-        let mut codings = codings.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty());
-        codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity"))
-    });
+    let is_packed = request
+        .headers()
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .any(|value| {
+            let codings = value.as_bytes().split(|byte| *byte == b',');
+            let mut codings = codings
+                .map(<[u8]>::trim_ascii)
+                .filter(|coding| !coding.is_empty());
+            codings.any(|coding| !coding.eq_ignore_ascii_case(b"identity"))
+        });
     if is_packed {
         let detail = "compressed bodies are not taken: send it without Content-Encoding";
         return Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).into_response();

@@ -103,7 +103,9 @@ impl FromRef<Live<AppState>> for AppState {
 /// The listener that faces the internet: webhooks and liveness, nothing else.
 pub fn public_router(state: Live<AppState>) -> Router {
     let (webhooks, _) = webhook_routes().split_for_parts();
-    let (health, _) = OpenApiRouter::new().routes(routes!(health::healthz)).split_for_parts();
+    let (health, _) = OpenApiRouter::new()
+        .routes(routes!(health::healthz))
+        .split_for_parts();
     let places = state.now().webhook_places.clone();
     webhooks
         .layer(from_fn_with_state(places, limits::admit))

@@ -45,7 +45,13 @@ fn described() -> OpenApi {
     let mut api = api::for_mappings().into_openapi();
     refuse(&mut api, &[TOKEN_MISSING, PACKED, THROTTLED, UNAVAILABLE]);
     let mut rest = api::for_all().into_openapi();
-    let refusals = [TOKEN_MISSING, TOKEN_TOO_NARROW, PACKED, THROTTLED, UNAVAILABLE];
+    let refusals = [
+        TOKEN_MISSING,
+        TOKEN_TOO_NARROW,
+        PACKED,
+        THROTTLED,
+        UNAVAILABLE,
+    ];
     refuse(&mut rest, &refusals);
     api.merge(rest);
 
@@ -106,7 +112,10 @@ fn server(url: &str, key: &str) -> Server {
 
 const TOKEN_MISSING: (&str, &str) = ("401", "The token is missing, or none of ours");
 const TOKEN_TOO_NARROW: (&str, &str) = ("403", "The token is for mappings only");
-const PACKED: (&str, &str) = ("415", "The body is compressed, or of a kind that is not taken");
+const PACKED: (&str, &str) = (
+    "415",
+    "The body is compressed, or of a kind that is not taken",
+);
 const THROTTLED: (&str, &str) = ("429", "Too many wrong tokens came from this address");
 const UNAVAILABLE: (&str, &str) = (
     "503",

@@ -63,7 +63,11 @@ impl Throttle {
         if self.tries.len() >= ADDRESSES {
             self.tries.retain_recent();
         }
-        let key = if self.tries.len() >= ADDRESSES { EVERYBODY } else { peer };
+        let key = if self.tries.len() >= ADDRESSES {
+            EVERYBODY
+        } else {
+            peer
+        };
         self.tries
             .check_key(&key)
             .map_err(|until| until.wait_time_from(DefaultClock::default().now()))

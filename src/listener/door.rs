@@ -149,7 +149,10 @@ impl Door {
 #[cfg(not(feature = "tls"))]
 impl Door {
     fn greet(&self, stream: TcpStream) -> impl Future<Output = io::Result<Stream>> + use<> {
-        debug_assert!(self.identity.now().is_none(), "the configuration refuses it");
+        debug_assert!(
+            self.identity.now().is_none(),
+            "the configuration refuses it"
+        );
         ready(stream.set_nodelay(true).map(|()| stream))
     }
 }

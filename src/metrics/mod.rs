@@ -171,7 +171,9 @@ impl Inner {
             self.turned_away.clone(),
         );
         for cause in ["unknown", "throttled"] {
-            self.token_refusals.get_or_create(&[("cause", cause.into())]);
+            self.token_refusals
+                .get_or_create(&[("cause", cause.into())])
+                .inc_by(0);
         }
         registry.register(
             "admin_token_refusals",
@@ -179,7 +181,9 @@ impl Inner {
             self.token_refusals.clone(),
         );
         for outcome in [TAKEN, REFUSED] {
-            self.reloads.get_or_create(&[("outcome", outcome.into())]);
+            self.reloads
+                .get_or_create(&[("outcome", outcome.into())])
+                .inc_by(0);
         }
         registry.register(
             "config_reloads",
@@ -239,12 +243,18 @@ impl Metrics {
 
     /// A peer connected to the listener of this name.
     pub fn connection_opened(&self, listener: &'static str) {
-        self.0.connections.get_or_create(&[("listener", listener.into())]).inc();
+        self.0
+            .connections
+            .get_or_create(&[("listener", listener.into())])
+            .inc();
     }
 
     /// A connection ended.
     pub fn connection_closed(&self, listener: &'static str) {
-        self.0.connections.get_or_create(&[("listener", listener.into())]).dec();
+        self.0
+            .connections
+            .get_or_create(&[("listener", listener.into())])
+            .dec();
     }
 
     /// A listener had no room for a `connection` or a `request`.
@@ -255,25 +265,36 @@ impl Metrics {
 
     /// A call of the admin API was refused for its token.
     pub fn token_refused(&self, cause: &'static str) {
-        self.0.token_refusals.get_or_create(&[("cause", cause.into())]).inc();
+        self.0
+            .token_refusals
+            .get_or_create(&[("cause", cause.into())])
+            .inc();
     }
 
     /// A reload was taken over.
     pub fn reloaded(&self, now: Timestamp) {
-        self.0.reloads.get_or_create(&[("outcome", TAKEN.into())]).inc();
+        self.0
+            .reloads
+            .get_or_create(&[("outcome", TAKEN.into())])
+            .inc();
         self.configured(now);
     }
 
     /// A configuration is in force, at the start.
     pub fn configured(&self, now: Timestamp) {
         let millis = now.as_millisecond();
-        self.0.last_reload.set(Duration::from_millis(millis.unsigned_abs()).as_secs_f64());
+        self.0
+            .last_reload
+            .set(Duration::from_millis(millis.unsigned_abs()).as_secs_f64());
         self.0.is_last_reload_good.set(1);
     }
 
     /// A reload was refused.
     pub fn reload_refused(&self) {
-        self.0.reloads.get_or_create(&[("outcome", REFUSED.into())]).inc();
+        self.0
+            .reloads
+            .get_or_create(&[("outcome", REFUSED.into())])
+            .inc();
         self.0.is_last_reload_good.set(0);
     }
 

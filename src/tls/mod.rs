@@ -38,7 +38,9 @@ impl PartialEq for Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// One key without the other.
-    #[error("{section}.{set} is set without {section}.{unset}: TLS takes both, set that, too, or neither")]
+    #[error(
+        "{section}.{set} is set without {section}.{unset}: TLS takes both, set that, too, or neither"
+    )]
     Half {
         /// `server` or `admin`.
         section: &'static str,
@@ -139,7 +141,8 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
         return Err("holds an encrypted key: decrypt it, and guard the file".to_owned());
     }
     PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
-        "holds no private key that can be read: expected PEM, -----BEGIN PRIVATE KEY-----".to_owned()
+        "holds no private key that can be read: expected PEM, -----BEGIN PRIVATE KEY-----"
+            .to_owned()
     })
 }
 
@@ -164,7 +167,8 @@ impl Identity {
         if roots.add(own.clone()).is_err() {
             return false;
         }
-        let Ok(verifier) = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build()
+        let Ok(verifier) =
+            WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build()
         else {
             return false;
         };
@@ -213,18 +217,38 @@ mod tests {
         let empty = write("empty", "");
         let torn = write("torn", &key[..key.len() / 2]);
         let missing = folder.path().join("missing");
-        assert!(identity("server", Some(&cert), Some(&key_file)).unwrap().is_some());
+        assert!(
+            identity("server", Some(&cert), Some(&key_file))
+                .unwrap()
+                .is_some()
+        );
         assert!(identity("server", None, None).unwrap().is_none());
         for (cert, key, expected) in [
-            (Some(&cert), None, "server.tls_cert_file is set without server.tls_key_file"),
-            (None, Some(&key_file), "server.tls_key_file is set without server.tls_cert_file"),
-            (Some(&missing), Some(&key_file), "server.tls_cert_file: the file"),
+            (
+                Some(&cert),
+                None,
+                "server.tls_cert_file is set without server.tls_key_file",
+            ),
+            (
+                None,
+                Some(&key_file),
+                "server.tls_key_file is set without server.tls_cert_file",
+            ),
+            (
+                Some(&missing),
+                Some(&key_file),
+                "server.tls_cert_file: the file",
+            ),
             (Some(&cert), Some(&missing), "cannot be read: No such file"),
             (Some(&empty), Some(&key_file), "holds no certificate"),
             (Some(&key_file), Some(&key_file), "holds no certificate"),
             (Some(&cert), Some(&cert), "holds no private key"),
             (Some(&cert), Some(&torn), "holds no private key"),
-            (Some(&cert), Some(&other), "does not belong to the certificate"),
+            (
+                Some(&cert),
+                Some(&other),
+                "does not belong to the certificate",
+            ),
         ] {
             let cert = cert.map(PathBuf::as_path);
             let error = identity("server", cert, key.map(PathBuf::as_path)).unwrap_err();

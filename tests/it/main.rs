@@ -46,6 +46,7 @@ mod openapi;
 mod parked;
 mod parking;
 mod promise;
+mod reload;
 mod remap;
 mod retention;
 mod retries;

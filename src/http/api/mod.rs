@@ -26,8 +26,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use crate::live::Live;
 use super::problem::{method_not_allowed, not_found};
+use crate::live::Live;
 pub use auth::AdminTokens;
 pub(super) use event_views::state_words;
 
