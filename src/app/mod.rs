@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +21,8 @@ use crate::metrics::Metrics;
 use crate::reload::channel;
 use crate::serval::ServalClient;
 use crate::store::{Store, Writer};
+#[cfg(feature = "otel")]
+use crate::telemetry::Numbers;
 use crate::tls::{self, Identity};
 use crate::upkeep;
 pub(crate) use mount::mount_one;
@@ -38,6 +39,8 @@ pub struct App {
     admin: Listener,
     shutdown_timeout: Duration,
     reloader: Reloader,
+    #[cfg(feature = "otel")]
+    numbers: Option<Numbers>,
 }
 
 impl App {
@@ -83,7 +86,11 @@ impl App {
             metrics.clone(),
         );
         let (reloads, requests) = channel();
-        metrics.configured(clock.now());
+        let started = clock.now();
+        metrics.configured(started);
+        mount::introduce(&sources, &metrics);
+        metrics.introduce_listener("webhooks");
+        metrics.introduce_listener("admin");
         let places = |name, limit| Places::new(name, limit, metrics.clone());
         let state = Live::new(AppState {
             store,
@@ -115,6 +122,8 @@ impl App {
             admin,
             shutdown_timeout: config.server.shutdown_timeout,
             reloader: Reloader::new(running, requests),
+            #[cfg(feature = "otel")]
+            numbers: Numbers::new(&config.telemetry, started)?,
         })
     }
 
@@ -185,6 +194,15 @@ impl App {
             upkeep::run(store.clone(), clock, retention, soft.clone()),
         );
         lifecycle.spawn("configuration", self.reloader.run(soft.clone()));
+        #[cfg(feature = "otel")]
+        if let Some(numbers) = self.numbers {
+            let live = self.state.clone();
+            let page = move || {
+                let state = live.now();
+                async move { http::metrics_page(&state).await }
+            };
+            lifecycle.spawn("metrics export", numbers.run(page, soft.clone()));
+        }
         let checked = soft.clone();
         lifecycle.spawn("database check", async move {
             tokio::select! {
@@ -200,7 +218,9 @@ impl App {
         });
         let verdict = lifecycle.run(stop).await;
         writer_stop.cancel();
-        writer.await.context("the store's writer panicked")?;
+        // The text of a panic may quote an event.
+        let ended = writer.await;
+        ended.map_err(|_| anyhow::anyhow!("the store's writer panicked; see the log"))?;
         verdict?;
         Ok(())
     }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::delivery::{Routes, SourceRoute};
+use crate::domain::ids::SourceKind;
 use crate::http::{MountedSource, Sources};
+use crate::metrics::{Metrics, Words};
 use crate::sources::linking::{AccountedFor, OnConflict, Reconnect};
-use crate::sources::{self, DropFields, InvalidSource, Source, SourceConfig};
-use crate::store::Decision;
+use crate::sources::{self, DropFields, InvalidSource, Refused, Source, SourceConfig};
+use crate::store::{AttemptOutcome, Decision};
 
 /// The sources as the listeners and as delivery need them.
 pub(super) fn mount(config: &Config) -> Result<(Sources, Routes), InvalidSource> {
@@ -24,6 +26,26 @@ pub(super) fn mount(config: &Config) -> Result<(Sources, Routes), InvalidSource>
         routes.insert(name.clone(), route);
     }
     Ok((mounted, routes))
+}
+
+/// Has the numbers of all sources begin at zero.
+pub(super) fn introduce(sources: &Sources, metrics: &Metrics) {
+    let outcomes = AttemptOutcome::ALL.map(AttemptOutcome::as_str);
+    for (name, mounted) in sources {
+        let is_slack = mounted.source.kind() == SourceKind::Slack;
+        let statuses = if is_slack {
+            &[200, 400, 401, 503][..]
+        } else {
+            &[202, 400, 401, 422, 503]
+        };
+        let words = Words {
+            statuses,
+            causes: &Refused::CAUSES,
+            outcomes: &outcomes,
+            is_slack,
+        };
+        metrics.introduce(name, words);
+    }
 }
 
 /// A source with the policies that `config` gives it; it drops no fields yet.

@@ -180,6 +180,7 @@ fn take_over(
         }
     }
     running.retention.send_replace(config.retention);
+    mount::introduce(&sources, &state.metrics);
     running.state.replace(AppState {
         sources: Arc::new(sources),
         tokens: Arc::new(tokens(config)),

@@ -92,8 +92,8 @@ impl Direct {
         drop(api);
         store.close_readers().await;
         stop.cancel();
-        if let Err(error) = writer.await {
-            tracing::error!(%error, "the store's writer did not end well");
+        if writer.await.is_err() {
+            tracing::error!("the store's writer did not end well");
         }
     }
 }

@@ -22,6 +22,7 @@ pub(super) async fn run(global: &Global, _args: Args) -> Outcome {
     let config = &loaded.config;
     let (log, traces) = telemetry::init_with_traces(&config.log, &config.telemetry)
         .map_err(|error| Failure::Usage(error.to_string()))?;
+    telemetry::log_panics();
     let stop = lifecycle::interrupted();
     let hangups = Hangups::listen().context("SIGHUP cannot be heard")?;
     let app = App::bind(config, Arc::new(SystemClock))

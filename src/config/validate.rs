@@ -48,6 +48,12 @@ pub(super) fn values(
     {
         refuse("telemetry.otlp_endpoint", what);
     }
+    if config.telemetry.otlp_metrics && config.telemetry.otlp_endpoint.is_none() {
+        refuse(
+            "telemetry.otlp_metrics",
+            "telemetry.otlp_endpoint is not set, so nobody gets the metrics; set it, too",
+        );
+    }
     if let Err(what) = retention(config) {
         refuse("retention.events", &what);
     }

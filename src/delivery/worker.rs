@@ -153,7 +153,8 @@ impl Worker {
     fn call_ended(&self, ended: Result<(), tokio::task::JoinError>) {
         if let Err(error) = ended {
             // Its claim runs out by itself, and the event is looked into again.
-            tracing::error!(%error, "a delivery step panicked");
+            // Its text may quote the event; where it happened is in the log already.
+            tracing::error!(task = %error.id(), "a delivery step panicked");
             let context = self.live.now();
             context.line().probe_unused(context.clock.now());
             return;

@@ -36,6 +36,7 @@ use crate::store::Store;
 pub use api::AdminTokens;
 pub use in_process::InProcess;
 pub use limits::{Crowded, Places};
+pub(crate) use metrics::page as metrics_page;
 pub use openapi::document;
 pub use problem::Problem;
 pub use throttle::Throttle;

@@ -9,6 +9,7 @@
 
 mod process;
 mod scrape;
+mod start;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::domain::ids::SourceName;
 pub use scrape::{Breaker, Scrape, StoreLevels};
+pub use start::Words;
 
 /// Before every name that is ours.
 const PREFIX: &str = "serval_connect";
