@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +24,7 @@ use crate::serval::ServalClient;
 use crate::store::{Store, Writer};
 #[cfg(feature = "otel")]
 use crate::telemetry::Numbers;
-use crate::tls::{self, Identity};
+use crate::tls::{self, Identity, TlsError};
 use crate::upkeep;
 pub(crate) use mount::mount_one;
 pub use reload::Reloading;
@@ -53,6 +54,9 @@ impl App {
         )?;
         let (sources, routes) = mount::mount(config)?;
         let (public_identity, admin_identity) = identities(config)?;
+        for warning in certificate_warnings(config, clock.now()) {
+            tracing::warn!(warning, "the configuration should be looked at");
+        }
         let metrics = Metrics::default();
         let (store, writer) = Store::open(&config.database.url, clock.now()).await?;
         let writer = writer.telling(metrics.clone());
@@ -247,7 +251,7 @@ fn tokens(config: &Config) -> AdminTokens {
 }
 
 /// What the two listeners prove themselves with.
-fn identities(config: &Config) -> Result<(Option<Identity>, Option<Identity>), tls::TlsError> {
+fn identities(config: &Config) -> Result<(Option<Identity>, Option<Identity>), TlsError> {
     let (server, admin) = (&config.server, &config.admin);
     Ok((
         tls::identity(
@@ -261,4 +265,22 @@ fn identities(config: &Config) -> Result<(Option<Identity>, Option<Identity>), t
             admin.tls_key_file.as_deref(),
         )?,
     ))
+}
+
+/// What should be looked at: certificates that count no more, or not yet.
+pub(crate) fn certificate_warnings(config: &Config, now: Timestamp) -> Vec<String> {
+    let now = u64::try_from(now.as_second()).unwrap_or_default();
+    let Ok((server, admin)) = identities(config) else {
+        return Vec::new();
+    };
+    let sections = [("server", server), ("admin", admin)].into_iter();
+    let outdated = sections.filter(|(_, one)| one.as_ref().is_some_and(|one| one.is_outdated(now)));
+    outdated
+        .map(|(section, _)| {
+            format!(
+                "{section}.tls_cert_file: the certificate has run out or does not count yet, so \
+                 peers will refuse it"
+            )
+        })
+        .collect()
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{identities, mount, tokens};
+use super::{certificate_warnings, identities, mount, tokens};
 use crate::config::{Changes, Config, ConfigError, Loaded, RetentionConfig};
 use crate::delivery::{Settings, Steering};
 use crate::http::AppState;
@@ -164,6 +164,7 @@ fn take_over(
     };
     (reloading.set_level)(config)?;
 
+    let now = state.clock.now();
     let settings = Settings::new(&config.delivery, config.serval.timeout);
     running.steering.steer(serval, routes, settings);
     let is_admin_tls = admin.is_some();
@@ -189,9 +190,11 @@ fn take_over(
         ..state
     });
     changed.sort();
+    let mut warnings = loaded.warnings.clone();
+    warnings.extend(certificate_warnings(config, now));
     Ok(Reloaded {
         changed,
         needs_restart,
-        warnings: loaded.warnings.clone(),
+        warnings,
     })
 }

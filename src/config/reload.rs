@@ -84,14 +84,16 @@ mod tests {
         Config::load(&[file], &Environment::default())
     }
 
-    const SLACK: &str = "[sources.slack]\nsigning_secrets = [\"one-secret\"]\n";
+    const SLACK: &str = "[sources.slack]\nsigning_secrets = [\"one-secret\"]\n\
+        channel_target = { slackChannel = { integrationId = \"i\" } }\n";
 
     #[test]
     fn changes_are_named_by_key_and_sources_as_a_whole() {
         let running = loaded(&format!("{SLACK}[admin]\ntokens = [\"a\"]\n")).unwrap();
         let next = loaded(&format!(
             "{SLACK}own_ids = [\"B1\"]\n[admin]\ntokens = [\"a\", \"b\"]\nlisten = \"127.0.0.1:1\"\n\
-             [delivery]\nrate = 3\n[sources.crm]\nkind = \"servicenow\"\nbearer_tokens = [\"x\"]\n"
+             [delivery]\nrate = 3\n[sources.crm]\nkind = \"servicenow\"\nbearer_tokens = [\"x\"]\n\
+             channel_target = {{ ticketSource = {{ integrationId = \"i\" }} }}\n"
         ))
         .unwrap();
         let (now, changes) = running.reloaded(next).unwrap();

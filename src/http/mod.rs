@@ -155,3 +155,6 @@ fn open_admin_routes() -> OpenApiRouter<Live<AppState>> {
         .routes(routes!(metrics::get))
         .routes(routes!(openapi::serve))
 }
+
+#[cfg(test)]
+mod tests;

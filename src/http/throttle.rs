@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ const EVERYBODY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 pub struct Throttle {
     tries: DefaultKeyedRateLimiter<IpAddr>,
     good: Mutex<HashMap<IpAddr, Timestamp>>,
+    /// When addresses were last forgotten, in Unix seconds: it takes a look at each.
+    swept: AtomicI64,
 }
 
 impl std::fmt::Debug for Throttle {
@@ -48,6 +51,7 @@ impl Default for Throttle {
         Self {
             tries: RateLimiter::hashmap(quota.allow_burst(TRIES)),
             good: Mutex::default(),
+            swept: AtomicI64::new(i64::MIN),
         }
     }
 }
@@ -60,7 +64,8 @@ impl Throttle {
         if self.good().get(&peer).is_some_and(is_good) {
             return Ok(());
         }
-        if self.tries.len() >= ADDRESSES {
+        let second = now.as_second();
+        if self.tries.len() >= ADDRESSES && self.swept.swap(second, Ordering::Relaxed) != second {
             self.tries.retain_recent();
         }
         let key = if self.tries.len() >= ADDRESSES {
