@@ -34,6 +34,7 @@ mod durability_trace;
 mod erase;
 mod import_effects;
 mod interleavings;
+mod invariants;
 mod jumps;
 mod layers;
 mod learning;
