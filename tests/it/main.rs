@@ -35,6 +35,7 @@ mod erase;
 mod hostile;
 mod import_effects;
 mod interleavings;
+mod invariants;
 mod jumps;
 mod layers;
 mod learning;
