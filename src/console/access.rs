@@ -66,7 +66,7 @@ fn viewer(console: &Console, request: &Request) -> Result<Option<Viewer>, Fault>
     let flash = cookie(headers, flash::COOKIE)
         .filter(|_| !is_refresh)
         .and_then(Flash::read);
-    if console.tokens().is_open() {
+    if console.desk().is_open() {
         if !headers
             .get(HOST)
             .is_none_or(|host| host.to_str().is_ok_and(is_loopback_host))
@@ -89,7 +89,7 @@ fn viewer(console: &Console, request: &Request) -> Result<Option<Viewer>, Fault>
             continue;
         };
         // The token may have been taken out of the configuration since.
-        if let Some(operator) = console.tokens().holder(&open.holder) {
+        if let Some(operator) = console.desk().holder(&open.holder) {
             return Ok(Some(Viewer {
                 operator,
                 csrf: open.csrf,
@@ -162,7 +162,11 @@ pub(super) fn session_cookie(secret: Option<&str>, is_secure: bool) -> HeaderVal
 
 /// Whether the browser speaks TLS, to us or to the proxy in front: it says so itself, in the origin of
 /// the form that it sends. Who says so falsely only narrows the use of their own cookie.
-pub(super) fn is_secure(headers: &HeaderMap) -> bool {
+pub(super) fn is_secure(console: &Console, headers: &HeaderMap) -> bool {
+    console.desk().speaks_tls() || says_tls(headers)
+}
+
+fn says_tls(headers: &HeaderMap) -> bool {
     let says = |name: &str, what: &str| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         value.is_some_and(|value| value.starts_with(what))
@@ -207,7 +211,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_static(value));
-            assert_eq!(is_secure(&headers), expected, "{name}: {value}");
+            assert_eq!(says_tls(&headers), expected, "{name}: {value}");
         }
     }
 }

@@ -128,7 +128,7 @@ pub(in crate::console) async fn reveal(
     Path((source, external_id)): TicketPath,
     Action { viewer, .. }: Action,
 ) -> Result<Response, Fault> {
-    if !console.shows_payloads() {
+    if !console.desk().shows_payloads() {
         return Err(Fault::forbidden("admin.show_payloads is off."));
     }
     let desk = console.desk();
