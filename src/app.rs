@@ -10,11 +10,13 @@ use axum_server::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
+use crate::console::{self, Console};
 use crate::config::{Config, RetentionConfig};
 use crate::delivery::{Monitor, Routes, Settings, SourceRoute, Worker};
-use crate::http::{self, AdminTokens, AppState, MountedSource, Sources};
+use crate::http::{self, AppState, MountedSource, Sources};
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
+use crate::operator::{AdminTokens, Desk};
 use crate::serval::ServalClient;
 use crate::sources::linking::{AccountedFor, OnConflict, Reconnect};
 use crate::sources::{self, DropFields, Source, SourceConfig};
@@ -57,17 +59,28 @@ impl App {
             settings,
             metrics.clone(),
         );
+        let monitor = worker.monitor();
+        let policies = http::policies(&sources);
+        let desk = Desk::new(
+            store.clone(),
+            monitor.clone(),
+            Arc::clone(&clock),
+            policies,
+        );
         let state = AppState {
+            desk,
+            shows_payloads: config.admin.show_payloads,
             store,
             sources: Arc::new(sources),
             clock,
             body_limit: config.server.body_limit,
             read_timeout: config.server.read_timeout,
-            monitor: worker.monitor(),
+            monitor,
             metrics,
             tokens: Arc::new(
                 AdminTokens::new(&config.admin.tokens)
-                    .with_mapping_tokens(&config.admin.mapping_tokens),
+                    .with_mapping_tokens(&config.admin.mapping_tokens)
+                    .with_read_only_tokens(&config.admin.read_only_tokens),
             ),
         };
         Ok(Self {
@@ -116,6 +129,11 @@ impl App {
             "delivery worker",
             self.worker.run(soft.clone(), hard.clone()),
         );
+        let console = Console::new(
+            self.state.desk.clone(),
+            Arc::clone(&self.state.tokens),
+            self.state.shows_payloads,
+        )?;
         for (name, listener, router) in [
             (
                 "webhook listener",
@@ -125,7 +143,10 @@ impl App {
             (
                 "admin listener",
                 self.admin,
-                http::admin_router(self.state.clone()),
+                console::with_pages(http::admin_router(
+                    self.state.clone(),
+                    console::routes(console),
+                )),
             ),
         ] {
             let serving = serve(
@@ -281,7 +302,7 @@ async fn serve(
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        result = server.serve(router.into_make_service()) => result,
+        result = server.serve(router.into_make_service_with_connect_info::<SocketAddr>()) => result,
         () = stop => Ok(()),
     }
 }

@@ -114,6 +114,9 @@ pub mod store;
 pub mod serval;
 
 pub mod delivery;
+pub mod operator;
+
+pub mod console;
 pub mod http;
 
 pub mod config;

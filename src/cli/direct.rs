@@ -20,8 +20,9 @@ use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::config::{Config, LogConfig, LogFormat, ServalConfig};
 use crate::delivery::{Monitor, Routes, Settings, Worker};
 use crate::domain::ids::SourceKind;
-use crate::http::{AdminTokens, AppState, InProcess, Sources};
+use crate::http::{AppState, InProcess, Sources, policies};
 use crate::metrics::Metrics;
+use crate::operator::{AdminTokens, Desk};
 use crate::serval::ServalClient;
 use crate::sources::{Receipt, Refused, Source, Unreadable, Unverified, Verified};
 use crate::store::{DatabaseLock, Store};
@@ -108,8 +109,12 @@ fn state(config: &Config, store: Store) -> anyhow::Result<AppState> {
             (name.clone(), mount_one(named, config).0)
         })
         .collect();
+    let monitor = idle(config, store.clone(), Arc::clone(&clock))?;
+    let policies = policies(&sources);
     Ok(AppState {
-        monitor: idle(config, store.clone(), Arc::clone(&clock))?,
+        desk: Desk::new(store.clone(), monitor.clone(), Arc::clone(&clock), policies),
+        shows_payloads: true,
+        monitor,
         store,
         sources: Arc::new(sources),
         clock,

@@ -76,6 +76,8 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
             key("listen", Shape::Address),
             key("tokens", Shape::Secrets),
             key("mapping_tokens", Shape::Secrets),
+            key("read_only_tokens", Shape::Secrets),
+            key("show_payloads", Shape::Switch),
         ],
     ),
     ("database", &[key("url", Shape::Text)]),

@@ -15,9 +15,9 @@ use super::{AppState, admin_router};
 pub struct InProcess(Router);
 
 impl InProcess {
-    /// Over this state. Whose tokens are empty asks for none.
+    /// Over this state, without the console. Whose tokens are empty asks for none.
     pub fn new(state: AppState) -> Self {
-        Self(admin_router(state))
+        Self(admin_router(state, Router::new()))
     }
 
     /// Answers a request with its status and its body. An answer that breaks off is a 500 without

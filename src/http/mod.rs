@@ -27,9 +27,9 @@ use crate::clock::SharedClock;
 use crate::delivery::Monitor;
 use crate::domain::ids::SourceName;
 use crate::metrics::Metrics;
+use crate::operator::{AdminTokens, Desk, Policy};
 use crate::sources::{DropFields, Source};
 use crate::store::Store;
-pub use api::AdminTokens;
 pub use in_process::InProcess;
 pub use openapi::document;
 pub use problem::Problem;
@@ -75,6 +75,23 @@ pub struct AppState {
     pub metrics: Metrics,
     /// Who may use the admin API.
     pub tokens: Arc<AdminTokens>,
+    /// Where operators act.
+    pub desk: Desk,
+    /// Whether the admin API shows bodies of webhooks.
+    pub shows_payloads: bool,
+}
+
+/// What of the sources' configuration decides about what operators do.
+pub fn policies(sources: &Sources) -> HashMap<SourceName, Policy> {
+    let policy = |source: &MountedSource| Policy {
+        kind: source.source.kind(),
+        disconnects_old: source.disconnects_old,
+        several_per_ticket: source.several_per_ticket,
+    };
+    let named = sources.iter();
+    named
+        .map(|(name, source)| (name.clone(), policy(source)))
+        .collect()
 }
 
 /// The listener that faces the internet: webhooks and liveness, nothing else.
@@ -89,10 +106,11 @@ pub fn public_router(state: AppState) -> Router {
         .with_state(state)
 }
 
-/// The listener for operators.
-pub fn admin_router(state: AppState) -> Router {
+/// The listener for operators, with the pages of `console` beside the API.
+pub fn admin_router(state: AppState, console: Router<AppState>) -> Router {
     let (open, _) = open_admin_routes().split_for_parts();
     open.nest(api::PREFIX, api::router(&state))
+        .merge(console)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         // Without a token a loopback listener is open to whoever reaches it: programs of this machine,

@@ -1,103 +1,29 @@
 //! Who may use the admin API: bearers of a configured token, within its scope.
 
-use std::fmt;
-
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
-use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::http::{AppState, Problem};
+use crate::operator::{Access, AdminTokens, Operator, is_loopback_host};
 
-/// Fingerprints of the configured tokens. With none, the listener is a loopback address and open
-/// to whoever can reach it: the configuration sees to that.
-pub struct AdminTokens {
-    all: Fingerprints,
-    mappings: Fingerprints,
-}
-
-impl fmt::Debug for AdminTokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (all, mappings) = (self.all.0.len(), self.mappings.0.len());
-        write!(f, "AdminTokens({all}, {mappings})")
-    }
-}
-
-/// What a caller may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Access {
-    /// Everything.
-    All,
-    /// Read and write mappings.
-    Mappings,
-    /// Nothing: no token, or none of ours.
-    Unknown,
-}
-
-impl AdminTokens {
-    /// Of the tokens that may do all.
-    pub fn new(tokens: &[SecretString]) -> Self {
-        Self {
-            all: Fingerprints::of(tokens),
-            mappings: Fingerprints::of(&[]),
-        }
-    }
-
-    /// And of those that may only read and write mappings.
-    #[must_use]
-    pub fn with_mapping_tokens(self, tokens: &[SecretString]) -> Self {
-        Self {
-            mappings: Fingerprints::of(tokens),
-            ..self
-        }
-    }
-
-    fn access(&self, presented: Option<&str>) -> Access {
-        let is_open = self.all.0.is_empty() && self.mappings.0.is_empty();
-        let presented = presented.map(|token| Sha256::digest(token).into());
-        match presented {
-            _ if is_open => Access::All,
-            Some(token) if self.all.hold(&token) => Access::All,
-            Some(token) if self.mappings.hold(&token) => Access::Mappings,
-            Some(_) | None => Access::Unknown,
-        }
-    }
-}
-
-/// SHA-256 of tokens.
-struct Fingerprints(Vec<[u8; 32]>);
-
-impl Fingerprints {
-    fn of(tokens: &[SecretString]) -> Self {
-        let fingerprint = |token: &SecretString| Sha256::digest(token.expose_secret()).into();
-        Self(tokens.iter().map(fingerprint).collect())
-    }
-
-    /// Takes the same time whichever it is, or none.
-    fn hold(&self, presented: &[u8; 32]) -> bool {
-        let hit = |hit: Choice, token: &[u8; 32]| hit | token.ct_eq(presented);
-        self.0.iter().fold(Choice::from(0), hit).into()
-    }
-}
-
-/// Lets requests with a token that may do all pass.
-pub(super) async fn for_all(
-    State(state): State<AppState>,
-    request: Request,
-    next: Next,
-) -> Response {
-    match state.tokens.access(bearer(&request)) {
-        Access::All => next.run(request).await,
+/// Lets requests with a token that may do all pass, and those that look with one that may look.
+pub(super) async fn for_all(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let operator = match operator(&state.tokens, &request, "admin.tokens") {
+        Ok(operator) => operator,
+        Err(refusal) => return refusal.into_response(),
+    };
+    match operator.access() {
+        Access::All => run(operator, request, next).await,
+        Access::Read if only_looks(&request) => run(operator, request, next).await,
+        Access::Read => read_only().into_response(),
         Access::Mappings => {
             let detail =
                 "this token may only read and write mappings; this needs one of admin.tokens";
             Problem::new(StatusCode::FORBIDDEN, detail).into_response()
         }
-        Access::Unknown => unauthorized("admin.tokens"),
     }
 }
 
@@ -107,50 +33,45 @@ pub(super) async fn for_mappings(
     request: Request,
     next: Next,
 ) -> Response {
-    match state.tokens.access(bearer(&request)) {
-        Access::All | Access::Mappings => next.run(request).await,
-        Access::Unknown => unauthorized("admin.tokens or admin.mapping_tokens"),
+    match operator(&state.tokens, &request, "admin.tokens or admin.mapping_tokens") {
+        Ok(operator) if operator.access() == Access::Read && !only_looks(&request) => {
+            read_only().into_response()
+        }
+        Ok(operator) => run(operator, request, next).await,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
-fn unauthorized(keys: &str) -> Response {
-    let detail = format!("needs the header Authorization: Bearer with one of {keys}");
-    Problem::new(StatusCode::UNAUTHORIZED, detail).into_response()
+async fn run(operator: Operator, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(operator);
+    next.run(request).await
+}
+
+fn operator(tokens: &AdminTokens, request: &Request, keys: &str) -> Result<Operator, Problem> {
+    let host = request.headers().get(HOST);
+    let is_foreign = host.is_some_and(|host| !host.to_str().is_ok_and(is_loopback_host));
+    if tokens.is_open() && is_foreign {
+        let detail = "without admin.tokens only the names of this machine are answered, such as \
+                      localhost; configure a token to use another";
+        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail));
+    }
+    tokens.bearer(bearer(request)).ok_or_else(|| {
+        let detail = format!("needs the header Authorization: Bearer with one of {keys}");
+        Problem::new(StatusCode::UNAUTHORIZED, detail)
+    })
+}
+
+fn only_looks(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+}
+
+fn read_only() -> Problem {
+    let detail = "this token may only look; this needs one of admin.tokens";
+    Problem::new(StatusCode::FORBIDDEN, detail)
 }
 
 fn bearer(request: &Request) -> Option<&str> {
     let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_opens_what_it_was_made_for() {
-        use Access::{All, Mappings, Unknown};
-
-        let secrets = |tokens: &[&str]| -> Vec<SecretString> {
-            tokens.iter().map(|token| (*token).into()).collect()
-        };
-        for (all, mappings, presented, expected) in [
-            (&[][..], &[][..], None, All),
-            (&[], &[], Some("x"), All),
-            (&["a", "b"], &["m"], Some("b"), All),
-            (&["a", "b"], &["m"], Some("m"), Mappings),
-            (&["a"], &["a", "m"], Some("a"), All),
-            (&["a"], &[], Some("m"), Unknown),
-            (&["a"], &["m"], None, Unknown),
-            (&["a"], &["m"], Some(""), Unknown),
-            // Tokens for mappings alone do not leave the rest open.
-            (&[], &["m"], None, Unknown),
-            (&[], &["m"], Some("x"), Unknown),
-            (&[], &["m"], Some("m"), Mappings),
-        ] {
-            let tokens = AdminTokens::new(&secrets(all)).with_mapping_tokens(&secrets(mappings));
-            assert_eq!(tokens.access(presented), expected, "{presented:?}");
-        }
-    }
 }

@@ -28,7 +28,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::problem::{method_not_allowed, not_found};
-pub use auth::AdminTokens;
+pub(super) use conditions::failed;
 pub(super) use event_views::state_words;
 
 /// Where it is served.
