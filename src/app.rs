@@ -10,8 +10,8 @@ use axum_server::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
-use crate::console::{self, Console};
 use crate::config::{Config, RetentionConfig};
+use crate::console::{self, Console};
 use crate::delivery::{Monitor, Routes, Settings, SourceRoute, Worker};
 use crate::http::{self, AppState, MountedSource, Sources};
 use crate::lifecycle::Lifecycle;
@@ -61,12 +61,7 @@ impl App {
         );
         let monitor = worker.monitor();
         let policies = http::policies(&sources);
-        let desk = Desk::new(
-            store.clone(),
-            monitor.clone(),
-            Arc::clone(&clock),
-            policies,
-        );
+        let desk = Desk::new(store.clone(), monitor.clone(), Arc::clone(&clock), policies);
         let state = AppState {
             desk,
             shows_payloads: config.admin.show_payloads,

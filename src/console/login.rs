@@ -79,7 +79,10 @@ pub(super) async fn log_in(
         return Ok(form(StatusCode::FORBIDDEN, Some(error), next));
     }
     let now = console.desk().now();
-    console.desk().note(&operator, Done::LogIn, None, None).await?;
+    console
+        .desk()
+        .note(&operator, Done::LogIn, None, None)
+        .await?;
     let secret = console.sessions().open(holder, now).map_err(|_| {
         Fault::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -114,7 +117,8 @@ pub(super) async fn log_out(
         let cookie = session_cookie(None, is_secure(&headers));
         response.headers_mut().insert(SET_COOKIE, cookie);
         let desk = console.desk();
-        desk.note(&viewer.operator, Done::LogOut, None, None).await?;
+        desk.note(&viewer.operator, Done::LogOut, None, None)
+            .await?;
     }
     Ok(response)
 }

@@ -22,6 +22,7 @@ mod cli_run;
 mod conflicts;
 mod connect;
 mod conservation;
+mod console_browser;
 mod contrib;
 mod credentials;
 mod demo;

@@ -10,7 +10,11 @@ use crate::http::{AppState, Problem};
 use crate::operator::{Access, AdminTokens, Operator, is_loopback_host};
 
 /// Lets requests with a token that may do all pass, and those that look with one that may look.
-pub(super) async fn for_all(State(state): State<AppState>, request: Request, next: Next) -> Response {
+pub(super) async fn for_all(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
     let operator = match operator(&state.tokens, &request, "admin.tokens") {
         Ok(operator) => operator,
         Err(refusal) => return refusal.into_response(),
@@ -33,7 +37,11 @@ pub(super) async fn for_mappings(
     request: Request,
     next: Next,
 ) -> Response {
-    match operator(&state.tokens, &request, "admin.tokens or admin.mapping_tokens") {
+    match operator(
+        &state.tokens,
+        &request,
+        "admin.tokens or admin.mapping_tokens",
+    ) {
         Ok(operator) if operator.access() == Access::Read && !only_looks(&request) => {
             read_only().into_response()
         }

@@ -26,6 +26,11 @@ impl Admin {
         }
     }
 
+    /// Where a path is, for clients of other kinds.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
     /// One request, with whatever `Authorization` there should be.
     pub(crate) async fn request(
         &self,
