@@ -191,6 +191,8 @@ mod tests {
             listen: "127.0.0.1:8081".parse().unwrap(),
             tokens: vec!["s3cret".to_owned().into()],
             mapping_tokens: Vec::new(),
+            read_only_tokens: Vec::new(),
+            show_payloads: true,
         };
         let remote = Remote::new(&admin).unwrap();
         assert_eq!(format!("{remote:?}"), "Remote(http://127.0.0.1:8081)");

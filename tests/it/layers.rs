@@ -32,6 +32,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    // What both doors of operators share.
+    (
+        "operator",
+        &["clock", "delivery", "domain", "sources", "store"],
+    ),
+    (
+        "console",
+        &["delivery", "domain", "operator", "sources", "store"],
+    ),
     (
         "http",
         &[
@@ -39,6 +48,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "delivery",
             "domain",
             "metrics",
+            "operator",
             "sources",
             "store",
             "telemetry",
@@ -54,11 +64,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "clock",
             "config",
+            "console",
             "delivery",
             "domain",
             "http",
             "lifecycle",
             "metrics",
+            "operator",
             "serval",
             "sources",
             "store",
@@ -81,7 +93,8 @@ const CRATES: &[(&str, &[&str])] = &[
         "reqwest",
         &["cli", "config", "outbound", "serval", "telemetry"],
     ),
-    ("axum", &["app", "http", "mock_serval"]),
+    ("askama", &["console"]),
+    ("axum", &["app", "console", "http", "mock_serval"]),
     ("axum_server", &["app"]),
     ("tower_http", &["http"]),
     ("rustls", &["outbound", "serval"]),
@@ -108,10 +121,12 @@ const CRATES: &[(&str, &[&str])] = &[
         &[
             "app",
             "cli",
+            "console",
             "delivery",
             "http",
             "lifecycle",
             "mock_serval",
+            "operator",
             "serval",
             "store",
             "telemetry",

@@ -3,6 +3,7 @@
 mod admin;
 mod app;
 pub(crate) mod bodies;
+pub(crate) mod browser;
 mod config;
 mod node;
 mod peer;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 
 pub(crate) use admin::{ADMIN_TOKEN, Admin};
 pub(crate) use app::TestApp;
+pub(crate) use browser::Browser;
 pub(crate) use config::Settings;
 pub(crate) use node::{node, play};
 pub(crate) use peer::{Call, Peer, Reply};
