@@ -151,7 +151,11 @@ pub(super) fn warn(config: &Config, warnings: &mut Vec<String>) {
         for (wider, others) in &lists[..place] {
             let is_there = |entry: &SecretString| others.iter().any(|o| bare(o) == bare(entry));
             if tokens.iter().any(is_there) {
-                let powers = if *wider == "tokens" { "may do all" } else { "may write mappings" };
+                let powers = if *wider == "tokens" {
+                    "may do all"
+                } else {
+                    "may write mappings"
+                };
                 warnings.push(format!(
                     "admin.{key}: a token is in admin.{wider}, too, so it {powers}"
                 ));

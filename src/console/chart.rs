@@ -69,7 +69,10 @@ impl Chart {
             height: HEIGHT,
             text,
             from,
-            top: format!("{top} / {}", if unit == "minute" { "min" } else { "15 min" }),
+            top: format!(
+                "{top} / {}",
+                if unit == "minute" { "min" } else { "15 min" }
+            ),
             bars,
         }
     }

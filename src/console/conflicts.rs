@@ -84,9 +84,13 @@ pub(super) async fn show(
         .store()
         .conflicts(decided.is_some(), before, ROWS + 1)
         .await?;
-    let pager = cut(&mut rows, "/conflicts", &[("decided", decided)], cursor, |row| {
-        row.id.to_string()
-    });
+    let pager = cut(
+        &mut rows,
+        "/conflicts",
+        &[("decided", decided)],
+        cursor,
+        |row| row.id.to_string(),
+    );
     let named = rows.iter();
     let named = named.map(|row| (row.source.as_str(), Some(row.external_id.as_str())));
     let numbers = view.numbers(named).await?;
@@ -108,7 +112,9 @@ pub(super) async fn decide(
     Path(id): Path<String>,
     Action { viewer, fields }: Action,
 ) -> Result<Response, Fault> {
-    let id = id.parse().map_err(|_| Fault::missing("No such conflict."))?;
+    let id = id
+        .parse()
+        .map_err(|_| Fault::missing("No such conflict."))?;
     let decision = match fields.get("decision") {
         Some("keep") => Decision::Keep,
         Some("replace") => Decision::Replace,

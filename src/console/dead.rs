@@ -152,7 +152,9 @@ async fn group(
         })
         .await?;
     let filters = [("source", Some(source)), ("reason", Some(reason))];
-    let pager = cut(&mut rows, "/dead", &filters, cursor, |row| row.id.to_string());
+    let pager = cut(&mut rows, "/dead", &filters, cursor, |row| {
+        row.id.to_string()
+    });
     let numbers = view.numbers(tickets(&rows)).await?;
     let page = GroupPage {
         page: view.page(format!("Dead: {reason}"), Tab::Dead).await?,
@@ -172,10 +174,7 @@ async fn group(
 }
 
 /// Says how many would go, and asks whether they should.
-pub(super) async fn confirm(
-    view: View,
-    Query(query): Query<DeadQuery>,
-) -> Result<Response, Fault> {
+pub(super) async fn confirm(view: View, Query(query): Query<DeadQuery>) -> Result<Response, Fault> {
     let source = paging::set(query.source.as_ref()).unwrap_or_default();
     let reason = paging::set(query.reason.as_ref()).unwrap_or_default();
     let filter = filter(view.desk(), source, reason)?;
@@ -241,7 +240,9 @@ pub(super) async fn replay_selected(
         }
         (n, Some(fault)) => {
             let events = count(n, "event is", "events are");
-            Flash::refused(format!("{events} in the queue again; others are not. {fault}"))
+            Flash::refused(format!(
+                "{events} in the queue again; others are not. {fault}"
+            ))
         }
     };
     Ok(flash.at(&back))

@@ -57,7 +57,11 @@ async fn page(
         .as_ref()
         .map(|(body, object)| &body[object.clone()]);
     let title = view.desk().title(&detail.row.source, object);
-    let unasked = Payload::unasked(view, object.is_some(), format!("{}/payload", href::event(id)));
+    let unasked = Payload::unasked(
+        view,
+        object.is_some(),
+        format!("{}/payload", href::event(id)),
+    );
     let is_stuck = matches!(state, EventState::Dead | EventState::Expired);
     let is_final = crate::domain::ingest::never_replayed(reason.as_deref()).is_some();
     let event_page = EventPage {
@@ -123,10 +127,7 @@ fn ticket(detail: &EventDetail) -> Option<ExternalTicket> {
 
 fn blocks(detail: &EventDetail) -> Option<Vec<Block>> {
     let (body, object) = detail.payload.as_ref()?;
-    let mut blocks = vec![Block::new(
-        "What is sent to Serval",
-        &body[object.clone()],
-    )];
+    let mut blocks = vec![Block::new("What is sent to Serval", &body[object.clone()])];
     if object.len() < body.len() {
         blocks.push(Block::new("The whole body of the webhook", body));
     }

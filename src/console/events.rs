@@ -126,7 +126,9 @@ pub(super) async fn show(view: View, Query(query): Query<EventsQuery>) -> Result
         ("external_id", external_id),
         ("reason", reason),
     ];
-    let pager = cut(&mut rows, "/events", &filters, cursor, |row| row.id.to_string());
+    let pager = cut(&mut rows, "/events", &filters, cursor, |row| {
+        row.id.to_string()
+    });
     let numbers = view.numbers(tickets(&rows)).await?;
     let text = |filter: Option<&str>| filter.unwrap_or_default().to_owned();
     let page = EventsPage {
@@ -136,7 +138,11 @@ pub(super) async fn show(view: View, Query(query): Query<EventsQuery>) -> Result
             .map(|row| event_line(row, &numbers, now))
             .collect(),
         states: EventState::ALL.map(EventState::as_str).into(),
-        sources: desk.source_names().iter().map(ToString::to_string).collect(),
+        sources: desk
+            .source_names()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         is_filtered: filters.iter().any(|(_, filter)| filter.is_some()),
         state: text(word),
         source: text(source),

@@ -54,10 +54,7 @@ impl Fields {
     }
 
     /// The fields whose names begin with `prefix`, named by the rest.
-    pub(super) fn below<'a>(
-        &'a self,
-        prefix: &'a str,
-    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(super) fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0
             .iter()
             .filter_map(move |(key, value)| Some((key.strip_prefix(prefix)?, value.trim())))
@@ -141,9 +138,6 @@ mod tests {
         assert_eq!(fields.get("a"), Some("1 2&"));
         assert_eq!(fields.all("a").collect::<Vec<_>>(), ["1 2&", "x"]);
         assert_eq!(fields.get("b"), None);
-        assert_eq!(
-            fields.below("t:").collect::<Vec<_>>(),
-            [("s:C1", "id")]
-        );
+        assert_eq!(fields.below("t:").collect::<Vec<_>>(), [("s:C1", "id")]);
     }
 }

@@ -44,7 +44,9 @@ pub(super) fn list(path: &str, filters: &[(&str, Option<&str>)]) -> String {
 
 /// A path that a browser may be sent to: one of ours, and no other host's.
 pub(super) fn own_path(path: &str) -> Option<&str> {
-    let is_visible = path.bytes().all(|b| (0x21..0x7f).contains(&b) && b != b'\\');
+    let is_visible = path
+        .bytes()
+        .all(|b| (0x21..0x7f).contains(&b) && b != b'\\');
     (path.starts_with('/') && !path.starts_with("//") && is_visible).then_some(path)
 }
 

@@ -50,8 +50,8 @@ pub(super) async fn show(
     Query(query): Query<MappingsQuery>,
 ) -> Result<Response, Fault> {
     let (desk, now) = (view.desk(), view.desk().now());
-    let [source, ticket_id, cursor] = [&query.source, &query.ticket_id, &query.cursor]
-        .map(|filter| paging::set(filter.as_ref()));
+    let [source, ticket_id, cursor] =
+        [&query.source, &query.ticket_id, &query.cursor].map(|filter| paging::set(filter.as_ref()));
     let after = cursor
         .map(|cursor| {
             let (source, id) = cursor.split_once('/')?;
@@ -92,7 +92,11 @@ pub(super) async fn show(
                 ticket_id: mapping.ticket_id,
             })
             .collect(),
-        sources: desk.source_names().iter().map(ToString::to_string).collect(),
+        sources: desk
+            .source_names()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         is_filtered: source.is_some() || ticket_id.is_some(),
         source: source.unwrap_or_default().to_owned(),
         ticket_id: ticket_id.unwrap_or_default().to_owned(),

@@ -26,9 +26,9 @@ mod login;
 mod mappings;
 mod overview;
 mod page;
+mod paging;
 mod parked;
 mod payload;
-mod paging;
 mod sessions;
 mod switch;
 mod ticket;
@@ -82,9 +82,18 @@ pub fn routes<S: Clone + Send + Sync + 'static>(console: Console) -> Router<S> {
         .route("/find", get(find::show))
         .route("/tickets/{source}/{external_id}", get(ticket::show))
         .route("/tickets/{source}/{external_id}/map", post(ticket::map))
-        .route("/tickets/{source}/{external_id}/release", post(ticket::release))
-        .route("/tickets/{source}/{external_id}/replay", post(ticket::replay))
-        .route("/tickets/{source}/{external_id}/payload", post(ticket::reveal))
+        .route(
+            "/tickets/{source}/{external_id}/release",
+            post(ticket::release),
+        )
+        .route(
+            "/tickets/{source}/{external_id}/replay",
+            post(ticket::replay),
+        )
+        .route(
+            "/tickets/{source}/{external_id}/payload",
+            post(ticket::reveal),
+        )
         .route(
             "/tickets/{source}/{external_id}/forget",
             get(ticket::confirm_forget).post(ticket::forget),

@@ -166,12 +166,17 @@ fn verdict(facts: &Facts<'_>) -> Verdict {
     match facts.mode {
         Mode::Open(probing) => {
             let since = ago(probing.since, facts.now);
-            let text = format!("Serval has not answered for {since}. It is probed; nothing is lost.");
+            let text =
+                format!("Serval has not answered for {since}. It is probed; nothing is lost.");
             say("bad", text, None);
         }
         Mode::Suspect(probing) => {
             let since = ago(probing.since, facts.now);
-            say("look", format!("Some calls to Serval have failed for {since}."), None);
+            say(
+                "look",
+                format!("Some calls to Serval have failed for {since}."),
+                None,
+            );
         }
         Mode::Flowing | Mode::Held(_) => {}
     }
@@ -184,12 +189,19 @@ fn verdict(facts: &Facts<'_>) -> Verdict {
         && facts.now.duration_since(due).as_secs() > LATE_SECONDS
         && matches!(facts.mode, Mode::Flowing)
     {
-        let text = format!("The oldest event in the queue is late by {}.", ago(due, facts.now));
+        let text = format!(
+            "The oldest event in the queue is late by {}.",
+            ago(due, facts.now)
+        );
         say("look", text, Some("/events?state=queued"));
     }
     let dead = facts.sum(EventState::Dead);
     if dead > 0 {
-        let text = count(dead, "event was given up and needs", "events were given up and need");
+        let text = count(
+            dead,
+            "event was given up and needs",
+            "events were given up and need",
+        );
         say("look", format!("{text} somebody to look."), Some("/dead"));
     }
     if facts.has_conflicts {
@@ -379,7 +391,10 @@ mod tests {
             (verdict.tone, verdict.sentence, links)
         };
         let (tone, sentence, links) = of(&levels(&[]), &[], false);
-        assert_eq!((tone, sentence.as_str(), links.len()), ("good", "All is well.", 0));
+        assert_eq!(
+            (tone, sentence.as_str(), links.len()),
+            ("good", "All is well.", 0)
+        );
 
         let parked = levels(&[(EventState::Parked, 2)]);
         let (tone, sentence, links) = of(&parked, &[], false);
@@ -393,6 +408,9 @@ mod tests {
         assert_eq!(links, ["/dead", "/parked"]);
 
         let (tone, sentence, _) = of(&dead, &["nothing can be stored: disk"], true);
-        assert_eq!((tone, sentence.as_str()), ("bad", "Nothing can be stored: disk."));
+        assert_eq!(
+            (tone, sentence.as_str()),
+            ("bad", "Nothing can be stored: disk.")
+        );
     }
 }

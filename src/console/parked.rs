@@ -64,10 +64,7 @@ struct Outcome {
 }
 
 /// The list.
-pub(super) async fn show(
-    view: View,
-    Query(query): Query<ParkedQuery>,
-) -> Result<Response, Fault> {
+pub(super) async fn show(view: View, Query(query): Query<ParkedQuery>) -> Result<Response, Fault> {
     list(&view, &query, Outcome::default(), "").await
 }
 
@@ -83,7 +80,10 @@ async fn list(
     let source = name.map(|name| desk.source(name)).transpose()?;
     let cursor = paging::set(query.cursor.as_ref());
     let after = paging::cursor(cursor)?;
-    let mut found = desk.store().parked(source.as_ref(), after, ROWS + 1).await?;
+    let mut found = desk
+        .store()
+        .parked(source.as_ref(), after, ROWS + 1)
+        .await?;
     let filters = [("source", name)];
     let pager = cut(&mut found, "/parked", &filters, cursor, |row| {
         row.event.to_string()
@@ -99,7 +99,11 @@ async fn list(
     let page = ParkedPage {
         page: view.page("Parked", Tab::Parked).await?,
         rows,
-        sources: desk.source_names().iter().map(ToString::to_string).collect(),
+        sources: desk
+            .source_names()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         source: name.unwrap_or_default().to_owned(),
         pager,
         cursor: cursor.unwrap_or_default().to_owned(),

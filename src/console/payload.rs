@@ -1,7 +1,7 @@
 //! Payloads, which can hold personal data: hidden until somebody asks, and the asking is written down.
 
-use super::page::{View, grouped};
 use super::json;
+use super::page::{View, grouped};
 
 /// Characters of a payload that a page shows.
 const MAX_SHOWN: usize = 256 * 1024;

@@ -27,7 +27,9 @@ pub(super) fn meaning(state: EventState, reason: Option<&str>) -> &'static str {
             "No mapping came in time. A mapping that is written now still sends it."
         }
         EventState::Skipped => match reason {
-            "already_connected" => "Serval has the external ticket already. Nothing was left to do.",
+            "already_connected" => {
+                "Serval has the external ticket already. Nothing was left to do."
+            }
             "already_linked" => "A look before the call showed that Serval has it already.",
             "superseded" => "A newer event represents the same external ticket.",
             "duplicate" => "Another event brought the same content.",

@@ -24,6 +24,7 @@ mod connect;
 mod conservation;
 mod console_access;
 mod console_actions;
+mod console_browser;
 mod console_pages;
 mod contrib;
 mod credentials;

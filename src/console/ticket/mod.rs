@@ -120,10 +120,7 @@ pub(super) async fn show(
 
 async fn page(view: &View, ticket: &ExternalTicket, shown: Shown) -> Result<Response, Fault> {
     let (desk, now) = (view.desk(), view.desk().now());
-    let found = desk
-        .store()
-        .ticket_page(ticket, shown.before, ROWS)
-        .await?;
+    let found = desk.store().ticket_page(ticket, shown.before, ROWS).await?;
     let (source, external_id) = (ticket.source.as_str(), ticket.external_id.as_str());
     let href = href::ticket(source, external_id);
     let object = match found.object {
@@ -235,13 +232,18 @@ fn standing(found: &TicketPage) -> Standing {
         (None, false) if found.mapping.is_some() => Standing {
             tone: "queued",
             state: "mapped",
-            text: "It is mapped, and no webhook about it that could be sent has arrived.".to_owned(),
+            text: "It is mapped, and no webhook about it that could be sent has arrived."
+                .to_owned(),
             advice: Some("It connects with the next webhook about it."),
             last_error: None,
         },
         (None, false) => Standing {
             tone: "skipped",
-            state: if found.is_known() { "unmapped" } else { "unknown" },
+            state: if found.is_known() {
+                "unmapped"
+            } else {
+                "unknown"
+            },
             text: if found.is_known() {
                 "No mapping, and nothing waits for one.".to_owned()
             } else {

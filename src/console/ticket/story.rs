@@ -99,7 +99,9 @@ fn step(moment: &Moment, now: Timestamp) -> Step {
         } => (
             "dead",
             "A payload contradicts the mapping".to_owned(),
-            Some(format!("mapped to {mapped_to}, the payload names {learned}")),
+            Some(format!(
+                "mapped to {mapped_to}, the payload names {learned}"
+            )),
             None,
         ),
         What::Decided { decision, .. } => (
@@ -160,7 +162,11 @@ pub(super) fn call(attempt: &AttemptRow) -> String {
         let millis = attempt.duration_ms.unsigned_abs();
         span(std::time::Duration::from_millis(millis))
     };
-    let what = if attempt.is_probe { "Probe" } else { "Connect call" };
+    let what = if attempt.is_probe {
+        "Probe"
+    } else {
+        "Connect call"
+    };
     let outcome = words::outcome(&attempt.outcome);
     format!("{what} to {}: {outcome} ({took})", attempt.ticket_id)
 }
@@ -175,7 +181,10 @@ pub(super) fn answer(attempt: &AttemptRow) -> Option<String> {
             let wait = std::time::Duration::from_millis(millis.unsigned_abs());
             format!("asked to wait {}", span(wait))
         }),
-        attempt.request_id.as_ref().map(|id| format!("request {id}")),
+        attempt
+            .request_id
+            .as_ref()
+            .map(|id| format!("request {id}")),
     ];
     let said: Vec<String> = parts.into_iter().flatten().collect();
     (!said.is_empty()).then(|| said.join(" · "))

@@ -47,11 +47,7 @@ pub(super) async fn resume(
     set(&state, &operator, false).await
 }
 
-async fn set(
-    state: &AppState,
-    operator: &Operator,
-    paused: bool,
-) -> Result<Json<Switch>, Problem> {
+async fn set(state: &AppState, operator: &Operator, paused: bool) -> Result<Json<Switch>, Problem> {
     state.desk.pause(operator, paused, &Why::default()).await?;
     Ok(Json(Switch { paused }))
 }

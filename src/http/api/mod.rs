@@ -1,5 +1,7 @@
 //! The admin API, `/api/v1`: JSON in and out, lists by cursor, mappings as files.
 
+#[expect(unused_qualifications, reason = "written by the macro of utoipa")]
+mod audit;
 mod auth;
 mod conditions;
 #[expect(unused_qualifications, reason = "written by the macro of utoipa")]
@@ -69,6 +71,7 @@ pub(super) fn for_all() -> OpenApiRouter<Live<AppState>> {
         .routes(routes!(stats::get))
         .routes(routes!(conflicts::list))
         .routes(routes!(conflicts::decide))
+        .routes(routes!(audit::list))
         .routes(routes!(connects::pause))
         .routes(routes!(connects::resume))
         .routes(routes!(reload::reload))

@@ -26,6 +26,11 @@ impl Admin {
         }
     }
 
+    /// Where a path is, for clients of other kinds.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
     /// A browser that nobody has logged in with.
     pub(crate) fn browser(&self) -> Browser {
         Browser::new(self.client.clone(), self.base.clone())

@@ -23,7 +23,7 @@ pub(crate) use config::Settings;
 pub(crate) use node::{node, play};
 pub(crate) use peer::{Call, Peer, Reply};
 pub(crate) use process::{Daemon, run};
-pub(crate) use senders::{Answer, BASIC, BEARER, Senders, whsec};
+pub(crate) use senders::{Answer, BASIC, BEARER, SERVICENOW_KEY, Senders, whsec};
 
 /// How long a condition may take. Generous: a machine under load must not fail a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
