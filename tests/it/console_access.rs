@@ -77,19 +77,29 @@ async fn a_token_opens_a_session_that_ends_with_the_logout() {
 
     let fields = [("token", ADMIN_TOKEN), ("next", next.as_str())];
     let answer = browser.post("/login", &fields).await;
-    assert_eq!((answer.status, answer.header("location")), (303, "/events?state=dead"));
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (303, "/events?state=dead")
+    );
     let cookie = answer.header("set-cookie");
     for part in ["HttpOnly", "SameSite=Strict", "Path=/"] {
         assert!(cookie.contains(part), "{cookie}");
     }
-    assert!(!cookie.contains("Secure") && !cookie.contains(ADMIN_TOKEN), "{cookie}");
+    assert!(
+        !cookie.contains("Secure") && !cookie.contains(ADMIN_TOKEN),
+        "{cookie}"
+    );
     assert!(browser.page("/events").await.contains("admin.tokens 1"));
 
     let stolen = browser.clone();
     let answer = browser.submit("/", "/logout", &[]).await;
     assert_eq!((answer.status, answer.header("location")), (303, "/login"));
     for mut late in [browser, stolen] {
-        assert_eq!(late.get("/").await.status, 303, "the session is over on our side");
+        assert_eq!(
+            late.get("/").await.status,
+            303,
+            "the session is over on our side"
+        );
     }
     app.stop().await;
 }
@@ -109,7 +119,10 @@ async fn behind_tls_the_cookie_is_for_tls_alone() {
             .form(&[("token", ADMIN_TOKEN)]);
         let answer = browser.send(request).await;
         let cookie = answer.header("set-cookie");
-        assert!(cookie.starts_with("__Host-") && cookie.contains("; Secure"), "{cookie}");
+        assert!(
+            cookie.starts_with("__Host-") && cookie.contains("; Secure"),
+            "{cookie}"
+        );
         assert_eq!(browser.get("/").await.status, 200);
     }
     app.stop().await;
@@ -122,7 +135,11 @@ async fn after_the_login_nobody_is_sent_to_another_host() {
         let mut browser = app.admin.browser();
         let fields = [("token", ADMIN_TOKEN), ("next", next)];
         let answer = browser.post("/login", &fields).await;
-        assert_eq!((answer.status, answer.header("location")), (303, "/"), "{next}");
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (303, "/"),
+            "{next}"
+        );
     }
     app.stop().await;
 }
@@ -188,7 +205,10 @@ async fn a_token_that_may_only_look_sees_all_but_payloads_and_changes_nothing() 
         let page = watcher.page(path).await;
         assert!(page.contains("wall · read only"), "{path}");
         let forms = page.matches("method=\"post\"").count();
-        assert_eq!(forms, 1, "but for the logout there is nothing to press: {path}");
+        assert_eq!(
+            forms, 1,
+            "but for the logout there is nothing to press: {path}"
+        );
     }
     let page = watcher.page(&format!("/events/{event}")).await;
     assert!(page.contains("everything but payloads"), "{page}");
@@ -209,7 +229,10 @@ async fn a_token_that_may_only_look_sees_all_but_payloads_and_changes_nothing() 
     }
     let detail = api(Method::GET, &format!("/events/{event}")).await.json();
     assert_eq!((&detail["body"], &detail["sent"]), (&().into(), &().into()));
-    assert_ne!(app.admin.event(&event).await["body"], serde_json::Value::Null);
+    assert_ne!(
+        app.admin.event(&event).await["body"],
+        serde_json::Value::Null
+    );
     for (method, path) in [
         (Method::POST, "/connects/pause".to_owned()),
         (Method::POST, format!("/events/{event}/replay")),
@@ -288,7 +311,10 @@ async fn style_and_script_are_kept_for_ever_under_names_that_change_with_them() 
     for path in assets {
         let answer = app.admin.browser().get(path).await;
         assert_eq!(answer.status, 200, "{path}");
-        assert!(answer.header("cache-control").contains("immutable"), "{path}");
+        assert!(
+            answer.header("cache-control").contains("immutable"),
+            "{path}"
+        );
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
     }
     assert_eq!(browser.get("/assets/other.css").await.status, 404);
@@ -307,7 +333,10 @@ async fn without_tokens_the_console_is_open_to_this_machine_by_its_own_names_alo
         .await;
     let mut browser = app.admin.browser();
     let page = browser.page("/").await;
-    assert!(page.contains("local") && !page.contains("Log out"), "{page}");
+    assert!(
+        page.contains("local") && !page.contains("Log out"),
+        "{page}"
+    );
     assert_eq!(browser.get("/login").await.header("location"), "/");
     let answer = browser.post("/connects", &[("do", "pause")]).await;
     assert_eq!(answer.status, 403, "forms carry their token here, too");
@@ -321,10 +350,21 @@ async fn without_tokens_the_console_is_open_to_this_machine_by_its_own_names_alo
         browser.send(request).await.status
     };
     for path in ["/", "/events", "/api/v1/stats"] {
-        assert_eq!(named(&mut browser, path, "localhost:1234").await, 200, "{path}");
-        assert_eq!(named(&mut browser, path, "rebound.example").await, 421, "{path}");
+        assert_eq!(
+            named(&mut browser, path, "localhost:1234").await,
+            200,
+            "{path}"
+        );
+        assert_eq!(
+            named(&mut browser, path, "rebound.example").await,
+            421,
+            "{path}"
+        );
     }
-    assert_eq!(named(&mut browser, "/healthz", "rebound.example").await, 200);
+    assert_eq!(
+        named(&mut browser, "/healthz", "rebound.example").await,
+        200
+    );
     app.stop().await;
 }
 
@@ -349,12 +389,21 @@ async fn a_problem_is_a_page_for_people_and_a_document_for_programs() {
         let is_wrong_source = path == "/tickets/nobody's/x";
         let status = if is_wrong_source { 404 } else { status };
         assert_eq!(answer.status, status, "{path}: {text}");
-        assert!(answer.header("content-type").starts_with("text/html"), "{path}");
+        assert!(
+            answer.header("content-type").starts_with("text/html"),
+            "{path}"
+        );
         let words = words.to_lowercase();
-        assert!(is_wrong_source || text.to_lowercase().contains(&words), "{path}: {text}");
+        assert!(
+            is_wrong_source || text.to_lowercase().contains(&words),
+            "{path}: {text}"
+        );
         assert!(text.contains("href=\"/\""), "{path}");
     }
-    let answer = app.admin.request(Method::GET, "/nothing/here", None, "").await;
+    let answer = app
+        .admin
+        .request(Method::GET, "/nothing/here", None, "")
+        .await;
     answer.problem(404);
     let request = browser.request(Method::GET, "/api/v1/events");
     let answer = browser.send(request).await;
@@ -367,7 +416,11 @@ async fn a_page_that_refreshes_itself_is_told_apart_from_its_reader() {
     let app = TestApp::start().await;
     let mut browser = app.admin.browser();
     let request = browser.request(Method::GET, "/").header("x-refresh", "1");
-    assert_eq!(browser.send(request).await.status, 401, "no login page is mixed in");
+    assert_eq!(
+        browser.send(request).await.status,
+        401,
+        "no login page is mixed in"
+    );
     let mut browser = browser.logged_in().await;
     let answer = browser.submit("/", "/connects", &[("do", "resume")]).await;
     assert_eq!(answer.status, 303);
@@ -377,6 +430,9 @@ async fn a_page_that_refreshes_itself_is_told_apart_from_its_reader() {
     assert!(!refreshed.text().contains("class=\"notice"));
     let (_, said) = browser.follow(&answer).await;
     assert_eq!(said, "Calls to Serval are made again.");
-    assert!(!browser.page("/").await.contains("class=\"notice"), "it is said once");
+    assert!(
+        !browser.page("/").await.contains("class=\"notice"),
+        "it is said once"
+    );
     app.stop().await;
 }

@@ -57,7 +57,10 @@ async fn a_mapping_that_is_refused_says_why_beside_what_was_typed() {
             .await;
         let text = answer.text();
         assert_eq!(answer.status, 422, "{typed}: {text}");
-        assert!(text.contains(&format!("value=\"{typed}\"")), "{typed}: {text}");
+        assert!(
+            text.contains(&format!("value=\"{typed}\"")),
+            "{typed}: {text}"
+        );
         assert!(text.contains("class=\"field-error\""), "{typed}: {text}");
         assert!(
             text.to_lowercase().contains(&words.to_lowercase()),
@@ -120,11 +123,18 @@ async fn many_are_mapped_at_once_and_what_is_refused_stays() {
     assert!(text.contains("2 tickets were mapped"), "{text}");
     assert!(text.contains("1 line was not mapped"), "{text}");
     assert!(text.contains("The Serval ticket has"), "{text}");
-    assert!(text.contains("value=\"tkt-1\""), "what was typed is kept: {text}");
+    assert!(
+        text.contains("value=\"tkt-1\""),
+        "what was typed is kept: {text}"
+    );
     assert!(!text.contains(&one), "what is mapped is gone: {text}");
 
     let answer = browser
-        .submit("/parked", "/parked", &[(two.as_str(), "tkt-2"), ("source", "servicenow")])
+        .submit(
+            "/parked",
+            "/parked",
+            &[(two.as_str(), "tkt-2"), ("source", "servicenow")],
+        )
         .await;
     let (place, said) = browser.follow(&answer).await;
     assert_eq!(place, "/parked?source=servicenow");
@@ -175,10 +185,17 @@ async fn the_dead_are_replayed_one_by_one_or_all_of_a_reason() {
     let confirm = "/dead/replay?source=servicenow&reason=not_found";
     let page = browser.page(confirm).await;
     assert!(page.contains("Replay 2 events?"), "{page}");
-    assert_eq!(app.admin.event(&dead[2]).await["state"], "dead", "asking does nothing");
+    assert_eq!(
+        app.admin.event(&dead[2]).await["state"],
+        "dead",
+        "asking does nothing"
+    );
     let answer = browser.submit(confirm, "/dead/replay", &of_group).await;
     let (place, said) = browser.follow(&answer).await;
-    assert_eq!((place.as_str(), said.as_str()), ("/dead", "2 events are in the queue again."));
+    assert_eq!(
+        (place.as_str(), said.as_str()),
+        ("/dead", "2 events are in the queue again.")
+    );
     for event in &dead {
         app.admin.wait_for_state(event, "connected").await;
     }
@@ -205,7 +222,10 @@ async fn a_ticket_that_was_given_up_connects_again_from_its_page() {
         .submit(&ticket(1), &replay, &[("event", event.as_str())])
         .await;
     let (place, said) = browser.follow(&answer).await;
-    assert_eq!((place, said.as_str()), (ticket(1), "It is in the queue again."));
+    assert_eq!(
+        (place, said.as_str()),
+        (ticket(1), "It is in the queue again.")
+    );
     app.admin.wait_for_state(&event, "connected").await;
     assert!(!browser.page(&ticket(1)).await.contains("Connect again"));
     app.stop().await;
@@ -238,15 +258,24 @@ async fn a_conflict_is_decided_where_both_values_stand() {
         let answer = browser.submit("/conflicts", &path, &fields).await;
         let (place, said) = browser.follow(&answer).await;
         assert_eq!(place, back);
-        assert!(said.starts_with("Kept") || said.starts_with("Replaced"), "{said}");
+        assert!(
+            said.starts_with("Kept") || said.starts_with("Replaced"),
+            "{said}"
+        );
         let again = browser.submit("/conflicts", &path, &fields).await;
         let (_, said) = browser.follow(&again).await;
         assert!(said.contains("decided already"), "{said}");
     }
-    let ticket_of = async |n| app.admin.mapping("servicenow", &sys_id(n)).await["ticket_id"].clone();
+    let ticket_of =
+        async |n| app.admin.mapping("servicenow", &sys_id(n)).await["ticket_id"].clone();
     assert_eq!(ticket_of(1).await, "tkt-mapped-1");
     assert_eq!(ticket_of(2).await, "tkt-named-2");
-    assert!(browser.page("/conflicts").await.contains("Nothing contradicts"));
+    assert!(
+        browser
+            .page("/conflicts")
+            .await
+            .contains("Nothing contradicts")
+    );
     let decided = browser.page("/conflicts?decided=yes").await;
     assert!(decided.contains("the mapping was kept"), "{decided}");
     app.stop().await;
@@ -257,7 +286,9 @@ async fn a_mapping_is_released_with_or_without_serval() {
     let app = TestApp::start().await;
     let mut browser = operator(&app).await;
     for (n, disconnect) in [(1, ""), (2, "yes")] {
-        app.admin.map("servicenow", &sys_id(n), &format!("tkt-{n}")).await;
+        app.admin
+            .map("servicenow", &sys_id(n), &format!("tkt-{n}"))
+            .await;
         let event = app.save(incident(n)).await;
         app.admin.wait_for_state(&event, "connected").await;
         let page = browser.page(&ticket(n)).await;
@@ -268,7 +299,9 @@ async fn a_mapping_is_released_with_or_without_serval() {
             ("disconnect", disconnect.to_owned()),
         ];
         let fields: Vec<(&str, &str)> = fields.iter().map(|(k, v)| (*k, v.as_str())).collect();
-        let answer = browser.post(&format!("{}/release", ticket(n)), &fields).await;
+        let answer = browser
+            .post(&format!("{}/release", ticket(n)), &fields)
+            .await;
         let (_, said) = browser.follow(&answer).await;
         assert!(said.starts_with("Released"), "{said}");
         assert!(app.admin.mapping("servicenow", &sys_id(n)).await.is_null());
@@ -292,14 +325,19 @@ async fn forgetting_a_ticket_asks_first_and_leaves_nothing() {
     assert!(page.contains("Forget INC0081927?"), "{page}");
     assert!(page.contains("cannot be undone"), "{page}");
     assert_eq!(app.admin.events("").await.len(), 1, "asking does nothing");
-    let answer = browser.submit(&forget, &forget, &[("reason", "asked for")]).await;
+    let answer = browser
+        .submit(&forget, &forget, &[("reason", "asked for")])
+        .await;
     let (place, said) = browser.follow(&answer).await;
     assert_eq!(place, "/");
     assert!(said.starts_with("Forgotten"), "{said}");
     assert_eq!(app.admin.events("").await.len(), 0);
     let audit = browser.page("/audit").await;
     assert!(audit.contains("forgot an external ticket"), "{audit}");
-    assert!(!audit.contains(&sys_id(1)) && !audit.contains("INC0081927"), "{audit}");
+    assert!(
+        !audit.contains(&sys_id(1)) && !audit.contains("INC0081927"),
+        "{audit}"
+    );
     app.stop().await;
 }
 
@@ -353,6 +391,10 @@ async fn a_named_token_is_named_in_the_audit_list_through_every_door() {
     let answer = browser.submit("/", "/connects", &[("do", "resume")]).await;
     assert_eq!(answer.status, 303);
     let audit = browser.page("/audit").await;
-    assert_eq!(audit.matches("data-name=\"Who\">ann@ops").count(), 3, "{audit}");
+    assert_eq!(
+        audit.matches("data-name=\"Who\">ann@ops").count(),
+        3,
+        "{audit}"
+    );
     app.stop().await;
 }

@@ -28,7 +28,10 @@ async fn the_overview_says_in_a_sentence_how_things_are() {
     let dead = app.save(incident(2)).await;
     app.admin.wait_for_state(&dead, "dead").await;
     let page = browser.page("/").await;
-    assert!(page.contains("1 event was given up and needs somebody to look."), "{page}");
+    assert!(
+        page.contains("1 event was given up and needs somebody to look."),
+        "{page}"
+    );
     assert!(page.contains(&dead) && page.contains("not_found"), "{page}");
     assert!(page.contains("role=\"img\" aria-label=\"servicenow, last hour: 2 webhooks"));
     app.stop().await;
@@ -98,12 +101,19 @@ async fn one_box_finds_a_ticket_by_whatever_people_have_of_it() {
         (&event, format!("/events/{event}")),
     ] {
         let answer = browser.get(&format!("/find?q={query}")).await;
-        assert_eq!((answer.status, answer.header("location")), (303, place.as_str()), "{query}");
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (303, place.as_str()),
+            "{query}"
+        );
     }
     let nothing = browser.page("/find?q=INC0000000").await;
     assert!(nothing.contains("Nothing is stored under"), "{nothing}");
     let ahead = browser.page(&format!("/find?q={}", sys_id(9))).await;
-    assert!(ahead.contains(&ticket(9)), "it can be mapped ahead: {ahead}");
+    assert!(
+        ahead.contains(&ticket(9)),
+        "it can be mapped ahead: {ahead}"
+    );
     app.stop().await;
 }
 
@@ -114,13 +124,24 @@ async fn a_ticket_shows_where_it_stands_and_what_happened() {
     let event = app.save(incident_with(1, 1, &columns)).await;
     let mut browser = reader(&app).await;
     let page = browser.page(&ticket(1)).await;
-    for text in ["INC0081927", "No mail", "parked", "Map the external ticket.", "Webhook arrived"] {
+    for text in [
+        "INC0081927",
+        "No mail",
+        "parked",
+        "Map the external ticket.",
+        "Webhook arrived",
+    ] {
         assert!(page.contains(text), "{text}: {page}");
     }
     app.admin.map("servicenow", &sys_id(1), "tkt-one").await;
     app.admin.wait_for_state(&event, "connected").await;
     let page = browser.page(&ticket(1)).await;
-    for text in ["tkt-one", "through the API", "Connect call to tkt-one: connected", "HTTP 200"] {
+    for text in [
+        "tkt-one",
+        "through the API",
+        "Connect call to tkt-one: connected",
+        "HTTP 200",
+    ] {
         assert!(page.contains(text), "{text}: {page}");
     }
     let unknown = browser.page(&ticket(7)).await;
@@ -136,7 +157,10 @@ async fn lists_go_page_by_page_and_keep_their_filters() {
     }
     let mut browser = reader(&app).await;
     for (first, per_row) in [
-        ("/events?state=parked&source=servicenow", "href=\"/events/evt_"),
+        (
+            "/events?state=parked&source=servicenow",
+            "href=\"/events/evt_",
+        ),
         ("/parked?source=servicenow", "class=\"map-field\""),
     ] {
         let page = browser.page(first).await;
@@ -150,7 +174,10 @@ async fn lists_go_page_by_page_and_keep_their_filters() {
         assert!(page.contains("First page"), "{next}");
     }
     for path in ["/events?state=dead", "/dead", "/conflicts", "/mappings"] {
-        assert!(browser.page(path).await.contains("class=\"empty\""), "{path}");
+        assert!(
+            browser.page(path).await.contains("class=\"empty\""),
+            "{path}"
+        );
     }
     app.stop().await;
 }
@@ -197,6 +224,9 @@ async fn payloads_can_be_switched_off_for_all() {
         assert!(!answer.text().contains("secret of the caller"));
     }
     let detail = app.admin.event(&event).await;
-    assert_eq!((&detail["body"], &detail["sent"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&detail["body"], &detail["sent"]),
+        (&Value::Null, &Value::Null)
+    );
     app.stop().await;
 }

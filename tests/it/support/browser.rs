@@ -29,7 +29,9 @@ impl Browser {
     /// A request with the cookies, to be changed.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let cookies = self.cookies.iter();
-        let cookies: Vec<_> = cookies.map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies: Vec<_> = cookies
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         self.client
             .request(method, format!("{}{path}", self.base))
             .header("accept", "text/html,*/*;q=0.8")
