@@ -85,7 +85,7 @@ export const flows = {
     await page.getByLabel("Serval ticket id of INC0020001").fill("tkt-printer");
     await page.getByLabel(/^Reason/).fill("Grace said so");
     await page.getByRole("button", { name: "Map what is filled in" }).click();
-    assert.match(await page.getByRole("status").innerText(), /1 mapped/);
+    assert.match(await page.getByRole("status").innerText(), /1 ticket was mapped/);
     await visit(page, "/find?q=INC0020001");
     await until(page, "connected", isConnected(page));
     const story = page.getByRole("region", { name: "What happened" });
@@ -283,10 +283,10 @@ export const flows = {
     await until(page, "connected", isConnected(page));
     for (const [path, name] of [
       ["/", /^Pause the calls/],
-      ["/parked", "Map what is filled in"],
+      ["/parked?source=slack", "Map what is filled in"],
     ]) {
       await visit(page, path);
-      await tabTo(page, page.getByRole("button", { name }), 400);
+      await tabTo(page, page.getByRole("button", { name }));
     }
     await page.context().close();
   },

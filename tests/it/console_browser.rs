@@ -96,7 +96,7 @@ async fn fill(app: &TestApp) -> Value {
     app.save(numbered(30, "INC0025001", HOSTILE)).await;
     let slack = slack_message("Ev0BROWSER1", THREAD, &json!({"text": HOSTILE}));
     assert_eq!(app.webhooks.slack(slack).send().await.status, 200);
-    for n in 100..160 {
+    for n in 100..108 {
         let number = format!("INC0026{n}");
         app.save(numbered(n, &number, "Laptop does not wake up"))
             .await;

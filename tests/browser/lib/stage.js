@@ -115,7 +115,15 @@ export async function violations(page) {
     .map(({ id, help, places }) => `${id}: ${help}: ${places.join(" | ").replace(/\s+/g, " ")}`);
 }
 
-/** How far a page is wider than its window, in pixels. */
+/** What stands out of the window on the right, where the page is wider than that. */
 export async function overflow(page) {
-  return page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  return page.evaluate(() => {
+    const { scrollWidth, clientWidth } = document.documentElement;
+    if (scrollWidth <= clientWidth) return [];
+    const outside = [...document.querySelectorAll("body *")].filter(
+      (element) => element.getBoundingClientRect().right > clientWidth,
+    );
+    const names = outside.map((element) => `${element.localName}.${element.className}`);
+    return [`${scrollWidth - clientWidth} pixels wider than the window: ${names.slice(-3)}`];
+  });
 }
