@@ -9,7 +9,6 @@ macro_rules! fixture {
 mod authors;
 mod envelopes;
 mod kinds;
-mod properties;
 mod threads;
 mod tickets;
 
