@@ -99,9 +99,29 @@ pub(super) fn assemble(merged: Merged, mut warnings: Vec<String>) -> Result<Load
     })
 }
 
+impl ConfigError {
+    /// Of a quoted key or a value that is no secret, control characters are shown and not passed on:
+    /// a line stays one.
+    pub(super) fn new(problems: &[String]) -> Self {
+        let one_line = |problem: &String| {
+            problem.chars().fold(String::new(), |mut line, c| {
+                if c.is_control() {
+                    line.extend(c.escape_default());
+                } else {
+                    line.push(c);
+                }
+                line
+            })
+        };
+        Self {
+            problems: problems.iter().map(one_line).collect(),
+        }
+    }
+}
+
 impl From<Problems> for ConfigError {
     fn from(Problems(problems): Problems) -> Self {
-        Self { problems }
+        Self::new(&problems)
     }
 }
 

@@ -257,7 +257,7 @@ pub(super) fn for_serve(loaded: &Loaded) -> Result<(), ConfigError> {
     if problems.is_empty() {
         Ok(())
     } else {
-        Err(ConfigError { problems })
+        Err(ConfigError::new(&problems))
     }
 }
 

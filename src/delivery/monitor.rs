@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::line::Mode;
 use super::step::Context;
 use crate::live::Live;
+use crate::store::{Store, StoreError};
 
 /// What operators see of the worker.
 #[derive(Clone)]
@@ -56,11 +57,15 @@ impl Monitor {
         self.live.now().line().is_paused()
     }
 
-    /// Pauses or resumes the calls, now and after a restart.
-    pub async fn set_paused(&self, paused: bool) -> Result<(), crate::store::StoreError> {
-        let context = self.live.now();
-        context.store.set_paused(paused).await?;
-        context.line().set_paused(paused);
+    /// Pauses or resumes the calls, now and after a restart. `store` is the handle of whoever asks.
+    pub async fn set_paused(
+        &self,
+        store: &Store,
+        paused: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        store.set_paused(paused, now).await?;
+        self.live.now().line().set_paused(paused);
         Ok(())
     }
 

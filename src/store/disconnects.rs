@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use super::writer::Tx;
-use super::{Store, millis, moment};
+use super::{Store, external, millis, moment};
 use crate::domain::ids::{ExternalId, ExternalTicket, ServalTicketId};
 
 /// A pair to take apart.
@@ -103,9 +103,11 @@ pub(super) async fn ask(
     ticket_id: &str,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    const FORGET: &str = "\
-        -- store::disconnects::forget
-        DELETE FROM connections WHERE source = $1 AND external_id = $2 AND ticket_id = $3";
+    const FORGET: &str = concat!(
+        "-- store::disconnects::forget
+        DELETE FROM connections WHERE ticket_id = $3 AND external = ",
+        external!("$1", "$2")
+    );
     const ASK: &str = "\
         -- store::disconnects::ask
         INSERT INTO disconnects (source, external_id, ticket_id, due_at, tries, queued_at)
@@ -113,7 +115,7 @@ pub(super) async fn ask(
     const SHARED: &str = "\
         -- store::disconnects::shared
         SELECT EXISTS (SELECT 1 FROM mappings AS m JOIN connections AS c
-            ON c.source = m.source AND c.external_id = m.external_id AND c.ticket_id = m.ticket_id
+            ON c.external = m.external AND c.ticket_id = m.ticket_id
             WHERE m.ticket_id = $3 AND m.source = $1 AND m.external_id <> $2)";
     let is_shared: bool = sqlx::query_scalar(SHARED)
         .bind(ticket.source.as_str())
