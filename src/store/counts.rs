@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use sqlx::SqliteConnection;
 
 use super::error::StoreError;
+use super::json;
 use crate::domain::event::EventState;
 
 /// What one transaction changed.
@@ -40,20 +41,29 @@ impl Counts {
         }
     }
 
-    /// Adds the changes to the table.
-    pub(super) async fn store(
+    /// Adds the changes to the table, and commits.
+    pub(super) async fn commit(
         &mut self,
         connection: &mut SqliteConnection,
     ) -> Result<(), StoreError> {
         const ADD: &str = "\
-            INSERT INTO counts (source, state, n) VALUES ($1, $2, $3)
-            ON CONFLICT (source, state) DO UPDATE SET n = n + excluded.n";
-        for ((source, state), n) in self.0.drain().filter(|(_, n)| *n != 0) {
+            -- store::counts::add
+            INSERT INTO counts (source, state, n)
+            SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE TRUE
+            ON CONFLICT (source, state) DO UPDATE SET n = n + excluded.n;
+            COMMIT";
+        let changes: Vec<_> = self
+            .0
+            .drain()
+            .filter(|(_, n)| *n != 0)
+            .map(|((source, state), n)| (source, state.as_str(), n))
+            .collect();
+        if changes.is_empty() {
+            sqlx::query("COMMIT").execute(connection).await?;
+        } else {
             sqlx::query(ADD)
-                .bind(source)
-                .bind(state.as_str())
-                .bind(n)
-                .execute(&mut *connection)
+                .bind(json(&changes))
+                .execute(connection)
                 .await?;
         }
         Ok(())

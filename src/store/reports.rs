@@ -295,10 +295,14 @@ pub(super) fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
     if let Some(external_id) = &filter.external_id {
         // Of every source where none is named: an external id alone has no index.
         query
-            .push(" AND e.external IN (SELECT n.id FROM external_tickets AS n WHERE n.external_id = ")
+            .push(
+                " AND e.external IN (SELECT n.id FROM external_tickets AS n WHERE n.external_id = ",
+            )
             .push_bind(external_id.clone());
         match &filter.source {
-            Some(source) => query.push(" AND n.source = ").push_bind(source.as_str().to_owned()),
+            Some(source) => query
+                .push(" AND n.source = ")
+                .push_bind(source.as_str().to_owned()),
             None => query.push(" AND n.source IN (SELECT c.source FROM counts AS c)"),
         };
         query.push(")");
