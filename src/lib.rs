@@ -117,14 +117,19 @@ pub mod delivery;
 pub mod http;
 
 pub mod config;
+pub mod reload;
 pub(crate) mod units;
 
 pub mod clock;
+pub mod live;
 pub mod metrics;
 pub mod outbound;
 pub mod telemetry;
+pub mod tls;
 
 pub mod lifecycle;
+
+pub mod listener;
 
 pub mod app;
 pub mod cli;

@@ -110,6 +110,8 @@ pub struct NewEvent {
     /// The Serval ticket that the payload names, if it may: an id or a friendly identifier
     /// (`ACM-10`). Not believed before it is verified.
     pub hint: Option<ServalTicketId>,
+    /// The number by which people know the external ticket, such as `INC0081927`.
+    pub number: Option<String>,
     /// Slack's workspace. An external id belongs to the first one that used it.
     pub team: Option<String>,
     /// Slack gave a channel a new id: what is stored under the old one moves along.

@@ -140,6 +140,7 @@ mod tests {
             content_key: None,
             rank,
             hint: None,
+            number: None,
             team: None,
             channel_move: None,
             object: 0..2,
@@ -218,6 +219,25 @@ mod tests {
                 &mapped,
                 Skipped,
                 Some("duplicate"),
+                None,
+            ),
+            // Its twin was asked about already.
+            (
+                connect,
+                Some("T-2"),
+                true,
+                &mapped,
+                Skipped,
+                Some("duplicate"),
+                None,
+            ),
+            (
+                connect,
+                Some("T-2"),
+                true,
+                &unmapped,
+                Queued,
+                Some("learning"),
                 None,
             ),
             (

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +13,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::extract::Path;
 use super::observe::Trace;
 use super::{AppState, MountedSource, Problem};
 use crate::domain::event::EventState;
@@ -40,8 +41,9 @@ use crate::store::{Recorded, Webhook};
         (status = 404, description = "No such source"),
         (status = 408, description = "The body took too long to arrive"),
         (status = 413, description = "The body is too large"),
+        (status = 415, description = "The body is compressed"),
         (status = 422, description = "ServiceNow: a record without a usable sys_id"),
-        (status = 503, description = "It could not be stored; send it again"),
+        (status = 503, description = "It could not be stored, or too many come at once; send it again"),
     ),
     security(())
 )]
@@ -74,8 +76,9 @@ pub(super) async fn receive(
         (status = 404, description = "No such source"),
         (status = 408, description = "The body took too long to arrive"),
         (status = 413, description = "The body is too large"),
+        (status = 415, description = "The body is compressed"),
         (status = 422, description = "ServiceNow: a record without a usable sys_id"),
-        (status = 503, description = "It could not be stored; send it again"),
+        (status = 503, description = "It could not be stored, or too many come at once; send it again"),
     ),
     security(())
 )]

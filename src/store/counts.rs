@@ -3,9 +3,6 @@
 
 use std::collections::HashMap;
 
-use sqlx::SqliteConnection;
-
-use super::error::StoreError;
 use super::json;
 use crate::domain::event::EventState;
 
@@ -41,31 +38,12 @@ impl Counts {
         }
     }
 
-    /// Adds the changes to the table, and commits.
-    pub(super) async fn commit(
-        &mut self,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), StoreError> {
-        const ADD: &str = "\
-            -- store::counts::add
-            INSERT INTO counts (source, state, n)
-            SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE TRUE
-            ON CONFLICT (source, state) DO UPDATE SET n = n + excluded.n;
-            COMMIT";
-        let changes: Vec<_> = self
-            .0
-            .drain()
-            .filter(|(_, n)| *n != 0)
+    /// The changes as rows for the table, if there are any.
+    pub(super) fn rows(&self) -> Option<String> {
+        let changes: Vec<_> = (self.0.iter())
+            .filter(|(_, n)| **n != 0)
             .map(|((source, state), n)| (source, state.as_str(), n))
             .collect();
-        if changes.is_empty() {
-            sqlx::query("COMMIT").execute(connection).await?;
-        } else {
-            sqlx::query(ADD)
-                .bind(json(&changes))
-                .execute(connection)
-                .await?;
-        }
-        Ok(())
+        (!changes.is_empty()).then(|| json(&changes))
     }
 }

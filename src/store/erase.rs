@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::ConnectOptions as _;
 
+use super::audit::{self, Action};
 use super::error::StoreError;
 use super::open::base;
 use super::retention::delete_events;
@@ -72,12 +73,21 @@ impl Store {
         now: Timestamp,
     ) -> Result<Erased, EraseError> {
         let mut erased = Erased::default();
+        let number = self.number(ticket).await?;
         loop {
-            let about = ticket.clone();
+            let (about, by) = (ticket.clone(), self.by.clone());
             let step = self
                 .write(move |tx| {
-                    let about = about.clone();
-                    Box::pin(async move { step(tx, &about, now).await })
+                    let (about, by) = (about.clone(), by.clone());
+                    Box::pin(async move {
+                        let step = step(tx, &about, now).await?;
+                        if step.as_ref().is_some_and(|step| step.is_last) {
+                            let subject = format!("an external ticket of {}", about.source);
+                            let (action, subject) = (Action::Erase, Some(subject.as_str()));
+                            audit::note(tx, by.as_deref(), action, None, subject, now).await?;
+                        }
+                        Ok(step)
+                    })
                 })
                 .await?
                 .ok_or(EraseError::InHand)?;
@@ -86,9 +96,17 @@ impl Store {
                 break;
             }
         }
-        erased.mentions = self.clear_mentions(ticket).await?;
+        // People speak of it by its number.
+        let names = [Some(ticket.external_id.as_str()), number.as_deref()];
+        let names: Vec<&str> = names.into_iter().flatten().collect();
+        for name in &names {
+            erased.mentions += self.clear_mentions(name).await?;
+        }
         erased.is_log_empty = self.empty_log().await?;
-        erased.left = self.left_of(ticket).await? + self.clear_mentions(ticket).await?;
+        erased.left = self.left_of(ticket).await?;
+        for name in &names {
+            erased.left += self.clear_mentions(name).await?;
+        }
         Ok(erased)
     }
 
@@ -99,6 +117,7 @@ impl Store {
             SELECT (SELECT COUNT(*) FROM external_tickets WHERE source = $1 AND external_id = $2)
                 + (SELECT COUNT(*) FROM conflicts WHERE source = $1 AND external_id = $2)
                 + (SELECT COUNT(*) FROM disconnects WHERE source = $1 AND external_id = $2)
+                + (SELECT COUNT(*) FROM audit WHERE source = $1 AND external_id = $2)
                 + (SELECT COUNT(*) FROM events WHERE external = ",
             external!("$1", "$2"),
             ") + (SELECT COUNT(*) FROM connections WHERE external = ",
@@ -115,9 +134,17 @@ impl Store {
         Ok(u64::try_from(left).unwrap_or_default())
     }
 
-    /// Clears the errors and answers of other external tickets that name this one; how many.
-    async fn clear_mentions(&self, ticket: &ExternalTicket) -> Result<u64, StoreError> {
-        const PLACES: [(&str, &str, &str); 2] = [
+    /// Clears the errors and answers about other external tickets that hold this name, and what
+    /// people wrote; how many.
+    async fn clear_mentions(&self, name: &str) -> Result<u64, StoreError> {
+        const PLACES: [(&str, &str, &str); 3] = [
+            (
+                "SELECT COALESCE(MAX(id), 0) FROM audit",
+                "SELECT id FROM audit WHERE id > $1 AND id <= $2
+                    AND (instr(subject, $3) > 0 OR instr(reason, $3) > 0)",
+                "UPDATE audit SET subject = NULL, reason = NULL
+                    WHERE id IN (SELECT value FROM json_each($1))",
+            ),
             (
                 "SELECT COALESCE(MAX(id), 0) FROM events",
                 "SELECT id FROM events WHERE id > $1 AND id <= $2 AND instr(last_error, $3) > 0",
@@ -138,7 +165,7 @@ impl Store {
                 let found: Vec<i64> = sqlx::query_scalar(find)
                     .bind(from)
                     .bind(until)
-                    .bind(ticket.external_id.as_str())
+                    .bind(name)
                     .fetch_all(&self.readers)
                     .await?;
                 from = until;
@@ -259,6 +286,12 @@ async fn step(
             (
                 "DELETE FROM disconnects WHERE source = $1 AND external_id = $2",
                 &mut erased.disconnects,
+            ),
+            // That somebody did something is kept, with whom and when; not about what.
+            (
+                "UPDATE audit SET source = NULL, external_id = NULL, subject = NULL, reason = NULL
+                    WHERE source = $1 AND external_id = $2",
+                &mut 0,
             ),
             // Of an import that broke off, or is in hand.
             (

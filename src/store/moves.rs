@@ -16,7 +16,7 @@ use crate::domain::ingest::{SUPERSEDED, park};
 /// What goes by the number of an external ticket.
 const NUMBERED: [&str; 3] = ["connections", "claims", "events"];
 /// What goes by its name.
-const NAMED: [&str; 3] = ["external_tickets", "conflicts", "disconnects"];
+const NAMED: [&str; 4] = ["external_tickets", "conflicts", "disconnects", "audit"];
 
 /// Applies the moves that `webhooks` announce. A delivery that is repeated finds nothing to move.
 pub(super) async fn apply(tx: &mut Tx, webhooks: &[Webhook]) -> Result<(), StoreError> {

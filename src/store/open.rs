@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqliteConnection};
 use tokio::sync::{Notify, mpsc};
 
+use super::activity::Tally;
 use super::counts::Counts;
 use super::error::{OpenError, StoreError};
 use super::import::Imports;
@@ -46,6 +47,11 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
         5,
         "learning",
         include_str!("../../migrations/sqlite/0005_learning.sql"),
+    ),
+    (
+        9,
+        "console",
+        include_str!("../../migrations/sqlite/0009_console.sql"),
     ),
 ];
 
@@ -179,6 +185,7 @@ impl Store {
         let tx = Tx {
             connection,
             counts: Counts::default(),
+            tally: Tally::default(),
             wake: false,
             next_event,
             is_open: false,
@@ -195,6 +202,7 @@ impl Store {
                 jobs,
                 readers,
                 shared,
+                by: None,
             },
             writer,
         ))
@@ -348,7 +356,7 @@ mod tests {
         ),
         (
             1,
-            "mappings",
+            "external_tickets",
             "INSERT INTO external_tickets (id, source, external_id, ticket_id, accounted_for,
                 origin, created_at, updated_at)
              VALUES (2, 'servicenow', 'y', 'T-1', '[]', 'api', 1, 1)",
@@ -379,6 +387,22 @@ mod tests {
             "friendly_ids",
             "INSERT INTO friendly_ids VALUES ('ACM-1', 'T-1', 1)",
         ),
+        (
+            9,
+            "activity",
+            "INSERT INTO activity VALUES (10000, 'servicenow', 2, 1)",
+        ),
+        (
+            9,
+            "external_tickets",
+            "INSERT INTO external_tickets (id, source, external_id, number)
+                VALUES (9, 'servicenow', 'numbered', 'INC0081927')",
+        ),
+        (
+            9,
+            "audit",
+            "INSERT INTO audit (at, actor, action) VALUES (1, 'ada', 'pause')",
+        ),
     ];
 
     #[tokio::test]
@@ -400,13 +424,18 @@ mod tests {
             for upto in first..=MIGRATIONS.len() {
                 let next = migrator(&MIGRATIONS[..upto]);
                 next.run_direct(None, &mut connection, false).await.unwrap();
-                for (_, table, _) in rows() {
+                for &(_, table, _) in rows() {
                     let count = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
                     let n: i64 = sqlx::query_scalar(count)
                         .fetch_one(&mut connection)
                         .await
                         .unwrap();
-                    assert_eq!(n, 1, "{table} from version {version} at migration {upto}");
+                    let written = rows().filter(|(_, name, _)| *name == table);
+                    let written = i64::try_from(written.count()).unwrap();
+                    assert_eq!(
+                        n, written,
+                        "{table} from version {version} at migration {upto}"
+                    );
                 }
             }
             drop(connection);

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use super::writer::Tx;
-use super::{Store, millis, state};
+use super::{Store, millis, state, tickets};
 use crate::domain::ids::EventId;
 
 /// Rows that are looked at together.
@@ -147,13 +147,6 @@ async fn delete_finished(tx: &mut Tx, due: &[i64], before: Timestamp) -> Result<
         WHERE e.id IN (SELECT value FROM json_each($1))
             AND e.state NOT IN ('queued', 'parked') AND e.updated_at < $2
             AND NOT EXISTS (SELECT 1 FROM claims AS c WHERE c.event_id = e.id)";
-    // Nothing but a name is left of an external ticket that is neither mapped nor connected.
-    const FORGET: &str = "\
-        -- store::retention::forget
-        DELETE FROM external_tickets
-        WHERE id IN (SELECT value FROM json_each($1)) AND ticket_id IS NULL
-            AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.external = external_tickets.id)
-            AND NOT EXISTS (SELECT 1 FROM connections AS c WHERE c.external = external_tickets.id)";
     let due: Vec<(i64, String, String, Option<i64>)> = sqlx::query_as(STILL)
         .bind(list(due))
         .bind(millis(before))
@@ -165,10 +158,7 @@ async fn delete_finished(tx: &mut Tx, due: &[i64], before: Timestamp) -> Result<
         .map(|(id, source, state, _)| (id, source, state))
         .collect();
     delete_events(tx, &events).await?;
-    sqlx::query(FORGET)
-        .bind(list(&externals))
-        .execute(&mut tx.connection)
-        .await?;
+    tickets::forget_all(tx, &externals).await?;
     Ok(events.len())
 }
 

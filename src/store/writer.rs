@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use super::activity::Tally;
 use super::counts::Counts;
 use super::error::StoreError;
 use super::group::{Done, Group, Job, Reply};
@@ -37,6 +38,8 @@ pub(super) struct Tx {
     pub(super) connection: SqliteConnection,
     /// What the transaction changed in the number of events by source and state.
     pub(super) counts: Counts,
+    /// What the transaction adds to the activity.
+    pub(super) tally: Tally,
     /// Whether events became due, so that the worker should look.
     pub(super) wake: bool,
     /// The id of the next event.
@@ -63,6 +66,32 @@ impl Tx {
             self.run("BEGIN IMMEDIATE").await?;
             self.is_open = true;
         }
+        Ok(())
+    }
+
+    /// Commits, with the numbers of what was changed.
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        const COUNT_AND_COMMIT: &str = "\
+            -- store::counts::add
+            INSERT INTO counts (source, state, n)
+            SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE TRUE
+            ON CONFLICT (source, state) DO UPDATE SET n = n + excluded.n;
+            -- store::activity::add
+            INSERT INTO activity (at, source, stored, connected)
+            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($2) WHERE TRUE
+            ON CONFLICT (at, source) DO UPDATE
+            SET stored = stored + excluded.stored, connected = connected + excluded.connected;
+            COMMIT";
+        let (counts, tally) = (self.counts.rows(), self.tally.rows());
+        if counts.is_none() && tally.is_none() {
+            return self.run("COMMIT").await;
+        }
+        let or_nothing = |rows: Option<String>| rows.unwrap_or_else(|| "[]".to_owned());
+        sqlx::query(COUNT_AND_COMMIT)
+            .bind(or_nothing(counts))
+            .bind(or_nothing(tally))
+            .execute(&mut self.connection)
+            .await?;
         Ok(())
     }
 
@@ -173,6 +202,7 @@ impl Writer {
     async fn write_all(&mut self, mut group: Group) -> Result<(), (Group, StoreError)> {
         self.tx.wake = false;
         self.tx.counts.clear();
+        self.tx.tally.clear();
         let started = Instant::now();
         match self.fill_transaction(&mut group).await {
             Ok(done) => {
@@ -196,7 +226,7 @@ impl Writer {
     async fn fill_transaction(&mut self, group: &mut Group) -> Result<Done, StoreError> {
         self.tx.is_open = false;
         let done = group.run(&mut self.tx).await?;
-        self.tx.counts.commit(&mut self.tx.connection).await?;
+        self.tx.commit().await?;
         Ok(done)
     }
 

@@ -47,6 +47,17 @@ pub enum Mode {
     Held(Hold),
 }
 
+impl Mode {
+    /// How the breaker stands, in a word.
+    pub fn breaker(&self) -> &'static str {
+        match self {
+            Self::Flowing | Self::Held(_) => "closed",
+            Self::Suspect(_) => "suspect",
+            Self::Open(_) => "open",
+        }
+    }
+}
+
 /// The rhythm of probes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probing {
@@ -117,6 +128,11 @@ impl Line {
             ramp: None,
             is_paused: false,
         }
+    }
+
+    /// From now on another threshold. How it stands is judged by it at the next failure.
+    pub fn set_threshold(&mut self, threshold: usize) {
+        self.threshold = threshold;
     }
 
     /// How it stands.

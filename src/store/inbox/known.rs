@@ -18,7 +18,7 @@ use crate::store::{json, state};
 macro_rules! known_statement {
     () => {
         "-- store::inbox::known
-            SELECT wanted.key, x.id, x.ticket_id, c.ticket_id IS NOT NULL, x.team,
+            SELECT wanted.key, x.id, x.ticket_id, c.ticket_id IS NOT NULL, x.team, x.number,
                    p.id, p.rank_major, p.rank_minor, d.id, d.state, d.reason, s.id
             FROM json_each($1) AS wanted
             CROSS JOIN external_tickets AS x
@@ -32,7 +32,7 @@ macro_rules! known_statement {
                 ON s.external = x.id AND s.content = unhex(wanted.value ->> 3)
             UNION ALL
             SELECT NULL, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-                   NULL
+                   NULL, NULL
             FROM external_tickets"
     };
 }
@@ -78,6 +78,9 @@ pub(super) struct Ticket<'a> {
     pub(super) is_new: bool,
     /// The workspace that uses it first, if it was not known before.
     pub(super) new_team: Option<&'a str>,
+    /// The number by which people know it, if it was not known by that before.
+    pub(super) new_number: Option<&'a str>,
+    number: Option<String>,
     facts: TicketFacts,
     deliveries: HashMap<Key, Found>,
     contents: HashMap<Key, EventId>,
@@ -142,6 +145,7 @@ impl<'a> Known<'a> {
             Option<String>,
             bool,
             Option<String>,
+            Option<String>,
             Option<i64>,
             Option<i64>,
             Option<i64>,
@@ -174,7 +178,7 @@ impl<'a> Known<'a> {
             .await?;
         tx.is_open = true;
         for row in rows {
-            let (index, id, mapped_to, connected, team, parked, major, minor, ..) = row;
+            let (index, id, mapped_to, connected, team, number, parked, major, minor, ..) = row;
             let (.., delivered, word, reason, same) = row;
             let Some(index) = index.and_then(|index| usize::try_from(index).ok()) else {
                 self.next_ticket = id + 1;
@@ -188,6 +192,7 @@ impl<'a> Known<'a> {
             ticket.facts.connected = connected;
             ticket.facts.parked = parked.map(|id| (EventId(id), rank));
             ticket.facts.team = team;
+            ticket.number = number;
             if let (Some(key), Some(event), Some(word)) = (wanted.delivery, delivered, word) {
                 let recorded = Recorded {
                     id: EventId(event),
@@ -324,6 +329,7 @@ impl<'a> Known<'a> {
                 ticket.facts.team = Some(team.to_owned());
                 ticket.new_team = Some(team);
             }
+            ticket.rename(row.number());
             if let Some(key) = wanted.content.filter(|_| row.holds_content()) {
                 ticket.contents.insert(key, id);
             }
@@ -340,9 +346,19 @@ impl<'a> Ticket<'a> {
             id: None,
             is_new: false,
             new_team: None,
+            new_number: None,
+            number: None,
             facts: TicketFacts::default(),
             deliveries: HashMap::new(),
             contents: HashMap::new(),
+        }
+    }
+
+    /// Takes the number that an event names.
+    fn rename(&mut self, number: Option<&'a str>) {
+        let known = self.new_number.or(self.number.as_deref());
+        if number.is_some() && number != known {
+            self.new_number = number;
         }
     }
 }

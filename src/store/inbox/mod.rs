@@ -77,7 +77,6 @@ pub(super) async fn record_all(
     if webhooks.is_empty() {
         return Ok(Vec::new());
     }
-    moves::apply(tx, webhooks).await?;
     let mut known = Known::look_up(tx, webhooks).await?;
     let mut rows = Vec::new();
     let mut found = known.place_all(tx, &mut rows).into_iter();
@@ -85,9 +84,12 @@ pub(super) async fn record_all(
     insert_tickets(tx, &known.tickets).await?;
     insert_events(tx, &rows).await?;
     insert_payloads(tx, &rows).await?;
+    // After the inserts, so that what shares the commit with a notice moves along.
+    moves::apply(tx, webhooks).await?;
     for row in &rows {
-        tx.counts
-            .entered(row.webhook.source.as_str(), row.placement.state);
+        let source = row.webhook.source.as_str();
+        tx.counts.entered(source, row.placement.state);
+        tx.tally.stored(source, row.webhook.received_at);
         tx.wake |= row.placement.state == EventState::Queued;
     }
     let answer = |found: Found| match found {

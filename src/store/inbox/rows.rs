@@ -42,6 +42,11 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// The number by which people know the external ticket: of what is not kept, not that either.
+    pub(super) fn number(&self) -> Option<&'a str> {
+        self.event.number.as_deref().filter(|_| self.keeps_body())
+    }
+
     /// Whether the event holds its place against others with the same content.
     pub(super) fn holds_content(&self) -> bool {
         match self.placement.state {
@@ -108,17 +113,20 @@ fn next_size(left: usize) -> (usize, usize) {
     (index, SIZES[index])
 }
 
-/// Gives new external tickets their names, and those that were known their team.
+/// Gives new external tickets their names, and those that were known what is new about them.
 pub(super) async fn insert_tickets(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError> {
     static INSERTS: LazyLock<[Arc<str>; SIZES.len()]> = LazyLock::new(|| {
         inserts(
-            "INSERT OR FAIL INTO external_tickets (id, source, external_id, team) VALUES ",
-            4,
+            "INSERT OR FAIL INTO external_tickets (id, source, external_id, team, number) VALUES ",
+            5,
         )
     });
     const TEAM: &str = "\
         -- store::inbox::team
         UPDATE external_tickets SET team = $2 WHERE id = $1 AND team IS NULL";
+    const NUMBER: &str = "\
+        -- store::inbox::number
+        UPDATE external_tickets SET number = $2 WHERE id = $1";
     let new: Vec<&Ticket<'_>> = tickets.iter().filter(|ticket| ticket.is_new).collect();
     let mut rest = new.as_slice();
     while !rest.is_empty() {
@@ -130,18 +138,21 @@ pub(super) async fn insert_tickets(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Resul
                 .bind(ticket.id)
                 .bind(ticket.source)
                 .bind(ticket.external_id.as_str())
-                .bind(ticket.new_team);
+                .bind(ticket.new_team)
+                .bind(ticket.new_number);
         }
         query.execute(&mut tx.connection).await?;
         rest = later;
     }
-    let claimed = tickets.iter().filter(|ticket| !ticket.is_new);
-    for (ticket, team) in claimed.filter_map(|ticket| Some((ticket, ticket.new_team?))) {
-        sqlx::query(TEAM)
-            .bind(ticket.id)
-            .bind(team)
-            .execute(&mut tx.connection)
-            .await?;
+    for ticket in tickets.iter().filter(|ticket| !ticket.is_new) {
+        for (statement, value) in [(TEAM, ticket.new_team), (NUMBER, ticket.new_number)] {
+            let Some(value) = value else { continue };
+            sqlx::query(statement)
+                .bind(ticket.id)
+                .bind(value)
+                .execute(&mut tx.connection)
+                .await?;
+        }
     }
     Ok(())
 }

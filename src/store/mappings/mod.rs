@@ -5,10 +5,11 @@ mod types;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
+use super::audit::{self, Action};
 use super::error::StoreError;
 use super::version::{Precondition, Stale};
 use super::writer::Tx;
-use super::{Store, conflicts, disconnects, millis, moment, motion};
+use super::{Store, conflicts, disconnects, millis, moment, motion, tickets};
 use crate::domain::ids::{EventId, ExternalTicket};
 pub use types::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 
@@ -44,14 +45,20 @@ impl Store {
         condition: Precondition,
         now: Timestamp,
     ) -> Result<Result<Stored, Stale>, StoreError> {
+        let by = self.by.clone();
         self.write(move |tx| {
-            let (put, condition) = (put.clone(), condition.clone());
+            let (put, condition, by) = (put.clone(), condition.clone(), by.clone());
             Box::pin(async move {
                 let before = current(tx, &put.ticket).await?;
                 if !condition.holds(before.as_ref()) {
                     return Ok(Err(Stale));
                 }
-                put_mapping(tx, &put, now).await.map(Ok)
+                let stored = put_mapping(tx, &put, now).await?;
+                if !matches!(stored, Stored::Taken(_)) {
+                    let to = Some(put.ticket_id.as_str());
+                    audit::note(tx, by.as_deref(), Action::Map, Some(&put.ticket), to, now).await?;
+                }
+                Ok(Ok(stored))
             })
         })
         .await
@@ -94,9 +101,9 @@ impl Store {
             SET ticket_id = NULL, origin = NULL, created_at = NULL, updated_at = NULL,
                 taught_by = NULL, accounted_for = NULL
             WHERE source = $1 AND external_id = $2";
-        let ticket = ticket.clone();
+        let (ticket, by) = (ticket.clone(), self.by.clone());
         self.write(move |tx| {
-            let (ticket, condition) = (ticket.clone(), condition.clone());
+            let (ticket, condition, by) = (ticket.clone(), condition.clone(), by.clone());
             Box::pin(async move {
                 let Some(before) = current(tx, &ticket).await? else {
                     return Ok(Ok(false));
@@ -109,9 +116,13 @@ impl Store {
                     .bind(ticket.external_id.as_str())
                     .execute(&mut tx.connection)
                     .await?;
-                if disconnects {
-                    disconnects::ask(tx, &ticket, &before.ticket_id, now).await?;
+                let mut action = Action::Unmap;
+                if disconnects && disconnects::ask(tx, &ticket, &before.ticket_id, now).await? {
+                    action = Action::Disconnect;
                 }
+                tickets::forget(tx, &ticket).await?;
+                let from = Some(before.ticket_id.as_str());
+                audit::note(tx, by.as_deref(), action, Some(&ticket), from, now).await?;
                 Ok(Ok(true))
             })
         })

@@ -86,6 +86,9 @@ pub(super) async fn finish(
         .bind(json(&tickets))
         .fetch_all(&mut tx.connection)
         .await?;
+    for pair in pairs.iter().filter(|pair| pair.to == EventState::Connected) {
+        tx.tally.connected(&pair.subject.source, pair.now);
+    }
     for pair in arrived {
         let source = &pair.subject.source;
         tx.counts.moved(source, EventState::Queued, pair.to, 1);

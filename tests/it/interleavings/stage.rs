@@ -184,6 +184,7 @@ impl Stage {
                 rank: Rank(rank, 0),
                 object: 0..body.len(),
                 hint: None,
+                number: None,
                 team: None,
                 channel_move: None,
             }],
