@@ -61,6 +61,7 @@ impl Group {
     pub(super) async fn run(&mut self, tx: &mut Tx) -> Result<Done, StoreError> {
         let recorded = inbox::record_all(tx, &self.webhooks).await?;
         let settled = settle::settle_all(tx, &self.settles).await?;
+        tx.begin().await?;
         for write in &mut self.writes {
             write.run(tx).await?;
         }

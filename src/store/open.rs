@@ -171,6 +171,8 @@ impl Store {
         let next_event = recover(&mut connection, now).await.map_err(failed)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
+            // A file does not go away like a server does.
+            .test_before_acquire(false)
             .connect_lazy_with(reading(&path));
         let (jobs, queue) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared {
@@ -186,6 +188,8 @@ impl Store {
             tally: Tally::default(),
             wake: false,
             next_event,
+            is_open: false,
+            claims_last_until: 0,
         };
         let writer = Writer {
             tx,
