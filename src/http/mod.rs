@@ -37,6 +37,7 @@ use crate::store::Store;
 pub use api::AdminTokens;
 pub use in_process::InProcess;
 pub use limits::{Crowded, Places};
+#[cfg(feature = "otel")]
 pub(crate) use metrics::page as metrics_page;
 pub use openapi::document;
 pub use problem::Problem;
