@@ -28,8 +28,8 @@ use crate::domain::ids::SourceName;
 use crate::metrics::Metrics;
 use crate::sources::{DropFields, Source};
 use crate::store::Store;
-pub use api::AdminTokens;
-pub use in_process::InProcess;
+pub use api::{AdminTokens, MAX_IMPORT};
+pub use in_process::{InProcess, Pieces};
 pub use openapi::document;
 pub use problem::Problem;
 

@@ -87,6 +87,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("rustls", &["outbound", "serval"]),
     ("clap", &["cli", "main"]),
     ("comfy_table", &["cli"]),
+    ("indicatif", &["cli"]),
     ("tracing_subscriber", &["config", "telemetry"]),
     (
         "tokio",

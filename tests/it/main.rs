@@ -18,6 +18,7 @@ mod cli;
 mod cli_discover;
 mod cli_events;
 mod cli_map;
+mod cli_map_files;
 mod cli_run;
 mod conflicts;
 mod connect;
