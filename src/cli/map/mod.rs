@@ -66,7 +66,7 @@ enum Command {
         #[arg(long)]
         disconnect: bool,
     },
-    /// Writes all mappings of a file, or none: every faulty line is told, with exit code 2
+    /// Writes all mappings of a file, or none: then it says which lines are faulty, exit code 2
     Import(import::Args),
     /// Writes mappings as a file that can be imported again
     Export(export::Args),
