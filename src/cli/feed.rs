@@ -155,7 +155,11 @@ mod tests {
                 Err(_) => is_whole = false,
             }
         }
-        (bytes, is_whole, feed.end().map(|failure| failure.to_string()))
+        (
+            bytes,
+            is_whole,
+            feed.end().map(|failure| failure.to_string()),
+        )
     }
 
     struct Broken;

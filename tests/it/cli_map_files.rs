@@ -97,7 +97,10 @@ async fn tour(site: &Site) -> Vec<String> {
     let same = site.run(&format!("map import {out}")).await;
     assert!(same.text().contains(" 0 of them new"), "{same:?}");
     let piped = fed(site.command("map import -"), &csv).await;
-    assert!(piped.text().starts_with("the standard input: "), "{piped:?}");
+    assert!(
+        piped.text().starts_with("the standard input: "),
+        "{piped:?}"
+    );
     let piped = fed(site.command("map import --format ndjson -"), &ndjson).await;
     assert_eq!(piped.code, 0, "{piped:?}");
     vec![printed.out, ndjson]
@@ -188,7 +191,12 @@ async fn an_import_releases_what_is_parked_whether_the_daemon_runs_or_not() {
     for n in [1, 2] {
         events.push(site.incident(&sys_id(n)).await);
     }
-    let row = |n| format!("source,external_id,ticket_id\nservicenow,{},T-{n}\n", sys_id(n));
+    let row = |n| {
+        format!(
+            "source,external_id,ticket_id\nservicenow,{},T-{n}\n",
+            sys_id(n)
+        )
+    };
     let first = fed(site.command("map import -"), &row(1)).await;
     assert_eq!(
         first.text(),

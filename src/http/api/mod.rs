@@ -27,8 +27,8 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::problem::{method_not_allowed, not_found};
 pub use auth::AdminTokens;
-pub use import::MAX_FILE as MAX_IMPORT;
 pub(super) use event_views::state_words;
+pub use import::MAX_FILE as MAX_IMPORT;
 
 /// Where it is served.
 pub(super) const PREFIX: &str = "/api/v1";
