@@ -7,6 +7,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::apart::{Apart, clear_the_way};
 use super::attempt::{attempt, report};
 use super::call::{Ended, call, timed_out};
 use super::hand::{Hand, Held};
@@ -40,6 +41,7 @@ pub(super) struct Context {
     pub(super) pace: Pace,
     pub(super) line: Mutex<Line>,
     pub(super) hand: Hand,
+    pub(super) apart: Apart,
     pub(super) metrics: Metrics,
 }
 
@@ -87,6 +89,9 @@ async fn take_step(context: &Context, claim: Claim, held: Held, is_probe: bool) 
             return settle(context, &claim, None, settlement).await;
         }
     };
+    if !clear_the_way(context, &claim, &request.ticket_id, is_probe).await {
+        return hand_back(context, &claim, is_probe).await;
+    }
     let Some(place) = turn(context, is_probe).await else {
         return hand_back(context, &claim, is_probe).await;
     };

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::apart::Apart;
 use super::hand::Hand;
 use super::line::{Admission, Line};
 use super::pace::Pace;
@@ -68,6 +69,7 @@ impl Worker {
             pace,
             line,
             hand,
+            apart: Apart::default(),
             metrics,
         });
         let monitor = Monitor::new(Arc::clone(&context));

@@ -48,7 +48,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 pub use backup::{Backup, BackupError, back_up, restore};
 pub use claims::{Claim, ClaimScope, ClaimToken};
 pub use conflicts::{Conflict, Decided, Decision, Replacement};
-pub use disconnects::Disconnect;
+pub use disconnects::{Disconnect, MayDisconnect};
 pub use erase::{EraseError, Erased};
 pub use error::{OpenError, SettleError, StoreError};
 pub use import::{Clash, Import, ImportRow, ImportRules, Imported, Taken};

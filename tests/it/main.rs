@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod apart;
 mod api_daemon;
 mod backup;
 mod broken;

@@ -85,7 +85,9 @@ async fn count(tx: &mut Tx, id: i64) -> Result<(i64, i64), StoreError> {
     Ok((staged, known))
 }
 
-/// Asks for the pairs that are about to be replaced to be taken apart, where Serval has them.
+/// Asks for the pairs that are about to be replaced to be taken apart, where Serval has them, or may
+/// have them by a call that is under way or ended unclearly. Not where the Serval ticket has, and
+/// keeps, another external ticket of the source, which would lose it.
 async fn disconnect_old(
     tx: &mut Tx,
     id: i64,
@@ -95,21 +97,31 @@ async fn disconnect_old(
     const ASK: &str = "\
         -- store::import::ask
         INSERT INTO disconnects (source, external_id, ticket_id, due_at, tries, queued_at)
-        SELECT c.source, c.external_id, c.ticket_id, $3, 0, $3
+        SELECT m.source, m.external_id, m.ticket_id, $3, 0, $3
         FROM import_rows AS r
         CROSS JOIN mappings AS m ON m.source = r.source AND m.external_id = r.external_id
             AND m.ticket_id <> r.ticket_id
-        CROSS JOIN connections AS c ON c.source = m.source AND c.external_id = m.external_id
-            AND c.ticket_id = m.ticket_id
-        WHERE r.import_id = $1 AND r.source IN (SELECT value FROM json_each($2))";
+        WHERE r.import_id = $1 AND r.source IN (SELECT value FROM json_each($2))
+            AND (EXISTS (SELECT 1 FROM connections AS c
+                    WHERE c.source = m.source AND c.external_id = m.external_id
+                    AND c.ticket_id = m.ticket_id)
+                OR EXISTS (SELECT 1 FROM claims AS h
+                    WHERE h.source = m.source AND h.external_id = m.external_id)
+                OR EXISTS (SELECT 1 FROM events AS e
+                    WHERE e.state = 'queued' AND e.source = m.source
+                    AND e.external_id = m.external_id AND e.in_doubt))
+            AND NOT EXISTS (SELECT 1 FROM mappings AS o
+                JOIN connections AS c ON c.source = o.source AND c.external_id = o.external_id
+                    AND c.ticket_id = o.ticket_id
+                WHERE o.ticket_id = m.ticket_id AND o.source = m.source
+                AND o.external_id <> m.external_id
+                AND NOT EXISTS (SELECT 1 FROM import_rows AS x
+                    WHERE x.import_id = $1 AND x.source = o.source
+                    AND x.external_id = o.external_id AND x.ticket_id <> o.ticket_id))";
     const FORGET: &str = "\
         -- store::import::forget
         DELETE FROM connections WHERE (source, external_id, ticket_id) IN (
-            SELECT m.source, m.external_id, m.ticket_id
-            FROM import_rows AS r
-            CROSS JOIN mappings AS m ON m.source = r.source AND m.external_id = r.external_id
-                AND m.ticket_id <> r.ticket_id
-            WHERE r.import_id = $1 AND r.source IN (SELECT value FROM json_each($2)))";
+            SELECT source, external_id, ticket_id FROM disconnects)";
     if sources.is_empty() {
         return Ok(());
     }
@@ -122,11 +134,7 @@ async fn disconnect_old(
     if asked.rows_affected() == 0 {
         return Ok(());
     }
-    sqlx::query(FORGET)
-        .bind(id)
-        .bind(json(&sources))
-        .execute(&mut tx.connection)
-        .await?;
+    sqlx::query(FORGET).execute(&mut tx.connection).await?;
     tx.wake = true;
     Ok(())
 }
