@@ -34,6 +34,7 @@ mod drop_fields;
 mod durability;
 mod durability_trace;
 mod erase;
+mod friendly;
 mod import_effects;
 mod interleavings;
 mod jumps;
