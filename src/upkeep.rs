@@ -18,6 +18,8 @@ use crate::store::{Store, StoreError};
 const PERIOD: Duration = Duration::from_hours(1);
 /// Between two steps of a walk, at least.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Counters of activity are shown for a day.
+const KEEP_ACTIVITY: Duration = Duration::from_hours(72);
 /// How many times the length of a step is waited after it.
 const SHARE: u32 = 4;
 
@@ -56,6 +58,9 @@ pub(crate) async fn run(
                     }
                 }
             }
+            if let Err(error) = tidy(&store, now, retention.events).await {
+                tracing::warn!(%error, "what operators look at waits for the next hour to be tidied");
+            }
             tokio::time::sleep(PERIOD).await;
         };
         tokio::select! {
@@ -63,6 +68,19 @@ pub(crate) async fn run(
             () = walks => {}
         }
     }
+}
+
+/// Deletes what was counted for long enough, and the audit list with the events.
+async fn tidy(store: &Store, now: Timestamp, keep: Duration) -> Result<(), StoreError> {
+    if let Some(before) = cut_off(now, KEEP_ACTIVITY) {
+        store.purge_activity(before).await?;
+    }
+    if let Some(before) = cut_off(now, keep) {
+        while store.purge_audit(before).await? > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    Ok(())
 }
 
 /// Before which moment is over; `None`: nothing ever is.

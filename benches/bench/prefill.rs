@@ -35,7 +35,7 @@ async fn close(mut connection: SqliteConnection) -> anyhow::Result<()> {
 /// Maps the webhooks numbered from 0 to their Serval tickets.
 pub(crate) async fn mappings(path: &Path, kind: Kind, number: u64) -> anyhow::Result<()> {
     const INSERT: &str = "\
-        INSERT OR IGNORE INTO mappings (source, external_id, ticket_id, accounted_for, origin,
+        INSERT OR IGNORE INTO external_tickets (source, external_id, ticket_id, accounted_for, origin,
             created_at, updated_at)
         SELECT $1, value ->> 0, value ->> 1, '[]', 'import', 0, 0 FROM json_each($2)";
     let mut connection = open(path).await?;
@@ -92,28 +92,32 @@ pub(crate) async fn events(path: &Path, past: Past, number: u64) -> anyhow::Resu
 
 async fn connected(connection: &mut SqliteConnection, from: u64, to: u64) -> anyhow::Result<()> {
     // The ids are random, as a sender's are, so that the indexes are as scattered as in life.
-    const EVENTS: &str = "\
+    const TICKETS: &str = "\
         WITH RECURSIVE n (i) AS (SELECT $1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $2)
-        INSERT INTO events (state, due_at, received_at, queued_at, updated_at, rank_major,
-            rank_minor, source, external_id, subtype, event_type, delivery_key, content_key,
-            first_state, ticket_id)
-        SELECT 'connected', i, i, i, i, 0, 0, 'servicenow', lower(hex(randomblob(16))), 'incident',
-            'update', 'msg_' || hex(randomblob(8)), hex(randomblob(16)), 'queued', 'past-' || i
-        FROM n";
-    const REST: [&str; 4] = [
+        INSERT INTO external_tickets (source, external_id)
+        SELECT 'servicenow', lower(hex(randomblob(16))) FROM n";
+    const REST: [&str; 5] = [
+        "INSERT INTO events (state, due_at, received_at, queued_at, updated_at, rank_major,
+            rank_minor, source, external, subtype, event_type, delivery, content, first_state,
+            ticket_id)
+            SELECT 'connected', id, id, id, id, 0, 0, source, id, 'incident', 'update',
+                randomblob(16), randomblob(16), 'queued', 'past-' || id
+            FROM external_tickets WHERE id > $1",
         "INSERT INTO payloads (event_id, object_start, object_len, body)
-            SELECT id, 0, 200, CAST(printf('{\"a\":\"%-192s\"}', id) AS BLOB) FROM events WHERE id > $1",
-        "INSERT INTO changes (event_id, at, state) SELECT id, due_at, 'connected' FROM events WHERE id > $1",
+            SELECT id, 0, 200, CAST(printf('{\"a\":\"%-192s\"}', id) AS BLOB)
+            FROM events WHERE external > $1",
+        "INSERT INTO changes (event_id, at, state)
+            SELECT id, due_at, 'connected' FROM events WHERE external > $1",
         "INSERT INTO attempts (event_id, started_at, duration_ms, ticket_id, outcome, status, probe)
-            SELECT id, due_at, 100, ticket_id, 'connected', 200, 0 FROM events WHERE id > $1",
-        "INSERT INTO connections (source, external_id, ticket_id, connected_at, event_id)
-            SELECT source, external_id, ticket_id, due_at, id FROM events WHERE id > $1",
+            SELECT id, due_at, 100, ticket_id, 'connected', 200, 0 FROM events WHERE external > $1",
+        "INSERT INTO connections (external, ticket_id, connected_at, event_id)
+            SELECT external, ticket_id, due_at, id FROM events WHERE external > $1",
     ];
-    let before: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM events")
+    let before: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM external_tickets")
         .fetch_one(&mut *connection)
         .await?;
     let mut tx = connection.begin().await?;
-    sqlx::query(EVENTS)
+    sqlx::query(TICKETS)
         .bind(i64::try_from(from)?)
         .bind(i64::try_from(to)?)
         .execute(&mut *tx)
@@ -131,10 +135,10 @@ async fn connected(connection: &mut SqliteConnection, from: u64, to: u64) -> any
 async fn queued(connection: &mut SqliteConnection, from: u64, to: u64) -> anyhow::Result<()> {
     const EVENT: &str = "\
         INSERT INTO events (id, state, due_at, received_at, queued_at, updated_at, rank_major,
-            rank_minor, source, external_id, subtype, event_type, delivery_key, content_key,
-            first_state)
-        VALUES ($1, 'queued', $2, $2, $2, $2, 0, 0, 'servicenow', $3, 'incident', 'update', $4, $5,
-            'queued')";
+            rank_minor, source, external, subtype, event_type, delivery, content, first_state)
+        SELECT $1, 'queued', $2, $2, $2, $2, 0, 0, source, id, 'incident', 'update', randomblob(16),
+            randomblob(16), 'queued'
+        FROM external_tickets WHERE source = 'servicenow' AND external_id = $3";
     const PAYLOAD: &str =
         "INSERT INTO payloads (event_id, object_start, object_len, body) VALUES ($1, 0, $2, $3)";
     let sender = Sender::new(Kind::ServiceNow);
@@ -149,8 +153,6 @@ async fn queued(connection: &mut SqliteConnection, from: u64, to: u64) -> anyhow
             .bind(id)
             .bind(now)
             .bind(Kind::ServiceNow.external_id(index))
-            .bind(format!("past-{index}"))
-            .bind(format!("past-{index}"))
             .execute(&mut *tx)
             .await?;
         sqlx::query(PAYLOAD)

@@ -1,5 +1,37 @@
+-- What events are about and what mappings map. Everywhere else a number stands for it: names are
+-- long and in no order, so an index of them costs a page of its own for every event, and one is enough.
+-- Times are Unix milliseconds.
+CREATE TABLE external_tickets (
+    id            INTEGER PRIMARY KEY,
+    source        TEXT    NOT NULL,
+    external_id   TEXT    NOT NULL,
+    -- Slack's workspace: an external id belongs to the first that used it for what may connect.
+    team          TEXT,
+    -- The mapping; all of it is NULL where there is none. The Serval ticket:
+    ticket_id     TEXT,
+    -- api, import, payload, cli or console.
+    origin        TEXT,
+    created_at    INTEGER,
+    updated_at    INTEGER,
+    -- The event that taught it.
+    taught_by     INTEGER,
+    -- A JSON array of Serval message ids, sent with connect.
+    accounted_for TEXT
+) STRICT;
+
+CREATE UNIQUE INDEX external_tickets_name ON external_tickets (source, external_id);
+CREATE INDEX external_tickets_mapped ON external_tickets (source, external_id)
+    WHERE ticket_id IS NOT NULL;
+CREATE INDEX external_tickets_to ON external_tickets (ticket_id) WHERE ticket_id IS NOT NULL;
+
+-- Which Serval ticket belongs to an external ticket.
+CREATE VIEW mappings AS
+SELECT id AS external, source, external_id, ticket_id, accounted_for, origin, created_at, updated_at,
+    taught_by
+FROM external_tickets WHERE ticket_id IS NOT NULL;
+
 -- The inbox: one row for each event, small and fixed in shape, so that lists stay fast and a change
--- of state does not rewrite the payload. Times are Unix milliseconds.
+-- of state does not rewrite the payload.
 CREATE TABLE events (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
     state         TEXT    NOT NULL,
@@ -18,30 +50,40 @@ CREATE TABLE events (
     rank_major    INTEGER NOT NULL,
     rank_minor    INTEGER NOT NULL,
     source        TEXT    NOT NULL,
-    external_id   TEXT,
+    -- The external ticket, by its number; NULL: it names none.
+    external      INTEGER,
     subtype       TEXT,
     event_type    TEXT    NOT NULL,
-    -- Names the delivery: a second one with the same key is a duplicate.
-    delivery_key  TEXT,
-    -- Names the content: NULL when another event may take its place (ignored, dead, expired).
-    content_key   TEXT,
+    -- Names the delivery: a second one of the external ticket (or, without one, of the source) with
+    -- the same name is a duplicate. 128 bits of a hash.
+    delivery      BLOB,
+    -- Names the content in the same way: NULL when another event may take its place (ignored, dead,
+    -- expired).
+    content       BLOB,
     first_state   TEXT    NOT NULL,
     first_reason  TEXT,
     reason        TEXT,
     -- The Serval ticket it was last connected to, or tried with.
     ticket_id     TEXT,
-    last_error    TEXT
+    last_error    TEXT,
+    -- The Serval ticket that the payload names, until it is verified or found wrong.
+    hint          TEXT,
+    -- Where the event belongs in a trace that began with its sender: a W3C traceparent. NULL: nowhere.
+    traceparent   TEXT
 ) STRICT;
 
-CREATE UNIQUE INDEX events_delivery ON events (source, delivery_key) WHERE delivery_key IS NOT NULL;
+-- External tickets are numbered as they come, and what happens next is mostly about the latest: an
+-- index that begins with the number is written at its end.
+CREATE UNIQUE INDEX events_delivery ON events (external, delivery)
+    WHERE delivery IS NOT NULL AND external IS NOT NULL;
+CREATE UNIQUE INDEX events_nameless ON events (source, delivery)
+    WHERE delivery IS NOT NULL AND external IS NULL;
+-- The content, and all events of an external ticket. NULLs differ from each other.
+CREATE UNIQUE INDEX events_external ON events (external, content) WHERE external IS NOT NULL;
 CREATE INDEX events_due ON events (due_at, id) WHERE state = 'queued';
-CREATE INDEX events_head ON events (source, external_id, id) WHERE state = 'queued';
-CREATE UNIQUE INDEX events_parked ON events (source, external_id) WHERE state = 'parked';
+CREATE INDEX events_head ON events (external, id) WHERE state = 'queued';
+CREATE UNIQUE INDEX events_parked ON events (external) WHERE state = 'parked';
 CREATE INDEX events_expiry ON events (due_at, id) WHERE state = 'parked';
--- The same content is always about the same external ticket: one index serves both, since each index
--- over ids without order costs a page for every event. NULLs differ from each other.
-CREATE UNIQUE INDEX events_ticket ON events (source, external_id, content_key)
-    WHERE external_id IS NOT NULL;
 CREATE INDEX events_state ON events (state, id);
 
 -- What arrived, byte for byte. `object_start` and `object_len` say where in `body` the external

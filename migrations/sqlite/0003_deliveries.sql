@@ -2,14 +2,13 @@
 -- with its result. What a dead process leaves here may have reached Serval: the next start marks
 -- those events as in doubt and empties the table.
 CREATE TABLE claims (
-    event_id    INTEGER PRIMARY KEY,
-    token       TEXT    NOT NULL,
-    expires_at  INTEGER NOT NULL,
-    source      TEXT    NOT NULL,
-    external_id TEXT    NOT NULL
+    event_id   INTEGER PRIMARY KEY,
+    token      TEXT    NOT NULL,
+    expires_at INTEGER NOT NULL,
+    external   INTEGER NOT NULL
 ) STRICT;
 
-CREATE UNIQUE INDEX claims_ticket ON claims (source, external_id);
+CREATE UNIQUE INDEX claims_external ON claims (external);
 
 -- Every call about an event, whatever came of it.
 CREATE TABLE attempts (

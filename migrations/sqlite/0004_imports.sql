@@ -8,6 +8,8 @@ CREATE TABLE import_rows (
     accounted_for TEXT    NOT NULL,
     -- Where the file says so first, counted from 1.
     line          INTEGER NOT NULL,
+    -- The external ticket, by its number; NULL until the import is applied.
+    external      INTEGER,
     PRIMARY KEY (import_id, source, external_id)
 ) STRICT, WITHOUT ROWID;
 

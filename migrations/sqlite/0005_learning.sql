@@ -1,14 +1,5 @@
 -- What payloads teach about mappings.
 
--- The Serval ticket that the payload names, until it is verified or found wrong.
-ALTER TABLE events ADD COLUMN hint TEXT;
--- Slack's workspace: one external id belongs to one. Of events that may connect only.
-ALTER TABLE events ADD COLUMN team TEXT;
-CREATE INDEX events_team ON events (source, external_id, id) WHERE team IS NOT NULL;
-
--- The event that taught the mapping.
-ALTER TABLE mappings ADD COLUMN taught_by INTEGER;
-
 -- A payload named another Serval ticket than the mapping does. Kept with both values until a person
 -- decides, and after.
 CREATE TABLE conflicts (
@@ -25,6 +16,8 @@ CREATE TABLE conflicts (
 ) STRICT;
 
 CREATE UNIQUE INDEX conflicts_open ON conflicts (source, external_id, learned) WHERE decision IS NULL;
+-- What was decided about an external ticket is looked up before the same is asked again.
+CREATE INDEX conflicts_ticket ON conflicts (source, external_id);
 
 -- Friendly identifiers (ACM-10) and the ids that Serval gave for them.
 CREATE TABLE friendly_ids (

@@ -125,72 +125,54 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
 
 const KIND: Shape = Shape::OneOf(&["servicenow", "slack"]);
 
-const SERVICENOW: &[Key] = &[
-    key_or("kind", KIND, "servicenow"),
+/// The keys of a kind of source: its name, its own keys, and those that every kind has.
+macro_rules! source_keys {
+    ($kind:literal, park_for: $park_for:literal, $($own:expr,)*) => {
+        &[
+            key_or("kind", KIND, $kind),
+            $($own,)*
+            key_or("tolerance_past", duration(SECOND, DAY), "300s"),
+            key_or("tolerance_future", duration(ZERO, HOUR), "60s"),
+            key("channel_target", Shape::Object),
+            key("ticket_url_pattern", Shape::Text),
+            key_or("drop_fields", Shape::Texts, "[]"),
+            key_or("keep_ignored_bodies", Shape::Switch, "false"),
+            key_or("park_for", duration(SECOND, YEAR), $park_for),
+            key_or("verify_learned", Shape::Switch, "true"),
+            key_or("on_conflict", Shape::OneOf(&["ask", "keep", "replace"]), "ask"),
+            key_or("several_per_ticket", Shape::Switch, "false"),
+            key_or("check_existing", Shape::Switch, "false"),
+            key_or("disconnect_on_remap", Shape::Switch, "false"),
+            key_or("reconnect", Shape::OneOf(&["never", "on_change"]), "never"),
+            key_or("accounted_for", Shape::OneOf(&["none", "all_existing"]), "none"),
+        ]
+    };
+}
+
+const SERVICENOW: &[Key] = source_keys!(
+    "servicenow",
+    park_for: "30d",
     key_or("secrets", Shape::Secrets, "[]"),
     key_or("bearer_tokens", Shape::Secrets, "[]"),
     key_or("basic_auth", Shape::Secrets, "[]"),
-    key_or("tolerance_past", duration(SECOND, DAY), "300s"),
-    key_or("tolerance_future", duration(ZERO, HOUR), "60s"),
-    key("channel_target", Shape::Object),
     key_or("ticket_id_pointers", Shape::Texts, "[]"),
-    key("ticket_url_pattern", Shape::Text),
     key_or("shared_pointers", Shape::Texts, "/correlation_id"),
     key_or("correlation_display_names", Shape::Texts, "serval"),
     key_or("ignore_users", Shape::Texts, "[]"),
     key_or("class_aliases", Shape::TextTable, "{}"),
-    key_or("drop_fields", Shape::Texts, "[]"),
-    key_or("keep_ignored_bodies", Shape::Switch, "false"),
-    key_or("park_for", duration(SECOND, YEAR), "30d"),
-    key_or("verify_learned", Shape::Switch, "true"),
-    key_or(
-        "on_conflict",
-        Shape::OneOf(&["ask", "keep", "replace"]),
-        "ask",
-    ),
-    key_or("several_per_ticket", Shape::Switch, "false"),
-    key_or("check_existing", Shape::Switch, "false"),
-    key_or("disconnect_on_remap", Shape::Switch, "false"),
-    key_or("reconnect", Shape::OneOf(&["never", "on_change"]), "never"),
-    key_or(
-        "accounted_for",
-        Shape::OneOf(&["none", "all_existing"]),
-        "none",
-    ),
-];
+);
 
-const SLACK: &[Key] = &[
-    key_or("kind", KIND, "slack"),
+const SLACK: &[Key] = source_keys!(
+    "slack",
+    park_for: "7d",
     key_or("signing_secrets", Shape::Secrets, "[]"),
-    key_or("tolerance_past", duration(SECOND, DAY), "300s"),
-    key_or("tolerance_future", duration(ZERO, HOUR), "60s"),
-    key("channel_target", Shape::Object),
     key("direct_message_target", Shape::Object),
     key_or("direct_messages", Shape::Switch, "false"),
     key_or("trusted_apps", Shape::Texts, "[]"),
     key_or("trusted_users", Shape::Texts, "[]"),
     key_or("metadata_keys", Shape::Texts, "serval_ticket_id,ticket_id"),
-    key("ticket_url_pattern", Shape::Text),
     key_or("own_ids", Shape::Texts, "[]"),
-    key_or("drop_fields", Shape::Texts, "[]"),
-    key_or("keep_ignored_bodies", Shape::Switch, "false"),
-    key_or("park_for", duration(SECOND, YEAR), "7d"),
-    key_or("verify_learned", Shape::Switch, "true"),
-    key_or(
-        "on_conflict",
-        Shape::OneOf(&["ask", "keep", "replace"]),
-        "ask",
-    ),
-    key_or("several_per_ticket", Shape::Switch, "false"),
-    key_or("check_existing", Shape::Switch, "false"),
-    key_or("disconnect_on_remap", Shape::Switch, "false"),
-    key_or("reconnect", Shape::OneOf(&["never", "on_change"]), "never"),
-    key_or(
-        "accounted_for",
-        Shape::OneOf(&["none", "all_existing"]),
-        "none",
-    ),
-];
+);
 
 /// The kinds of sources.
 pub(super) const SOURCE_KINDS: [SourceKind; 2] = [SourceKind::ServiceNow, SourceKind::Slack];

@@ -69,6 +69,9 @@ impl Shape {
     /// Reads the content of a secret's file: the text without its last line break, or one secret
     /// a line for a list.
     pub(super) fn read_file_content(self, content: &str) -> Result<Value, String> {
+        // Some editors begin a file with a byte order mark, which nobody sees.
+        let content = content.strip_prefix('\u{feff}').unwrap_or(content);
+        let unusable = |what| format!("cannot be used: {what}");
         if self == Self::Secrets {
             let lines: Vec<&str> = content
                 .lines()
@@ -78,13 +81,13 @@ impl Shape {
             if lines.is_empty() {
                 return Err("holds no secret: expected one a line".to_owned());
             }
-            return self.read(&Value::from(lines));
+            return self.read(&Value::from(lines)).map_err(unusable);
         }
         let text = content.trim_end_matches(['\r', '\n']);
         if text.trim().is_empty() {
             return Err("is empty".to_owned());
         }
-        self.read(&Value::from(text))
+        self.read(&Value::from(text)).map_err(unusable)
     }
 
     fn parse_text(self, text: &str) -> Option<Value> {
@@ -245,6 +248,11 @@ mod tests {
         let read = |shape: Shape, content: &str| shape.read_file_content(content).ok();
         assert_eq!(read(Shape::Secret, "s3cret\r\n"), Some(json!("s3cret")));
         assert_eq!(read(Shape::Secret, " s3cret"), Some(json!(" s3cret")));
+        assert_eq!(
+            read(Shape::Secret, "\u{feff}s3cret\n"),
+            Some(json!("s3cret"))
+        );
+        assert_eq!(read(Shape::Secret, "\u{feff}\n"), None);
         assert_eq!(read(Shape::Secret, "\n"), None);
         assert_eq!(read(Shape::Secret, "one\ntwo\n"), None);
         assert_eq!(

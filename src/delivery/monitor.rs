@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::line::Mode;
 use super::step::Context;
+use crate::store::{Store, StoreError};
 
 /// What operators see of the worker.
 #[derive(Clone)]
@@ -55,9 +56,14 @@ impl Monitor {
         self.context.line().is_paused()
     }
 
-    /// Pauses or resumes the calls, now and after a restart.
-    pub async fn set_paused(&self, paused: bool) -> Result<(), crate::store::StoreError> {
-        self.context.store.set_paused(paused).await?;
+    /// Pauses or resumes the calls, now and after a restart. `store` is the handle of whoever asks.
+    pub async fn set_paused(
+        &self,
+        store: &Store,
+        paused: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        store.set_paused(paused, now).await?;
         self.context.line().set_paused(paused);
         Ok(())
     }

@@ -37,7 +37,13 @@ pub(super) async fn watch_credentials(context: Arc<Context>, soft: CancellationT
 }
 
 async fn check_credentials(context: &Context) {
-    let result = context.serval.check_credentials().await;
+    let is_held = matches!(context.line().mode(), Mode::Held(_));
+    let result = if is_held {
+        // A token that a call was refused with may still be had.
+        context.serval.check_access().await
+    } else {
+        context.serval.check_credentials().await
+    };
     let now = context.clock.now();
     match result {
         Ok(()) => {

@@ -92,6 +92,8 @@ impl Worker {
         helpers.spawn(take_pairs_apart(Arc::clone(context), soft.clone()));
         let mut detector = JumpDetector::new(&*context.clock);
         let mut is_hurried = false;
+        // From here on its silence counts.
+        self.monitor.beat(context.clock.now(), 0);
         while !soft.is_cancelled() {
             // Before anything is written by a clock that was set.
             self.follow_clock(&mut detector).await;

@@ -98,10 +98,11 @@ pub struct NewEvent {
     /// What happened, in the sender's words: `incident.update`, `message`, `reaction_added`.
     /// At most 64 visible ASCII characters.
     pub event_type: String,
-    /// Names the delivery within its source; a second event with the same key is a duplicate.
-    /// `None`: nothing names it, so it is never taken for a duplicate.
+    /// Names the delivery within its external ticket, or within its source where it names none; a
+    /// second event with the same key is a duplicate. `None`: nothing names it, so it is never
+    /// taken for a duplicate.
     pub delivery_key: Option<String>,
-    /// Names the content within its source: another event with the same key that was not ignored
+    /// Names the content in the same way: another event with the same key that was not ignored
     /// makes this one `skipped` (`duplicate`). Set for events that may connect only.
     pub content_key: Option<String>,
     /// See [`Rank`].
@@ -109,6 +110,8 @@ pub struct NewEvent {
     /// The Serval ticket that the payload names, if it may: an id or a friendly identifier
     /// (`ACM-10`). Not believed before it is verified.
     pub hint: Option<ServalTicketId>,
+    /// The number by which people know the external ticket, such as `INC0081927`.
+    pub number: Option<String>,
     /// Slack's workspace. An external id belongs to the first one that used it.
     pub team: Option<String>,
     /// Slack gave a channel a new id: what is stored under the old one moves along.

@@ -140,6 +140,7 @@ mod tests {
             content_key: None,
             rank,
             hint: None,
+            number: None,
             team: None,
             channel_move: None,
             object: 0..2,

@@ -5,6 +5,7 @@
 
 pub mod delivery;
 pub mod event;
+pub mod find;
 pub mod ids;
 pub mod ingest;
 pub mod retry;

@@ -3,6 +3,7 @@
 //! Invariant: an answer of 2xx to a webhook is made only from what the store has committed.
 
 pub mod api;
+mod extract;
 mod health;
 mod in_process;
 mod metrics;

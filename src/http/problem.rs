@@ -98,7 +98,7 @@ impl Problem {
     pub fn unavailable() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "the event could not be stored; nothing of it was kept, send it again",
+            "the event could not be stored now; send it again",
         )
     }
 }

@@ -28,6 +28,17 @@ pub(super) struct Readiness {
     problems: Vec<String>,
     /// Whether an operator stopped the calls to Serval; that is no problem.
     paused: bool,
+    /// Whether calls are held back because Serval fails: `closed`, `suspect` or `open`, as in the
+    /// numbers. Events wait and lose nothing by it, so it is no problem of ours.
+    breaker: &'static str,
+    /// Whether calls are held because Serval refuses the credentials.
+    held: bool,
+    /// For how many seconds the event that is due for the longest is due.
+    oldest_due_age_s: Option<i64>,
+    /// The age of the oldest parked event in seconds.
+    oldest_parked_age_s: Option<i64>,
+    /// Calls whose time is over without a result; null: the database cannot be read.
+    overdue_claims: Option<i64>,
 }
 
 /// Is it working?
@@ -52,10 +63,21 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<R
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
+    let mode = state.monitor.mode();
+    let levels = levels.ok();
+    let age = |at: fn(&Levels) -> Option<Timestamp>| {
+        let at = levels.as_ref().and_then(at)?;
+        Some(now.duration_since(at).as_secs().max(0))
+    };
     let readiness = Readiness {
         status: word,
         problems,
         paused: state.monitor.is_paused(),
+        breaker: mode.breaker(),
+        held: matches!(mode, Mode::Held(_)),
+        oldest_due_age_s: age(|levels| levels.oldest_due),
+        oldest_parked_age_s: age(|levels| levels.oldest_parked),
+        overdue_claims: levels.as_ref().map(|levels| levels.overdue_claims),
     };
     (status, Json(readiness))
 }
@@ -80,29 +102,85 @@ pub(super) async fn problems(
     if let Mode::Held(hold) = state.monitor.mode() {
         problems.push(format!("calls to Serval are held: {}", hold.reason));
     }
-    if state
-        .monitor
-        .last_beat()
-        .is_some_and(|beat| later(beat, BEAT_LIMIT) < now)
-    {
+    let motion = Motion {
+        is_flowing: matches!(state.monitor.mode(), Mode::Flowing) && !state.monitor.is_paused(),
+        last_beat: state.monitor.last_beat(),
+        last_progress: state.monitor.last_progress(),
+        oldest_due: levels.as_ref().ok().and_then(|levels| levels.oldest_due),
+    };
+    if motion.is_silent(now) {
         problems.push("the delivery worker has stopped looking at its queue".to_owned());
     }
-    match levels {
-        Ok(levels) if is_stuck(state, levels, now) => {
-            problems.push("due events do not move although Serval answers".to_owned());
-        }
-        Ok(_) => {}
-        Err(error) => problems.push(format!("the database cannot be read: {error}")),
+    if motion.is_stuck(now) {
+        problems.push("due events do not move although Serval answers".to_owned());
+    }
+    if let Err(error) = levels {
+        problems.push(format!("the database cannot be read: {error}"));
     }
     problems
 }
 
-fn is_stuck(state: &AppState, levels: &Levels, now: Timestamp) -> bool {
-    let is_flowing = matches!(state.monitor.mode(), Mode::Flowing) && !state.monitor.is_paused();
-    let is_old = |at: Option<Timestamp>| at.is_some_and(|at| later(at, PROGRESS_LIMIT) < now);
-    let has_moved = state
-        .monitor
-        .last_progress()
-        .is_some_and(|at| !is_old(Some(at)));
-    is_flowing && is_old(levels.oldest_due) && !has_moved
+/// What the worker has shown of itself, and what waits for it.
+#[derive(Debug, Clone, Copy)]
+struct Motion {
+    /// Calls are made, as far as we know.
+    is_flowing: bool,
+    last_beat: Option<Timestamp>,
+    last_progress: Option<Timestamp>,
+    oldest_due: Option<Timestamp>,
+}
+
+impl Motion {
+    /// A worker that has not begun is not silent: the process starts.
+    fn is_silent(self, now: Timestamp) -> bool {
+        self.last_beat
+            .is_some_and(|beat| later(beat, BEAT_LIMIT) < now)
+    }
+
+    fn is_stuck(self, now: Timestamp) -> bool {
+        let is_recent = |at: Timestamp| now <= later(at, PROGRESS_LIMIT);
+        let is_overdue = self.oldest_due.is_some_and(|at| !is_recent(at));
+        self.is_flowing && is_overdue && !self.last_progress.is_some_and(is_recent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_000_000;
+
+    fn ago(seconds: i64) -> Option<Timestamp> {
+        Some(Timestamp::from_second(NOW - seconds).unwrap())
+    }
+
+    #[test]
+    fn a_worker_that_does_not_beat_or_does_not_move_what_is_due_is_a_problem() {
+        let now = Timestamp::from_second(NOW).unwrap();
+        for (is_flowing, last_beat, last_progress, oldest_due, is_silent, is_stuck) in [
+            (true, None, None, None, false, false),
+            (true, ago(1), ago(1), None, false, false),
+            (true, ago(15), None, None, false, false),
+            (true, ago(16), None, None, true, false),
+            // The clock was set back.
+            (true, ago(-3600), ago(-3600), ago(-3600), false, false),
+            (true, ago(1), None, ago(120), false, false),
+            (true, ago(1), None, ago(121), false, true),
+            (true, ago(1), ago(121), ago(121), false, true),
+            // A backlog moves, if slowly.
+            (true, ago(1), ago(120), ago(9_999), false, false),
+            // An outage, a hold or a pause: no fault of the worker.
+            (false, ago(1), None, ago(9_999), false, false),
+            (false, ago(16), None, ago(9_999), true, false),
+        ] {
+            let motion = Motion {
+                is_flowing,
+                last_beat,
+                last_progress,
+                oldest_due,
+            };
+            let found = (motion.is_silent(now), motion.is_stuck(now));
+            assert_eq!(found, (is_silent, is_stuck), "{motion:?}");
+        }
+    }
 }

@@ -136,6 +136,25 @@ impl ServalClient {
         }
     }
 
+    /// Whether Serval takes calls with our credentials: it may well give a token that it does not
+    /// accept. Any answer to the call will do, even one that a token of few rights gets.
+    pub async fn check_access(&self) -> Result<(), ServalError> {
+        match self.teams().await {
+            Err(ServalError::Refused {
+                code:
+                    Some(
+                        Code::PermissionDenied
+                        | Code::NotFound
+                        | Code::InvalidArgument
+                        | Code::FailedPrecondition
+                        | Code::Unimplemented,
+                    ),
+                ..
+            }) => Ok(()),
+            outcome => outcome.map(drop),
+        }
+    }
+
     /// The teams of the organization.
     pub async fn teams(&self) -> Result<Vec<Team>, ServalError> {
         self.list(self.url(&["teams"])).await

@@ -82,11 +82,13 @@ pub(super) async fn read_empty_or_json(
     response: reqwest::Response,
     limit: usize,
 ) -> Result<(), ServalError> {
-    if response.content_length() == Some(0) || response.status() == StatusCode::NO_CONTENT {
+    let status = response.status();
+    let body = read_whole(response, limit).await?;
+    // Only its end shows that a body is empty: one that comes in chunks states no length.
+    if body.trim_ascii().is_empty() {
         return Ok(());
     }
-    let _: IgnoredAny = read_json(response, limit).await?;
-    Ok(())
+    parse::<IgnoredAny>(status, &body).map(drop)
 }
 
 /// Reads a 2xx whose body must be a JSON object.
@@ -95,23 +97,43 @@ pub(super) async fn read_json<T: serde::de::DeserializeOwned>(
     limit: usize,
 ) -> Result<T, ServalError> {
     let status = response.status();
-    let bad = |detail: String| ServalError::BadAnswer {
+    let body = read_whole(response, limit).await?;
+    parse(status, &body)
+}
+
+async fn read_whole(response: reqwest::Response, limit: usize) -> Result<Bytes, ServalError> {
+    let status = response.status();
+    match read(response, limit).await? {
+        Body::Whole(body) => Ok(body),
+        Body::Cut(_) => Err(bad(
+            status,
+            format!("its body is longer than {limit} bytes"),
+        )),
+    }
+}
+
+fn bad(status: StatusCode, detail: String) -> ServalError {
+    ServalError::BadAnswer {
         status: status.as_u16(),
         detail,
-    };
-    let Body::Whole(body) = read(response, limit).await? else {
-        return Err(bad(format!("its body is longer than {limit} bytes")));
-    };
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(
+    status: StatusCode,
+    body: &[u8],
+) -> Result<T, ServalError> {
     // The parser would take a list for an object, field by field.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(bad("its body is no JSON object".to_owned()));
+        return Err(bad(status, "its body is no JSON object".to_owned()));
     }
-    serde_json::from_slice(&body).map_err(|error| {
+    serde_json::from_slice(body).map_err(|error| {
         // The parser's own text may quote the body; the place is enough.
         let (line, column) = (error.line(), error.column());
-        bad(format!(
-            "its body is not the JSON expected (line {line}, column {column})"
-        ))
+        bad(
+            status,
+            format!("its body is not the JSON expected (line {line}, column {column})"),
+        )
     })
 }
 

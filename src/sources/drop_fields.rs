@@ -10,6 +10,9 @@ use bytes::Bytes;
 use super::lookup::Pointer;
 use crate::domain::event::NewEvent;
 
+/// The member that [`NewEvent::number`] is read from.
+const NUMBER: &str = "number";
+
 /// The members that a source drops.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DropFields(Vec<Pointer>);
@@ -44,7 +47,12 @@ impl DropFields {
             return Some(body);
         }
         let mut kept = Vec::with_capacity(body.len());
+        let drops_number = self
+            .0
+            .iter()
+            .any(|pointer| pointer.parts().first().is_some_and(|part| part == NUMBER));
         for event in events {
+            event.number = event.number.take().filter(|_| !drops_number);
             let object = body.get(event.object.clone())?;
             let start = kept.len();
             let mut from = 0;
@@ -224,6 +232,7 @@ mod tests {
             content_key: None,
             rank: Rank::default(),
             hint: None,
+            number: Some("INC0081927".to_owned()),
             team: None,
             channel_move: None,
             object,

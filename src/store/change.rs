@@ -23,7 +23,7 @@ pub(super) async fn move_event(
         -- store::change::move_event
         UPDATE events
         SET state = $3, reason = $4, updated_at = $5, due_at = $5, not_before = 0,
-            content_key = CASE WHEN $3 IN ('dead', 'expired') THEN NULL ELSE content_key END,
+            content = CASE WHEN $3 IN ('dead', 'expired') THEN NULL ELSE content END,
             queued_at = CASE WHEN $3 = 'queued' THEN $5 ELSE queued_at END,
             tries = CASE WHEN $3 = 'queued' THEN 0 ELSE tries END
         WHERE id = $1 AND state = $2

@@ -90,7 +90,7 @@ pub enum ClaimScope {
 type ClaimRow = (
     i64,             // id
     String,          // source
-    String,          // external id
+    Option<String>,  // external id
     i64,             // tries
     bool,            // in doubt
     i64,             // queued at
@@ -101,6 +101,7 @@ type ClaimRow = (
     Option<Vec<u8>>, // object
     Option<String>,  // hint
     Option<String>,  // traceparent
+    i64,             // external ticket, by its number
 );
 
 impl Store {
@@ -124,8 +125,7 @@ impl Store {
             -- store::claims::next_due
             SELECT e.due_at FROM events AS e INDEXED BY events_due
             WHERE e.state = 'queued'
-                AND NOT EXISTS (SELECT 1 FROM claims AS c
-                    WHERE c.source = e.source AND c.external_id = e.external_id)
+                AND NOT EXISTS (SELECT 1 FROM claims AS c WHERE c.external = e.external)
             ORDER BY e.due_at LIMIT 1";
         let due: Option<i64> = sqlx::query_scalar(NEXT)
             .fetch_optional(&self.readers)
@@ -143,26 +143,23 @@ async fn claim(
 ) -> Result<Vec<Claim>, StoreError> {
     const TAKE: &str = "\
         -- store::claims::claim
-        SELECT e.id, e.source, e.external_id, e.tries, e.in_doubt, e.queued_at, e.subtype,
-               m.ticket_id, c.ticket_id IS NOT NULL, m.accounted_for,
-               substr(p.body, p.object_start + 1, p.object_len), e.hint, e.traceparent
+        SELECT e.id, e.source, x.external_id, e.tries, e.in_doubt, e.queued_at, e.subtype,
+               x.ticket_id, c.ticket_id IS NOT NULL, x.accounted_for,
+               substr(p.body, p.object_start + 1, p.object_len), e.hint, e.traceparent, e.external
         FROM events AS e INDEXED BY events_due
-        LEFT JOIN mappings AS m ON m.source = e.source AND m.external_id = e.external_id
-        LEFT JOIN connections AS c ON c.source = m.source AND c.external_id = m.external_id
-            AND c.ticket_id = m.ticket_id
+        LEFT JOIN external_tickets AS x ON x.id = e.external
+        LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
         LEFT JOIN payloads AS p ON p.event_id = e.id
         WHERE e.state = 'queued' AND e.due_at <= $1 AND e.not_before <= $3
             AND NOT EXISTS (SELECT 1 FROM events AS o INDEXED BY events_head
-                WHERE o.state = 'queued' AND o.source = e.source
-                AND o.external_id = e.external_id AND o.id < e.id)
-            AND NOT EXISTS (SELECT 1 FROM claims AS h
-                WHERE h.source = e.source AND h.external_id = e.external_id)
+                WHERE o.state = 'queued' AND o.external = e.external AND o.id < e.id)
+            AND NOT EXISTS (SELECT 1 FROM claims AS h WHERE h.external = e.external)
         ORDER BY e.due_at, e.id
         LIMIT $2";
     const HOLD: &str = "\
         -- store::claims::hold
-        INSERT INTO claims (event_id, token, expires_at, source, external_id)
-        SELECT value ->> 0, value ->> 1, $2, value ->> 2, value ->> 3 FROM json_each($1)";
+        INSERT INTO claims (event_id, token, expires_at, external)
+        SELECT value ->> 0, value ->> 1, $2, value ->> 2 FROM json_each($1)";
 
     give_back_expired(tx, now).await?;
     let due_until = match scope {
@@ -180,26 +177,18 @@ async fn claim(
     }
     let expires_at = now + lease;
     let mut claims = Vec::with_capacity(rows.len());
+    let mut held = Vec::with_capacity(rows.len());
     for row in rows {
-        let event = EventId(row.0);
+        let (event, external) = (EventId(row.0), row.13);
         match from_row(row, expires_at) {
-            Ok(claim) => claims.push(claim),
+            Ok(claim) => {
+                held.push((event.0, claim.token.as_str().to_owned(), external));
+                claims.push(claim);
+            }
             // One broken row must not stand in the way of the others.
             Err(error) => set_aside(tx, event, &error, now).await?,
         }
     }
-    let held: Vec<_> = claims
-        .iter()
-        .map(|claim| {
-            let ticket = &claim.ticket;
-            (
-                claim.event.0,
-                claim.token.as_str(),
-                &ticket.source,
-                &ticket.external_id,
-            )
-        })
-        .collect();
     sqlx::query(HOLD)
         .bind(serde_json::to_string(&held).expect("numbers and strings are JSON"))
         .bind(millis(expires_at))
@@ -258,6 +247,7 @@ fn from_row(row: ClaimRow, expires_at: Timestamp) -> Result<Claim, StoreError> {
         object,
         hint,
         traceparent,
+        _,
     ) = row;
     let corrupt = |what: &str| StoreError::Corrupt(format!("{what} of {}", EventId(id)));
     let source: SourceName = source.parse().map_err(|_| corrupt("the source"))?;
@@ -270,6 +260,7 @@ fn from_row(row: ClaimRow, expires_at: Timestamp) -> Result<Claim, StoreError> {
         .transpose()
         .map_err(|_| corrupt("the accounted-for message ids"))?
         .unwrap_or_default();
+    let external_id = external_id.ok_or_else(|| corrupt("the external ticket"))?;
     Ok(Claim {
         event: EventId(id),
         ticket: ExternalTicket {

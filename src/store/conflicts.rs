@@ -3,11 +3,12 @@
 
 use jiff::Timestamp;
 
+use super::audit::{self, Action, By};
 use super::error::StoreError;
 use super::mappings::{Origin, PutMapping, Stored, put_mapping};
 use super::writer::Tx;
 use super::{Store, millis, moment};
-use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
+use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId};
 
 /// What to do about a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -99,6 +100,24 @@ impl Store {
         rows.into_iter().map(from_row).collect()
     }
 
+    /// Those of one external ticket, decided ones too, newest first.
+    pub(super) async fn conflicts_of(
+        &self,
+        ticket: &ExternalTicket,
+    ) -> Result<Vec<Conflict>, StoreError> {
+        const OF_TICKET: &str = "\
+            -- store::conflicts::of_ticket
+            SELECT id, source, external_id, mapped_to, learned, event_id, created_at, decided_at,
+                decision
+            FROM conflicts WHERE source = $1 AND external_id = $2 ORDER BY id DESC LIMIT 500";
+        let rows: Vec<Row> = sqlx::query_as(OF_TICKET)
+            .bind(ticket.source.as_str())
+            .bind(ticket.external_id.as_str())
+            .fetch_all(&self.readers)
+            .await?;
+        rows.into_iter().map(from_row).collect()
+    }
+
     /// One conflict.
     pub async fn conflict(&self, id: i64) -> Result<Option<Conflict>, StoreError> {
         let row: Option<Row> = sqlx::query_as(ONE)
@@ -116,8 +135,18 @@ impl Store {
         replacement: Replacement,
         now: Timestamp,
     ) -> Result<Option<Decided>, StoreError> {
-        self.write(move |tx| Box::pin(decide(tx, id, decision, replacement, now)))
-            .await
+        let by = self.by.clone();
+        self.write(move |tx| {
+            let by = by.clone();
+            Box::pin(async move {
+                let decided = decide(tx, id, decision, replacement, now).await?;
+                if let Some(Decided::Done(conflict)) = &decided {
+                    note_decision(tx, by.as_deref(), conflict, decision, now).await?;
+                }
+                Ok(decided)
+            })
+        })
+        .await
     }
 }
 
@@ -170,17 +199,37 @@ async fn decide(
     Ok(Some(Decided::Done(from_row(row)?)))
 }
 
+async fn note_decision(
+    tx: &mut Tx,
+    by: Option<&By>,
+    conflict: &Conflict,
+    decision: Decision,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let action = match decision {
+        Decision::Keep => Action::Keep,
+        Decision::Replace => Action::Replace,
+    };
+    let subject = format!("{} or {}", conflict.mapped_to, conflict.learned);
+    let ticket = conflict.ticket()?;
+    audit::note(tx, by, action, Some(&ticket), Some(&subject), now).await
+}
+
 impl Conflict {
+    fn ticket(&self) -> Result<ExternalTicket, StoreError> {
+        let corrupt = |_| StoreError::Corrupt(format!("conflict {}", self.id));
+        Ok(ExternalTicket {
+            source: self.source.parse().map_err(corrupt)?,
+            external_id: ExternalId::from_store(self.external_id.clone()),
+        })
+    }
+
     /// The mapping that the payload named.
     fn replaced(&self, replacement: Replacement) -> Result<PutMapping, StoreError> {
         let corrupt = |_| StoreError::Corrupt(format!("conflict {}", self.id));
-        let source: SourceName = self.source.parse().map_err(corrupt)?;
         let ticket_id: ServalTicketId = self.learned.parse().map_err(corrupt)?;
         Ok(PutMapping {
-            ticket: ExternalTicket {
-                source,
-                external_id: ExternalId::from_store(self.external_id.clone()),
-            },
+            ticket: self.ticket()?,
             ticket_id,
             accounted_for: Vec::new(),
             origin: replacement.origin,

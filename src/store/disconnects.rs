@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use super::writer::Tx;
-use super::{Store, millis, moment};
+use super::{Store, external, millis, moment};
 use crate::domain::ids::{ExternalId, ExternalTicket, ServalTicketId, SourceName};
 
 /// A pair to take apart.
@@ -69,15 +69,17 @@ impl Store {
         now: Timestamp,
         lease: Duration,
     ) -> Result<Option<Disconnect>, StoreError> {
-        const NEXT: &str = "\
-            -- store::disconnects::next
+        const NEXT: &str = concat!(
+            "-- store::disconnects::next
             SELECT d.id, d.source, d.external_id, d.ticket_id, d.tries, d.queued_at
             FROM disconnects AS d
             WHERE d.due_at <= $1
                 AND NOT EXISTS (SELECT 1 FROM claims AS h
-                    WHERE h.source = d.source AND h.external_id = d.external_id
-                    AND h.expires_at <= d.queued_at + $2)
-            ORDER BY d.due_at, d.id LIMIT 1";
+                    WHERE h.expires_at <= d.queued_at + $2 AND h.external = ",
+            external!("d.source", "d.external_id"),
+            ")
+            ORDER BY d.due_at, d.id LIMIT 1"
+        );
         let row: Option<Row> = sqlx::query_as(NEXT)
             .bind(millis(now))
             .bind(in_millis(lease))
@@ -115,22 +117,22 @@ impl Store {
         own: Option<&ExternalTicket>,
         lease: Duration,
     ) -> Result<MayDisconnect, StoreError> {
-        const LOOK: &str = "\
-            -- store::disconnects::may
+        const LOOK: &str = concat!(
+            "-- store::disconnects::may
             SELECT EXISTS (SELECT 1 FROM mappings AS m
-                    JOIN connections AS c ON c.source = m.source
-                        AND c.external_id = m.external_id AND c.ticket_id = m.ticket_id
+                    JOIN connections AS c ON c.external = m.external AND c.ticket_id = m.ticket_id
                     WHERE m.ticket_id = d.ticket_id AND m.source = d.source
                     AND m.external_id <> d.external_id),
                 EXISTS (SELECT 1 FROM claims AS h
-                    WHERE h.source = d.source AND h.external_id = d.external_id
-                    AND h.expires_at <= d.queued_at + $4)
-                OR EXISTS (SELECT 1 FROM mappings AS m
-                    JOIN claims AS h ON h.source = m.source AND h.external_id = m.external_id
+                    WHERE h.expires_at <= d.queued_at + $4 AND h.external = ",
+            external!("d.source", "d.external_id"),
+            ") OR EXISTS (SELECT 1 FROM mappings AS m
+                    JOIN claims AS h ON h.external = m.external
                     WHERE m.ticket_id = d.ticket_id AND m.source = d.source
                     AND m.external_id <> d.external_id
-                    AND (h.source, h.external_id) <> ($2, $3))
-            FROM disconnects AS d WHERE d.id = $1";
+                    AND (m.source, m.external_id) <> ($2, $3))
+            FROM disconnects AS d WHERE d.id = $1"
+        );
         let (source, external_id) = own.map_or(("", ""), |own| {
             (own.source.as_str(), own.external_id.as_str())
         });
@@ -203,11 +205,19 @@ pub(super) async fn ask(
     ticket_id: &str,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    const DOUBT: &str = "\
-        -- store::disconnects::doubt
-        SELECT EXISTS (SELECT 1 FROM claims WHERE source = $1 AND external_id = $2)
-            OR EXISTS (SELECT 1 FROM events
-                WHERE state = 'queued' AND source = $1 AND external_id = $2 AND in_doubt)";
+    const FORGET: &str = concat!(
+        "-- store::disconnects::forget
+        DELETE FROM connections WHERE ticket_id = $3 AND external = ",
+        external!("$1", "$2")
+    );
+    const DOUBT: &str = concat!(
+        "-- store::disconnects::doubt
+        SELECT EXISTS (SELECT 1 FROM claims WHERE external = ",
+        external!("$1", "$2"),
+        ") OR EXISTS (SELECT 1 FROM events WHERE state = 'queued' AND in_doubt AND external = ",
+        external!("$1", "$2"),
+        ")"
+    );
     const ASK: &str = "\
         -- store::disconnects::ask
         INSERT INTO disconnects (source, external_id, ticket_id, due_at, tries, queued_at)
@@ -215,7 +225,7 @@ pub(super) async fn ask(
     const SHARED: &str = "\
         -- store::disconnects::shared
         SELECT EXISTS (SELECT 1 FROM mappings AS m JOIN connections AS c
-            ON c.source = m.source AND c.external_id = m.external_id AND c.ticket_id = m.ticket_id
+            ON c.external = m.external AND c.ticket_id = m.ticket_id
             WHERE m.ticket_id = $3 AND m.source = $1 AND m.external_id <> $2)";
     let is_shared: bool = sqlx::query_scalar(SHARED)
         .bind(ticket.source.as_str())
@@ -232,8 +242,13 @@ pub(super) async fn ask(
         );
         return Ok(false);
     }
-    let is_known = forget(tx, ticket.source.as_str(), ticket.external_id.as_str(), ticket_id);
-    if !is_known.await? {
+    let forgotten = sqlx::query(FORGET)
+        .bind(ticket.source.as_str())
+        .bind(ticket.external_id.as_str())
+        .bind(ticket_id)
+        .execute(&mut tx.connection)
+        .await?;
+    if forgotten.rows_affected() == 0 {
         let may_be: bool = sqlx::query_scalar(DOUBT)
             .bind(ticket.source.as_str())
             .bind(ticket.external_id.as_str())
@@ -254,46 +269,25 @@ pub(super) async fn ask(
     Ok(true)
 }
 
-async fn forget(
-    tx: &mut Tx,
-    source: &str,
-    external_id: &str,
-    ticket_id: &str,
-) -> Result<bool, StoreError> {
-    const FORGET: &str = "\
-        -- store::disconnects::forget
-        DELETE FROM connections WHERE source = $1 AND external_id = $2 AND ticket_id = $3";
-    let forgotten = sqlx::query(FORGET)
-        .bind(source)
-        .bind(external_id)
-        .bind(ticket_id)
-        .execute(&mut tx.connection)
-        .await?;
-    Ok(forgotten.rows_affected() > 0)
-}
-
 /// A call has just made the pair: if it was asked to be taken apart meanwhile, it is not remembered
 /// as connected.
 pub(super) async fn forget_where_asked(
     tx: &mut Tx,
-    source: &str,
-    external_id: &str,
+    external: i64,
     ticket_id: &ServalTicketId,
 ) -> Result<(), StoreError> {
-    const ASKED: &str = "\
-        -- store::disconnects::asked
-        SELECT EXISTS (SELECT 1 FROM disconnects
-            WHERE source = $1 AND external_id = $2 AND ticket_id = $3)";
-    let is_asked: bool = sqlx::query_scalar(ASKED)
-        .bind(source)
-        .bind(external_id)
+    const FORGET: &str = "\
+        -- store::disconnects::forget_where_asked
+        DELETE FROM connections WHERE external = $1 AND ticket_id = $2
+            AND EXISTS (SELECT 1 FROM external_tickets AS x
+                JOIN disconnects AS d ON d.source = x.source AND d.external_id = x.external_id
+                WHERE x.id = $1 AND d.ticket_id = $2)";
+    let forgotten = sqlx::query(FORGET)
+        .bind(external)
         .bind(ticket_id.as_str())
-        .fetch_one(&mut tx.connection)
+        .execute(&mut tx.connection)
         .await?;
-    if is_asked {
-        forget(tx, source, external_id, ticket_id.as_str()).await?;
-        tx.wake = true;
-    }
+    tx.wake |= forgotten.rows_affected() > 0;
     Ok(())
 }
 

@@ -8,11 +8,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::ConnectOptions as _;
 
+use super::audit::{self, Action};
 use super::error::StoreError;
 use super::open::base;
 use super::retention::delete_events;
 use super::writer::Tx;
-use super::{Store, millis};
+use super::{Store, external, millis};
 use crate::domain::ids::ExternalTicket;
 
 /// Events that are erased in one transaction at most.
@@ -72,12 +73,21 @@ impl Store {
         now: Timestamp,
     ) -> Result<Erased, EraseError> {
         let mut erased = Erased::default();
+        let number = self.number(ticket).await?;
         loop {
-            let about = ticket.clone();
+            let (about, by) = (ticket.clone(), self.by.clone());
             let step = self
                 .write(move |tx| {
-                    let about = about.clone();
-                    Box::pin(async move { step(tx, &about, now).await })
+                    let (about, by) = (about.clone(), by.clone());
+                    Box::pin(async move {
+                        let step = step(tx, &about, now).await?;
+                        if step.as_ref().is_some_and(|step| step.is_last) {
+                            let subject = format!("an external ticket of {}", about.source);
+                            let (action, subject) = (Action::Erase, Some(subject.as_str()));
+                            audit::note(tx, by.as_deref(), action, None, subject, now).await?;
+                        }
+                        Ok(step)
+                    })
                 })
                 .await?
                 .ok_or(EraseError::InHand)?;
@@ -86,22 +96,36 @@ impl Store {
                 break;
             }
         }
-        erased.mentions = self.clear_mentions(ticket).await?;
+        // People speak of it by its number.
+        let names = [Some(ticket.external_id.as_str()), number.as_deref()];
+        let names: Vec<&str> = names.into_iter().flatten().collect();
+        for name in &names {
+            erased.mentions += self.clear_mentions(name).await?;
+        }
         erased.is_log_empty = self.empty_log().await?;
-        erased.left = self.left_of(ticket).await? + self.clear_mentions(ticket).await?;
+        erased.left = self.left_of(ticket).await?;
+        for name in &names {
+            erased.left += self.clear_mentions(name).await?;
+        }
         Ok(erased)
     }
 
     /// Rows about the ticket.
     async fn left_of(&self, ticket: &ExternalTicket) -> Result<u64, StoreError> {
-        const LEFT: &str = "\
-            -- store::erase::left
-            SELECT (SELECT COUNT(*) FROM events WHERE source = $1 AND external_id = $2)
-                + (SELECT COUNT(*) FROM mappings WHERE source = $1 AND external_id = $2)
-                + (SELECT COUNT(*) FROM connections WHERE source = $1 AND external_id = $2)
+        const LEFT: &str = concat!(
+            "-- store::erase::left
+            SELECT (SELECT COUNT(*) FROM external_tickets WHERE source = $1 AND external_id = $2)
                 + (SELECT COUNT(*) FROM conflicts WHERE source = $1 AND external_id = $2)
                 + (SELECT COUNT(*) FROM disconnects WHERE source = $1 AND external_id = $2)
-                + (SELECT COUNT(*) FROM claims WHERE source = $1 AND external_id = $2)";
+                + (SELECT COUNT(*) FROM audit WHERE source = $1 AND external_id = $2)
+                + (SELECT COUNT(*) FROM events WHERE external = ",
+            external!("$1", "$2"),
+            ") + (SELECT COUNT(*) FROM connections WHERE external = ",
+            external!("$1", "$2"),
+            ") + (SELECT COUNT(*) FROM claims WHERE external = ",
+            external!("$1", "$2"),
+            ")"
+        );
         let left: i64 = sqlx::query_scalar(LEFT)
             .bind(ticket.source.as_str())
             .bind(ticket.external_id.as_str())
@@ -110,9 +134,17 @@ impl Store {
         Ok(u64::try_from(left).unwrap_or_default())
     }
 
-    /// Clears the errors and answers of other external tickets that name this one; how many.
-    async fn clear_mentions(&self, ticket: &ExternalTicket) -> Result<u64, StoreError> {
-        const PLACES: [(&str, &str, &str); 2] = [
+    /// Clears the errors and answers about other external tickets that hold this name, and what
+    /// people wrote; how many.
+    async fn clear_mentions(&self, name: &str) -> Result<u64, StoreError> {
+        const PLACES: [(&str, &str, &str); 3] = [
+            (
+                "SELECT COALESCE(MAX(id), 0) FROM audit",
+                "SELECT id FROM audit WHERE id > $1 AND id <= $2
+                    AND (instr(subject, $3) > 0 OR instr(reason, $3) > 0)",
+                "UPDATE audit SET subject = NULL, reason = NULL
+                    WHERE id IN (SELECT value FROM json_each($1))",
+            ),
             (
                 "SELECT COALESCE(MAX(id), 0) FROM events",
                 "SELECT id FROM events WHERE id > $1 AND id <= $2 AND instr(last_error, $3) > 0",
@@ -133,7 +165,7 @@ impl Store {
                 let found: Vec<i64> = sqlx::query_scalar(find)
                     .bind(from)
                     .bind(until)
-                    .bind(ticket.external_id.as_str())
+                    .bind(name)
                     .fetch_all(&self.readers)
                     .await?;
                 from = until;
@@ -192,14 +224,21 @@ async fn step(
     ticket: &ExternalTicket,
     now: Timestamp,
 ) -> Result<Option<Step>, StoreError> {
-    const IN_HAND: &str = "\
-        -- store::erase::in_hand
-        SELECT COUNT(*) FROM claims WHERE source = $1 AND external_id = $2 AND expires_at > $3";
+    const IN_HAND: &str = concat!(
+        "-- store::erase::in_hand
+        SELECT COUNT(*) FROM claims WHERE expires_at > $3 AND external = ",
+        external!("$1", "$2")
+    );
     // What waits for a call goes first, so that none is made in between.
-    const EVENTS: &str = "\
-        -- store::erase::events
-        SELECT id, source, state FROM events WHERE source = $1 AND external_id = $2
-        ORDER BY state IN ('queued', 'parked') DESC, id LIMIT $3";
+    const EVENTS: &str = concat!(
+        "-- store::erase::events
+        SELECT id, source, state FROM events WHERE external = ",
+        external!("$1", "$2"),
+        " ORDER BY state IN ('queued', 'parked') DESC, id LIMIT $3"
+    );
+    const MAPPED: &str = "\
+        -- store::erase::mapped
+        SELECT COUNT(*) FROM mappings WHERE source = $1 AND external_id = $2";
     let (source, external_id) = (ticket.source.as_str(), ticket.external_id.as_str());
     let in_hand: i64 = sqlx::query_scalar(IN_HAND)
         .bind(source)
@@ -226,13 +265,18 @@ async fn step(
     };
     let is_last = (events.len() as u64) < STEP.unsigned_abs();
     if is_last {
+        let mapped: i64 = sqlx::query_scalar(MAPPED)
+            .bind(source)
+            .bind(external_id)
+            .fetch_one(&mut tx.connection)
+            .await?;
+        erased.mappings = mapped.unsigned_abs();
         for (statement, count) in [
             (
-                "DELETE FROM mappings WHERE source = $1 AND external_id = $2",
-                &mut erased.mappings,
-            ),
-            (
-                "DELETE FROM connections WHERE source = $1 AND external_id = $2",
+                concat!(
+                    "DELETE FROM connections WHERE external = ",
+                    external!("$1", "$2")
+                ),
                 &mut erased.connections,
             ),
             (
@@ -243,6 +287,12 @@ async fn step(
                 "DELETE FROM disconnects WHERE source = $1 AND external_id = $2",
                 &mut erased.disconnects,
             ),
+            // That somebody did something is kept, with whom and when; not about what.
+            (
+                "UPDATE audit SET source = NULL, external_id = NULL, subject = NULL, reason = NULL
+                    WHERE source = $1 AND external_id = $2",
+                &mut 0,
+            ),
             // Of an import that broke off, or is in hand.
             (
                 "DELETE FROM import_rows WHERE source = $1 AND external_id = $2",
@@ -250,7 +300,15 @@ async fn step(
             ),
             // Only such as ran out.
             (
-                "DELETE FROM claims WHERE source = $1 AND external_id = $2",
+                concat!(
+                    "DELETE FROM claims WHERE external = ",
+                    external!("$1", "$2")
+                ),
+                &mut 0,
+            ),
+            // Its number and its mapping, last: the others are found by it.
+            (
+                "DELETE FROM external_tickets WHERE source = $1 AND external_id = $2",
                 &mut 0,
             ),
         ] {

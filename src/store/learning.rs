@@ -8,7 +8,7 @@ use super::conflicts::{self, Decision};
 use super::error::{SettleError, StoreError};
 use super::mappings::{Origin, PutMapping, Stored, put_mapping};
 use super::writer::Tx;
-use super::{Store, json, millis};
+use super::{Store, external, json, millis};
 use crate::domain::event::{EventState, Rank};
 use crate::domain::ids::{EventId, ExternalTicket, ServalTicketId};
 use crate::domain::ingest::{ECHO, LEARNING_ECHO, SUPERSEDED, park};
@@ -222,11 +222,13 @@ async fn lesser(
     event: EventId,
     ticket: &ExternalTicket,
 ) -> Result<Option<EventId>, StoreError> {
-    const BOTH: &str = "\
-        -- store::learning::both
+    const BOTH: &str = concat!(
+        "-- store::learning::both
         SELECT p.id, p.rank_major, p.rank_minor, e.rank_major, e.rank_minor
         FROM events AS p JOIN events AS e ON e.id = $3 AND e.state = 'queued'
-        WHERE p.state = 'parked' AND p.source = $1 AND p.external_id = $2";
+        WHERE p.state = 'parked' AND p.external = ",
+        external!("$1", "$2")
+    );
     let both: Option<(i64, i64, i64, i64, i64)> = sqlx::query_as(BOTH)
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())

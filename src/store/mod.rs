@@ -9,14 +9,18 @@
 //! Why `INDEXED BY`: without statistics `SQLite` prefers the index over all states to the small one
 //! over those that wait, and sorts the whole backlog for one claim.
 
+mod activity;
+mod audit;
 mod backup;
 mod change;
 mod claims;
 mod conflicts;
 mod counts;
+mod dead;
 mod disconnects;
 mod erase;
 mod error;
+mod find;
 mod group;
 mod import;
 mod inbox;
@@ -34,6 +38,8 @@ mod retention;
 mod schema;
 mod settings;
 mod settle;
+mod ticket;
+mod tickets;
 mod version;
 mod writer;
 
@@ -45,12 +51,16 @@ use jiff::Timestamp;
 use sqlx::SqlitePool;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+pub use activity::{Activity, Bucket, Range};
+pub use audit::{Action, AuditFilter, AuditRow, By};
 pub use backup::{Backup, BackupError, back_up, restore};
 pub use claims::{Claim, ClaimScope, ClaimToken};
 pub use conflicts::{Conflict, Decided, Decision, Replacement};
+pub use dead::{DeadGroup, Failure};
 pub use disconnects::{Disconnect, MayDisconnect};
 pub use erase::{EraseError, Erased};
 pub use error::{OpenError, SettleError, StoreError};
+pub use find::{Found, FoundTicket};
 pub use import::{Clash, Import, ImportRow, ImportRules, Imported, Taken};
 pub use inbox::{Recorded, Webhook};
 pub use learning::Lesson;
@@ -62,6 +72,7 @@ pub use replay::Replay;
 pub use reports::{AttemptRow, ChangeRow, EventDetail, EventFilter, EventRow, Stats};
 pub use retention::Purged;
 pub use settle::{Attempt, AttemptOutcome, Settlement};
+pub use ticket::{Connection, Moment, Pending, TicketPage, What};
 pub use version::{Precondition, Stale, Versions};
 pub use writer::Writer;
 
@@ -81,6 +92,8 @@ pub struct Store {
     jobs: mpsc::Sender<Job>,
     readers: SqlitePool,
     shared: Arc<Shared>,
+    /// Who writes; `None`: nobody who is asked about it later.
+    by: Option<Arc<By>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -165,6 +178,20 @@ impl Store {
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)
     }
 }
+
+/// The number of the external ticket that a source and an external id name, as a part of a statement.
+macro_rules! external {
+    ($source:literal, $external_id:literal) => {
+        concat!(
+            "(SELECT x.id FROM external_tickets AS x WHERE x.source = ",
+            $source,
+            " AND x.external_id = ",
+            $external_id,
+            ")"
+        )
+    };
+}
+use external;
 
 /// Rows for a statement that takes any number of them through `json_each`.
 fn json<T: serde::Serialize>(rows: &[T]) -> String {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use super::writer::Tx;
-use super::{change, millis, state};
+use super::{change, external, millis, state};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalTicket};
 use crate::domain::ingest::ALREADY_CONNECTED;
@@ -13,12 +13,10 @@ use crate::domain::ingest::ALREADY_CONNECTED;
 /// that begins with `SELECT e.…`: the queued one, else the best stored object. Of the finished
 /// events, those that could have connected: with an object, and not set aside for what they say.
 macro_rules! best_event {
-    ($source:literal, $external_id:literal) => {
+    ($external:expr) => {
         concat!(
-            " FROM events AS e WHERE e.source = ",
-            $source,
-            " AND e.external_id = ",
-            $external_id,
+            " FROM events AS e WHERE e.external = ",
+            $external,
             " AND e.state <> 'ignored'
             AND COALESCE(e.reason, '') NOT IN ('echo', 'duplicate', 'class_conflict',
                 'team_conflict')
@@ -58,7 +56,7 @@ async fn set_in_motion(
 ) -> Result<(), StoreError> {
     const BEST: &str = concat!(
         "-- store::motion::best\nSELECT e.id, e.state",
-        best_event!("$1", "$2")
+        best_event!(external!("$1", "$2"))
     );
     let best: Option<(i64, String)> = sqlx::query_as(BEST)
         .bind(ticket.source.as_str())
@@ -86,9 +84,10 @@ async fn end_parking(
     reason: &'static str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    const PARKED: &str = "\
-        -- store::motion::parked
-        SELECT id FROM events WHERE state = 'parked' AND source = $1 AND external_id = $2";
+    const PARKED: &str = concat!(
+        "-- store::motion::parked\nSELECT id FROM events WHERE state = 'parked' AND external = ",
+        external!("$1", "$2")
+    );
     let parked: Option<i64> = sqlx::query_scalar(PARKED)
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())
@@ -108,11 +107,13 @@ pub(super) async fn begin_anew(
     ticket: &ExternalTicket,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    const ANEW: &str = "\
-        -- store::motion::begin_anew
+    const ANEW: &str = concat!(
+        "-- store::motion::begin_anew
         UPDATE events
         SET due_at = MAX($3, not_before), tries = 0, queued_at = $3, updated_at = $3
-        WHERE state = 'queued' AND source = $1 AND external_id = $2";
+        WHERE state = 'queued' AND external = ",
+        external!("$1", "$2")
+    );
     sqlx::query(ANEW)
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())

@@ -13,15 +13,10 @@ use crate::domain::event::{ChannelMove, EventState, Rank};
 use crate::domain::ids::{EventId, ExternalId, ExternalTicket, SourceName};
 use crate::domain::ingest::{SUPERSEDED, park};
 
-/// What names external tickets. A thread that is known under the new id keeps what it has there.
-const TABLES: [&str; 6] = [
-    "mappings",
-    "connections",
-    "conflicts",
-    "disconnects",
-    "claims",
-    "events",
-];
+/// What goes by the number of an external ticket.
+const NUMBERED: [&str; 3] = ["connections", "claims", "events"];
+/// What goes by its name.
+const NAMED: [&str; 4] = ["external_tickets", "conflicts", "disconnects", "audit"];
 
 /// Applies the moves that `webhooks` announce. A delivery that is repeated finds nothing to move.
 pub(super) async fn apply(tx: &mut Tx, webhooks: &[Webhook]) -> Result<(), StoreError> {
@@ -45,7 +40,8 @@ async fn move_channel(
 ) -> Result<(), StoreError> {
     let threads = Threads::of(source, channel_move);
     choose_parked(tx, &threads, now).await?;
-    for table in TABLES {
+    join_threads(tx, &threads).await?;
+    for table in NAMED {
         let statement = format!(
             "-- store::moves::{table}\n\
              UPDATE OR IGNORE {table} SET external_id = $4 || substr(external_id, $5)
@@ -55,7 +51,7 @@ async fn move_channel(
             .bind(threads.source.as_str())
             .bind(&threads.from)
             .bind(&threads.until)
-            .bind(&channel_move.to)
+            .bind(threads.to)
             .bind(threads.rest)
             .execute(&mut tx.connection)
             .await?;
@@ -97,6 +93,62 @@ fn range(channel: &str) -> (String, String) {
     (format!("{channel}:"), format!("{channel};"))
 }
 
+/// A thread that is known under both ids keeps what it has under the new one; the rest joins it.
+async fn join_threads(tx: &mut Tx, threads: &Threads<'_>) -> Result<(), StoreError> {
+    const BOTH: &str = "\
+        -- store::moves::known_twice
+        SELECT o.id, n.id, o.ticket_id IS NOT NULL AND n.ticket_id IS NULL
+        FROM external_tickets AS o CROSS JOIN external_tickets AS n
+            ON n.source = o.source AND n.external_id = $4 || substr(o.external_id, $5)
+        WHERE o.source = $1 AND o.external_id >= $2 AND o.external_id < $3";
+    const MAPPING: &str = "\
+        -- store::moves::mapping
+        UPDATE external_tickets
+        SET ticket_id = o.ticket_id, origin = o.origin, created_at = o.created_at,
+            updated_at = o.updated_at, taught_by = o.taught_by, accounted_for = o.accounted_for
+        FROM external_tickets AS o
+        WHERE external_tickets.id = $2 AND o.id = $1";
+    const UNMAP: &str = "\
+        -- store::moves::unmap
+        UPDATE external_tickets
+        SET ticket_id = NULL, origin = NULL, created_at = NULL, updated_at = NULL,
+            taught_by = NULL, accounted_for = NULL
+        WHERE id = $1";
+    const TEAM: &str = "\
+        -- store::moves::team
+        UPDATE external_tickets
+        SET team = COALESCE(team, (SELECT o.team FROM external_tickets AS o WHERE o.id = $1))
+        WHERE id = $2";
+    let both: Vec<(i64, i64, bool)> = sqlx::query_as(BOTH)
+        .bind(threads.source.as_str())
+        .bind(&threads.from)
+        .bind(&threads.until)
+        .bind(threads.to)
+        .bind(threads.rest)
+        .fetch_all(&mut tx.connection)
+        .await?;
+    for (old, new, brings_mapping) in both {
+        let mut statements = vec![TEAM.to_owned()];
+        if brings_mapping {
+            statements.extend([MAPPING.to_owned(), UNMAP.to_owned()]);
+        }
+        statements.extend(NUMBERED.map(|table| {
+            format!(
+                "-- store::moves::{table}\n\
+                 UPDATE OR IGNORE {table} SET external = $2 WHERE external = $1"
+            )
+        }));
+        for statement in statements {
+            sqlx::query(AssertSqlSafe(statement))
+                .bind(old)
+                .bind(new)
+                .execute(&mut tx.connection)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
 /// Of a thread that has an event parked under both ids, the better one stays.
 async fn choose_parked(
     tx: &mut Tx,
@@ -106,10 +158,12 @@ async fn choose_parked(
     const BOTH: &str = "\
         -- store::moves::both
         SELECT o.id, o.rank_major, o.rank_minor, n.id, n.rank_major, n.rank_minor
-        FROM events AS o JOIN events AS n
-            ON n.source = o.source AND n.external_id = $4 || substr(o.external_id, $5)
-            AND n.state = 'parked'
-        WHERE o.state = 'parked' AND o.source = $1 AND o.external_id >= $2 AND o.external_id < $3";
+        FROM external_tickets AS ox
+        CROSS JOIN events AS o ON o.external = ox.id AND o.state = 'parked'
+        CROSS JOIN external_tickets AS nx
+            ON nx.source = ox.source AND nx.external_id = $4 || substr(ox.external_id, $5)
+        CROSS JOIN events AS n ON n.external = nx.id AND n.state = 'parked'
+        WHERE ox.source = $1 AND ox.external_id >= $2 AND ox.external_id < $3";
     let both: Vec<(i64, i64, i64, i64, i64, i64)> = sqlx::query_as(BOTH)
         .bind(threads.source.as_str())
         .bind(&threads.from)
@@ -138,12 +192,11 @@ async fn release_mapped(
 ) -> Result<(), StoreError> {
     const MAPPED: &str = "\
         -- store::moves::mapped
-        SELECT e.external_id, c.ticket_id IS NOT NULL
-        FROM events AS e
-        JOIN mappings AS m ON m.source = e.source AND m.external_id = e.external_id
-        LEFT JOIN connections AS c ON c.source = m.source AND c.external_id = m.external_id
-            AND c.ticket_id = m.ticket_id
-        WHERE e.state = 'parked' AND e.source = $1 AND e.external_id >= $2 AND e.external_id < $3";
+        SELECT m.external_id, c.ticket_id IS NOT NULL
+        FROM mappings AS m
+        CROSS JOIN events AS e ON e.external = m.external AND e.state = 'parked'
+        LEFT JOIN connections AS c ON c.external = m.external AND c.ticket_id = m.ticket_id
+        WHERE m.source = $1 AND m.external_id >= $2 AND m.external_id < $3";
     let (from, until) = range(channel);
     let mapped: Vec<(String, bool)> = sqlx::query_as(MAPPED)
         .bind(source.as_str())

@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqliteConnection};
 use tokio::sync::{Notify, mpsc};
 
+use super::activity::Tally;
 use super::counts::Counts;
 use super::error::{OpenError, StoreError};
 use super::import::Imports;
@@ -29,8 +30,8 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (
         2,
-        "mappings",
-        include_str!("../../migrations/sqlite/0002_mappings.sql"),
+        "connections",
+        include_str!("../../migrations/sqlite/0002_connections.sql"),
     ),
     (
         3,
@@ -48,14 +49,9 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/sqlite/0005_learning.sql"),
     ),
     (
-        6,
-        "conflicts",
-        include_str!("../../migrations/sqlite/0006_conflicts.sql"),
-    ),
-    (
-        8,
-        "traces",
-        include_str!("../../migrations/sqlite/0008_traces.sql"),
+        9,
+        "console",
+        include_str!("../../migrations/sqlite/0009_console.sql"),
     ),
 ];
 
@@ -187,6 +183,7 @@ impl Store {
         let tx = Tx {
             connection,
             counts: Counts::default(),
+            tally: Tally::default(),
             wake: false,
             next_event,
         };
@@ -201,6 +198,7 @@ impl Store {
                 jobs,
                 readers,
                 shared,
+                by: None,
             },
             writer,
         ))
@@ -321,11 +319,16 @@ mod tests {
     const ROWS: &[(i64, &str, &str)] = &[
         (
             1,
+            "external_tickets",
+            "INSERT INTO external_tickets (id, source, external_id) VALUES (1, 'servicenow', 'x')",
+        ),
+        (
+            1,
             "events",
             "INSERT INTO events (state, due_at, received_at, queued_at, updated_at, rank_major,
-                rank_minor, source, external_id, event_type, first_state, delivery_key)
-             VALUES ('parked', 9, 1, 1, 1, 4, 5, 'servicenow', 'x', 'incident.update', 'parked',
-                'wh:1')",
+                rank_minor, source, external, event_type, first_state, delivery)
+             VALUES ('parked', 9, 1, 1, 1, 4, 5, 'servicenow', 1, 'incident.update', 'parked',
+                x'00112233445566778899aabbccddeeff')",
         ),
         (
             1,
@@ -348,15 +351,16 @@ mod tests {
             "INSERT INTO settings VALUES ('paused', 'true')",
         ),
         (
-            2,
+            1,
             "mappings",
-            "INSERT INTO mappings (source, external_id, ticket_id, accounted_for, origin,
-                created_at, updated_at) VALUES ('servicenow', 'y', 'T-1', '[]', 'api', 1, 1)",
+            "INSERT INTO external_tickets (id, source, external_id, ticket_id, accounted_for,
+                origin, created_at, updated_at)
+             VALUES (2, 'servicenow', 'y', 'T-1', '[]', 'api', 1, 1)",
         ),
         (
             2,
             "connections",
-            "INSERT INTO connections VALUES ('servicenow', 'y', 'T-1', 1, 1)",
+            "INSERT INTO connections VALUES (2, 'T-1', 1, 1)",
         ),
         (
             3,
@@ -378,6 +382,22 @@ mod tests {
             5,
             "friendly_ids",
             "INSERT INTO friendly_ids VALUES ('ACM-1', 'T-1', 1)",
+        ),
+        (
+            9,
+            "activity",
+            "INSERT INTO activity VALUES (10000, 'servicenow', 2, 1)",
+        ),
+        (
+            9,
+            "external_tickets",
+            "INSERT INTO external_tickets (id, source, external_id, number)
+                VALUES (9, 'servicenow', 'numbered', 'INC0081927')",
+        ),
+        (
+            9,
+            "audit",
+            "INSERT INTO audit (at, actor, action) VALUES (1, 'ada', 'pause')",
         ),
     ];
 

@@ -15,6 +15,8 @@ pub struct ParkedRow {
     pub source: String,
     /// The external ticket.
     pub external_id: String,
+    /// Its number.
+    pub number: Option<String>,
     /// Since when it waits.
     pub parked_at: Timestamp,
     /// When it expires.
@@ -31,26 +33,46 @@ impl Store {
         after: Option<EventId>,
         limit: u32,
     ) -> Result<Vec<ParkedRow>, StoreError> {
-        const PARKED: &str = "\
-            -- store::parked::parked
-            SELECT id, source, external_id, updated_at, due_at, last_error
-            FROM events INDEXED BY events_state
-            WHERE state = 'parked' AND id > $1 AND ($2 IS NULL OR source = $2)
-            ORDER BY id LIMIT $3";
-        type Row = (i64, String, Option<String>, i64, i64, Option<String>);
-        let rows: Vec<Row> = sqlx::query_as(PARKED)
+        const OF_ALL: &str = "\
+            -- store::parked::of_all
+            SELECT e.id, e.source, x.external_id, x.number, e.updated_at, e.due_at, e.last_error
+            FROM events AS e INDEXED BY events_state
+            LEFT JOIN external_tickets AS x ON x.id = e.external
+            WHERE e.state = 'parked' AND e.id > $1 ORDER BY e.id LIMIT $2";
+        // Of one source, ids are picked from an index that has all it takes; rows are read of those
+        // alone that are shown. Another source may have ever so many.
+        const OF_SOURCE: &str = "\
+            -- store::parked::of_source
+            SELECT e.id, e.source, x.external_id, x.number, e.updated_at, e.due_at, e.last_error
+            FROM (SELECT id FROM events INDEXED BY events_waiting
+                WHERE state = 'parked' AND source = $3 AND id > $1 ORDER BY id LIMIT $2) AS p
+            CROSS JOIN events AS e ON e.id = p.id
+            LEFT JOIN external_tickets AS x ON x.id = e.external
+            ORDER BY e.id";
+        type Row = (
+            i64,
+            String,
+            Option<String>,
+            Option<String>,
+            i64,
+            i64,
+            Option<String>,
+        );
+        let mut query = sqlx::query_as(if source.is_some() { OF_SOURCE } else { OF_ALL })
             .bind(after.map_or(0, |after| after.0))
-            .bind(source.map(SourceName::as_str))
-            .bind(i64::from(limit))
-            .fetch_all(&self.readers)
-            .await?;
+            .bind(i64::from(limit));
+        if let Some(source) = source {
+            query = query.bind(source.as_str());
+        }
+        let rows: Vec<Row> = query.fetch_all(&self.readers).await?;
         rows.into_iter()
             .map(
-                |(event, source, external_id, parked_at, expires_at, last_error)| {
+                |(event, source, external_id, number, parked_at, expires_at, last_error)| {
                     Ok(ParkedRow {
                         event: EventId(event),
                         source,
                         external_id: external_id.unwrap_or_default(),
+                        number,
                         parked_at: moment(parked_at)?,
                         expires_at: moment(expires_at)?,
                         last_error,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::error::StoreError;
-use super::{Store, millis, moment, state};
+use super::{Store, json, moment, state};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalId, SourceName};
 
@@ -42,6 +42,10 @@ pub struct EventRow {
     pub state: EventState,
     /// Why.
     pub reason: Option<String>,
+    /// The state that it began in.
+    pub first_state: EventState,
+    /// Why.
+    pub first_reason: Option<String>,
     /// The Serval ticket: of the last connect, else of the mapping.
     pub ticket_id: Option<String>,
     /// When it arrived.
@@ -120,7 +124,7 @@ pub struct Stats {
     pub oldest_parked: Option<Timestamp>,
     /// Claims whose time is over.
     pub overdue_claims: i64,
-    /// Pairs connected in the last minute.
+    /// Pairs connected in the last minute, to 10 seconds.
     pub connects_last_minute: i64,
 }
 
@@ -138,21 +142,24 @@ type Row = (
     i64,
     i64,
     Option<String>,
+    String,
+    Option<String>,
 );
 
 const COLUMNS: &str = "\
-    SELECT e.id, e.source, e.external_id, e.subtype, e.event_type, e.state, e.reason,
-           COALESCE(e.ticket_id, (SELECT m.ticket_id FROM mappings AS m
-               WHERE m.source = e.source AND m.external_id = e.external_id)),
-           e.received_at, e.updated_at, e.due_at,
-           (SELECT COUNT(*) FROM attempts AS a WHERE a.event_id = e.id), e.last_error
-    FROM events AS e WHERE ";
+    SELECT e.id, e.source, x.external_id, e.subtype, e.event_type, e.state, e.reason,
+           COALESCE(e.ticket_id, x.ticket_id), e.received_at, e.updated_at, e.due_at,
+           (SELECT COUNT(*) FROM attempts AS a WHERE a.event_id = e.id), e.last_error,
+           e.first_state, e.first_reason
+    FROM events AS e ";
+/// Follows [`COLUMNS`], and the index where one is named.
+const TICKETS: &str = " LEFT JOIN external_tickets AS x ON x.id = e.external ";
 
 impl Store {
     /// Events, newest first.
     pub async fn events(&self, filter: &EventFilter) -> Result<Vec<EventRow>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
-        query.push("TRUE");
+        query.push(index(filter)).push(TICKETS).push("WHERE TRUE");
         narrow(&mut query, filter);
         if let Some(before) = filter.before {
             query.push(" AND e.id < ").push_bind(before.0);
@@ -160,6 +167,18 @@ impl Store {
         query
             .push(" ORDER BY e.id DESC LIMIT ")
             .push_bind(i64::from(filter.limit));
+        let rows: Vec<Row> = query.build_query_as().fetch_all(&self.readers).await?;
+        rows.into_iter().map(from_row).collect()
+    }
+
+    /// Events by their ids, newest first.
+    pub(super) async fn event_rows(&self, ids: &[i64]) -> Result<Vec<EventRow>, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
+        query
+            .push(TICKETS)
+            .push("WHERE e.id IN (SELECT value FROM json_each(")
+            .push_bind(json(ids))
+            .push(")) ORDER BY e.id DESC");
         let rows: Vec<Row> = query.build_query_as().fetch_all(&self.readers).await?;
         rows.into_iter().map(from_row).collect()
     }
@@ -176,8 +195,7 @@ impl Store {
             SELECT body, object_start, object_len FROM payloads WHERE event_id = $1";
         const ACCOUNTED: &str = "\
             -- store::reports::accounted
-            SELECT m.accounted_for FROM mappings AS m JOIN events AS e
-                ON e.source = m.source AND e.external_id = m.external_id
+            SELECT m.accounted_for FROM mappings AS m JOIN events AS e ON e.external = m.external
             WHERE e.id = $1";
         type Attempt = (
             i64,
@@ -192,7 +210,7 @@ impl Store {
             bool,
         );
         let mut query = QueryBuilder::<Sqlite>::new(COLUMNS);
-        query.push("e.id = ").push_bind(id.0);
+        query.push(TICKETS).push("WHERE e.id = ").push_bind(id.0);
         let row: Option<Row> = query.build_query_as().fetch_optional(&self.readers).await?;
         let Some(row) = row else { return Ok(None) };
         let attempts: Vec<Attempt> = sqlx::query_as(ATTEMPTS)
@@ -264,15 +282,7 @@ impl Store {
 
     /// Numbers, without counting a history.
     pub async fn stats(&self, now: Timestamp) -> Result<Stats, StoreError> {
-        const CONNECTS: &str = "\
-            -- store::reports::connects
-            SELECT COUNT(*) FROM attempts
-            WHERE id > (SELECT MAX(id) FROM attempts) - 100000
-                AND started_at > $1 - 60000 AND outcome = 'connected'";
-        let connects_last_minute = sqlx::query_scalar(CONNECTS)
-            .bind(millis(now))
-            .fetch_one(&self.readers)
-            .await?;
+        let connects_last_minute = self.connects_last_minute(now).await?;
         let levels = self.levels(now).await?;
         Ok(Stats {
             counts: levels.counts,
@@ -285,10 +295,27 @@ impl Store {
     }
 }
 
+/// Which index finds the events of a filter, where `SQLite` would take one that finds too many.
+pub(super) fn index(filter: &EventFilter) -> &'static str {
+    let is_dead_group = filter.state == Some(EventState::Dead)
+        && filter.source.is_some()
+        && filter.reason.is_some()
+        && filter.external_id.is_none();
+    if is_dead_group {
+        "INDEXED BY events_dead"
+    } else {
+        ""
+    }
+}
+
 /// Adds the conditions of a filter on `e`.
 pub(super) fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
     if let Some(state) = filter.state {
-        query.push(" AND e.state = ").push_bind(state.as_str());
+        // As a literal: an index over one state is of no use for a state that is not known yet.
+        query
+            .push(" AND e.state = '")
+            .push(state.as_str())
+            .push("'");
     }
     if let Some(source) = &filter.source {
         query
@@ -296,9 +323,19 @@ pub(super) fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
             .push_bind(source.as_str().to_owned());
     }
     if let Some(external_id) = &filter.external_id {
+        // Of every source where none is named: an external id alone has no index.
         query
-            .push(" AND e.external_id = ")
+            .push(
+                " AND e.external IN (SELECT n.id FROM external_tickets AS n WHERE n.external_id = ",
+            )
             .push_bind(external_id.clone());
+        match &filter.source {
+            Some(source) => query
+                .push(" AND n.source = ")
+                .push_bind(source.as_str().to_owned()),
+            None => query.push(" AND n.source IN (SELECT c.source FROM counts AS c)"),
+        };
+        query.push(")");
     }
     if let Some(reason) = &filter.reason {
         query.push(" AND e.reason = ").push_bind(reason.clone());
@@ -307,7 +344,7 @@ pub(super) fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
 
 fn from_row(row: Row) -> Result<EventRow, StoreError> {
     let (id, source, external_id, subtype, event_type, word, reason, ticket_id, ..) = row;
-    let (.., received_at, updated_at, due_at, attempts, last_error) = row;
+    let (.., received_at, updated_at, due_at, attempts, last_error, first_word, first_reason) = row;
     Ok(EventRow {
         id: EventId(id),
         source,
@@ -316,6 +353,8 @@ fn from_row(row: Row) -> Result<EventRow, StoreError> {
         event_type,
         state: state(&word)?,
         reason,
+        first_state: state(&first_word)?,
+        first_reason,
         ticket_id,
         received_at: moment(received_at)?,
         updated_at: moment(updated_at)?,

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use super::writer::Tx;
-use super::{Store, millis, state};
+use super::{Store, millis, state, tickets};
 use crate::domain::ids::EventId;
 
 /// Rows that are looked at together.
@@ -143,16 +143,22 @@ async fn delete_payloads(tx: &mut Tx, due: &[i64], before: Timestamp) -> Result<
 async fn delete_finished(tx: &mut Tx, due: &[i64], before: Timestamp) -> Result<usize, StoreError> {
     const STILL: &str = "\
         -- store::retention::still_due
-        SELECT e.id, e.source, e.state FROM events AS e
+        SELECT e.id, e.source, e.state, e.external FROM events AS e
         WHERE e.id IN (SELECT value FROM json_each($1))
             AND e.state NOT IN ('queued', 'parked') AND e.updated_at < $2
             AND NOT EXISTS (SELECT 1 FROM claims AS c WHERE c.event_id = e.id)";
-    let events: Vec<(i64, String, String)> = sqlx::query_as(STILL)
+    let due: Vec<(i64, String, String, Option<i64>)> = sqlx::query_as(STILL)
         .bind(list(due))
         .bind(millis(before))
         .fetch_all(&mut tx.connection)
         .await?;
+    let externals: Vec<i64> = due.iter().filter_map(|(.., external)| *external).collect();
+    let events: Vec<_> = due
+        .into_iter()
+        .map(|(id, source, state, _)| (id, source, state))
+        .collect();
     delete_events(tx, &events).await?;
+    tickets::forget_all(tx, &externals).await?;
     Ok(events.len())
 }
 

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::audit::{self, Action};
 use super::error::StoreError;
+use super::writer::Tx;
 use super::{Store, change, millis};
 use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
@@ -25,27 +27,29 @@ impl Store {
     }
 
     /// Stops or restarts the calls to Serval, across restarts.
-    pub async fn set_paused(&self, paused: bool) -> Result<(), StoreError> {
-        self.set(PAUSED, paused.to_string()).await?;
+    pub async fn set_paused(&self, paused: bool, now: Timestamp) -> Result<(), StoreError> {
+        let by = self.by.clone();
+        let action = if paused {
+            Action::Pause
+        } else {
+            Action::Resume
+        };
+        self.write(move |tx| {
+            let by = by.clone();
+            Box::pin(async move {
+                set(tx, PAUSED, &paused.to_string()).await?;
+                audit::note(tx, by.as_deref(), action, None, None, now).await
+            })
+        })
+        .await?;
         self.shared.wake.notify_one();
         Ok(())
     }
 
     pub(super) async fn set(&self, key: &'static str, value: String) -> Result<(), StoreError> {
-        const SET: &str = "\
-            -- store::settings::set
-            INSERT INTO settings (key, value) VALUES ($1, $2)
-            ON CONFLICT (key) DO UPDATE SET value = excluded.value";
         self.write(move |tx| {
             let value = value.clone();
-            Box::pin(async move {
-                sqlx::query(SET)
-                    .bind(key)
-                    .bind(value)
-                    .execute(&mut tx.connection)
-                    .await?;
-                Ok(())
-            })
+            Box::pin(async move { set(tx, key, &value).await })
         })
         .await
     }
@@ -131,4 +135,17 @@ impl Store {
         })
         .await
     }
+}
+
+async fn set(tx: &mut Tx, key: &'static str, value: &str) -> Result<(), StoreError> {
+    const SET: &str = "\
+        -- store::settings::set
+        INSERT INTO settings (key, value) VALUES ($1, $2)
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    sqlx::query(SET)
+        .bind(key)
+        .bind(value)
+        .execute(&mut tx.connection)
+        .await?;
+    Ok(())
 }

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use super::activity::Tally;
 use super::counts::Counts;
 use super::error::StoreError;
 use super::group::{Done, Group, Job, Reply};
@@ -37,6 +38,8 @@ pub(super) struct Tx {
     pub(super) connection: SqliteConnection,
     /// What the transaction changed in the number of events by source and state.
     pub(super) counts: Counts,
+    /// What the transaction adds to the activity.
+    pub(super) tally: Tally,
     /// Whether events became due, so that the worker should look.
     pub(super) wake: bool,
     /// The id of the next event.
@@ -151,6 +154,7 @@ impl Writer {
     async fn write_all(&mut self, mut group: Group) -> Result<(), (Group, StoreError)> {
         self.tx.wake = false;
         self.tx.counts.clear();
+        self.tx.tally.clear();
         let started = Instant::now();
         match self.fill_transaction(&mut group).await {
             Ok(done) => {
@@ -174,6 +178,7 @@ impl Writer {
         self.tx.run("BEGIN IMMEDIATE").await?;
         let done = group.run(&mut self.tx).await?;
         self.tx.counts.store(&mut self.tx.connection).await?;
+        self.tx.tally.store(&mut self.tx.connection).await?;
         self.tx.run("COMMIT").await?;
         Ok(done)
     }

@@ -74,6 +74,19 @@ async fn health_and_readiness_need_no_token() {
         let status = answer.json()["status"].clone();
         assert!(status == "ok" || status == "ready", "{status}");
     }
+    app.webhooks.servicenow(incident(1)).send().await;
+    let ready = app.admin.readyz().await.json();
+    assert!(ready["oldest_parked_age_s"].is_i64(), "{ready}");
+    for (key, expected) in [
+        ("problems", json!([])),
+        ("paused", json!(false)),
+        ("breaker", json!("closed")),
+        ("held", json!(false)),
+        ("oldest_due_age_s", Value::Null),
+        ("overdue_claims", json!(0)),
+    ] {
+        assert_eq!(ready[key], expected, "{key}");
+    }
     app.stop().await;
 }
 

@@ -23,7 +23,7 @@ async fn a_broken_row_is_set_aside_and_the_others_flow() {
     let database = SqliteConnectOptions::new().filename(&site.database);
     let mut database = database.connect().await.unwrap();
     for damage in [
-        "UPDATE mappings SET ticket_id = 'no id' WHERE ticket_id = 'T-0'",
+        "UPDATE external_tickets SET ticket_id = 'no id' WHERE ticket_id = 'T-0'",
         "DELETE FROM payloads WHERE event_id = 2",
         "UPDATE settings SET value = 'false' WHERE key = 'paused'",
     ] {

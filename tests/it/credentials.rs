@@ -38,6 +38,7 @@ async fn while_the_credentials_are_wrong_events_wait_and_readyz_says_why() {
     assert_eq!(answer.status, 202, "webhooks are taken all the same");
     let ready = held(&app).await;
     assert_eq!(ready["status"], "not ready");
+    assert_eq!(ready["held"], true);
     let problem = ready["problems"][0].as_str().unwrap();
     assert!(problem.contains("credentials"), "{problem}");
     assert!(!problem.contains("mock-secret"), "{problem}");

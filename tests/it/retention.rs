@@ -190,7 +190,7 @@ async fn the_daemon_deletes_what_is_over_when_it_starts() {
     for (n, hours) in [(1, 49), (2, 2)] {
         sqlx::query(
             "UPDATE events SET received_at = received_at - $2, updated_at = updated_at - $2
-             WHERE external_id = $1",
+             WHERE external IN (SELECT id FROM external_tickets WHERE external_id = $1)",
         )
         .bind(sys_id(n))
         .bind(hours * 3_600_000_i64)

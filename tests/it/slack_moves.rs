@@ -1,7 +1,11 @@
 //! Slack channels that get a new id, and workspaces that share a source.
 
 use serde_json::{Value, json};
+use serval_connect::domain::event::{ChannelMove, Disposition, NewEvent};
+use serval_connect::domain::ids::{ExternalId, SourceKind};
+use serval_connect::store::Webhook;
 
+use crate::store::{Bench, at, webhook};
 use crate::support::TestApp;
 use crate::support::bodies::{callback, slack_message};
 
@@ -73,6 +77,47 @@ async fn what_is_parked_under_one_id_and_mapped_under_the_other_is_sent() {
         let connect = app.mock.connects().remove(0);
         assert_eq!(connect.external_id, format!("{NEW}:1.000001"));
         app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_shares_a_commit_with_the_move_of_its_channel_moves_along() {
+    let template = webhook(1, at(0));
+    let thread = |channel: &str| -> ExternalId {
+        let text = format!("{channel}:1.000001");
+        SourceKind::Slack.parse_external_id(&text).unwrap()
+    };
+    let message = NewEvent {
+        external_id: Some(thread(OLD)),
+        subtype: None,
+        ..template.events[0].clone()
+    };
+    let notice = NewEvent {
+        disposition: Disposition::Ignore("channel_id_changed"),
+        external_id: None,
+        channel_move: Some(ChannelMove {
+            from: OLD.to_owned(),
+            to: NEW.to_owned(),
+        }),
+        ..message.clone()
+    };
+    for events in [
+        vec![message.clone(), notice.clone()],
+        vec![notice, message.clone()],
+    ] {
+        let bench = Bench::open().await;
+        let place = events.iter().position(|event| *event == message).unwrap();
+        let source = "slack".parse().unwrap();
+        let webhook = Webhook {
+            source,
+            events,
+            ..template.clone()
+        };
+        let recorded = bench.store.record(webhook).await.unwrap();
+        let stored = bench.store.event(recorded[place].id).await.unwrap();
+        let external_id = stored.unwrap().row.external_id;
+        assert_eq!(external_id.as_deref(), Some(thread(NEW).as_str()));
+        bench.close().await;
     }
 }
 

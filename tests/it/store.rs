@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::bodies::{incident, sys_id};
 
-const LEASE: Duration = Duration::from_mins(1);
+pub(crate) const LEASE: Duration = Duration::from_mins(1);
 
 /// A moment of the tests' own time.
 pub(crate) fn at(second: i64) -> Timestamp {
@@ -92,6 +92,37 @@ impl Bench {
             .unwrap()
     }
 
+    /// Claims the event and settles it.
+    pub(crate) async fn settle(&self, id: EventId, settlement: Settlement, now: Timestamp) {
+        let claims = self.claim(100, now).await;
+        for claim in claims {
+            let (outcome, end) = if claim.event == id {
+                (AttemptOutcome::Retry, settlement.clone())
+            } else {
+                let error = None;
+                (
+                    AttemptOutcome::Held,
+                    Settlement::Release {
+                        in_doubt: false,
+                        error,
+                    },
+                )
+            };
+            let attempt = (claim.event == id).then(|| attempt(outcome));
+            self.store.settle(&claim, attempt, end, now).await.unwrap();
+        }
+    }
+
+    /// An event that was given up.
+    pub(crate) async fn dead(&self, n: u32, reason: &'static str) -> EventId {
+        let id = self.queued(n).await;
+        let error = format!("Serval said {reason}");
+        self.settle(id, Settlement::Dead { reason, error }, at(1))
+            .await;
+        assert_eq!(self.state(id).await, EventState::Dead);
+        id
+    }
+
     pub(crate) async fn state(&self, id: EventId) -> EventState {
         self.store.event(id).await.unwrap().unwrap().row.state
     }
@@ -129,6 +160,7 @@ pub(crate) fn webhook(n: u32, received_at: Timestamp) -> Webhook {
             content_key: None,
             rank: Rank::default(),
             hint: None,
+            number: None,
             team: None,
             channel_move: None,
             object: 0..body.len(),
@@ -152,7 +184,7 @@ pub(crate) fn attempt(outcome: AttemptOutcome) -> Attempt {
     }
 }
 
-fn connected(claim: &Claim) -> Settlement {
+pub(crate) fn connected(claim: &Claim) -> Settlement {
     Settlement::Connected {
         ticket_id: claim.mapped_to.clone().unwrap(),
         reason: None,
@@ -407,7 +439,7 @@ async fn a_write_that_cannot_be_done_fails_alone_in_its_group() {
         let store = bench.store.clone();
         webhooks.spawn(async move { (n, store.record(webhook).await) });
         let store = bench.store.clone();
-        others.spawn(async move { store.set_paused(false).await });
+        others.spawn(async move { store.set_paused(false, at(0)).await });
     }
     for (n, result) in webhooks.join_all().await {
         if n == 30 {

@@ -176,6 +176,24 @@ async fn a_lasting_fault_meets_five_tries_in_its_first_minute() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: run with --ignored"]
+async fn a_token_that_is_given_but_not_accepted_keeps_the_line_held() {
+    let (site, sender) = running(&Settings::default()).await;
+    site.faults(&["401,path=connect", "401,path=directory"]);
+    arrive(&sender, 0..4).await;
+    let is_held = |stats: &Value| !stats["hold"].is_null();
+    assert!(stats(&sender, Duration::from_secs(10), is_held).await);
+    let is_released = |stats: &Value| stats["hold"].is_null();
+    let over_the_next_look = Duration::from_secs(35);
+    assert!(
+        !stats(&sender, over_the_next_look, is_released).await,
+        "the token endpoint alone does not end the hold"
+    );
+    site.faults(&[]);
+    assert!(site.connected(4, Duration::from_secs(35)).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: run with --ignored"]
 async fn refused_credentials_hold_the_line_and_it_resumes_by_itself() {
     let (site, sender) = running(&Settings::default()).await;
     site.mock.revoke_tokens();

@@ -53,7 +53,7 @@ impl Scene {
             ),
             Self::Duplicate => (
                 "The delivery of step 1 once more",
-                "ServiceNow repeats what it got no answer to; the delivery is known by its webhook-id.",
+                "A sender that got no answer sends again; the delivery is known by its webhook-id.",
             ),
             Self::Forged => (
                 "A forged webhook",

@@ -47,6 +47,17 @@ pub enum Mode {
     Held(Hold),
 }
 
+impl Mode {
+    /// How the breaker stands, in a word.
+    pub fn breaker(&self) -> &'static str {
+        match self {
+            Self::Flowing | Self::Held(_) => "closed",
+            Self::Suspect(_) => "suspect",
+            Self::Open(_) => "open",
+        }
+    }
+}
+
 /// The rhythm of probes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probing {

@@ -1,9 +1,8 @@
 //! `/api/v1/conflicts`: payloads that name another Serval ticket than the mapping does.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::input::{self, Page};
 use crate::domain::ids::{EventId, SourceName};
+use crate::http::extract::{Path, RawBody};
 use crate::http::{AppState, Problem};
 use crate::store::{Conflict, Decided, Decision, Origin, Replacement};
 
@@ -142,7 +142,7 @@ fn decisions() -> Object {
 pub(super) async fn decide(
     State(state): State<AppState>,
     Path(id): Path<String>,
-    body: Bytes,
+    RawBody(body): RawBody,
 ) -> Result<Json<ConflictView>, Problem> {
     let id = id
         .parse()

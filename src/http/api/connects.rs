@@ -41,10 +41,12 @@ pub(super) async fn resume(State(state): State<AppState>) -> Result<Json<Switch>
 }
 
 async fn set(state: &AppState, paused: bool) -> Result<Json<Switch>, Problem> {
-    state.monitor.set_paused(paused).await?;
-    tracing::warn!(
-        paused,
-        "calls to Serval were paused or resumed by an operator"
-    );
+    let now = state.clock.now();
+    state.monitor.set_paused(&state.store, paused, now).await?;
+    if paused {
+        tracing::warn!("an operator paused the calls to Serval; webhooks are stored all the same");
+    } else {
+        tracing::warn!("an operator resumed the calls to Serval");
+    }
     Ok(Json(Switch { paused }))
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -11,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::input;
 use crate::domain::ids::{ExternalId, ExternalTicket, SourceName};
+use crate::http::extract::RawBody;
 use crate::http::{AppState, Problem};
 use crate::store::EraseError;
 
@@ -65,7 +65,7 @@ pub(crate) struct ErasedView {
 )]
 pub(super) async fn erase(
     State(state): State<AppState>,
-    body: Bytes,
+    RawBody(body): RawBody,
 ) -> Result<Json<ErasedView>, Problem> {
     let Body {
         source,

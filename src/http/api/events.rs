@@ -1,9 +1,8 @@
 //! `/api/v1/events`
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -12,6 +11,7 @@ use super::event_views::{EventDetailView, EventView, state_words};
 use super::input::{self, Page};
 use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
+use crate::http::extract::{Path, RawBody};
 use crate::http::{AppState, Problem};
 use crate::store::{EventFilter, Replay};
 
@@ -162,7 +162,7 @@ pub(crate) struct ReplayBody {
 pub(super) async fn replay(
     State(state): State<AppState>,
     Path(id): Path<String>,
-    body: Bytes,
+    RawBody(body): RawBody,
 ) -> Result<(StatusCode, Json<EventDetailView>), Problem> {
     let id = event_id(&id)?;
     let body: ReplayBody = if body.is_empty() {
@@ -252,7 +252,7 @@ pub(crate) struct Replayed {
 )]
 pub(super) async fn replay_many(
     State(state): State<AppState>,
-    body: Bytes,
+    RawBody(body): RawBody,
 ) -> Result<Json<Replayed>, Problem> {
     let body: ReplayManyBody = input::json(&body)?;
     let from = body

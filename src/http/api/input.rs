@@ -3,7 +3,7 @@
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use utoipa::ToSchema;
 
 use crate::domain::ids::{ExternalTicket, SourceName, check_message_id};
@@ -61,10 +61,20 @@ pub(super) fn bad_request(detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, detail)
 }
 
-/// Reads a JSON body: 400 when it is no JSON, 422 when it is not what is expected.
+/// Reads a JSON object: 400 when the body is no JSON, 422 when it is not what is expected.
 pub(super) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
+    // The parser would take a list for an object, field by field.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(match serde_json::from_slice::<IgnoredAny>(body) {
+            Ok(_) => Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "the body is a list, expected an object",
+            ),
+            Err(error) => not_json(&error),
+        });
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
@@ -78,11 +88,16 @@ pub(super) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
             }
             serde_json::error::Category::Io
             | serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof => {
-                bad_request(format!("the body is not JSON: {inner}"))
-            }
+            | serde_json::error::Category::Eof => not_json(&inner),
         }
-    })
+    })?;
+    // Whatever stands behind the value was not meant to be overlooked.
+    deserializer.end().map_err(|error| not_json(&error))?;
+    Ok(value)
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    bad_request(format!("the body is not JSON: {error}"))
 }
 
 /// Checks the ids of Serval messages that a mapping names.

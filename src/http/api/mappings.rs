@@ -1,9 +1,8 @@
 //! `/api/v1/mappings`
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::header::ETAG;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use base64::Engine as _;
@@ -15,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::conditions::{etag, failed, precondition};
 use super::input::{self, Page};
 use crate::domain::ids::{EventId, ServalTicketId};
+use crate::http::extract::{Path, RawBody};
 use crate::http::{AppState, Problem};
 use crate::store::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 
@@ -151,7 +151,7 @@ pub(super) async fn put(
     Path((source, external_id)): Path<(String, String)>,
     query: Result<Query<PutQuery>, QueryRejection>,
     headers: HeaderMap,
-    body: Bytes,
+    RawBody(body): RawBody,
 ) -> Result<(StatusCode, Tagged), Problem> {
     let Query(query) = query.map_err(|error| input::bad_request(error.body_text()))?;
     let origin = query.origin()?;

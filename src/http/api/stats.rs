@@ -129,13 +129,12 @@ pub(super) async fn get(State(state): State<AppState>) -> Result<Json<StatsView>
 }
 
 fn breaker(mode: &Mode) -> Breaker {
-    let (state, probing) = match mode {
-        Mode::Flowing | Mode::Held(_) => ("closed", None),
-        Mode::Suspect(probing) => ("suspect", Some(probing)),
-        Mode::Open(probing) => ("open", Some(probing)),
+    let probing = match mode {
+        Mode::Flowing | Mode::Held(_) => None,
+        Mode::Suspect(probing) | Mode::Open(probing) => Some(probing),
     };
     Breaker {
-        state,
+        state: mode.breaker(),
         since: probing.map(|probing| probing.since),
         next_probe_at: probing.map(|probing| probing.next_at),
     }

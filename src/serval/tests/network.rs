@@ -140,6 +140,8 @@ async fn a_connect_is_a_success_when_serval_has_nothing_to_say_and_in_doubt_when
         ("200 OK\r\ncontent-length: 15", "{\"new\":\"field\"}", true),
         ("200 OK\r\ncontent-length: 0", "", true),
         ("204 No Content", "", true),
+        ("200 OK\r\ntransfer-encoding: chunked", "0\r\n\r\n", true),
+        ("200 OK\r\nconnection: close", "", true),
         ("200 OK\r\ncontent-length: 9", "<html>ok\n", false),
         ("200 OK\r\ncontent-length: 100", "cut short", false),
         (

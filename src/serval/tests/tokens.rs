@@ -153,6 +153,35 @@ async fn a_token_endpoint_that_comes_back_is_asked_again_within_two_seconds() {
 }
 
 #[tokio::test]
+async fn credentials_are_good_when_a_call_with_them_is_answered_whatever_the_answer() {
+    let mock = mock(MockConfig {
+        bearer_token: Some("static-token".to_owned().into()),
+        ..MockConfig::default()
+    })
+    .await;
+    let with_client_credentials = client(&mock);
+    let with_a_token = try_client(&bearer_config(&mock.base_url(), "static-token")).unwrap();
+    for client in [with_client_credentials, with_a_token] {
+        for (fault, is_good) in [
+            ("latency=1ms", true),
+            // It knows us, if not with the right to list teams.
+            ("403,path=directory", true),
+            ("404,path=directory", true),
+            ("401,path=directory", false),
+            ("429,path=directory", false),
+            ("503,path=directory", false),
+            ("reset,path=directory", false),
+        ] {
+            mock.set_faults(faults(&[fault]));
+            let checked = client.check_access().await;
+            assert_eq!(checked.is_ok(), is_good, "{fault}: {checked:?}");
+            let is_refused = matches!(checked, Err(ServalError::CredentialsRefused { .. }));
+            assert_eq!(is_refused, fault.starts_with("401"), "{fault}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_static_token_is_used_as_it_is_and_not_replaced() {
     let mock = mock(MockConfig {
         bearer_token: Some("static-token".to_owned().into()),

@@ -19,6 +19,7 @@ use crate::sources::{Unreadable, Verified};
 
 /// The longest event type, in bytes.
 const MAX_EVENT_TYPE_BYTES: usize = 64;
+const MAX_NUMBER_BYTES: usize = 40;
 
 /// The columns that are read.
 #[derive(Deserialize)]
@@ -112,6 +113,7 @@ impl Reader<'_> {
                 Disposition::Connect | Disposition::Skip(_) => self.tickets.hint(raw),
                 Disposition::Ignore(_) | Disposition::Bury(_) => None,
             },
+            number: record.number.text().and_then(number),
             team: None,
             channel_move: None,
             disposition,
@@ -248,6 +250,13 @@ fn content_key(id: Option<&ExternalId>, record: &Record, raw: &RawValue) -> Opti
         "{id}:{mod_count}:{operation}:{}",
         hex::encode(&hash[..16])
     ))
+}
+
+/// A number as people type it to find the record; what nobody types in one word is none.
+fn number(text: &str) -> Option<String> {
+    let number = text.trim();
+    let fits = (1..=MAX_NUMBER_BYTES).contains(&number.len());
+    (fits && number.bytes().all(|b| b.is_ascii_graphic())).then(|| number.to_owned())
 }
 
 fn event_type(verdict: &Verdict, operation: Option<Operation>) -> String {

@@ -90,6 +90,7 @@ fn receipt(
         .or_else(|| envelope.team_id.text());
     Receipt::Events(vec![NewEvent {
         hint: verdict.hint,
+        number: None,
         team: team
             .filter(|team| team.len() <= MAX_ID_CHARS)
             .map(Cow::into_owned),

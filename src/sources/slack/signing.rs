@@ -48,17 +48,16 @@ impl Signing {
         let signature =
             parse_signature(signature).ok_or(Refused::Malformed { header: SIGNATURE })?;
         let seconds = parse_seconds(timestamp).ok_or(Refused::Malformed { header: TIMESTAMP })?;
-        self.window.check(seconds, now)?;
-
         let parts: [&[u8]; 4] = [b"v0:", timestamp.as_bytes(), b":", request.body];
         let matched = self.secrets.iter().fold(false, |matched, secret| {
             matched | mac_matches(secret.expose_secret().as_bytes(), &parts, &signature)
         });
-        if matched {
-            Ok(request.vouched(None))
-        } else {
-            Err(Refused::Mismatch { what: "signature" })
+        if !matched {
+            return Err(Refused::Mismatch { what: "signature" });
         }
+        // After the MAC: what is forged is not merely late, and only Slack learns about our clock.
+        self.window.check(seconds, now)?;
+        Ok(request.vouched(None))
     }
 }
 
@@ -190,6 +189,11 @@ mod tests {
             ),
         ] {
             assert_eq!(verify(&[SECRET], &headers, BODY, late), expected, "{late}");
+            assert_eq!(
+                verify(&["forged"], &headers, BODY, late),
+                MISMATCH,
+                "{late}"
+            );
         }
     }
 

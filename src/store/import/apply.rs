@@ -25,6 +25,7 @@ pub(super) async fn apply(
     if !taken.is_empty() {
         return Ok(Err(taken));
     }
+    number(tx, id).await?;
     let (staged, known) = count(tx, id).await?;
     disconnect_old(tx, id, &rules.disconnects_old, now).await?;
     begin_anew(tx, id, now).await?;
@@ -68,6 +69,27 @@ async fn taken(tx: &mut Tx, id: i64, sources: &[SourceName]) -> Result<Vec<Taken
     Ok(rows.into_iter().map(taken).collect())
 }
 
+/// Gives each of the external tickets its number, by which all else is found.
+async fn number(tx: &mut Tx, id: i64) -> Result<(), StoreError> {
+    const NAME: &str = "\
+        -- store::import::name
+        INSERT INTO external_tickets (source, external_id)
+        SELECT source, external_id FROM import_rows WHERE import_id = $1
+        ORDER BY source, external_id
+        ON CONFLICT (source, external_id) DO NOTHING";
+    const NUMBER: &str = "\
+        -- store::import::number
+        UPDATE import_rows
+        SET external = (SELECT x.id FROM external_tickets AS x
+            WHERE x.source = import_rows.source AND x.external_id = import_rows.external_id)
+        WHERE import_id = $1";
+    for statement in [NAME, NUMBER] {
+        let numbered = sqlx::query(statement).bind(id);
+        numbered.execute(&mut tx.connection).await?;
+    }
+    Ok(())
+}
+
 /// How many mappings are staged, and how many of them there are already.
 async fn count(tx: &mut Tx, id: i64) -> Result<(i64, i64), StoreError> {
     const STAGED: &str = "\
@@ -76,7 +98,7 @@ async fn count(tx: &mut Tx, id: i64) -> Result<(i64, i64), StoreError> {
     const KNOWN: &str = "\
         -- store::import::known
         SELECT COUNT(*) FROM import_rows AS r
-        CROSS JOIN mappings AS m ON m.source = r.source AND m.external_id = r.external_id
+        CROSS JOIN mappings AS m ON m.external = r.external
         WHERE r.import_id = $1";
     let staged = sqlx::query_scalar(STAGED).bind(id);
     let staged = staged.fetch_one(&mut tx.connection).await?;
@@ -99,29 +121,25 @@ async fn disconnect_old(
         INSERT INTO disconnects (source, external_id, ticket_id, due_at, tries, queued_at)
         SELECT m.source, m.external_id, m.ticket_id, $3, 0, $3
         FROM import_rows AS r
-        CROSS JOIN mappings AS m ON m.source = r.source AND m.external_id = r.external_id
-            AND m.ticket_id <> r.ticket_id
+        CROSS JOIN mappings AS m ON m.external = r.external AND m.ticket_id <> r.ticket_id
         WHERE r.import_id = $1 AND r.source IN (SELECT value FROM json_each($2))
             AND (EXISTS (SELECT 1 FROM connections AS c
-                    WHERE c.source = m.source AND c.external_id = m.external_id
-                    AND c.ticket_id = m.ticket_id)
-                OR EXISTS (SELECT 1 FROM claims AS h
-                    WHERE h.source = m.source AND h.external_id = m.external_id)
+                    WHERE c.external = m.external AND c.ticket_id = m.ticket_id)
+                OR EXISTS (SELECT 1 FROM claims AS h WHERE h.external = m.external)
                 OR EXISTS (SELECT 1 FROM events AS e
-                    WHERE e.state = 'queued' AND e.source = m.source
-                    AND e.external_id = m.external_id AND e.in_doubt))
+                    WHERE e.state = 'queued' AND e.external = m.external AND e.in_doubt))
             AND NOT EXISTS (SELECT 1 FROM mappings AS o
-                JOIN connections AS c ON c.source = o.source AND c.external_id = o.external_id
-                    AND c.ticket_id = o.ticket_id
+                JOIN connections AS c ON c.external = o.external AND c.ticket_id = o.ticket_id
                 WHERE o.ticket_id = m.ticket_id AND o.source = m.source
-                AND o.external_id <> m.external_id
+                AND o.external <> m.external
                 AND NOT EXISTS (SELECT 1 FROM import_rows AS x
                     WHERE x.import_id = $1 AND x.source = o.source
                     AND x.external_id = o.external_id AND x.ticket_id <> o.ticket_id))";
     const FORGET: &str = "\
         -- store::import::forget
-        DELETE FROM connections WHERE (source, external_id, ticket_id) IN (
-            SELECT source, external_id, ticket_id FROM disconnects)";
+        DELETE FROM connections WHERE (external, ticket_id) IN (
+            SELECT x.id, d.ticket_id FROM disconnects AS d
+            JOIN external_tickets AS x ON x.source = d.source AND x.external_id = d.external_id)";
     if sources.is_empty() {
         return Ok(());
     }
@@ -143,15 +161,13 @@ async fn write(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), StoreError> {
     // What is written already keeps its time and its origin, as with a single mapping.
     const WRITE: &str = "\
         -- store::import::write
-        INSERT INTO mappings (source, external_id, ticket_id, accounted_for, origin, created_at,
-            updated_at, taught_by)
-        SELECT source, external_id, ticket_id, accounted_for, $2, $3, $3, NULL
-        FROM import_rows WHERE import_id = $1 ORDER BY source, external_id
-        ON CONFLICT (source, external_id) DO UPDATE
-        SET ticket_id = excluded.ticket_id, accounted_for = excluded.accounted_for,
-            origin = excluded.origin, updated_at = excluded.updated_at,
-            taught_by = excluded.taught_by
-        WHERE ticket_id <> excluded.ticket_id OR accounted_for <> excluded.accounted_for";
+        UPDATE external_tickets
+        SET ticket_id = r.ticket_id, accounted_for = r.accounted_for, origin = $2,
+            created_at = COALESCE(created_at, $3), updated_at = $3, taught_by = NULL
+        FROM import_rows AS r
+        WHERE r.import_id = $1 AND external_tickets.id = r.external
+            AND (external_tickets.ticket_id IS NOT r.ticket_id
+                OR external_tickets.accounted_for <> r.accounted_for)";
     sqlx::query(WRITE)
         .bind(id)
         .bind(Origin::Import.as_str())
@@ -196,10 +212,8 @@ async fn begin_anew(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), StoreErr
         WHERE state = 'queued' AND id IN (
             SELECT e.id
             FROM import_rows AS r
-            CROSS JOIN mappings AS m ON m.source = r.source AND m.external_id = r.external_id
-                AND m.ticket_id <> r.ticket_id
-            CROSS JOIN events AS e ON e.state = 'queued' AND e.source = m.source
-                AND e.external_id = m.external_id
+            CROSS JOIN mappings AS m ON m.external = r.external AND m.ticket_id <> r.ticket_id
+            CROSS JOIN events AS e ON e.state = 'queued' AND e.external = m.external
             WHERE r.import_id = $1)";
     let anew = sqlx::query(ANEW).bind(id).bind(millis(now));
     tx.wake |= anew.execute(&mut tx.connection).await?.rows_affected() > 0;
@@ -214,18 +228,15 @@ async fn end_parking(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), StoreEr
         INSERT INTO import_events (event_id)
         SELECT e.id
         FROM import_rows AS r
-        CROSS JOIN events AS e ON e.state = 'parked' AND e.source = r.source
-            AND e.external_id = r.external_id
-        CROSS JOIN connections AS c ON c.source = r.source AND c.external_id = r.external_id
-            AND c.ticket_id = r.ticket_id
+        CROSS JOIN events AS e ON e.state = 'parked' AND e.external = r.external
+        CROSS JOIN connections AS c ON c.external = r.external AND c.ticket_id = r.ticket_id
         WHERE r.import_id = $1";
     const OTHERS: &str = "\
         -- store::import::parked
         INSERT INTO import_events (event_id)
         SELECT e.id
         FROM import_rows AS r
-        CROSS JOIN events AS e ON e.state = 'parked' AND e.source = r.source
-            AND e.external_id = r.external_id
+        CROSS JOIN events AS e ON e.state = 'parked' AND e.external = r.external
         WHERE r.import_id = $1";
     find_and_move(
         tx,
@@ -247,13 +258,12 @@ async fn set_in_motion(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), Store
         INSERT INTO import_events (event_id)
         SELECT best FROM (
             SELECT (SELECT e.id",
-        best_event!("r.source", "r.external_id"),
+        best_event!("r.external"),
         ") AS best
             FROM import_rows AS r
             WHERE r.import_id = $1
                 AND NOT EXISTS (SELECT 1 FROM connections AS c
-                    WHERE c.source = r.source AND c.external_id = r.external_id
-                    AND c.ticket_id = r.ticket_id))
+                    WHERE c.external = r.external AND c.ticket_id = r.ticket_id))
         WHERE best IS NOT NULL"
     );
     find_and_move(tx, BEST, id, EventState::Queued, "mapped", now).await

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Store;
+use super::audit::{self, Action};
 use super::error::StoreError;
 use crate::domain::ids::{ExternalTicket, ServalTicketId, SourceName};
 
@@ -201,10 +202,18 @@ impl Import {
         rules: ImportRules,
         now: Timestamp,
     ) -> Result<Result<Imported, Vec<Taken>>, StoreError> {
-        let id = self.id;
+        let (id, by) = (self.id, self.store.by.clone());
         let applied = self.store.write(move |tx| {
-            let rules = rules.clone();
-            Box::pin(async move { apply::apply(tx, id, &rules, now).await })
+            let (rules, by) = (rules.clone(), by.clone());
+            Box::pin(async move {
+                let applied = apply::apply(tx, id, &rules, now).await?;
+                if let Ok(Imported { created, replaced }) = &applied {
+                    let subject = format!("{created} created, {replaced} replaced");
+                    let action = Action::Import;
+                    audit::note(tx, by.as_deref(), action, None, Some(&subject), now).await?;
+                }
+                Ok(applied)
+            })
         });
         let applied = applied.await?;
         self.discard().await;

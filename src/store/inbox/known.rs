@@ -1,11 +1,13 @@
 //! What is known about a group of webhooks before it is stored, and the decisions that follow.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+
+use sha2::{Digest as _, Sha256};
 
 use super::rows::Row;
 use super::{Recorded, Webhook};
-use crate::domain::event::{Disposition, EventState, NewEvent, Rank};
-use crate::domain::ids::{EventId, ExternalId, SourceName};
+use crate::domain::event::{EventState, NewEvent, Rank};
+use crate::domain::ids::{EventId, ExternalId};
 use crate::domain::ingest::{TicketFacts, place};
 use crate::store::error::StoreError;
 use crate::store::writer::Tx;
@@ -22,219 +24,333 @@ pub(super) enum Found {
     Again(usize),
 }
 
-type Key = (SourceName, String);
+/// The name of a delivery or of a content as it is stored: short, whatever a sender calls it. Of 128
+/// bits of a hash no two are the same by chance, and nobody can make two that are.
+pub(super) type Key = [u8; 16];
 
-fn key(webhook: &Webhook, key: Option<&str>) -> Option<Key> {
-    key.map(|key| (webhook.source.clone(), key.to_owned()))
+pub(super) fn key(name: &str) -> Key {
+    let digest = Sha256::digest(name);
+    let mut key = Key::default();
+    key.copy_from_slice(&digest[..16]);
+    key
+}
+
+/// An event of the group, as it is looked up and placed.
+struct Wanted<'a> {
+    webhook: &'a Webhook,
+    event: &'a NewEvent,
+    delivery: Option<Key>,
+    content: Option<Key>,
+    /// Index of its external ticket among [`Known::tickets`].
+    ticket: Option<usize>,
+}
+
+/// An external ticket of the group.
+pub(super) struct Ticket<'a> {
+    pub(super) source: &'a str,
+    pub(super) external_id: &'a ExternalId,
+    /// Its number; a new one gets it when it is placed.
+    pub(super) id: Option<i64>,
+    pub(super) is_new: bool,
+    /// The workspace that uses it first, if it was not known before.
+    pub(super) new_team: Option<&'a str>,
+    /// The number by which people know it, if it was not known by that before.
+    pub(super) new_number: Option<&'a str>,
+    number: Option<String>,
+    facts: TicketFacts,
+    deliveries: HashMap<Key, Found>,
+    contents: HashMap<Key, EventId>,
 }
 
 /// What the database said about a group, kept up to date while the group is placed.
-#[derive(Default)]
-pub(super) struct Known {
-    deliveries: HashMap<Key, Found>,
-    contents: HashMap<Key, EventId>,
-    tickets: HashMap<(SourceName, ExternalId), TicketFacts>,
+pub(super) struct Known<'a> {
+    wanted: Vec<Wanted<'a>>,
+    pub(super) tickets: Vec<Ticket<'a>>,
+    /// Of events that name no external ticket, by source.
+    nameless: HashMap<(&'a str, Key), Found>,
+    next_ticket: i64,
     pub(super) superseded: Vec<EventId>,
 }
 
-impl Known {
+impl<'a> Known<'a> {
     /// Asks the database about all of them.
-    pub(super) async fn look_up(tx: &mut Tx, webhooks: &[Webhook]) -> Result<Self, StoreError> {
-        const DELIVERIES: &str = "\
-            -- store::inbox::deliveries
-            SELECT e.source, e.delivery_key, e.id, e.state, e.reason, e.external_id
+    pub(super) async fn look_up(tx: &mut Tx, webhooks: &'a [Webhook]) -> Result<Self, StoreError> {
+        let mut known = Self::of(webhooks);
+        known.look_for_tickets(tx).await?;
+        known.look_for_nameless(tx).await?;
+        Ok(known)
+    }
+
+    fn of(webhooks: &'a [Webhook]) -> Self {
+        let mut tickets: Vec<Ticket<'a>> = Vec::new();
+        let mut indexes: HashMap<(&str, &ExternalId), usize> = HashMap::new();
+        let mut wanted = Vec::with_capacity(webhooks.len());
+        for webhook in webhooks {
+            let source = webhook.source.as_str();
+            for event in &webhook.events {
+                let ticket = event.external_id.as_ref().map(|external_id| {
+                    *indexes.entry((source, external_id)).or_insert_with(|| {
+                        tickets.push(Ticket::new(source, external_id));
+                        tickets.len() - 1
+                    })
+                });
+                wanted.push(Wanted {
+                    webhook,
+                    event,
+                    delivery: event.delivery_key.as_deref().map(key),
+                    content: event.content_key.as_deref().map(key),
+                    ticket,
+                });
+            }
+        }
+        Self {
+            wanted,
+            tickets,
+            nameless: HashMap::new(),
+            next_ticket: 1,
+            superseded: Vec::new(),
+        }
+    }
+
+    /// What there is of external tickets that are known. A row without an event is about the ticket
+    /// alone; the last number comes with every row, and alone where nothing is known.
+    async fn look_for_tickets(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        const KNOWN: &str = "\
+            -- store::inbox::known
+            SELECT wanted.key, x.id, x.ticket_id, c.ticket_id IS NOT NULL, x.team, x.number,
+                   p.id, p.rank_major, p.rank_minor, d.id, d.state, d.reason, s.id
             FROM json_each($1) AS wanted
-            CROSS JOIN events AS e
-                ON e.source = wanted.value ->> 0 AND e.delivery_key = wanted.value ->> 1";
-        const CONTENTS: &str = "\
-            -- store::inbox::contents
-            SELECT e.source, e.content_key, e.id
-            FROM json_each($1) AS wanted
-            CROSS JOIN events AS e
-                ON e.source = wanted.value ->> 0 AND e.external_id = wanted.value ->> 1
-                AND e.content_key = wanted.value ->> 2";
-        const TICKETS: &str = "\
-            -- store::inbox::tickets
-            SELECT wanted.value ->> 0, wanted.value ->> 1, m.ticket_id,
-                   c.ticket_id IS NOT NULL, p.id, p.rank_major, p.rank_minor,
-                   (SELECT t.team FROM events AS t INDEXED BY events_team
-                       WHERE t.source = wanted.value ->> 0
-                       AND t.external_id = wanted.value ->> 1
-                       AND t.team IS NOT NULL ORDER BY t.id LIMIT 1)
-            FROM json_each($1) AS wanted
-            LEFT JOIN mappings AS m
-                ON m.source = wanted.value ->> 0 AND m.external_id = wanted.value ->> 1
-            LEFT JOIN connections AS c
-                ON c.source = m.source AND c.external_id = m.external_id
-                AND c.ticket_id = m.ticket_id
-            LEFT JOIN events AS p
-                ON p.source = wanted.value ->> 0 AND p.external_id = wanted.value ->> 1
-                AND p.state = 'parked'";
-        type DeliveryRow = (String, String, i64, String, Option<String>, Option<String>);
-        type TicketRow = (
-            String,
-            String,
+            CROSS JOIN external_tickets AS x
+                ON x.source = wanted.value ->> 0 AND x.external_id = wanted.value ->> 1
+            LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
+            LEFT JOIN events AS p INDEXED BY events_parked
+                ON p.external = x.id AND p.state = 'parked'
+            LEFT JOIN events AS d INDEXED BY events_delivery
+                ON d.external = x.id AND d.delivery = unhex(wanted.value ->> 2)
+            LEFT JOIN events AS s INDEXED BY events_external
+                ON s.external = x.id AND s.content = unhex(wanted.value ->> 3)
+            UNION ALL
+            SELECT NULL, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                   NULL, NULL
+            FROM external_tickets";
+        type Known = (
+            Option<i64>,
+            i64,
             Option<String>,
             bool,
+            Option<String>,
+            Option<String>,
+            Option<i64>,
             Option<i64>,
             Option<i64>,
             Option<i64>,
             Option<String>,
+            Option<String>,
+            Option<i64>,
         );
-
-        let mut known = Self::default();
-        let names: HashMap<&str, &SourceName> = webhooks
+        if self.tickets.is_empty() {
+            return Ok(());
+        }
+        let hex = |key: Option<Key>| key.map(hex::encode);
+        let named: Vec<(usize, &Wanted<'a>)> = self
+            .wanted
             .iter()
-            .map(|w| (w.source.as_str(), &w.source))
+            .filter_map(|wanted| Some((wanted.ticket?, wanted)))
             .collect();
-        let name = |text: &str| names[text].clone();
-        let wanted = |pick: fn(&NewEvent) -> Option<&str>| {
-            let pairs: Vec<(&str, &str)> = webhooks
-                .iter()
-                .flat_map(|w| w.events.iter().map(move |e| (w, e)))
-                .filter_map(|(w, e)| Some((w.source.as_str(), pick(e)?)))
-                .collect();
-            (!pairs.is_empty()).then(|| json(&pairs))
-        };
-        if let Some(wanted) = wanted(|event| event.delivery_key.as_deref()) {
-            let rows: Vec<DeliveryRow> = sqlx::query_as(DELIVERIES)
-                .bind(wanted)
-                .fetch_all(&mut tx.connection)
-                .await?;
-            for (source, key, id, word, reason, external_id) in rows {
+        let names: Vec<_> = named
+            .iter()
+            .map(|(ticket, wanted)| {
+                let ticket = &self.tickets[*ticket];
+                let (delivery, content) = (hex(wanted.delivery), hex(wanted.content));
+                (ticket.source, ticket.external_id, delivery, content)
+            })
+            .collect();
+        let rows: Vec<Known> = sqlx::query_as(KNOWN)
+            .bind(json(&names))
+            .fetch_all(&mut tx.connection)
+            .await?;
+        for row in rows {
+            let (index, id, mapped_to, connected, team, number, parked, major, minor, ..) = row;
+            let (.., delivered, word, reason, same) = row;
+            let Some(index) = index.and_then(|index| usize::try_from(index).ok()) else {
+                self.next_ticket = id + 1;
+                continue;
+            };
+            let (ticket, wanted) = named[index];
+            let ticket = &mut self.tickets[ticket];
+            ticket.id = Some(id);
+            let rank = Rank(major.unwrap_or_default(), minor.unwrap_or_default());
+            ticket.facts.mapped_to = mapped_to;
+            ticket.facts.connected = connected;
+            ticket.facts.parked = parked.map(|id| (EventId(id), rank));
+            ticket.facts.team = team;
+            ticket.number = number;
+            if let (Some(key), Some(event), Some(word)) = (wanted.delivery, delivered, word) {
                 let recorded = Recorded {
-                    id: EventId(id),
-                    external_id: external_id.map(ExternalId::from_store),
+                    id: EventId(event),
+                    external_id: Some(ticket.external_id.clone()),
                     state: state(&word)?,
                     reason,
                     duplicate: true,
                 };
-                known
-                    .deliveries
-                    .insert((name(&source), key), Found::Stored(recorded));
+                ticket.deliveries.insert(key, Found::Stored(recorded));
+            }
+            if let (Some(key), Some(event)) = (wanted.content, same) {
+                ticket.contents.insert(key, EventId(event));
             }
         }
-        let contents: Vec<(&str, &str, &str)> = webhooks
-            .iter()
-            .flat_map(|w| w.events.iter().map(move |e| (w, e)))
-            .filter_map(|(w, e)| {
-                let external_id = e.external_id.as_ref()?.as_str();
-                Some((w.source.as_str(), external_id, e.content_key.as_deref()?))
-            })
-            .collect();
-        if !contents.is_empty() {
-            let rows: Vec<(String, String, i64)> = sqlx::query_as(CONTENTS)
-                .bind(json(&contents))
-                .fetch_all(&mut tx.connection)
-                .await?;
-            for (source, key, id) in rows {
-                known.contents.insert((name(&source), key), EventId(id));
-            }
-        }
-        let reconnecting: HashSet<&SourceName> = webhooks
-            .iter()
-            .filter(|w| w.reconnects)
-            .map(|w| &w.source)
-            .collect();
-        let connectable = wanted(|event| match event.disposition {
-            Disposition::Connect | Disposition::Skip(_) => {
-                event.external_id.as_ref().map(ExternalId::as_str)
-            }
-            Disposition::Ignore(_) | Disposition::Bury(_) => None,
-        });
-        if let Some(wanted) = connectable {
-            let rows: Vec<TicketRow> = sqlx::query_as(TICKETS)
-                .bind(wanted)
-                .fetch_all(&mut tx.connection)
-                .await?;
-            for (source, external_id, mapped_to, connected, parked, major, minor, team) in rows {
-                let rank = Rank(major.unwrap_or_default(), minor.unwrap_or_default());
-                let parked = parked.map(|id| (EventId(id), rank));
-                let name = name(&source);
-                let reconnects = reconnecting.contains(&name);
-                let ticket = (name, ExternalId::from_store(external_id));
-                known.tickets.insert(
-                    ticket,
-                    TicketFacts {
-                        mapped_to,
-                        connected,
-                        parked,
-                        team,
-                        reconnects,
-                    },
-                );
-            }
-        }
-        Ok(known)
+        Ok(())
     }
 
-    /// Decides about the events of one webhook; new ones are added to `rows`.
-    pub(super) fn place_all<'a>(
-        &mut self,
-        tx: &mut Tx,
-        webhook: &'a Webhook,
-        rows: &mut Vec<Row<'a>>,
-    ) -> Vec<Found> {
-        let mut found = Vec::with_capacity(webhook.events.len());
-        for event in &webhook.events {
-            let delivery = key(webhook, event.delivery_key.as_deref());
-            if let Some(stored) = delivery.as_ref().and_then(|key| self.deliveries.get(key)) {
-                found.push(stored.clone());
-                continue;
-            }
-            if let Some(key) = delivery {
-                self.deliveries.insert(key, Found::Again(rows.len()));
-            }
-            found.push(Found::New(rows.len()));
-            rows.push(self.place_next(tx, webhook, event));
+    /// Deliveries of events that name no external ticket.
+    async fn look_for_nameless(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        const NAMELESS: &str = "\
+            -- store::inbox::nameless
+            SELECT wanted.key, e.id, e.state, e.reason
+            FROM json_each($1) AS wanted
+            CROSS JOIN events AS e INDEXED BY events_nameless
+                ON e.source = wanted.value ->> 0 AND e.delivery = unhex(wanted.value ->> 1)
+                AND e.external IS NULL";
+        let named: Vec<(&'a str, Key)> = self
+            .wanted
+            .iter()
+            .filter(|wanted| wanted.ticket.is_none())
+            .filter_map(|wanted| Some((wanted.webhook.source.as_str(), wanted.delivery?)))
+            .collect();
+        if named.is_empty() {
+            return Ok(());
         }
-        found
+        let names: Vec<_> = named
+            .iter()
+            .map(|(source, key)| (source, hex::encode(key)))
+            .collect();
+        let rows: Vec<(i64, i64, String, Option<String>)> = sqlx::query_as(NAMELESS)
+            .bind(json(&names))
+            .fetch_all(&mut tx.connection)
+            .await?;
+        for (index, id, word, reason) in rows {
+            let recorded = Recorded {
+                id: EventId(id),
+                external_id: None,
+                state: state(&word)?,
+                reason,
+                duplicate: true,
+            };
+            if let Some(name) = usize::try_from(index).ok().and_then(|at| named.get(at)) {
+                self.nameless.insert(*name, Found::Stored(recorded));
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides about all events, in their order; new ones are added to `rows`.
+    pub(super) fn place_all(&mut self, tx: &mut Tx, rows: &mut Vec<Row<'a>>) -> Vec<Found> {
+        let wanted = std::mem::take(&mut self.wanted);
+        let place = |wanted: &Wanted<'a>| {
+            let next = rows.len();
+            if let Some(found) = self.delivered_before(wanted, next) {
+                return found;
+            }
+            let row = self.place_next(tx, wanted);
+            rows.push(row);
+            Found::New(next)
+        };
+        wanted.iter().map(place).collect()
+    }
+
+    /// The event of the same delivery; where there is none, `next` will be it.
+    fn delivered_before(&mut self, wanted: &Wanted<'a>, next: usize) -> Option<Found> {
+        let key = wanted.delivery?;
+        let again = Found::Again(next);
+        match wanted.ticket {
+            Some(ticket) => {
+                let deliveries = &mut self.tickets[ticket].deliveries;
+                let before = deliveries.get(&key).cloned();
+                if before.is_none() {
+                    deliveries.insert(key, again);
+                }
+                before
+            }
+            None => {
+                let name = (wanted.webhook.source.as_str(), key);
+                let before = self.nameless.get(&name).cloned();
+                if before.is_none() {
+                    self.nameless.insert(name, again);
+                }
+                before
+            }
+        }
     }
 
     /// Decides about one event, and remembers the decision for the rest of the group.
-    fn place_next<'a>(
-        &mut self,
-        tx: &mut Tx,
-        webhook: &'a Webhook,
-        event: &'a NewEvent,
-    ) -> Row<'a> {
-        let content = key(webhook, event.content_key.as_deref());
-        let is_twin = content
-            .as_ref()
-            .is_some_and(|key| self.contents.contains_key(key));
-        let ticket = event
-            .external_id
-            .clone()
-            .map(|id| (webhook.source.clone(), id));
-        let facts = ticket
-            .as_ref()
-            .and_then(|ticket| self.tickets.get(ticket))
-            .cloned()
-            .unwrap_or_default();
+    fn place_next(&mut self, tx: &mut Tx, wanted: &Wanted<'a>) -> Row<'a> {
+        let (webhook, event) = (wanted.webhook, wanted.event);
         let id = EventId(tx.next_event);
         tx.next_event += 1;
+        let nothing = TicketFacts::default();
+        let mut ticket = wanted.ticket.map(|ticket| &mut self.tickets[ticket]);
+        if let Some(ticket) = &mut ticket {
+            ticket.facts.reconnects = webhook.reconnects;
+            if ticket.id.is_none() {
+                ticket.is_new = true;
+                ticket.id = Some(self.next_ticket);
+                self.next_ticket += 1;
+            }
+        }
+        let is_twin = ticket.as_ref().zip(wanted.content);
+        let is_twin = is_twin.is_some_and(|(ticket, key)| ticket.contents.contains_key(&key));
+        let facts = ticket.as_ref().map_or(&nothing, |ticket| &ticket.facts);
         let row = Row {
             id,
             webhook,
             event,
-            placement: place(event, is_twin, &facts),
+            external: ticket.as_ref().and_then(|ticket| ticket.id),
+            delivery: wanted.delivery,
+            content: wanted.content,
+            placement: place(event, is_twin, facts),
             is_twin,
         };
         if let Some(loser) = row.placement.supersedes {
             self.superseded.push(loser);
         }
         if let Some(ticket) = ticket {
-            let facts = self.tickets.entry(ticket).or_default();
             if row.placement.state == EventState::Parked {
-                facts.parked = Some((id, event.rank));
+                ticket.facts.parked = Some((id, event.rank));
             }
-            if facts.team.is_none() {
-                facts.team = row.team().map(str::to_owned);
+            if let (None, Some(team)) = (&ticket.facts.team, row.team()) {
+                ticket.facts.team = Some(team.to_owned());
+                ticket.new_team = Some(team);
             }
-        }
-        if let Some(key) = content.filter(|_| row.holds_content()) {
-            self.contents.insert(key, id);
+            ticket.rename(row.number());
+            if let Some(key) = wanted.content.filter(|_| row.holds_content()) {
+                ticket.contents.insert(key, id);
+            }
         }
         row
+    }
+}
+
+impl<'a> Ticket<'a> {
+    fn new(source: &'a str, external_id: &'a ExternalId) -> Self {
+        Self {
+            source,
+            external_id,
+            id: None,
+            is_new: false,
+            new_team: None,
+            new_number: None,
+            number: None,
+            facts: TicketFacts::default(),
+            deliveries: HashMap::new(),
+            contents: HashMap::new(),
+        }
+    }
+
+    /// Takes the number that an event names.
+    fn rename(&mut self, number: Option<&'a str>) {
+        let known = self.new_number.or(self.number.as_deref());
+        if number.is_some() && number != known {
+            self.new_number = number;
+        }
     }
 }

@@ -19,7 +19,7 @@ use crate::domain::ids::{EventId, ExternalId, SourceName};
 use crate::domain::ingest::SUPERSEDED;
 use crate::domain::trace::TraceParent;
 use known::{Found, Known};
-use rows::{Row, insert_events, insert_payloads};
+use rows::{Row, insert_events, insert_payloads, insert_tickets};
 
 /// A verified webhook, ready to be stored.
 #[derive(Clone)]
@@ -77,19 +77,19 @@ pub(super) async fn record_all(
     if webhooks.is_empty() {
         return Ok(Vec::new());
     }
-    moves::apply(tx, webhooks).await?;
     let mut known = Known::look_up(tx, webhooks).await?;
     let mut rows = Vec::new();
-    let mut found = Vec::with_capacity(webhooks.len());
-    for webhook in webhooks {
-        found.push(known.place_all(tx, webhook, &mut rows));
-    }
+    let mut found = known.place_all(tx, &mut rows).into_iter();
     supersede(tx, &mut rows, &known.superseded, webhooks[0].received_at).await?;
+    insert_tickets(tx, &known.tickets).await?;
     insert_events(tx, &rows).await?;
     insert_payloads(tx, &rows).await?;
+    // After the inserts, so that what shares the commit with a notice moves along.
+    moves::apply(tx, webhooks).await?;
     for row in &rows {
-        tx.counts
-            .entered(row.webhook.source.as_str(), row.placement.state);
+        let source = row.webhook.source.as_str();
+        tx.counts.entered(source, row.placement.state);
+        tx.tally.stored(source, row.webhook.received_at);
         tx.wake |= row.placement.state == EventState::Queued;
     }
     let answer = |found: Found| match found {
@@ -97,10 +97,12 @@ pub(super) async fn record_all(
         Found::New(row) => rows[row].answer(false),
         Found::Again(row) => rows[row].answer(true),
     };
-    Ok(found
-        .into_iter()
-        .map(|events| events.into_iter().map(answer).collect())
-        .collect())
+    let mut answers = Vec::with_capacity(webhooks.len());
+    for webhook in webhooks {
+        let events = found.by_ref().take(webhook.events.len());
+        answers.push(events.map(answer).collect());
+    }
+    Ok(answers)
 }
 
 /// Gives up the places of events that better ones took: in the database, or in this very group.

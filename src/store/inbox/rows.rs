@@ -4,9 +4,10 @@ use std::sync::{Arc, LazyLock};
 
 use sqlx::AssertSqlSafe;
 
+use super::known::{Key, Ticket};
 use super::{Recorded, Webhook};
 use crate::domain::event::{Disposition, EventState, NewEvent};
-use crate::domain::ids::{EventId, ExternalId, ServalTicketId};
+use crate::domain::ids::{EventId, ServalTicketId};
 use crate::domain::ingest::Placement;
 use crate::domain::trace::TraceParent;
 use crate::store::error::StoreError;
@@ -21,12 +22,16 @@ pub(super) struct Row<'a> {
     pub(super) id: EventId,
     pub(super) webhook: &'a Webhook,
     pub(super) event: &'a NewEvent,
+    /// Its external ticket, by its number.
+    pub(super) external: Option<i64>,
+    pub(super) delivery: Option<Key>,
+    pub(super) content: Option<Key>,
     pub(super) placement: Placement,
     /// Another event holds the same content.
     pub(super) is_twin: bool,
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
     pub(super) fn answer(&self, duplicate: bool) -> Recorded {
         Recorded {
             id: self.id,
@@ -35,6 +40,11 @@ impl Row<'_> {
             reason: self.placement.reason.map(str::to_owned),
             duplicate,
         }
+    }
+
+    /// The number by which people know the external ticket: of what is not kept, not that either.
+    pub(super) fn number(&self) -> Option<&'a str> {
+        self.event.number.as_deref().filter(|_| self.keeps_body())
     }
 
     /// Whether the event holds its place against others with the same content.
@@ -49,11 +59,15 @@ impl Row<'_> {
     }
 
     /// The workspace that an event which may connect lays claim to its external id for.
-    pub(super) fn team(&self) -> Option<&str> {
+    pub(super) fn team(&self) -> Option<&'a str> {
         match self.event.disposition {
             Disposition::Connect => self.event.team.as_deref(),
             Disposition::Skip(_) | Disposition::Ignore(_) | Disposition::Bury(_) => None,
         }
+    }
+
+    fn held_content(&self) -> Option<&Key> {
+        self.content.as_ref().filter(|_| self.holds_content())
     }
 
     fn due_at(&self) -> i64 {
@@ -99,13 +113,57 @@ fn next_size(left: usize) -> (usize, usize) {
     (index, SIZES[index])
 }
 
+/// Gives new external tickets their names, and those that were known what is new about them.
+pub(super) async fn insert_tickets(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError> {
+    static INSERTS: LazyLock<[Arc<str>; SIZES.len()]> = LazyLock::new(|| {
+        inserts(
+            "INSERT OR FAIL INTO external_tickets (id, source, external_id, team, number) VALUES ",
+            5,
+        )
+    });
+    const TEAM: &str = "\
+        -- store::inbox::team
+        UPDATE external_tickets SET team = $2 WHERE id = $1 AND team IS NULL";
+    const NUMBER: &str = "\
+        -- store::inbox::number
+        UPDATE external_tickets SET number = $2 WHERE id = $1";
+    let new: Vec<&Ticket<'_>> = tickets.iter().filter(|ticket| ticket.is_new).collect();
+    let mut rest = new.as_slice();
+    while !rest.is_empty() {
+        let (index, size) = next_size(rest.len());
+        let (chunk, later) = rest.split_at(size);
+        let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&INSERTS[index])));
+        for ticket in chunk {
+            query = query
+                .bind(ticket.id)
+                .bind(ticket.source)
+                .bind(ticket.external_id.as_str())
+                .bind(ticket.new_team)
+                .bind(ticket.new_number);
+        }
+        query.execute(&mut tx.connection).await?;
+        rest = later;
+    }
+    for ticket in tickets.iter().filter(|ticket| !ticket.is_new) {
+        for (statement, value) in [(TEAM, ticket.new_team), (NUMBER, ticket.new_number)] {
+            let Some(value) = value else { continue };
+            sqlx::query(statement)
+                .bind(ticket.id)
+                .bind(value)
+                .execute(&mut tx.connection)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), StoreError> {
     static INSERTS: LazyLock<[Arc<str>; SIZES.len()]> = LazyLock::new(|| {
         inserts(
             "INSERT OR FAIL INTO events (id, state, due_at, received_at, queued_at, updated_at, \
-             rank_major, rank_minor, source, external_id, subtype, event_type, delivery_key, \
-             content_key, first_state, first_reason, reason, hint, team, traceparent) VALUES ",
-            20,
+             rank_major, rank_minor, source, external, subtype, event_type, delivery, content, \
+             first_state, first_reason, reason, hint, traceparent) VALUES ",
+            19,
         )
     });
     let mut rest = rows;
@@ -126,21 +184,15 @@ pub(super) async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), S
                 .bind(row.event.rank.0)
                 .bind(row.event.rank.1)
                 .bind(row.webhook.source.as_str())
-                .bind(row.event.external_id.as_ref().map(ExternalId::as_str))
+                .bind(row.external)
                 .bind(row.event.subtype)
                 .bind(row.event.event_type.as_str())
-                .bind(row.event.delivery_key.as_deref())
-                .bind(
-                    row.event
-                        .content_key
-                        .as_deref()
-                        .filter(|_| row.holds_content()),
-                )
+                .bind(row.delivery.as_ref().map(Key::as_slice))
+                .bind(row.held_content().map(Key::as_slice))
                 .bind(state)
                 .bind(row.placement.reason)
                 .bind(row.placement.reason)
                 .bind(row.event.hint.as_ref().map(ServalTicketId::as_str))
-                .bind(row.team())
                 .bind(row.webhook.traceparent.as_ref().map(TraceParent::as_str));
         }
         query.execute(&mut tx.connection).await?;

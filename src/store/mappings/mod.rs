@@ -5,10 +5,11 @@ mod types;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
+use super::audit::{self, Action};
 use super::error::StoreError;
 use super::version::{Precondition, Stale};
 use super::writer::Tx;
-use super::{Store, conflicts, disconnects, millis, moment, motion};
+use super::{Store, conflicts, disconnects, millis, moment, motion, tickets};
 use crate::domain::ids::{EventId, ExternalTicket};
 pub use types::{Mapping, MappingFilter, Origin, PutMapping, Stored};
 
@@ -28,8 +29,7 @@ const COLUMNS: &str = "\
     SELECT m.source, m.external_id, m.ticket_id, m.accounted_for, m.origin, m.created_at,
            m.updated_at, c.connected_at, m.taught_by
     FROM mappings AS m
-    LEFT JOIN connections AS c ON c.source = m.source AND c.external_id = m.external_id
-        AND c.ticket_id = m.ticket_id ";
+    LEFT JOIN connections AS c ON c.external = m.external AND c.ticket_id = m.ticket_id ";
 
 impl Store {
     /// Writes a mapping, and releases or sends again what waits for it. Idempotent.
@@ -45,14 +45,20 @@ impl Store {
         condition: Precondition,
         now: Timestamp,
     ) -> Result<Result<Stored, Stale>, StoreError> {
+        let by = self.by.clone();
         self.write(move |tx| {
-            let (put, condition) = (put.clone(), condition.clone());
+            let (put, condition, by) = (put.clone(), condition.clone(), by.clone());
             Box::pin(async move {
                 let before = current(tx, &put.ticket).await?;
                 if !condition.holds(before.as_ref()) {
                     return Ok(Err(Stale));
                 }
-                put_mapping(tx, &put, now).await.map(Ok)
+                let stored = put_mapping(tx, &put, now).await?;
+                if !matches!(stored, Stored::Taken(_)) {
+                    let to = Some(put.ticket_id.as_str());
+                    audit::note(tx, by.as_deref(), Action::Map, Some(&put.ticket), to, now).await?;
+                }
+                Ok(Ok(stored))
             })
         })
         .await
@@ -91,10 +97,13 @@ impl Store {
     ) -> Result<Result<bool, Stale>, StoreError> {
         const DELETE: &str = "\
             -- store::mappings::delete
-            DELETE FROM mappings WHERE source = $1 AND external_id = $2";
-        let ticket = ticket.clone();
+            UPDATE external_tickets
+            SET ticket_id = NULL, origin = NULL, created_at = NULL, updated_at = NULL,
+                taught_by = NULL, accounted_for = NULL
+            WHERE source = $1 AND external_id = $2";
+        let (ticket, by) = (ticket.clone(), self.by.clone());
         self.write(move |tx| {
-            let (ticket, condition) = (ticket.clone(), condition.clone());
+            let (ticket, condition, by) = (ticket.clone(), condition.clone(), by.clone());
             Box::pin(async move {
                 let Some(before) = current(tx, &ticket).await? else {
                     return Ok(Ok(false));
@@ -107,9 +116,13 @@ impl Store {
                     .bind(ticket.external_id.as_str())
                     .execute(&mut tx.connection)
                     .await?;
-                if disconnects {
-                    disconnects::ask(tx, &ticket, &before.ticket_id, now).await?;
+                let mut action = Action::Unmap;
+                if disconnects && disconnects::ask(tx, &ticket, &before.ticket_id, now).await? {
+                    action = Action::Disconnect;
                 }
+                tickets::forget(tx, &ticket).await?;
+                let from = Some(before.ticket_id.as_str());
+                audit::note(tx, by.as_deref(), action, Some(&ticket), from, now).await?;
                 Ok(Ok(true))
             })
         })
@@ -203,14 +216,14 @@ pub(super) async fn put_mapping(
         WHERE ticket_id = $1 AND source = $2 AND external_id <> $3 LIMIT 1";
     const PUT: &str = "\
         -- store::mappings::put
-        INSERT INTO mappings (source, external_id, ticket_id, accounted_for, origin, created_at,
-            updated_at, taught_by)
+        INSERT INTO external_tickets (source, external_id, ticket_id, accounted_for, origin,
+            created_at, updated_at, taught_by)
         VALUES ($1, $2, $3, $4, $5, $6, $6, $7)
         ON CONFLICT (source, external_id) DO UPDATE
         SET ticket_id = excluded.ticket_id, accounted_for = excluded.accounted_for,
-            origin = excluded.origin, updated_at = excluded.updated_at,
-            taught_by = excluded.taught_by
-        WHERE ticket_id <> excluded.ticket_id OR accounted_for <> excluded.accounted_for";
+            origin = excluded.origin, created_at = COALESCE(created_at, excluded.created_at),
+            updated_at = excluded.updated_at, taught_by = excluded.taught_by
+        WHERE ticket_id IS NOT excluded.ticket_id OR accounted_for <> excluded.accounted_for";
     let (source, external_id) = (put.ticket.source.as_str(), put.ticket.external_id.as_str());
     if !put.several_per_ticket {
         let taken: Option<String> = sqlx::query_scalar(TAKEN)

@@ -60,7 +60,8 @@ pub(super) struct Settle {
 struct Subject {
     event: EventId,
     source: String,
-    external_id: String,
+    /// The external ticket, by its number.
+    external: i64,
     rank: Rank,
     mapped_to: Option<String>,
 }
@@ -201,19 +202,18 @@ async fn held(
 ) -> Result<Vec<(usize, Option<Subject>)>, StoreError> {
     const HELD: &str = "\
         -- store::settle::held
-        SELECT shown.key, c.event_id, e.source, e.external_id, e.rank_major, e.rank_minor,
-               m.ticket_id
+        SELECT shown.key, c.event_id, e.source, e.external, e.rank_major, e.rank_minor, x.ticket_id
         FROM json_each($1) AS shown
         CROSS JOIN claims AS c
             ON c.event_id = shown.value ->> 0 AND c.token = shown.value ->> 1
         LEFT JOIN events AS e
-            ON e.id = c.event_id AND e.state = 'queued' AND e.external_id IS NOT NULL
-        LEFT JOIN mappings AS m ON m.source = e.source AND m.external_id = e.external_id";
+            ON e.id = c.event_id AND e.state = 'queued' AND e.external IS NOT NULL
+        LEFT JOIN external_tickets AS x ON x.id = e.external";
     type HeldRow = (
         i64,
         i64,
         Option<String>,
-        Option<String>,
+        Option<i64>,
         Option<i64>,
         Option<i64>,
         Option<String>,
@@ -227,17 +227,15 @@ async fn held(
         .fetch_all(&mut tx.connection)
         .await?;
     let mut held = Vec::with_capacity(rows.len());
-    for (key, event, source, external_id, major, minor, mapped_to) in rows {
+    for (key, event, source, external, major, minor, mapped_to) in rows {
         let index = usize::try_from(key).unwrap_or(usize::MAX);
-        let subject = source
-            .zip(external_id)
-            .map(|(source, external_id)| Subject {
-                event: EventId(event),
-                source,
-                external_id,
-                rank: Rank(major.unwrap_or_default(), minor.unwrap_or_default()),
-                mapped_to,
-            });
+        let subject = source.zip(external).map(|(source, external)| Subject {
+            event: EventId(event),
+            source,
+            external,
+            rank: Rank(major.unwrap_or_default(), minor.unwrap_or_default()),
+            mapped_to,
+        });
         held.push((index, subject));
     }
     Ok(held)

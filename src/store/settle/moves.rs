@@ -82,7 +82,7 @@ pub(super) async fn park_event(
     const PARKED: &str = "\
         -- store::settle::parked
         SELECT id, rank_major, rank_minor FROM events
-        WHERE state = 'parked' AND source = $1 AND external_id = $2";
+        WHERE state = 'parked' AND external = $1";
     const EXPIRY: &str = "\
         -- store::settle::expiry
         UPDATE events SET due_at = $2 WHERE id = $1";
@@ -90,8 +90,7 @@ pub(super) async fn park_event(
         return Ok(());
     }
     let parked: Option<(i64, i64, i64)> = sqlx::query_as(PARKED)
-        .bind(&subject.source)
-        .bind(&subject.external_id)
+        .bind(subject.external)
         .fetch_optional(&mut tx.connection)
         .await?;
     let parked = parked.map(|(id, major, minor)| (EventId(id), Rank(major, minor)));

@@ -42,9 +42,10 @@ pub(super) async fn connect(tx: &mut Tx, pairs: &[Pair<'_>]) -> Result<(), Store
     }
     insert_connections(tx, pairs).await?;
     for pair in pairs.iter().filter(|pair| !pair.is_as_mapped()) {
-        let subject = &pair.subject;
-        let (source, external_id) = (&subject.source, &subject.external_id);
-        disconnects::forget_where_asked(tx, source, external_id, pair.ticket_id).await?;
+        disconnects::forget_where_asked(tx, pair.subject.external, pair.ticket_id).await?;
+    }
+    for pair in pairs.iter().filter(|pair| pair.to == EventState::Connected) {
+        tx.tally.connected(&pair.subject.source, pair.now);
     }
     let (elsewhere, arrived): (Vec<&Pair<'_>>, Vec<_>) =
         pairs.iter().partition(|pair| pair.was_mapped_away());
@@ -58,19 +59,16 @@ pub(super) async fn connect(tx: &mut Tx, pairs: &[Pair<'_>]) -> Result<(), Store
 async fn insert_connections(tx: &mut Tx, pairs: &[Pair<'_>]) -> Result<(), StoreError> {
     const PAIRS: &str = "\
         -- store::settle::pairs
-        INSERT INTO connections (source, external_id, ticket_id, connected_at, event_id)
-        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4
+        INSERT INTO connections (external, ticket_id, connected_at, event_id)
+        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3
         FROM json_each($1) WHERE TRUE
-        ON CONFLICT (source, external_id, ticket_id) DO NOTHING";
+        ON CONFLICT (external, ticket_id) DO NOTHING";
     let rows: Vec<_> = pairs
         .iter()
         .map(|pair| {
-            let subject = &pair.subject;
-            let (source, external_id) = (&subject.source, &subject.external_id);
-            let at = millis(pair.now);
+            let (subject, at) = (&pair.subject, millis(pair.now));
             (
-                source,
-                external_id,
+                subject.external,
                 pair.ticket_id.as_str(),
                 at,
                 subject.event.0,
@@ -149,22 +147,17 @@ async fn skip_siblings(tx: &mut Tx, pairs: &[Pair<'_>]) -> Result<(), StoreError
         -- store::settle::siblings
         SELECT e.id, pair.key
         FROM json_each($1) AS pair
-        CROSS JOIN events AS e INDEXED BY events_head
-            ON e.source = pair.value ->> 0 AND e.external_id = pair.value ->> 1
+        CROSS JOIN events AS e INDEXED BY events_head ON e.external = pair.value
         WHERE e.state = 'queued' AND e.hint IS NULL
-            AND EXISTS (SELECT 1 FROM mappings AS m JOIN connections AS c
-                ON c.source = m.source AND c.external_id = m.external_id
-                AND c.ticket_id = m.ticket_id
-                WHERE m.source = e.source AND m.external_id = e.external_id)
+            AND EXISTS (SELECT 1 FROM external_tickets AS x JOIN connections AS c
+                ON c.external = x.id AND c.ticket_id = x.ticket_id
+                WHERE x.id = e.external)
         LIMIT 1000";
     let done: Vec<&Pair<'_>> = pairs.iter().filter(|pair| pair.siblings_done).collect();
     if done.is_empty() {
         return Ok(());
     }
-    let tickets: Vec<_> = done
-        .iter()
-        .map(|pair| (&pair.subject.source, &pair.subject.external_id))
-        .collect();
+    let tickets: Vec<_> = done.iter().map(|pair| pair.subject.external).collect();
     let siblings: Vec<(i64, i64)> = sqlx::query_as(SIBLINGS)
         .bind(json(&tickets))
         .fetch_all(&mut tx.connection)

@@ -18,7 +18,7 @@ pub(super) struct Row {
 impl Stage {
     async fn rows(&mut self) -> BTreeMap<i64, Row> {
         let rows: Vec<(i64, String, String, i64)> =
-            sqlx::query_as("SELECT id, state, external_id, tries FROM events ORDER BY id")
+            sqlx::query_as("SELECT e.id, e.state, x.external_id, e.tries FROM events AS e JOIN external_tickets AS x ON x.id = e.external ORDER BY e.id")
                 .fetch_all(&mut self.looking)
                 .await
                 .unwrap();
@@ -86,7 +86,7 @@ impl Stage {
             0,
             "a claim on what is not queued"
         );
-        let claims = "SELECT COUNT(*) - COUNT(DISTINCT external_id) FROM claims";
+        let claims = "SELECT COUNT(*) - COUNT(DISTINCT external) FROM claims";
         assert_eq!(self.number_of(claims).await, 0, "two claims on one ticket");
     }
 

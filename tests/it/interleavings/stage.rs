@@ -28,6 +28,8 @@ pub(super) struct Stage {
     pub(super) now: Timestamp,
     pub(super) in_hand: Vec<Claim>,
     pub(super) deliveries: u64,
+    /// The last delivery about each ticket: a sender repeats it as it was.
+    last: BTreeMap<u8, u64>,
     pub(super) mapped: BTreeMap<u8, u8>,
     /// Tickets that Serval has, as told by the ends of calls.
     pub(super) linked: BTreeSet<(u8, u8)>,
@@ -80,6 +82,7 @@ impl Stage {
             now,
             in_hand: Vec::new(),
             deliveries: 0,
+            last: BTreeMap::new(),
             mapped: BTreeMap::new(),
             linked: BTreeSet::new(),
             refused: BTreeSet::new(),
@@ -102,17 +105,17 @@ impl Stage {
                 rank,
                 again,
             } => {
-                let is_again = again && self.deliveries > 0;
-                self.deliveries += u64::from(!is_again);
-                let webhook = self.webhook(ticket, rank, self.deliveries);
+                let last = self.last.get(&ticket).copied().filter(|_| again);
+                let delivery = last.unwrap_or_else(|| self.next_delivery(ticket));
+                let webhook = self.webhook(ticket, rank, delivery);
                 let recorded = self.store().record(webhook).await.unwrap();
-                assert_eq!(recorded[0].duplicate, is_again);
+                assert_eq!(recorded[0].duplicate, last.is_some());
             }
             Step::Crowd { tickets } => {
                 let mut webhooks = Vec::new();
                 for ticket in tickets {
-                    self.deliveries += 1;
-                    webhooks.push(self.webhook(ticket, 1, self.deliveries));
+                    let delivery = self.next_delivery(ticket);
+                    webhooks.push(self.webhook(ticket, 1, delivery));
                 }
                 let mut crowd = JoinSet::new();
                 for webhook in webhooks {
@@ -156,6 +159,12 @@ impl Stage {
         }
     }
 
+    fn next_delivery(&mut self, ticket: u8) -> u64 {
+        self.deliveries += 1;
+        self.last.insert(ticket, self.deliveries);
+        self.deliveries
+    }
+
     fn webhook(&self, n: u8, rank: i64, delivery: u64) -> Webhook {
         let body = format!(r#"{{"ticket":{n},"delivery":{delivery}}}"#);
         Webhook {
@@ -175,6 +184,7 @@ impl Stage {
                 rank: Rank(rank, 0),
                 object: 0..body.len(),
                 hint: None,
+                number: None,
                 team: None,
                 channel_move: None,
             }],
