@@ -20,12 +20,12 @@ use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::config::{Config, LogConfig, LogFormat, ServalConfig};
 use crate::delivery::{Monitor, Routes, Settings, Worker};
 use crate::domain::ids::SourceKind;
-use crate::http::{AdminTokens, AppState, InProcess, Pieces, Sources};
+use crate::http::{AdminTokens, AppState, InProcess, Pieces, Places, Sources};
 use crate::metrics::Metrics;
 use crate::serval::ServalClient;
 use crate::sources::{Receipt, Refused, Source, Unreadable, Unverified, Verified};
 use crate::store::{DatabaseLock, Store};
-use crate::telemetry;
+use crate::{reload, telemetry};
 
 /// The database in our own hands.
 #[derive(Debug)]
@@ -92,8 +92,8 @@ impl Direct {
         drop(api);
         store.close_readers().await;
         stop.cancel();
-        if let Err(error) = writer.await {
-            tracing::error!(%error, "the store's writer did not end well");
+        if writer.await.is_err() {
+            tracing::error!("the store's writer did not end well");
         }
     }
 }
@@ -130,7 +130,13 @@ fn state(config: &Config, store: Store) -> anyhow::Result<AppState> {
         clock,
         body_limit: config.server.body_limit,
         read_timeout: config.server.read_timeout,
+        webhook_places: Places::new("webhooks", 0, Metrics::default()),
+        admin_places: Places::new("admin", usize::MAX, Metrics::default()),
+        throttle: Arc::default(),
         metrics: Metrics::default(),
+        is_admin_tls: false,
+        // There is no daemon that could be asked.
+        reloads: reload::channel().0,
         // Whoever may write the file may do all.
         tokens: Arc::new(AdminTokens::new(&[])),
     })

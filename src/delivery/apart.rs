@@ -50,7 +50,11 @@ impl Drop for Mark<'_> {
 /// Works on the next pair that is due; `false` when there is none.
 pub(super) async fn take_apart_next(context: &Context) -> bool {
     let now = context.clock.now();
-    let pair = match context.store.next_disconnect(now, context.settings.lease()).await {
+    let pair = match context
+        .store
+        .next_disconnect(now, context.settings.lease())
+        .await
+    {
         Ok(Some(pair)) => pair,
         Ok(None) => return false,
         Err(error) => {

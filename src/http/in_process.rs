@@ -12,6 +12,7 @@ use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use tower::ServiceExt as _;
 
 use super::{AppState, admin_router};
+use crate::live::Live;
 
 /// A body as it comes, one piece after the other.
 pub type Pieces = BoxStream<'static, Result<Bytes, Box<dyn Error + Send + Sync>>>;
@@ -23,7 +24,7 @@ pub struct InProcess(Router);
 impl InProcess {
     /// Over this state. Whose tokens are empty asks for none.
     pub fn new(state: AppState) -> Self {
-        Self(admin_router(state))
+        Self(admin_router(Live::new(state)))
     }
 
     /// Answers a request with its status and its body. An answer that breaks off is a 500 without

@@ -28,9 +28,15 @@ const OPENMETRICS: HeaderValue =
     security(())
 )]
 pub(super) async fn get(State(state): State<AppState>) -> Response {
+    let (_, page) = page(&state).await;
+    ([(CONTENT_TYPE, OPENMETRICS)], page).into_response()
+}
+
+/// The page, and the moment that it speaks of.
+pub(crate) async fn page(state: &AppState) -> (Timestamp, String) {
     let now = state.clock.now();
     let levels = state.store.levels(now).await;
-    let is_ready = ready::problems(&state, &levels, now).await.is_empty();
+    let is_ready = ready::problems(state, &levels, now).await.is_empty();
     let mode = state.monitor.mode();
     let files = state.store.file_sizes();
     let scrape = Scrape {
@@ -48,10 +54,9 @@ pub(super) async fn get(State(state): State<AppState>) -> Response {
         queue_depth: state.store.queue_depth(),
         database_bytes: files.database,
         wal_bytes: files.wal,
-        store: levels.ok().map(|levels| store(&state, levels, now)),
+        store: levels.ok().map(|levels| store(state, levels, now)),
     };
-    let page = state.metrics.render(&scrape);
-    ([(CONTENT_TYPE, OPENMETRICS)], page).into_response()
+    (now, state.metrics.render(&scrape))
 }
 
 fn store(state: &AppState, levels: Levels, now: Timestamp) -> StoreLevels {

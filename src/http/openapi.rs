@@ -43,9 +43,16 @@ pub(super) async fn serve() -> Response {
 
 fn described() -> OpenApi {
     let mut api = api::for_mappings().into_openapi();
-    refuse(&mut api, &[TOKEN_MISSING, UNAVAILABLE]);
+    refuse(&mut api, &[TOKEN_MISSING, PACKED, THROTTLED, UNAVAILABLE]);
     let mut rest = api::for_all().into_openapi();
-    refuse(&mut rest, &[TOKEN_MISSING, TOKEN_TOO_NARROW, UNAVAILABLE]);
+    let refusals = [
+        TOKEN_MISSING,
+        TOKEN_TOO_NARROW,
+        PACKED,
+        THROTTLED,
+        UNAVAILABLE,
+    ];
+    refuse(&mut rest, &refusals);
     api.merge(rest);
 
     let mut document = super::open_admin_routes().into_openapi();
@@ -105,7 +112,15 @@ fn server(url: &str, key: &str) -> Server {
 
 const TOKEN_MISSING: (&str, &str) = ("401", "The token is missing, or none of ours");
 const TOKEN_TOO_NARROW: (&str, &str) = ("403", "The token is for mappings only");
-const UNAVAILABLE: (&str, &str) = ("503", "The database does not take this now");
+const PACKED: (&str, &str) = (
+    "415",
+    "The body is compressed, or of a kind that is not taken",
+);
+const THROTTLED: (&str, &str) = ("429", "Too many wrong tokens came from this address");
+const UNAVAILABLE: (&str, &str) = (
+    "503",
+    "The database does not take this now, or there are too many calls at once",
+);
 
 /// Adds the refusals that a group of routes has in common.
 fn refuse(openapi: &mut OpenApi, refusals: &[(&str, &str)]) {

@@ -150,8 +150,8 @@ mod tests {
 
     const NOW: i64 = 1_000_000;
 
-    fn ago(seconds: i64) -> Option<Timestamp> {
-        Some(Timestamp::from_second(NOW - seconds).unwrap())
+    fn ago(seconds: i64) -> Timestamp {
+        Timestamp::from_second(NOW - seconds).unwrap()
     }
 
     #[test]
@@ -159,19 +159,40 @@ mod tests {
         let now = Timestamp::from_second(NOW).unwrap();
         for (is_flowing, last_beat, last_progress, oldest_due, is_silent, is_stuck) in [
             (true, None, None, None, false, false),
-            (true, ago(1), ago(1), None, false, false),
-            (true, ago(15), None, None, false, false),
-            (true, ago(16), None, None, true, false),
+            (true, Some(ago(1)), Some(ago(1)), None, false, false),
+            (true, Some(ago(15)), None, None, false, false),
+            (true, Some(ago(16)), None, None, true, false),
             // The clock was set back.
-            (true, ago(-3600), ago(-3600), ago(-3600), false, false),
-            (true, ago(1), None, ago(120), false, false),
-            (true, ago(1), None, ago(121), false, true),
-            (true, ago(1), ago(121), ago(121), false, true),
+            (
+                true,
+                Some(ago(-3600)),
+                Some(ago(-3600)),
+                Some(ago(-3600)),
+                false,
+                false,
+            ),
+            (true, Some(ago(1)), None, Some(ago(120)), false, false),
+            (true, Some(ago(1)), None, Some(ago(121)), false, true),
+            (
+                true,
+                Some(ago(1)),
+                Some(ago(121)),
+                Some(ago(121)),
+                false,
+                true,
+            ),
             // A backlog moves, if slowly.
-            (true, ago(1), ago(120), ago(9_999), false, false),
+            (
+                true,
+                Some(ago(1)),
+                Some(ago(120)),
+                Some(ago(9_999)),
+                false,
+                false,
+            ),
             // An outage, a hold or a pause: no fault of the worker.
-            (false, ago(1), None, ago(9_999), false, false),
-            (false, ago(16), None, ago(9_999), true, false),
+            (false, Some(ago(1)), None, Some(ago(9_999)), false, false),
+            (false, Some(ago(16)), None, Some(ago(9_999)), true, false),
         ] {
             let motion = Motion {
                 is_flowing,

@@ -152,7 +152,11 @@ async fn an_import_leaves_a_pair_whose_serval_ticket_has_another_external_ticket
     let row = |n, ticket_id: &str| format!("servicenow,{},{ticket_id}\n", sys_id(n));
     let moved = row(1, "tkt-2") + &row(3, "tkt-4");
     assert_eq!(app.admin.import(&moved).await.status, 200);
-    until_paired(&app, &[(1, "tkt-1"), (1, "tkt-2"), (2, "tkt-1"), (3, "tkt-4")]).await;
+    until_paired(
+        &app,
+        &[(1, "tkt-1"), (1, "tkt-2"), (2, "tkt-1"), (3, "tkt-4")],
+    )
+    .await;
     assert_eq!(app.requests("DELETE", &path_of_disconnect("tkt-1")), 0);
     app.stop().await;
 }

@@ -51,6 +51,18 @@ format = 'xml'";
     );
 }
 
+#[test]
+fn a_fault_stays_on_its_line_whatever_the_key() {
+    let toml =
+        "\"a\\nb\\u001b[31m\" = 1\n[\"x\\r\"]\n[delivery]\n\"rate\\n\" = 1\n[sources.\"y\\nz\"]";
+    let found = problems(&[toml], &[]);
+    assert_eq!(found.len(), 4, "{found:?}");
+    for line in &found {
+        assert!(!line.contains(char::is_control), "{line:?}");
+    }
+    assert!(found[0].contains("a\\nb\\u{1b}[31m"), "{found:?}");
+}
+
 /// A file, variables and the beginning of the one problem.
 type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
 

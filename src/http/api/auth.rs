@@ -1,10 +1,12 @@
 //! Who may use the admin API: bearers of a configured token, within its scope.
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::http::header::AUTHORIZATION;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -56,8 +58,13 @@ impl AdminTokens {
         }
     }
 
+    /// Whether there is none, so that none is asked for.
+    fn is_open(&self) -> bool {
+        self.all.0.is_empty() && self.mappings.0.is_empty()
+    }
+
     fn access(&self, presented: Option<&str>) -> Access {
-        let is_open = self.all.0.is_empty() && self.mappings.0.is_empty();
+        let is_open = self.is_open();
         let presented = presented.map(|token| Sha256::digest(token).into());
         match presented {
             _ if is_open => Access::All,
@@ -90,14 +97,15 @@ pub(super) async fn for_all(
     request: Request,
     next: Next,
 ) -> Response {
-    match state.tokens.access(bearer(&request)) {
-        Access::All => next.run(request).await,
-        Access::Mappings => {
+    match access(&state, &request) {
+        Err(wait) => throttled(wait),
+        Ok(Access::All) => next.run(request).await,
+        Ok(Access::Mappings) => {
             let detail =
                 "this token may only read and write mappings; this needs one of admin.tokens";
             Problem::new(StatusCode::FORBIDDEN, detail).into_response()
         }
-        Access::Unknown => unauthorized("admin.tokens"),
+        Ok(Access::Unknown) => unauthorized("admin.tokens"),
     }
 }
 
@@ -107,10 +115,44 @@ pub(super) async fn for_mappings(
     request: Request,
     next: Next,
 ) -> Response {
-    match state.tokens.access(bearer(&request)) {
-        Access::All | Access::Mappings => next.run(request).await,
-        Access::Unknown => unauthorized("admin.tokens or admin.mapping_tokens"),
+    match access(&state, &request) {
+        Err(wait) => throttled(wait),
+        Ok(Access::All | Access::Mappings) => next.run(request).await,
+        Ok(Access::Unknown) => unauthorized("admin.tokens or admin.mapping_tokens"),
     }
+}
+
+/// What the bearer may do. An error: its address has guessed too often, and its token is not looked
+/// at before this time has passed.
+fn access(state: &AppState, request: &Request) -> Result<Access, Duration> {
+    let presented = bearer(request);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    // Without a token nothing is guessed, and within the process there is no peer.
+    let (Some(ConnectInfo(peer)), Some(_), false) = (peer, presented, state.tokens.is_open())
+    else {
+        return Ok(state.tokens.access(presented));
+    };
+    let now = state.clock.now();
+    if let Err(wait) = state.throttle.try_from(peer.ip(), now) {
+        state.metrics.token_refused("throttled");
+        return Err(wait);
+    }
+    let access = state.tokens.access(presented);
+    if access == Access::Unknown {
+        state.metrics.token_refused("unknown");
+        tracing::warn!(peer = %peer.ip(), "a token was refused that is none of ours");
+    } else {
+        state.throttle.was_right(peer.ip(), now);
+    }
+    Ok(access)
+}
+
+fn throttled(wait: Duration) -> Response {
+    let detail = "too many wrong tokens came from this address; it is not listened to for a while";
+    let mut response = Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).into_response();
+    let seconds = HeaderValue::from(wait.as_secs() + 1);
+    response.headers_mut().insert(RETRY_AFTER, seconds);
+    response
 }
 
 fn unauthorized(keys: &str) -> Response {

@@ -157,7 +157,7 @@ impl<'a> Known<'a> {
             .iter()
             .filter_map(|wanted| Some((wanted.ticket?, wanted)))
             .collect();
-        let names: Vec<_> = named
+        let asked: Vec<_> = named
             .iter()
             .map(|(ticket, wanted)| {
                 let ticket = &self.tickets[*ticket];
@@ -166,7 +166,7 @@ impl<'a> Known<'a> {
             })
             .collect();
         let rows: Vec<Known> = sqlx::query_as(KNOWN)
-            .bind(json(&names))
+            .bind(json(&asked))
             .fetch_all(&mut tx.connection)
             .await?;
         for row in rows {
@@ -220,12 +220,12 @@ impl<'a> Known<'a> {
         if named.is_empty() {
             return Ok(());
         }
-        let names: Vec<_> = named
+        let asked: Vec<_> = named
             .iter()
             .map(|(source, key)| (source, hex::encode(key)))
             .collect();
         let rows: Vec<(i64, i64, String, Option<String>)> = sqlx::query_as(NAMELESS)
-            .bind(json(&names))
+            .bind(json(&asked))
             .fetch_all(&mut tx.connection)
             .await?;
         for (index, id, word, reason) in rows {
@@ -262,23 +262,20 @@ impl<'a> Known<'a> {
     fn delivered_before(&mut self, wanted: &Wanted<'a>, next: usize) -> Option<Found> {
         let key = wanted.delivery?;
         let again = Found::Again(next);
-        match wanted.ticket {
-            Some(ticket) => {
-                let deliveries = &mut self.tickets[ticket].deliveries;
-                let before = deliveries.get(&key).cloned();
-                if before.is_none() {
-                    deliveries.insert(key, again);
-                }
-                before
+        if let Some(ticket) = wanted.ticket {
+            let deliveries = &mut self.tickets[ticket].deliveries;
+            let before = deliveries.get(&key).cloned();
+            if before.is_none() {
+                deliveries.insert(key, again);
             }
-            None => {
-                let name = (wanted.webhook.source.as_str(), key);
-                let before = self.nameless.get(&name).cloned();
-                if before.is_none() {
-                    self.nameless.insert(name, again);
-                }
-                before
+            before
+        } else {
+            let name = (wanted.webhook.source.as_str(), key);
+            let before = self.nameless.get(&name).cloned();
+            if before.is_none() {
+                self.nameless.insert(name, again);
             }
+            before
         }
     }
 
