@@ -34,8 +34,8 @@ use crate::metrics::Metrics;
 use crate::reload::Reloads;
 use crate::sources::{DropFields, Source};
 use crate::store::Store;
-pub use api::AdminTokens;
-pub use in_process::InProcess;
+pub use api::{AdminTokens, MAX_IMPORT};
+pub use in_process::{InProcess, Pieces};
 pub use limits::{Crowded, Places};
 #[cfg(feature = "otel")]
 pub(crate) use metrics::page as metrics_page;
