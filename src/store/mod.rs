@@ -13,9 +13,11 @@ mod activity;
 mod audit;
 mod backup;
 mod change;
+mod checkpoint;
 mod claims;
 mod conflicts;
 mod counts;
+mod damage;
 mod dead;
 mod disconnects;
 mod erase;
@@ -107,6 +109,7 @@ struct Shared {
     wake: Notify,
     write_failed: AtomicBool,
     damage: OnceLock<String>,
+    growth: checkpoint::Growth,
     imports: import::Imports,
     /// Held for as long as anybody has the store.
     lock: DatabaseLock,

@@ -207,6 +207,7 @@ impl Writer {
         match self.fill_transaction(&mut group).await {
             Ok(done) => {
                 self.metrics.committed(group.len(), started.elapsed());
+                self.shared.growth.add(group.bytes());
                 self.note_success();
                 if self.tx.wake {
                     self.shared.wake.notify_one();
