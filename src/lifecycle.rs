@@ -9,7 +9,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -106,6 +106,24 @@ pub fn interrupted() -> impl Future<Output = ()> {
                 tracing::error!(%error, "signals cannot be heard");
                 std::future::pending::<()>().await;
             }
+        }
+    }
+}
+
+/// The SIGHUPs that arrive. They count from the making of this on, and no longer end the process.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Listens from now on.
+    pub fn listen() -> std::io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Resolves at the next one. Several that come at once may count as one.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
         }
     }
 }

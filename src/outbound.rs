@@ -28,14 +28,32 @@ pub fn is_local(url: &str) -> bool {
 
 /// Builds a client. It follows no redirect (a credential must not wander) and repeats nothing by
 /// itself (every try is ours to count).
+pub fn client(limits: Limits) -> reqwest::Result<reqwest::Client> {
+    let builder = builder(limits);
+    let builder = if limits.is_local {
+        builder.tls_certs_only([])
+    } else {
+        builder
+    };
+    builder.build()
+}
+
+/// Builds a client that trusts whom `tls` says, in the place of the system's authorities.
+pub fn client_trusting(
+    limits: Limits,
+    tls: rustls::ClientConfig,
+) -> reqwest::Result<reqwest::Client> {
+    builder(limits).tls_backend_preconfigured(tls).build()
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that builds clients"
 )]
-pub fn client(limits: Limits) -> reqwest::Result<reqwest::Client> {
+fn builder(limits: Limits) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder();
     let builder = if limits.is_local {
-        builder.no_proxy().tls_certs_only([])
+        builder.no_proxy()
     } else {
         builder
     };
@@ -46,7 +64,6 @@ pub fn client(limits: Limits) -> reqwest::Result<reqwest::Client> {
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .user_agent(concat!("serval-connect/", env!("CARGO_PKG_VERSION")))
-        .build()
 }
 
 /// Chooses ring as the TLS provider of the process. Call it first thing; calling it again is harmless.

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -30,15 +31,16 @@ enum Kind {
     Events,
 }
 
-/// Deletes what is over its retention, until `soft`.
+/// Deletes what is over its retention, until `soft`. Another retention is followed at once.
 pub(crate) async fn run(
     store: Store,
     clock: SharedClock,
-    retention: RetentionConfig,
+    mut kept: watch::Receiver<RetentionConfig>,
     soft: CancellationToken,
 ) {
     loop {
         let now = clock.now();
+        let retention = *kept.borrow_and_update();
         let walks = async {
             for (kind, keep) in [
                 (Kind::Payloads, retention.payloads),
@@ -66,6 +68,7 @@ pub(crate) async fn run(
         tokio::select! {
             () = soft.cancelled() => return,
             () = walks => {}
+            Ok(()) = kept.changed() => {}
         }
     }
 }

@@ -91,6 +91,8 @@ pub(crate) enum Command {
     Kill,
     /// Resident memory: idle, 64 connections with delivery, 256.
     Memory,
+    /// Other programs that take the same webhooks, beside the daemon: see `benches/peers/install.sh`.
+    Peers,
     /// Keeps one load up for `rounds * seconds`, for a profiler: prints the daemon's process id.
     Hold {
         /// Connects go out meanwhile.

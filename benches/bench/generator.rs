@@ -158,15 +158,26 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Resul
 }
 
 fn whole_answer(bytes: &[u8]) -> Option<u16> {
-    const LENGTH: &[u8] = b"content-length: ";
     let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let status = std::str::from_utf8(bytes.get(9..12)?).ok()?.parse().ok()?;
-    let at = bytes[..head]
-        .windows(LENGTH.len())
-        .position(|part| part == LENGTH)?;
-    let length = bytes[at + LENGTH.len()..head]
-        .split(|b| *b == b'\r')
-        .next()?;
-    let length: usize = std::str::from_utf8(length).ok()?.parse().ok()?;
-    (bytes.len() >= head + length).then_some(status)
+    let is_whole = match header(&bytes[..head], b"content-length") {
+        Some(length) => {
+            let length: usize = std::str::from_utf8(length).ok()?.parse().ok()?;
+            bytes.len() >= head + length
+        }
+        // In chunks, as some peers answer.
+        None => bytes[head..].ends_with(b"0\r\n\r\n"),
+    };
+    is_whole.then_some(status)
+}
+
+/// The value of a header, whose name servers spell in their own ways.
+fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    head.split(|b| *b == b'\n').find_map(|line| {
+        let (start, value) = line.split_at_checked(name.len())?;
+        let value = value.strip_prefix(b":")?;
+        start
+            .eq_ignore_ascii_case(name)
+            .then_some(value.trim_ascii())
+    })
 }

@@ -24,6 +24,7 @@ mod daemon;
 mod generator;
 mod handler;
 mod histogram;
+mod peer;
 mod prefill;
 mod procfs;
 mod report;

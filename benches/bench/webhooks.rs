@@ -16,6 +16,15 @@ pub(crate) enum Kind {
     Slack,
 }
 
+/// How a request proves who sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// As its sender does.
+    Own,
+    /// By an HMAC of the body and nothing else, for receivers that know no more.
+    BodyAlone,
+}
+
 pub(crate) const SERVICENOW_KEY: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
 pub(crate) const SLACK_SECRET: &str = "8f1d20c9a7b34e65d01f9b7c2a6e4d38";
 const CHANNEL: &str = "C0BENCH01";
@@ -79,6 +88,7 @@ fn slack_ts(index: u64) -> String {
 #[derive(Clone)]
 pub(crate) struct Sender {
     kind: Kind,
+    scheme: Scheme,
     body: Vec<u8>,
     slots: Vec<usize>,
     key: Hmac<Sha256>,
@@ -113,10 +123,16 @@ impl Sender {
             .collect();
         Self {
             kind,
+            scheme: Scheme::Own,
             body: body.into_bytes(),
             slots,
             key: Hmac::new_from_slice(secret).expect("any length of key will do"),
         }
+    }
+
+    /// The same sender under another scheme.
+    pub(crate) fn under(self, scheme: Scheme) -> Self {
+        Self { scheme, ..self }
     }
 
     /// A body as it is sent, to be used as the object of a bare call.
@@ -138,6 +154,19 @@ impl Sender {
         let mut key = self.key.clone();
         out.clear();
         match self.kind {
+            _ if self.scheme == Scheme::BodyAlone => {
+                key.update(&body);
+                let signature = hex::encode(key.finalize().into_bytes());
+                write!(
+                    out,
+                    "POST /webhooks/{} HTTP/1.1\r\nhost: bench\r\n\
+                     content-type: application/json\r\ncontent-length: {}\r\n\
+                     webhook-id: msg_{index:016x}\r\n\
+                     x-hub-signature-256: sha256={signature}\r\n\r\n",
+                    self.kind.source(),
+                    body.len()
+                )
+            }
             Kind::ServiceNow => {
                 key.update(format!("msg_{index:016x}.{now}.").as_bytes());
                 key.update(&body);

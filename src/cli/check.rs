@@ -1,6 +1,8 @@
 //! `check`
 
 use super::{Failure, Global, Outcome, output};
+use crate::app::certificate_warnings;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{self, Config, Environment};
 use crate::store::{OpenError, Store};
 
@@ -25,6 +27,9 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
         ));
     }
     let Ok(loaded) = loaded else { return Ok(()) };
+    for warning in certificate_warnings(&loaded.config, SystemClock.now()) {
+        output::line(format!("warning: {warning}"));
+    }
     check_database(&loaded.config, args.integrity).await?;
     if args.online {
         super::discover::check_online(&loaded.config).await?;

@@ -20,13 +20,13 @@ use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::config::{Config, LogConfig, LogFormat, ServalConfig};
 use crate::delivery::{Monitor, Routes, Settings, Worker};
 use crate::domain::ids::SourceKind;
-use crate::http::{AppState, InProcess, Sources, policies};
+use crate::http::{AppState, InProcess, Places, Sources, policies};
 use crate::metrics::Metrics;
-use crate::operator::{AdminTokens, Desk};
+use crate::operator::{AdminTokens, Desk, Rules};
 use crate::serval::ServalClient;
 use crate::sources::{Receipt, Refused, Source, Unreadable, Unverified, Verified};
 use crate::store::{DatabaseLock, Store};
-use crate::telemetry;
+use crate::{reload, telemetry};
 
 /// The database in our own hands.
 #[derive(Debug)]
@@ -93,8 +93,8 @@ impl Direct {
         drop(api);
         store.close_readers().await;
         stop.cancel();
-        if let Err(error) = writer.await {
-            tracing::error!(%error, "the store's writer did not end well");
+        if writer.await.is_err() {
+            tracing::error!("the store's writer did not end well");
         }
     }
 }
@@ -110,19 +110,27 @@ fn state(config: &Config, store: Store) -> anyhow::Result<AppState> {
         })
         .collect();
     let monitor = idle(config, store.clone(), Arc::clone(&clock))?;
-    let policies = policies(&sources);
-    Ok(AppState {
-        desk: Desk::new(store.clone(), monitor.clone(), Arc::clone(&clock), policies),
+    // Whoever may write the file may do all.
+    let rules = Rules {
+        tokens: AdminTokens::default(),
         shows_payloads: true,
+        speaks_tls: false,
+        sources: policies(&sources),
+    };
+    let (desk_clock, metrics) = (Arc::clone(&clock), Metrics::default());
+    Ok(AppState {
+        desk: Desk::new(store.clone(), monitor.clone(), desk_clock, metrics, rules),
         monitor,
         store,
         sources: Arc::new(sources),
         clock,
         body_limit: config.server.body_limit,
         read_timeout: config.server.read_timeout,
+        webhook_places: Places::new("webhooks", 0, Metrics::default()),
+        admin_places: Places::new("admin", usize::MAX, Metrics::default()),
         metrics: Metrics::default(),
-        // Whoever may write the file may do all.
-        tokens: Arc::new(AdminTokens::new(&[])),
+        // There is no daemon that could be asked.
+        reloads: reload::channel().0,
     })
 }
 

@@ -26,11 +26,15 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
-    let url = match args.url {
-        Some(url) => given(url)?,
-        None => configured(global)?,
+    let (url, client) = match args.url {
+        Some(url) => {
+            let url = given(url)?;
+            let is_local = outbound::is_local(url.as_str());
+            (url, remote::client(TIMEOUT, is_local)?)
+        }
+        // It may show a certificate that is older than its file; that is no sign of death.
+        None => (configured(global)?, remote::probing_client(TIMEOUT)?),
     };
-    let client = remote::client(TIMEOUT, outbound::is_local(url.as_str()))?;
     match remote::probe(&client, url.clone()).await {
         Ok(()) => {
             output::line(format_args!("healthy: {url}"));
@@ -54,12 +58,15 @@ fn given(mut url: Url) -> Result<Url, Failure> {
 }
 
 fn configured(global: &Global) -> Result<Url, Failure> {
-    let listen = match Config::load_server(&global.files, &Environment::from_process()) {
+    let (listen, is_tls) = match Config::load_server(&global.files, &Environment::from_process()) {
         Ok(server) => {
             for warning in &server.warnings {
                 output::warn(warning);
             }
-            server.section.listen
+            (
+                server.section.listen,
+                server.section.tls_cert_file.is_some(),
+            )
         }
         Err(error) => {
             for problem in &error.problems {
@@ -68,10 +75,10 @@ fn configured(global: &Global) -> Result<Url, Failure> {
             output::warn(format_args!(
                 "server.listen cannot be read; asking at the default, {DEFAULT_LISTEN}"
             ));
-            DEFAULT_LISTEN
+            (DEFAULT_LISTEN, false)
         }
     };
-    let base = remote::url_of(listen, "server.listen")?;
+    let base = remote::url_of(listen, "server.listen", is_tls)?;
     Ok(base.join("healthz").expect("it is a path"))
 }
 

@@ -5,6 +5,7 @@
 use std::error::Error as _;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -18,6 +19,7 @@ use super::backend::Call;
 use crate::config::AdminConfig;
 use crate::domain::token;
 use crate::outbound::{self, Limits};
+use crate::tls;
 
 /// The daemon is on this machine: it answers a probe at once, or not at all.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -65,8 +67,8 @@ impl Remote {
                 value
             });
         Ok(Self {
-            client: local_client(CALL_TIMEOUT)?,
-            base: url_of(admin.listen, "admin.listen")?,
+            client: own_client(CALL_TIMEOUT, "admin", admin.tls_cert_file.as_deref())?,
+            base: url_of(admin.listen, "admin.listen", admin.tls_cert_file.is_some())?,
             authorization,
         })
     }
@@ -112,9 +114,33 @@ impl Remote {
     }
 }
 
-/// A client for addresses of this machine: no proxy, no TLS.
-pub(super) fn local_client(timeout: Duration) -> Result<Client, Failure> {
-    client(timeout, true)
+/// A client for a listener of our own daemon: no proxy, and no certificate but the one in the file of
+/// `[section]`.
+pub(super) fn own_client(
+    timeout: Duration,
+    section: &str,
+    cert: Option<&Path>,
+) -> Result<Client, Failure> {
+    let Some(cert) = cert else {
+        return client(timeout, true);
+    };
+    let own = tls::certificates(cert).map_err(|problem| {
+        let file = cert.display();
+        Failure::Usage(format!(
+            "{section}.tls_cert_file: the file {file} {problem}"
+        ))
+    })?;
+    trusting(timeout, tls::Own::Of(own))
+}
+
+/// A client for probes of our own daemon, which tell it nothing: any certificate will do.
+pub(super) fn probing_client(timeout: Duration) -> Result<Client, Failure> {
+    trusting(timeout, tls::Own::Any)
+}
+
+fn trusting(timeout: Duration, own: tls::Own) -> Result<Client, Failure> {
+    outbound::client_trusting(limits(timeout, true), own.client_config())
+        .map_err(|error| Failure::Failed(error.into()))
 }
 
 /// Asks for a health page; the text says what came instead of 2xx.
@@ -129,18 +155,21 @@ pub(super) async fn probe(client: &Client, url: Url) -> Result<(), String> {
 
 /// A client with a limit for whole exchanges.
 pub(super) fn client(timeout: Duration, is_local: bool) -> Result<Client, Failure> {
-    let limits = Limits {
+    outbound::install_tls_provider();
+    outbound::client(limits(timeout, is_local)).map_err(|error| Failure::Failed(error.into()))
+}
+
+fn limits(timeout: Duration, is_local: bool) -> Limits {
+    Limits {
         connect_timeout: PROBE_TIMEOUT,
         timeout,
         idle_connections: 1,
         is_local,
-    };
-    outbound::install_tls_provider();
-    outbound::client(limits).map_err(|error| Failure::Failed(error.into()))
+    }
 }
 
 /// Where a listener of this machine is reached: an address that stands for all stands for loopback.
-pub(super) fn url_of(listen: SocketAddr, key: &str) -> Result<Url, Failure> {
+pub(super) fn url_of(listen: SocketAddr, key: &str, is_tls: bool) -> Result<Url, Failure> {
     if listen.port() == 0 {
         return Err(Failure::Usage(format!(
             "{key} has port 0, so nobody can tell where the daemon listens: give it a port"
@@ -152,7 +181,8 @@ pub(super) fn url_of(listen: SocketAddr, key: &str) -> Result<Url, Failure> {
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     let addr = SocketAddr::new(ip, listen.port());
-    Ok(Url::parse(&format!("http://{addr}")).expect("an address and a port make a URL"))
+    let scheme = if is_tls { "https" } else { "http" };
+    Ok(Url::parse(&format!("{scheme}://{addr}")).expect("an address and a port make a URL"))
 }
 
 /// The cause that a person can do something about: `Connection refused`, not `error sending request`.
@@ -170,6 +200,7 @@ fn innermost(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, Environment};
 
     #[test]
     fn an_address_that_stands_for_all_is_reached_at_loopback() {
@@ -180,19 +211,19 @@ mod tests {
             ("10.1.2.3:9", Some("http://10.1.2.3:9/")),
             ("127.0.0.1:0", None),
         ] {
-            let url = url_of(listen.parse().unwrap(), "admin.listen").ok();
+            let url = url_of(listen.parse().unwrap(), "admin.listen", false).ok();
             assert_eq!(url.as_ref().map(Url::as_str), expected, "{listen}");
         }
+        let url = url_of("0.0.0.0:8081".parse().unwrap(), "admin.listen", true).unwrap();
+        assert_eq!(url.as_str(), "https://127.0.0.1:8081/");
     }
 
     #[test]
     fn a_token_is_not_shown() {
+        let defaults = Config::load(&[], &Environment::default()).unwrap().config;
         let admin = AdminConfig {
-            listen: "127.0.0.1:8081".parse().unwrap(),
             tokens: vec!["s3cret".to_owned().into()],
-            mapping_tokens: Vec::new(),
-            read_only_tokens: Vec::new(),
-            show_payloads: true,
+            ..defaults.admin
         };
         let remote = Remote::new(&admin).unwrap();
         assert_eq!(format!("{remote:?}"), "Remote(http://127.0.0.1:8081)");

@@ -19,11 +19,14 @@ pub(super) struct Answer {
     pub(super) took: Duration,
 }
 
+/// The patience of a sender.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A client for `url`, with the patience of a sender.
 pub(super) fn client(url: &str) -> anyhow::Result<reqwest::Client> {
     outbound::client(Limits {
         connect_timeout: Duration::from_secs(5),
-        timeout: Duration::from_secs(30),
+        timeout: TIMEOUT,
         idle_connections: 4,
         is_local: outbound::is_local(url),
     })

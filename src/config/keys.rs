@@ -1,7 +1,8 @@
 //! The registry: every key that the configuration knows, and what it holds.
 //!
 //! A new key is one line here, one field in its struct and one line in `config/default.toml`;
-//! tests hold the three against each other.
+//! tests hold the three against each other. What a running daemon cannot take over at a reload is
+//! [`fixed`]; the keys of sources never are.
 
 use std::time::Duration;
 
@@ -18,15 +19,12 @@ pub(super) struct Key {
     /// For keys of sources: the default, written as in an environment variable; empty for none.
     /// The defaults of sections stand in `config/default.toml`.
     pub(super) default: &'static str,
+    /// Whether a change takes a restart.
+    pub(super) is_fixed: bool,
 }
 
 const fn key(name: &'static str, shape: Shape) -> Key {
-    let default = "";
-    Key {
-        name,
-        shape,
-        default,
-    }
+    key_or(name, shape, "")
 }
 
 const fn key_or(name: &'static str, shape: Shape, default: &'static str) -> Key {
@@ -34,6 +32,15 @@ const fn key_or(name: &'static str, shape: Shape, default: &'static str) -> Key 
         name,
         shape,
         default,
+        is_fixed: false,
+    }
+}
+
+/// A key whose change takes a restart.
+const fn fixed(name: &'static str, shape: Shape) -> Key {
+    Key {
+        is_fixed: true,
+        ..key(name, shape)
     }
 }
 
@@ -59,28 +66,39 @@ const BODY_LIMIT: Shape = Shape::Size {
     max: 64 << 20,
 };
 
+const CONNECTIONS: Shape = count(8, 1_000_000);
+const REQUESTS: Shape = count(1, 1_000_000);
+
 /// The sections in the order in which they are shown, without `[sources.<name>]`.
 pub(super) const SECTIONS: &[(&str, &[Key])] = &[
     (
         "server",
         &[
-            key("listen", Shape::Address),
+            fixed("listen", Shape::Address),
+            key("tls_cert_file", Shape::Text),
+            key("tls_key_file", Shape::Text),
             key("body_limit", BODY_LIMIT),
-            key("read_timeout", duration(MILLISECOND, HOUR)),
-            key("shutdown_timeout", duration(MILLISECOND, HOUR)),
+            fixed("read_timeout", duration(MILLISECOND, HOUR)),
+            fixed("connection_limit", CONNECTIONS),
+            fixed("request_limit", REQUESTS),
+            fixed("shutdown_timeout", duration(MILLISECOND, HOUR)),
         ],
     ),
     (
         "admin",
         &[
-            key("listen", Shape::Address),
+            fixed("listen", Shape::Address),
+            key("tls_cert_file", Shape::Text),
+            key("tls_key_file", Shape::Text),
             key("tokens", Shape::Secrets),
             key("mapping_tokens", Shape::Secrets),
             key("read_only_tokens", Shape::Secrets),
             key("show_payloads", Shape::Switch),
+            fixed("connection_limit", CONNECTIONS),
+            fixed("request_limit", REQUESTS),
         ],
     ),
-    ("database", &[key("url", Shape::Text)]),
+    ("database", &[fixed("url", Shape::Text)]),
     (
         "serval",
         &[
@@ -112,15 +130,17 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
         "log",
         &[
             key("level", Shape::Text),
-            key("format", Shape::OneOf(&["text", "json"])),
+            fixed("format", Shape::OneOf(&["text", "json"])),
         ],
     ),
     (
         "telemetry",
         &[
-            key("otlp_endpoint", Shape::Text),
-            key("otlp_headers", Shape::Secrets),
-            key("service_name", Shape::Text),
+            fixed("otlp_endpoint", Shape::Text),
+            fixed("otlp_headers", Shape::Secrets),
+            fixed("otlp_metrics", Shape::Switch),
+            fixed("otlp_metrics_interval", duration(SECOND, HOUR)),
+            fixed("service_name", Shape::Text),
         ],
     ),
 ];
@@ -190,6 +210,14 @@ pub(super) fn of_source(kind: SourceKind) -> &'static [Key] {
 /// The kind that a word names.
 pub(super) fn source_kind(word: &str) -> Option<SourceKind> {
     SOURCE_KINDS.into_iter().find(|kind| kind.as_str() == word)
+}
+
+/// The paths of all keys whose change takes a restart.
+pub(super) fn fixed_paths() -> impl Iterator<Item = String> {
+    SECTIONS.iter().flat_map(|(section, keys)| {
+        let fixed = keys.iter().filter(|key| key.is_fixed);
+        fixed.map(move |key| format!("{section}.{}", key.name))
+    })
 }
 
 /// A section by name, with the name as the registry spells it.

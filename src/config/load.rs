@@ -1,6 +1,7 @@
 //! From files and environment to a [`Config`], with all faults reported together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
@@ -25,7 +26,7 @@ pub struct ConfigError {
 }
 
 /// A configuration that was read without a fault.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Loaded {
     /// What the program works with.
     pub config: Config,
@@ -34,6 +35,18 @@ pub struct Loaded {
     /// Where each key that is set comes from, by dotted path.
     pub provenance: BTreeMap<String, Origin>,
     redacted: String,
+    /// What it was made of, for the next reload to be held against.
+    pub(super) merged: Merged,
+}
+
+/// Without the values it was made of, which may be secrets.
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded")
+            .field("config", &self.config)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Loaded {
@@ -57,33 +70,58 @@ impl Config {
         env::check(environment, &mut problems, &mut warnings);
         let layers = read(files, environment, &mut problems);
         let merged = merge::merge(layers, &mut problems);
-        let config = if problems.0.is_empty() {
-            build(&merged, &mut problems)
-        } else {
-            None
-        };
-        let Some(mut config) = config else {
-            return Err(problems.into());
-        };
-        validate::values(&mut config, &merged.settings, &mut problems);
         if !problems.0.is_empty() {
             return Err(problems.into());
         }
-        validate::warn(&config, &mut warnings);
-        let redacted = report::redacted(&merged);
-        let origins = merged.settings.into_iter();
-        Ok(Loaded {
-            config,
-            warnings,
-            provenance: origins.map(|(path, set)| (path, set.origin)).collect(),
-            redacted,
-        })
+        assemble(merged, warnings)
+    }
+}
+
+/// Makes a configuration of effective values, and judges it.
+pub(super) fn assemble(merged: Merged, mut warnings: Vec<String>) -> Result<Loaded, ConfigError> {
+    let mut problems = Problems::default();
+    let Some(mut config) = build(&merged, &mut problems) else {
+        return Err(problems.into());
+    };
+    validate::values(&mut config, &merged.settings, &mut problems);
+    if !problems.0.is_empty() {
+        return Err(problems.into());
+    }
+    validate::warn(&config, &mut warnings);
+    let origins = merged.settings.iter();
+    let origins = origins.map(|(path, set)| (path.clone(), set.origin.clone()));
+    Ok(Loaded {
+        config,
+        warnings,
+        provenance: origins.collect(),
+        redacted: report::redacted(&merged),
+        merged,
+    })
+}
+
+impl ConfigError {
+    /// Of a quoted key or a value that is no secret, control characters are shown and not passed on:
+    /// a line stays one.
+    pub(super) fn new(problems: &[String]) -> Self {
+        let one_line = |problem: &String| {
+            problem.chars().fold(String::new(), |mut line, c| {
+                if c.is_control() {
+                    line.extend(c.escape_default());
+                } else {
+                    line.push(c);
+                }
+                line
+            })
+        };
+        Self {
+            problems: problems.iter().map(one_line).collect(),
+        }
     }
 }
 
 impl From<Problems> for ConfigError {
     fn from(Problems(problems): Problems) -> Self {
-        Self { problems }
+        Self::new(&problems)
     }
 }
 

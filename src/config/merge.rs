@@ -15,6 +15,7 @@ use super::shapes::Shape;
 use crate::domain::ids::{SourceKind, SourceName};
 
 /// The effective value of a key. No `Debug`: it may be a secret.
+#[derive(Clone)]
 pub(super) struct Setting {
     pub(super) value: Value,
     pub(super) origin: Origin,
@@ -23,6 +24,7 @@ pub(super) struct Setting {
 }
 
 /// The effective values by dotted path, and the sources with their kinds.
+#[derive(Clone)]
 pub(super) struct Merged {
     pub(super) settings: BTreeMap<String, Setting>,
     pub(super) sources: BTreeMap<SourceName, SourceKind>,

@@ -12,6 +12,7 @@ mod keys;
 mod layers;
 mod load;
 mod merge;
+mod reload;
 mod report;
 mod shapes;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod validate;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -33,6 +35,7 @@ pub use alone::Alone;
 pub use env::Environment;
 pub use layers::Origin;
 pub use load::{ConfigError, Loaded};
+pub use reload::Changes;
 pub use report::{Report, report};
 
 /// The effective configuration of a daemon.
@@ -64,12 +67,20 @@ pub struct Config {
 pub struct ServerConfig {
     /// Where webhooks arrive.
     pub listen: SocketAddr,
+    /// The certificate that the listener shows, with its chain, in PEM; `None`: no TLS.
+    pub tls_cert_file: Option<PathBuf>,
+    /// The certificate's private key, in PEM.
+    pub tls_key_file: Option<PathBuf>,
     /// The largest body, in bytes.
     #[serde(deserialize_with = "units::size")]
     pub body_limit: usize,
     /// How long a sender may take for its headers, and again for its body.
     #[serde(deserialize_with = "units::duration")]
     pub read_timeout: Duration,
+    /// Connections at once.
+    pub connection_limit: usize,
+    /// Webhooks at once.
+    pub request_limit: usize,
     /// How long a shutdown may take before what is in flight is handed back.
     #[serde(deserialize_with = "units::duration")]
     pub shutdown_timeout: Duration,
@@ -81,6 +92,10 @@ pub struct ServerConfig {
 pub struct AdminConfig {
     /// Where the admin API is served.
     pub listen: SocketAddr,
+    /// The certificate that the listener shows, with its chain, in PEM; `None`: no TLS.
+    pub tls_cert_file: Option<PathBuf>,
+    /// The certificate's private key, in PEM.
+    pub tls_key_file: Option<PathBuf>,
     /// Bearer tokens that may do all.
     pub tokens: Vec<SecretString>,
     /// Bearer tokens that may only read and write mappings.
@@ -89,6 +104,10 @@ pub struct AdminConfig {
     pub read_only_tokens: Vec<SecretString>,
     /// Whether the console and the API show bodies of webhooks.
     pub show_payloads: bool,
+    /// Connections at once.
+    pub connection_limit: usize,
+    /// Calls of the API at once.
+    pub request_limit: usize,
 }
 
 /// `[database]`
@@ -169,7 +188,7 @@ impl LogConfig {
     }
 }
 
-/// `[telemetry]`: where spans go.
+/// `[telemetry]`: where spans go, and on request the metrics.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TelemetryConfig {
@@ -177,7 +196,12 @@ pub struct TelemetryConfig {
     pub otlp_endpoint: Option<String>,
     /// Headers for the collector, each `name=value`.
     pub otlp_headers: Vec<SecretString>,
-    /// What the spans say who made them.
+    /// Whether the collector gets the metrics, too.
+    pub otlp_metrics: bool,
+    /// How often it gets them.
+    #[serde(deserialize_with = "units::duration")]
+    pub otlp_metrics_interval: Duration,
+    /// What spans and metrics say who made them.
     pub service_name: String,
 }
 

@@ -13,6 +13,7 @@ use super::merge::Setting;
 use super::{AdminConfig, Config, ServalConfig};
 use crate::domain::token;
 use crate::sources::{self, SourceConfig};
+use crate::tls;
 
 /// Tokens of fewer characters can be guessed.
 const SHORT_TOKEN: usize = 16;
@@ -56,6 +57,12 @@ pub(super) fn values(
         {
             refuse(&format!("admin.{key}"), &what.to_string());
         }
+    }
+    if config.telemetry.otlp_metrics && config.telemetry.otlp_endpoint.is_none() {
+        refuse(
+            "telemetry.otlp_metrics",
+            "telemetry.otlp_endpoint is not set, so nobody gets the metrics; set it, too",
+        );
     }
     if let Err(what) = retention(config) {
         refuse("retention.events", &what);
@@ -264,6 +271,14 @@ pub(super) fn for_serve(loaded: &Loaded) -> Result<(), ConfigError> {
             "no source is configured: add [sources.servicenow] or [sources.slack]".to_owned(),
         );
     }
+    let (server, admin) = (&config.server, &config.admin);
+    for (section, cert, key) in [
+        ("server", &server.tls_cert_file, &server.tls_key_file),
+        ("admin", &admin.tls_cert_file, &admin.tls_key_file),
+    ] {
+        let identity = tls::identity(section, cert.as_deref(), key.as_deref());
+        problems.extend(identity.err().map(|error| error.to_string()));
+    }
     for (name, source) in &config.sources {
         if let Err(invalid) = sources::build(name, source) {
             problems.push(invalid.to_string());
@@ -272,7 +287,7 @@ pub(super) fn for_serve(loaded: &Loaded) -> Result<(), ConfigError> {
     if problems.is_empty() {
         Ok(())
     } else {
-        Err(ConfigError { problems })
+        Err(ConfigError::new(&problems))
     }
 }
 

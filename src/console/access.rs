@@ -1,14 +1,15 @@
 //! Who may see a page: holders of a session, or everybody on this machine where no token is configured.
 
+use askama::Template;
 use axum::extract::{Request, State};
 use axum::http::header::{COOKIE, HOST, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::fault::Fault;
+use super::fault::{Fault, render};
 use super::flash::{self, Flash};
-use super::{Console, href};
+use super::{Console, assets, href};
 use crate::operator::{Operator, is_loopback_host};
 
 /// The session's cookie. Behind TLS a browser takes it from this very host only.
@@ -65,7 +66,7 @@ fn viewer(console: &Console, request: &Request) -> Result<Option<Viewer>, Fault>
     let flash = cookie(headers, flash::COOKIE)
         .filter(|_| !is_refresh)
         .and_then(Flash::read);
-    if console.tokens().is_open() {
+    if console.desk().is_open() {
         if !headers
             .get(HOST)
             .is_none_or(|host| host.to_str().is_ok_and(is_loopback_host))
@@ -88,7 +89,7 @@ fn viewer(console: &Console, request: &Request) -> Result<Option<Viewer>, Fault>
             continue;
         };
         // The token may have been taken out of the configuration since.
-        if let Some(operator) = console.tokens().holder(&open.holder) {
+        if let Some(operator) = console.desk().holder(&open.holder) {
             return Ok(Some(Viewer {
                 operator,
                 csrf: open.csrf,
@@ -101,11 +102,27 @@ fn viewer(console: &Console, request: &Request) -> Result<Option<Viewer>, Fault>
     Ok(None)
 }
 
+#[derive(Template)]
+#[template(path = "again.html")]
+struct Again {
+    assets: &'static assets::Names,
+    path: String,
+}
+
 fn to_login(request: &Request) -> Response {
     if request.headers().contains_key(REFRESH) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let wanted = request.uri().path_and_query().map(ToString::to_string);
+    let came_from = request.headers().get("sec-fetch-site");
+    if came_from.is_some_and(|site| site == "cross-site") && request.method() == Method::GET {
+        // A link in a chat: the browser keeps the cookie back, and sends it once the page is ours.
+        let again = Again {
+            assets: assets::names(),
+            path: wanted.unwrap_or_else(|| "/".to_owned()),
+        };
+        return render(StatusCode::OK, &again);
+    }
     let target = match wanted.filter(|_| request.method() == Method::GET) {
         Some(wanted) if wanted != "/" => format!("/login?next={}", href::encode(&wanted)),
         Some(_) | None => "/login".to_owned(),
@@ -145,7 +162,11 @@ pub(super) fn session_cookie(secret: Option<&str>, is_secure: bool) -> HeaderVal
 
 /// Whether the browser speaks TLS, to us or to the proxy in front: it says so itself, in the origin of
 /// the form that it sends. Who says so falsely only narrows the use of their own cookie.
-pub(super) fn is_secure(headers: &HeaderMap) -> bool {
+pub(super) fn is_secure(console: &Console, headers: &HeaderMap) -> bool {
+    console.desk().speaks_tls() || says_tls(headers)
+}
+
+fn says_tls(headers: &HeaderMap) -> bool {
     let says = |name: &str, what: &str| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         value.is_some_and(|value| value.starts_with(what))
@@ -190,7 +211,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_static(value));
-            assert_eq!(is_secure(&headers), expected, "{name}: {value}");
+            assert_eq!(says_tls(&headers), expected, "{name}: {value}");
         }
     }
 }

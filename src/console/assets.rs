@@ -13,6 +13,8 @@ use super::fault::Fault;
 
 const STYLE: &str = include_str!("assets/console.css");
 const SCRIPT: &str = include_str!("assets/console.js");
+/// Under a name that stands for the content.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const ICON: &str = include_str!("assets/icon.svg");
 
 /// The addresses of the assets.
@@ -59,7 +61,6 @@ fn find(name: &str) -> Option<Asset> {
         path if path == names.icon => ("image/svg+xml", ICON),
         _ => return None,
     };
-    const FOR_EVER: &str = "public, max-age=31536000, immutable";
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(kind)),
         (CACHE_CONTROL, HeaderValue::from_static(FOR_EVER)),

@@ -105,7 +105,7 @@ pub(super) async fn reveal(
     Path(id): Path<String>,
     Action { viewer, .. }: Action,
 ) -> Result<Response, Fault> {
-    if !console.shows_payloads() {
+    if !console.desk().shows_payloads() {
         return Err(Fault::forbidden("admin.show_payloads is off."));
     }
     let desk = console.desk();

@@ -36,7 +36,7 @@ pub(super) async fn show(
     State(console): State<Console>,
     Query(LoginQuery { next }): Query<LoginQuery>,
 ) -> Response {
-    if console.tokens().is_open() {
+    if console.desk().is_open() {
         return go(href::own_path(&next).unwrap_or("/"));
     }
     form(StatusCode::OK, None, next)
@@ -56,22 +56,22 @@ pub(super) async fn log_in(
     State(console): State<Console>,
     request: Request,
 ) -> Result<Response, Fault> {
-    let is_secure = is_secure(request.headers());
+    let is_secure = is_secure(&console, request.headers());
     let peer = peer(&request);
     let fields = fields(request, &console).await?;
     let next = fields.get("next").unwrap_or_default().to_owned();
-    if console.tokens().is_open() {
+    if console.desk().is_open() {
         return Ok(go("/"));
     }
-    if let Err(wait) = console.throttle().try_now(peer) {
-        return Ok(throttled(wait, next));
-    }
-    let holder = fingerprint(fields.get("token").unwrap_or_default());
-    let Some(operator) = console.tokens().holder(&holder) else {
-        tracing::warn!(%peer, "a login to the console was refused");
-        let error = "This is none of the configured tokens. Look for admin.tokens in the \
-                     configuration of serval-connect, or ask whoever runs it.";
-        return Ok(form(StatusCode::UNAUTHORIZED, Some(error), next));
+    let token = fields.get("token").unwrap_or_default();
+    let operator = match console.desk().admit_login(peer, token) {
+        Ok(Some(operator)) => operator,
+        Ok(None) => {
+            let error = "This is none of the configured tokens. Look for admin.tokens in the \
+                         configuration of serval-connect, or ask whoever runs it.";
+            return Ok(form(StatusCode::UNAUTHORIZED, Some(error), next));
+        }
+        Err(wait) => return Ok(throttled(wait, next)),
     };
     if operator.access() == Access::Mappings {
         let error = "This token is for mappings through the API. The console takes one of \
@@ -79,11 +79,8 @@ pub(super) async fn log_in(
         return Ok(form(StatusCode::FORBIDDEN, Some(error), next));
     }
     let now = console.desk().now();
-    console
-        .desk()
-        .note(&operator, Done::LogIn, None, None)
-        .await?;
-    let secret = console.sessions().open(holder, now).map_err(|_| {
+    console.desk().note(&operator, Done::LogIn, None, None).await?;
+    let secret = console.sessions().open(fingerprint(token), now).map_err(|_| {
         Fault::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "The system has no random bytes.",
@@ -114,11 +111,10 @@ pub(super) async fn log_out(
     let mut response = go("/login");
     if let Some(secret) = &viewer.session {
         console.sessions().close(secret);
-        let cookie = session_cookie(None, is_secure(&headers));
+        let cookie = session_cookie(None, is_secure(&console, &headers));
         response.headers_mut().insert(SET_COOKIE, cookie);
         let desk = console.desk();
-        desk.note(&viewer.operator, Done::LogOut, None, None)
-            .await?;
+        desk.note(&viewer.operator, Done::LogOut, None, None).await?;
     }
     Ok(response)
 }

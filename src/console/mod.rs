@@ -31,7 +31,6 @@ mod parked;
 mod payload;
 mod sessions;
 mod switch;
-mod throttle;
 mod ticket;
 mod time;
 mod words;
@@ -43,9 +42,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
-use crate::operator::{AdminTokens, Desk};
+use crate::operator::Desk;
 use sessions::Sessions;
-use throttle::Throttle;
 
 /// The largest form: a page of parked tickets, each with an id.
 const FORM_LIMIT: usize = 256 * 1024;
@@ -57,47 +55,22 @@ pub struct Console(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     desk: Desk,
-    tokens: Arc<AdminTokens>,
-    shows_payloads: bool,
     sessions: Sessions,
-    throttle: Throttle,
 }
 
 impl Console {
-    /// Over the daemon's parts. An error: the system has no random bytes.
-    pub fn new(
-        desk: Desk,
-        tokens: Arc<AdminTokens>,
-        shows_payloads: bool,
-    ) -> Result<Self, getrandom::Error> {
-        Ok(Self(Arc::new(Parts {
-            desk,
-            tokens,
-            shows_payloads,
-            sessions: Sessions::new()?,
-            throttle: Throttle::default(),
-        })))
+    /// At this desk. An error: the system has no random bytes.
+    pub fn new(desk: Desk) -> Result<Self, getrandom::Error> {
+        let sessions = Sessions::new()?;
+        Ok(Self(Arc::new(Parts { desk, sessions })))
     }
 
     fn desk(&self) -> &Desk {
         &self.0.desk
     }
 
-    fn tokens(&self) -> &AdminTokens {
-        &self.0.tokens
-    }
-
     fn sessions(&self) -> &Sessions {
         &self.0.sessions
-    }
-
-    fn throttle(&self) -> &Throttle {
-        &self.0.throttle
-    }
-
-    /// Whether payloads are shown at all.
-    fn shows_payloads(&self) -> bool {
-        self.0.shows_payloads
     }
 }
 

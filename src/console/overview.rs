@@ -126,7 +126,7 @@ pub(super) async fn show(view: View) -> Result<Response, Fault> {
             oldest_parked: when(levels.oldest_parked),
         },
         charts: charts(
-            desk.source_names().into_iter().map(ToString::to_string),
+            desk.source_names().iter().map(ToString::to_string),
             &store.activity(now, Range::Hour).await?,
             &store.activity(now, Range::Day).await?,
         ),

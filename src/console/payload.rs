@@ -38,7 +38,7 @@ impl Payload {
     pub(super) fn unasked(view: &View, is_stored: bool, action: String) -> Self {
         match () {
             () if !is_stored => Self::Gone,
-            () if !view.console.shows_payloads() => Self::Off,
+            () if !view.desk().shows_payloads() => Self::Off,
             () if !view.viewer.may_act() => Self::Forbidden,
             () => Self::Hidden { action },
         }

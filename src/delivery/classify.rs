@@ -123,6 +123,7 @@ mod tests {
             (410, Permanent("not_found"), false),
             (413, Permanent("refused"), false),
             (422, Permanent("refused"), false),
+            (425, Unavailable, false),
             (429, Throttled, false),
             (500, Faulty, true),
             (501, Permanent("unimplemented"), true),

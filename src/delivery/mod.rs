@@ -16,6 +16,7 @@ pub mod line;
 mod monitor;
 pub mod pace;
 mod settings;
+mod steering;
 mod step;
 mod verdict;
 mod watch;
@@ -31,6 +32,7 @@ use crate::domain::ids::{ExternalId, SourceName};
 use crate::store::Decision;
 pub use monitor::Monitor;
 pub use settings::Settings;
+pub use steering::Steering;
 pub use worker::Worker;
 
 /// What delivery needs to know about a source.

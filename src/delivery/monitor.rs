@@ -7,12 +7,13 @@ use jiff::Timestamp;
 
 use super::line::Mode;
 use super::step::Context;
+use crate::live::Live;
 use crate::store::{Store, StoreError};
 
 /// What operators see of the worker.
 #[derive(Clone)]
 pub struct Monitor {
-    context: Arc<Context>,
+    live: Live<Context>,
     beat: Arc<AtomicI64>,
     progress: Arc<AtomicI64>,
     in_flight: Arc<AtomicUsize>,
@@ -26,9 +27,9 @@ impl std::fmt::Debug for Monitor {
 
 impl Monitor {
     /// Of a worker that has not looked yet.
-    pub(super) fn new(context: Arc<Context>) -> Self {
+    pub(super) fn new(live: Live<Context>) -> Self {
         Self {
-            context,
+            live,
             beat: Arc::default(),
             progress: Arc::default(),
             in_flight: Arc::default(),
@@ -48,12 +49,12 @@ impl Monitor {
 
     /// How the line stands.
     pub fn mode(&self) -> Mode {
-        self.context.line().mode().clone()
+        self.live.now().line().mode().clone()
     }
 
     /// Whether an operator paused the calls.
     pub fn is_paused(&self) -> bool {
-        self.context.line().is_paused()
+        self.live.now().line().is_paused()
     }
 
     /// Pauses or resumes the calls, now and after a restart. `store` is the handle of whoever asks.
@@ -64,7 +65,7 @@ impl Monitor {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         store.set_paused(paused, now).await?;
-        self.context.line().set_paused(paused);
+        self.live.now().line().set_paused(paused);
         Ok(())
     }
 
@@ -85,12 +86,13 @@ impl Monitor {
 
     /// Times that Serval was asked for a token since the start.
     pub fn token_refreshes(&self) -> u64 {
-        self.context.serval.tokens().fetches()
+        let context = self.live.now();
+        context.earlier_refreshes + context.serval.tokens().fetches()
     }
 
     /// Calls per second that the pace allows now; `None`: no limit.
     pub fn rate(&self) -> Option<f64> {
-        self.context.pace.rate()
+        self.live.now().pace.rate()
     }
 }
 

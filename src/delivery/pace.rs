@@ -21,13 +21,13 @@ const SLOWEST: u32 = 16;
 /// Paces the calls to Serval.
 #[derive(Debug)]
 pub struct Pace {
-    /// Calls per second when nothing is wrong; `None`: no limit.
-    rate: Option<NonZeroU32>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    /// Calls per second when nothing is wrong; `None`: no limit.
+    rate: Option<NonZeroU32>,
     limiter: Option<DefaultDirectRateLimiter>,
     /// The configured rate is divided by this.
     divisor: u32,
@@ -41,14 +41,24 @@ impl Pace {
         let rate = NonZeroU32::new(rate);
         let limiter = rate.map(|rate| limiter(rate, 1));
         let state = State {
+            rate,
             limiter,
             divisor: 1,
             not_before: None,
             changed_at: None,
         };
         Self {
-            rate,
             state: Mutex::new(state),
+        }
+    }
+
+    /// From now on another rate. What a 429 has left of it stays the same part.
+    pub fn set_rate(&self, rate: u32) {
+        let mut state = self.lock();
+        let rate = NonZeroU32::new(rate);
+        if rate != state.rate {
+            state.rate = rate;
+            Self::apply(&mut state);
         }
     }
 
@@ -61,7 +71,7 @@ impl Pace {
             }
             state.not_before = None;
         }
-        self.recover(&mut state, now);
+        Self::recover(&mut state, now);
         let Some(limiter) = &state.limiter else {
             return Duration::ZERO;
         };
@@ -78,7 +88,7 @@ impl Pace {
         state.not_before = state.not_before.max(Some(later(now, stop)));
         state.divisor = (state.divisor * 2).min(SLOWEST);
         state.changed_at = Some(now);
-        self.apply(&mut state);
+        Self::apply(&mut state);
     }
 
     /// The clock was set by `jump` milliseconds.
@@ -95,23 +105,24 @@ impl Pace {
     /// The present pace in calls per second; `None`: no limit.
     pub fn rate(&self) -> Option<f64> {
         let state = self.lock();
-        self.rate
+        state
+            .rate
             .map(|rate| f64::from(rate.get()) / f64::from(state.divisor))
     }
 
-    fn recover(&self, state: &mut State, now: Timestamp) {
+    fn recover(state: &mut State, now: Timestamp) {
         let is_due = state
             .changed_at
             .is_some_and(|changed_at| later(changed_at, RECOVERY) <= now);
         if state.divisor > 1 && is_due {
             state.divisor /= 2;
             state.changed_at = Some(now);
-            self.apply(state);
+            Self::apply(state);
         }
     }
 
-    fn apply(&self, state: &mut State) {
-        state.limiter = match self.rate {
+    fn apply(state: &mut State) {
+        state.limiter = match state.rate {
             Some(rate) => Some(limiter(rate, state.divisor)),
             // Without a configured pace a slow one is still needed while Serval complains.
             None if state.divisor > 1 => {
@@ -145,6 +156,18 @@ mod tests {
     }
 
     #[test]
+    fn another_rate_keeps_what_a_429_left_of_it() {
+        let pace = Pace::new(10);
+        pace.slow_down(Some(Duration::ZERO), at(0));
+        pace.set_rate(100);
+        assert_eq!(pace.rate(), Some(50.0));
+        pace.set_rate(0);
+        assert_eq!((pace.rate(), pace.wait(at(1))), (None, Duration::ZERO));
+        let is_slowed = (0..10).any(|_| pace.wait(at(1)) > Duration::ZERO);
+        assert!(is_slowed, "while Serval complains");
+    }
+
+    #[test]
     fn calls_are_spread_over_the_second() {
         let pace = Pace::new(10);
         assert_eq!(pace.wait(at(0)), Duration::ZERO);
@@ -163,9 +186,11 @@ mod tests {
     fn a_429_stops_the_line_then_halves_the_pace_which_comes_back() {
         let pace = Pace::new(16);
         pace.slow_down(Some(Duration::from_secs(3)), at(100));
+        // Another call that was under way: it does not shorten what was asked for.
+        pace.slow_down(Some(Duration::from_secs(1)), at(100));
         assert_eq!(pace.wait(at(101)), Duration::from_secs(2));
         assert_eq!(pace.wait(at(103)), Duration::ZERO);
-        assert_eq!(pace.rate(), Some(8.0));
+        assert_eq!(pace.rate(), Some(4.0));
         for _ in 0..10 {
             pace.slow_down(None, at(104));
         }

@@ -1,9 +1,6 @@
 //! How delivery goes about it: from the configuration, and what follows from it.
 
-use std::sync::Arc;
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use crate::domain::retry::RetryPolicy;
 
@@ -26,8 +23,6 @@ pub struct Settings {
     pub breaker_threshold: usize,
     /// For one exchange with Serval.
     pub call_timeout: Duration,
-    /// Told when what waits should not wait any longer.
-    pub(super) hurry: Arc<Notify>,
 }
 
 impl Settings {
@@ -39,7 +34,6 @@ impl Settings {
             retry: RetryPolicy::giving_up_after(delivery.give_up_after),
             breaker_threshold: usize::try_from(delivery.breaker_threshold).unwrap_or(usize::MAX),
             call_timeout,
-            hurry: Arc::default(),
         }
     }
 

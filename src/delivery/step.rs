@@ -1,9 +1,10 @@
 //! One claimed event: look if in doubt, connect, decide, settle.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::SemaphorePermit;
+use tokio::sync::{Notify, SemaphorePermit};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -30,20 +31,36 @@ const NAP: Duration = Duration::from_secs(1);
 /// Between tries to write a settlement that the store did not take.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 
-/// What the steps of a worker share.
+/// What the steps of a worker work with. A reload puts another one in its place; a step keeps the one
+/// that it began with, which its claim was made for.
+#[derive(Clone)]
 pub(super) struct Context {
     pub(super) store: Store,
     pub(super) serval: ServalClient,
+    /// Tokens that earlier clients asked for.
+    pub(super) earlier_refreshes: u64,
     pub(super) clock: SharedClock,
     pub(super) routes: Routes,
     pub(super) settings: Settings,
-    pub(super) pace: Pace,
-    pub(super) line: Mutex<Line>,
-    pub(super) hand: Hand,
+    pub(super) pace: Arc<Pace>,
+    pub(super) line: Arc<Mutex<Line>>,
+    pub(super) hand: Arc<Hand>,
+    /// Told when what waits should not wait any longer.
+    pub(super) hurry: Arc<Notify>,
+    /// The account at Serval that is in force; see [`Context::is_outdated`].
+    pub(super) account: Arc<AtomicU64>,
+    /// The account that `serval` calls with.
+    pub(super) own_account: u64,
     pub(super) metrics: Metrics,
 }
 
 impl Context {
+    /// Whether calls are made with another account by now: what Serval says about this one's
+    /// credentials is over.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.account.load(Ordering::Relaxed) != self.own_account
+    }
+
     pub(super) fn line(&self) -> std::sync::MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }

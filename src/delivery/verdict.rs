@@ -115,6 +115,12 @@ pub(super) fn note(
     said: &str,
     now: Timestamp,
 ) {
+    if signal == Signal::Failing(FailureKind::CredentialsRefused) && context.is_outdated() {
+        if is_probe {
+            context.line().probe_unused(now);
+        }
+        return;
+    }
     let turn = context
         .line()
         .note(signal, &claim.ticket, is_probe, said, now);
@@ -126,7 +132,7 @@ pub(super) fn note(
                 "Serval is failing: calls stop but for a probe every few seconds, and no event loses a try",
             );
             // So that the probes take turns, however long each event waits by itself.
-            context.settings.hurry.notify_one();
+            context.hurry.notify_one();
         }
         Turn::Held => tracing::error!(
             error = said,
@@ -134,7 +140,7 @@ pub(super) fn note(
         ),
         Turn::Recovered => {
             tracing::info!("Serval answers again");
-            context.settings.hurry.notify_one();
+            context.hurry.notify_one();
         }
     }
 }

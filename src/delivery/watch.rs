@@ -1,7 +1,6 @@
 //! What goes on beside the calls: the credentials are watched, what waited too long expires, pairs
 //! are taken apart.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -9,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::apart::take_apart_next;
 use super::line::{Mode, Turn};
 use super::step::Context;
+use crate::live::Live;
 use crate::serval::ServalError;
 
 /// Between looks at what may have changed.
@@ -16,18 +16,21 @@ const POLL: Duration = Duration::from_secs(1);
 /// Between looks for parked events whose time is over.
 const EXPIRY_CHECK: Duration = Duration::from_secs(10);
 
-/// Tries the credentials at the start, and while the line is held for them.
-pub(super) async fn watch_credentials(context: Arc<Context>, soft: CancellationToken) {
-    let mut is_first = true;
+/// Tries the credentials at the start and after a reload that brought others, and while the line is
+/// held for them.
+pub(super) async fn watch_credentials(live: Live<Context>, soft: CancellationToken) {
+    let mut checked = None;
     loop {
+        let context = live.now();
         let now = context.clock.now();
+        let is_first = checked != Some(context.own_account);
         let is_due = match context.line().mode() {
-            Mode::Held(hold) => hold.check_at <= now,
+            Mode::Held(hold) => is_first || hold.check_at <= now,
             Mode::Flowing | Mode::Suspect(_) | Mode::Open(_) => is_first,
         };
         if is_due {
             check_credentials(&context).await;
-            is_first = false;
+            checked = Some(context.own_account);
         }
         tokio::select! {
             () = soft.cancelled() => return,
@@ -45,11 +48,15 @@ async fn check_credentials(context: &Context) {
         context.serval.check_credentials().await
     };
     let now = context.clock.now();
+    // Others are in force by now, and tried next.
+    if context.is_outdated() {
+        return;
+    }
     match result {
         Ok(()) => {
             if context.line().release() == Turn::Recovered {
                 tracing::info!("Serval accepts our credentials; calls go on");
-                context.settings.hurry.notify_one();
+                context.hurry.notify_one();
             }
         }
         Err(error @ ServalError::CredentialsRefused { .. }) => {
@@ -74,8 +81,9 @@ async fn check_credentials(context: &Context) {
 }
 
 /// Takes pairs apart while calls are made at all.
-pub(super) async fn take_pairs_apart(context: Arc<Context>, soft: CancellationToken) {
+pub(super) async fn take_pairs_apart(live: Live<Context>, soft: CancellationToken) {
     loop {
+        let context = live.now();
         let is_flowing = {
             let line = context.line();
             matches!(line.mode(), Mode::Flowing) && !line.is_paused()
@@ -91,8 +99,9 @@ pub(super) async fn take_pairs_apart(context: Arc<Context>, soft: CancellationTo
 }
 
 /// Ends what has been parked for too long.
-pub(super) async fn upkeep(context: Arc<Context>, soft: CancellationToken) {
+pub(super) async fn upkeep(live: Live<Context>, soft: CancellationToken) {
     loop {
+        let context = live.now();
         match context.store.expire_parked(context.clock.now()).await {
             Ok(0) | Err(_) => {}
             Ok(expired) => {

@@ -12,8 +12,9 @@ use super::line::{Admission, Line};
 use super::pace::Pace;
 use super::step::{Context, step};
 use super::watch::{take_pairs_apart, upkeep, watch_credentials};
-use super::{Monitor, Routes, Settings};
+use super::{Monitor, Routes, Settings, Steering};
 use crate::clock::{JumpDetector, SharedClock};
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::serval::ServalClient;
 use crate::store::{ClaimScope, Store};
@@ -27,7 +28,7 @@ const UNSETTLED: usize = 8;
 
 /// Makes the connect calls.
 pub struct Worker {
-    context: Arc<Context>,
+    live: Live<Context>,
     monitor: Monitor,
 }
 
@@ -56,22 +57,29 @@ impl Worker {
         settings: Settings,
         metrics: Metrics,
     ) -> Self {
-        let pace = Pace::new(settings.rate);
-        let line = std::sync::Mutex::new(Line::new(settings.breaker_threshold));
-        let hand = Hand::new(settings.concurrency, settings.rate);
-        let context = Arc::new(Context {
+        let line = Line::new(settings.breaker_threshold);
+        let live = Live::new(Context {
             store,
             serval,
+            earlier_refreshes: 0,
             clock,
             routes,
+            pace: Arc::new(Pace::new(settings.rate)),
+            line: Arc::new(std::sync::Mutex::new(line)),
+            hand: Arc::new(Hand::new(settings.concurrency, settings.rate)),
+            hurry: Arc::default(),
+            account: Arc::default(),
+            own_account: 0,
             settings,
-            pace,
-            line,
-            hand,
             metrics,
         });
-        let monitor = Monitor::new(Arc::clone(&context));
-        Self { context, monitor }
+        let monitor = Monitor::new(live.clone());
+        Self { live, monitor }
+    }
+
+    /// Gives it another configuration while it runs.
+    pub fn steering(&self) -> Steering {
+        Steering::new(self.live.clone())
     }
 
     /// A view of the worker for others.
@@ -82,21 +90,22 @@ impl Worker {
     /// Works until `soft`, then finishes what is in flight; at `hard` it drops that, too: the next
     /// start takes it up again.
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) {
-        let context = &self.context;
+        // What these have is the same in every configuration: store, clock, line, pace and hand.
+        let context = &*self.live.now();
         let mut calls = Calls::default();
         let mut helpers = JoinSet::new();
-        helpers.spawn(watch_credentials(Arc::clone(context), soft.clone()));
-        helpers.spawn(upkeep(Arc::clone(context), soft.clone()));
-        helpers.spawn(take_pairs_apart(Arc::clone(context), soft.clone()));
+        helpers.spawn(watch_credentials(self.live.clone(), soft.clone()));
+        helpers.spawn(upkeep(self.live.clone(), soft.clone()));
+        helpers.spawn(take_pairs_apart(self.live.clone(), soft.clone()));
         let mut detector = JumpDetector::new(&*context.clock);
         let mut is_hurried = false;
         // From here on its silence counts.
         self.monitor.beat(context.clock.now(), 0);
         while !soft.is_cancelled() {
             // Before anything is written by a clock that was set.
-            self.follow_clock(&mut detector).await;
+            follow_clock(context, &mut detector).await;
             if std::mem::take(&mut is_hurried) {
-                self.hasten().await;
+                hasten(context).await;
             }
             let wait = self.fill(&mut calls).await;
             let calling = context.hand.calling();
@@ -110,7 +119,7 @@ impl Worker {
                 // process, with it.
                 Some(_) = helpers.join_next(), if !soft.is_cancelled() => break,
                 () = context.store.woken() => {}
-                () = context.settings.hurry.notified() => is_hurried = true,
+                () = context.hurry.notified() => is_hurried = true,
                 () = tokio::time::sleep(wait) => {}
             }
             while let Some(ended) = calls.tasks.try_join_next() {
@@ -129,14 +138,15 @@ impl Worker {
 
     /// Takes up a pause of before the restart. Comes before anybody can pause or resume.
     pub async fn restore_pause(&self) {
-        match self.context.store.is_paused().await {
+        let context = self.live.now();
+        match context.store.is_paused().await {
             Ok(paused) => {
                 if paused {
                     tracing::warn!(
                         "calls to Serval are paused; `POST /api/v1/connects/resume` resumes them"
                     );
                 }
-                self.context.line().set_paused(paused);
+                context.line().set_paused(paused);
             }
             Err(error) => tracing::error!(%error, "cannot read whether calls are paused"),
         }
@@ -145,48 +155,27 @@ impl Worker {
     fn call_ended(&self, ended: Result<(), tokio::task::JoinError>) {
         if let Err(error) = ended {
             // Its claim runs out by itself, and the event is looked into again.
-            tracing::error!(%error, "a delivery step panicked");
-            self.context.line().probe_unused(self.context.clock.now());
+            // Its text may quote the event; where it happened is in the log already.
+            tracing::error!(task = %error.id(), "a delivery step panicked");
+            let context = self.live.now();
+            context.line().probe_unused(context.clock.now());
             return;
         }
-        self.monitor.progress(self.context.clock.now());
-    }
-
-    /// Waits are kept when the clock is set: an hour back must not cost an hour.
-    async fn follow_clock(&self, detector: &mut JumpDetector) {
-        let Some(jump) = detector.jumped(&*self.context.clock) else {
-            return;
-        };
-        tracing::warn!(jump_ms = jump, "the clock was set; what waits follows it");
-        self.context.line().follow_clock(jump);
-        self.context.pace.follow_clock(jump);
-        let now = self.context.clock.now();
-        let was = now
-            .saturating_sub(jiff::SignedDuration::from_millis(jump))
-            .unwrap_or(now);
-        if let Err(error) = self.context.store.follow_clock(jump, was).await {
-            tracing::error!(%error, "what waits could not follow the clock");
-        }
-    }
-
-    async fn hasten(&self) {
-        if let Err(error) = self.context.store.hasten(self.context.clock.now()).await {
-            tracing::warn!(%error, "what waits out the outage keeps its own schedule");
-        }
+        self.monitor.progress(self.live.now().clock.now());
     }
 
     /// Starts the calls that may be made now. Answers how long to wait for news, or `None` when
     /// there may be more to start at once.
     async fn fill(&self, calls: &mut Calls) -> Option<Duration> {
-        let context = &self.context;
+        let context = &self.live.now();
         let now = context.clock.now();
         let hand = &context.hand;
         let is_behind = calls.tasks.len() > context.settings.concurrency * UNSETTLED;
         let admission = context.line().admission(hand.open(), hand.room(), now);
         let (scope, limit) = match admission {
-            Admission::Nothing => return Some(self.until_news(now, None)),
+            Admission::Nothing => return Some(until_news(context, now, None)),
             Admission::Due(more) if is_behind || !hand.is_worth(more) => {
-                return Some(self.until_news(now, None));
+                return Some(until_news(context, now, None));
             }
             Admission::Due(limit) => (ClaimScope::Due, limit),
             Admission::Probe => (ClaimScope::Probe, 1),
@@ -199,7 +188,7 @@ impl Worker {
             && let Ok(next) = context.store.next_due().await
             && next.is_none_or(|next| next > now)
         {
-            return Some(self.until_news(now, next));
+            return Some(until_news(context, now, next));
         }
         let lease = context.settings.lease();
         let claims = match context.store.claim(scope, limit, now, lease).await {
@@ -219,7 +208,7 @@ impl Worker {
             }
         }
         if claims.is_empty() {
-            return Some(self.until_news(now, None));
+            return Some(until_news(context, now, None));
         }
         for claim in claims {
             let held = hand.take();
@@ -230,14 +219,37 @@ impl Worker {
         }
         None
     }
+}
 
-    fn until_news(&self, now: Timestamp, next_due: Option<Timestamp>) -> Duration {
-        let line = self.context.line().next_at();
-        [next_due, line]
-            .into_iter()
-            .flatten()
-            .map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default())
-            .fold(POLL, Duration::min)
-            .max(Duration::from_millis(5))
+/// Waits are kept when the clock is set: an hour back must not cost an hour.
+async fn follow_clock(context: &Context, detector: &mut JumpDetector) {
+    let Some(jump) = detector.jumped(&*context.clock) else {
+        return;
+    };
+    tracing::warn!(jump_ms = jump, "the clock was set; what waits follows it");
+    context.line().follow_clock(jump);
+    context.pace.follow_clock(jump);
+    let now = context.clock.now();
+    let was = now
+        .saturating_sub(jiff::SignedDuration::from_millis(jump))
+        .unwrap_or(now);
+    if let Err(error) = context.store.follow_clock(jump, was).await {
+        tracing::error!(%error, "what waits could not follow the clock");
     }
+}
+
+async fn hasten(context: &Context) {
+    if let Err(error) = context.store.hasten(context.clock.now()).await {
+        tracing::warn!(%error, "what waits out the outage keeps its own schedule");
+    }
+}
+
+fn until_news(context: &Context, now: Timestamp, next_due: Option<Timestamp>) -> Duration {
+    let line = context.line().next_at();
+    [next_due, line]
+        .into_iter()
+        .flatten()
+        .map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default())
+        .fold(POLL, Duration::min)
+        .max(Duration::from_millis(5))
 }

@@ -221,6 +221,25 @@ mod tests {
                 Some("duplicate"),
                 None,
             ),
+            // Its twin was asked about already.
+            (
+                connect,
+                Some("T-2"),
+                true,
+                &mapped,
+                Skipped,
+                Some("duplicate"),
+                None,
+            ),
+            (
+                connect,
+                Some("T-2"),
+                true,
+                &unmapped,
+                Queued,
+                Some("learning"),
+                None,
+            ),
             (
                 connect,
                 None,

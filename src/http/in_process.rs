@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tower::ServiceExt as _;
 
 use super::{AppState, admin_router};
+use crate::live::Live;
 
 /// The operators' listener as a function.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub struct InProcess(Router);
 impl InProcess {
     /// Over this state, without the console. Whose tokens are empty asks for none.
     pub fn new(state: AppState) -> Self {
-        Self(admin_router(state, Router::new()))
+        Self(admin_router(Live::new(state), Router::new()))
     }
 
     /// Answers a request with its status and its body. An answer that breaks off is a 500 without

@@ -29,6 +29,12 @@ const OPENMETRICS: HeaderValue =
     security(())
 )]
 pub(super) async fn get(State(state): State<AppState>) -> Response {
+    let (_, page) = page(&state).await;
+    ([(CONTENT_TYPE, OPENMETRICS)], page).into_response()
+}
+
+/// The page, and the moment that it speaks of.
+pub(crate) async fn page(state: &AppState) -> (Timestamp, String) {
     let now = state.clock.now();
     let levels = state.store.levels(now).await;
     let is_ready = operator::problems(&state.store, &state.monitor, &levels, now)
@@ -51,10 +57,9 @@ pub(super) async fn get(State(state): State<AppState>) -> Response {
         queue_depth: state.store.queue_depth(),
         database_bytes: files.database,
         wal_bytes: files.wal,
-        store: levels.ok().map(|levels| store(&state, levels, now)),
+        store: levels.ok().map(|levels| store(state, levels, now)),
     };
-    let page = state.metrics.render(&scrape);
-    ([(CONTENT_TYPE, OPENMETRICS)], page).into_response()
+    (now, state.metrics.render(&scrape))
 }
 
 fn store(state: &AppState, levels: Levels, now: Timestamp) -> StoreLevels {

@@ -6,6 +6,7 @@ pub mod api;
 mod extract;
 mod health;
 mod in_process;
+mod limits;
 mod metrics;
 mod observe;
 mod openapi;
@@ -17,7 +18,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::extract::FromRef;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::csrf::CsrfLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -26,11 +28,15 @@ use utoipa_axum::routes;
 use crate::clock::SharedClock;
 use crate::delivery::Monitor;
 use crate::domain::ids::SourceName;
+use crate::live::Live;
 use crate::metrics::Metrics;
-use crate::operator::{AdminTokens, Desk, Policy};
+use crate::operator::{Desk, Policy};
+use crate::reload::Reloads;
 use crate::sources::{DropFields, Source};
 use crate::store::Store;
 pub use in_process::InProcess;
+pub use limits::{Crowded, Places};
+pub(crate) use metrics::page as metrics_page;
 pub use openapi::document;
 pub use problem::Problem;
 
@@ -56,7 +62,8 @@ pub struct MountedSource {
 /// The configured sources by name.
 pub type Sources = HashMap<SourceName, MountedSource>;
 
-/// What the listeners share.
+/// What the listeners share. A reload puts another one in its place; a request is handled with the
+/// one that was in force when it came.
 #[derive(Debug, Clone)]
 pub struct AppState {
     /// The store.
@@ -73,12 +80,14 @@ pub struct AppState {
     pub monitor: Monitor,
     /// What operators watch.
     pub metrics: Metrics,
-    /// Who may use the admin API.
-    pub tokens: Arc<AdminTokens>,
     /// Where operators act.
     pub desk: Desk,
-    /// Whether the admin API shows bodies of webhooks.
-    pub shows_payloads: bool,
+    /// The places for webhooks.
+    pub webhook_places: Places,
+    /// The places for calls of operators.
+    pub admin_places: Places,
+    /// Asks for a reload.
+    pub reloads: Reloads,
 }
 
 /// What of the sources' configuration decides about what operators do.
@@ -94,45 +103,68 @@ pub fn policies(sources: &Sources) -> HashMap<SourceName, Policy> {
         .collect()
 }
 
+impl FromRef<Live<AppState>> for AppState {
+    fn from_ref(live: &Live<AppState>) -> Self {
+        Self::clone(&live.now())
+    }
+}
+
 /// The listener that faces the internet: webhooks and liveness, nothing else.
-pub fn public_router(state: AppState) -> Router {
-    let (public, _) = public_routes().split_for_parts();
-    public
+pub fn public_router(state: Live<AppState>) -> Router {
+    let (webhooks, _) = webhook_routes().split_for_parts();
+    let (health, _) = OpenApiRouter::new()
+        .routes(routes!(health::healthz))
+        .split_for_parts();
+    let places = state.now().webhook_places.clone();
+    webhooks
+        .layer(from_fn_with_state(places, limits::admit))
+        .merge(health)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn(limits::unpacked))
         // Outside of the panics, so that their answers are counted, too.
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }
 
 /// The listener for operators, with the pages of `console` beside the API.
-pub fn admin_router(state: AppState, console: Router<AppState>) -> Router {
+pub fn admin_router(state: Live<AppState>, console: Router<Live<AppState>>) -> Router {
     let (open, _) = open_admin_routes().split_for_parts();
-    open.nest(api::PREFIX, api::router(&state))
-        .merge(console)
+    let places = state.now().admin_places.clone();
+    let crowd = from_fn_with_state(places, limits::admit);
+    let api = api::router(&state).layer(crowd.clone());
+    open.nest(api::PREFIX, api)
+        .merge(console.layer(crowd))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         // Without a token a loopback listener is open to whoever reaches it: programs of this machine,
         // but not the pages that a browser on it shows.
         .layer(CsrfLayer::new().with_rejection_response(problem::cross_site))
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn(limits::unpacked))
         .with_state(state)
 }
 
 /// What faces the internet.
-fn public_routes() -> OpenApiRouter<AppState> {
+fn public_routes() -> OpenApiRouter<Live<AppState>> {
+    webhook_routes().routes(routes!(health::healthz))
+}
+
+fn webhook_routes() -> OpenApiRouter<Live<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(webhooks::receive))
         .routes(routes!(webhooks::receive_table))
-        .routes(routes!(health::healthz))
 }
 
 /// What operators and their machines reach without a token.
-fn open_admin_routes() -> OpenApiRouter<AppState> {
+fn open_admin_routes() -> OpenApiRouter<Live<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(ready::readyz))
         .routes(routes!(metrics::get))
         .routes(routes!(openapi::serve))
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,9 +43,16 @@ pub(super) async fn serve() -> Response {
 
 fn described() -> OpenApi {
     let mut api = api::for_mappings().into_openapi();
-    refuse(&mut api, &[TOKEN_MISSING, UNAVAILABLE]);
+    let refusals = [
+        TOKEN_MISSING,
+        TOKEN_TOO_NARROW,
+        PACKED,
+        THROTTLED,
+        UNAVAILABLE,
+    ];
+    refuse(&mut api, &refusals);
     let mut rest = api::for_all().into_openapi();
-    refuse(&mut rest, &[TOKEN_MISSING, TOKEN_TOO_NARROW, UNAVAILABLE]);
+    refuse(&mut rest, &refusals);
     api.merge(rest);
 
     let mut document = super::open_admin_routes().into_openapi();
@@ -75,8 +82,8 @@ fn described() -> OpenApi {
     let bearer = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some(
-            "One of `admin.tokens`; of `admin.mapping_tokens` for what is below `/api/v1/mappings`. \
-             None is needed where neither is configured.",
+            "One of `admin.tokens`; of `admin.mapping_tokens` for what is below `/api/v1/mappings`; of \
+             `admin.read_only_tokens` for GET. None is needed where none is configured.",
         ));
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
     document.security = Some(vec![SecurityRequirement::new(BEARER, [""; 0])]);
@@ -104,8 +111,16 @@ fn server(url: &str, key: &str) -> Server {
 }
 
 const TOKEN_MISSING: (&str, &str) = ("401", "The token is missing, or none of ours");
-const TOKEN_TOO_NARROW: (&str, &str) = ("403", "The token is for mappings only");
-const UNAVAILABLE: (&str, &str) = ("503", "The database does not take this now");
+const TOKEN_TOO_NARROW: (&str, &str) = ("403", "The token may not do this");
+const PACKED: (&str, &str) = (
+    "415",
+    "The body is compressed, or of a kind that is not taken",
+);
+const THROTTLED: (&str, &str) = ("429", "Too many wrong tokens came from this address");
+const UNAVAILABLE: (&str, &str) = (
+    "503",
+    "The database does not take this now, or there are too many calls at once",
+);
 
 /// Adds the refusals that a group of routes has in common.
 fn refuse(openapi: &mut OpenApi, refusals: &[(&str, &str)]) {

@@ -26,6 +26,7 @@ pub struct Problem {
     index: Option<usize>,
     errors: Vec<LineFault>,
     more: u64,
+    problems: Vec<String>,
 }
 
 /// What is wrong with one line of a file.
@@ -60,6 +61,10 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "is_zero")]
     #[schema(required = false)]
     more: u64,
+    /// Of a reload: what is wrong with the configuration, as `check` says it.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    #[schema(required = false)]
+    problems: &'a [String],
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -76,6 +81,7 @@ impl Problem {
             index: None,
             errors: Vec::new(),
             more: 0,
+            problems: Vec::new(),
         }
     }
 
@@ -93,6 +99,12 @@ impl Problem {
             more,
             ..self
         }
+    }
+
+    /// The same about faults of the configuration.
+    #[must_use]
+    pub(super) fn about_configuration(self, problems: Vec<String>) -> Self {
+        Self { problems, ..self }
     }
 
     /// Nothing was stored; the sender should try again.
@@ -149,6 +161,7 @@ impl IntoResponse for Problem {
             index: self.index,
             errors: &self.errors,
             more: self.more,
+            problems: &self.problems,
         };
         let json = serde_json::to_vec(&body).expect("strings and numbers are JSON");
         let mut response = (self.status, json).into_response();

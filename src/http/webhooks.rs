@@ -41,8 +41,9 @@ use crate::store::{Recorded, Webhook};
         (status = 404, description = "No such source"),
         (status = 408, description = "The body took too long to arrive"),
         (status = 413, description = "The body is too large"),
+        (status = 415, description = "The body is compressed"),
         (status = 422, description = "ServiceNow: a record without a usable sys_id"),
-        (status = 503, description = "It could not be stored; send it again"),
+        (status = 503, description = "It could not be stored, or too many come at once; send it again"),
     ),
     security(())
 )]
@@ -75,8 +76,9 @@ pub(super) async fn receive(
         (status = 404, description = "No such source"),
         (status = 408, description = "The body took too long to arrive"),
         (status = 413, description = "The body is too large"),
+        (status = 415, description = "The body is compressed"),
         (status = 422, description = "ServiceNow: a record without a usable sys_id"),
-        (status = 503, description = "It could not be stored; send it again"),
+        (status = 503, description = "It could not be stored, or too many come at once; send it again"),
     ),
     security(())
 )]

@@ -9,19 +9,24 @@
 
 mod process;
 mod scrape;
+mod start;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::domain::ids::SourceName;
 pub use scrape::{Breaker, Scrape, StoreLevels};
+pub use start::Words;
 
 /// Before every name that is ours.
 const PREFIX: &str = "serval_connect";
@@ -54,6 +59,10 @@ const RETRY_REASONS: [&str; 6] = [
     "unknown_error",
 ];
 
+/// The outcomes of a reload.
+const TAKEN: &str = "taken_over";
+const REFUSED: &str = "refused";
+
 type Word = Cow<'static, str>;
 type One = [(&'static str, Word); 1];
 type Two = [(&'static str, Word); 2];
@@ -74,6 +83,12 @@ struct Inner {
     connect_durations: Histograms,
     commits: Histogram,
     writes: Histogram,
+    connections: Family<One, Gauge>,
+    turned_away: Family<Two, Counter>,
+    token_refusals: Family<One, Counter>,
+    reloads: Family<One, Counter>,
+    last_reload: Gauge<f64, AtomicU64>,
+    is_last_reload_good: Gauge,
 }
 
 impl Default for Metrics {
@@ -88,6 +103,12 @@ impl Default for Metrics {
             connect_durations: Family::new_with_constructor(|| Histogram::new(CONNECT)),
             commits: Histogram::new(COMMIT),
             writes: Histogram::new(WRITES),
+            connections: Family::default(),
+            turned_away: Family::default(),
+            token_refusals: Family::default(),
+            reloads: Family::default(),
+            last_reload: Gauge::default(),
+            is_last_reload_good: Gauge::default(),
         };
         Self(Arc::new(inner.registered()))
     }
@@ -141,6 +162,47 @@ impl Inner {
             "Writes that shared a transaction",
             self.writes.clone(),
         );
+        registry.register(
+            "connections",
+            "Open connections by listener",
+            self.connections.clone(),
+        );
+        registry.register(
+            "turned_away",
+            "Connections and requests beyond the limits of a listener",
+            self.turned_away.clone(),
+        );
+        for cause in ["unknown", "throttled"] {
+            self.token_refusals
+                .get_or_create(&[("cause", cause.into())])
+                .inc_by(0);
+        }
+        registry.register(
+            "admin_token_refusals",
+            "Calls of the API with a wrong token, or from an address with too many of them",
+            self.token_refusals.clone(),
+        );
+        for outcome in [TAKEN, REFUSED] {
+            self.reloads
+                .get_or_create(&[("outcome", outcome.into())])
+                .inc_by(0);
+        }
+        registry.register(
+            "config_reloads",
+            "Reloads of the configuration since the start, by outcome",
+            self.reloads.clone(),
+        );
+        registry.register_with_unit(
+            "config_last_reload_success_timestamp",
+            "When a configuration was last taken over, the start included, as a Unix time",
+            Unit::Seconds,
+            self.last_reload.clone(),
+        );
+        registry.register(
+            "config_last_reload_successful",
+            "1 unless the last reload was refused",
+            self.is_last_reload_good.clone(),
+        );
         self
     }
 }
@@ -179,6 +241,63 @@ impl Metrics {
         let labels = [("outcome", outcome.into())];
         let histogram = self.0.connect_durations.get_or_create(&labels);
         histogram.observe(took.as_secs_f64());
+    }
+
+    /// A peer connected to the listener of this name.
+    pub fn connection_opened(&self, listener: &'static str) {
+        self.0
+            .connections
+            .get_or_create(&[("listener", listener.into())])
+            .inc();
+    }
+
+    /// A connection ended.
+    pub fn connection_closed(&self, listener: &'static str) {
+        self.0
+            .connections
+            .get_or_create(&[("listener", listener.into())])
+            .dec();
+    }
+
+    /// A listener had no room for a `connection` or a `request`.
+    pub fn turned_away(&self, listener: &'static str, what: &'static str) {
+        let labels = [("listener", listener.into()), ("what", what.into())];
+        self.0.turned_away.get_or_create(&labels).inc();
+    }
+
+    /// A call of the admin API was refused for its token.
+    pub fn token_refused(&self, cause: &'static str) {
+        self.0
+            .token_refusals
+            .get_or_create(&[("cause", cause.into())])
+            .inc();
+    }
+
+    /// A reload was taken over.
+    pub fn reloaded(&self, now: Timestamp) {
+        self.0
+            .reloads
+            .get_or_create(&[("outcome", TAKEN.into())])
+            .inc();
+        self.configured(now);
+    }
+
+    /// A configuration is in force, at the start.
+    pub fn configured(&self, now: Timestamp) {
+        let millis = now.as_millisecond();
+        self.0
+            .last_reload
+            .set(Duration::from_millis(millis.unsigned_abs()).as_secs_f64());
+        self.0.is_last_reload_good.set(1);
+    }
+
+    /// A reload was refused.
+    pub fn reload_refused(&self) {
+        self.0
+            .reloads
+            .get_or_create(&[("outcome", REFUSED.into())])
+            .inc();
+        self.0.is_last_reload_good.set(0);
     }
 
     /// A transaction was committed, with so many writes in it.

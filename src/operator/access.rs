@@ -5,11 +5,13 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 
+use super::Desk;
 use crate::domain::token::{self, LOCAL};
 
 /// SHA-256 of a token.
@@ -128,6 +130,54 @@ impl AdminTokens {
         }
         let place = usize::try_from(found).ok()?;
         self.0.get(place).map(|(_, operator)| operator.clone())
+    }
+}
+
+impl Desk {
+    /// Whether no token is asked for.
+    pub fn is_open(&self) -> bool {
+        self.rules.now().tokens.is_open()
+    }
+
+    /// Whose token it is, now.
+    pub fn holder(&self, presented: &Fingerprint) -> Option<Operator> {
+        self.rules.now().tokens.holder(presented)
+    }
+
+    /// Who presents this token; `None`: nobody that is known. An error: the address has guessed too
+    /// often, and its token is not looked at before this time has passed.
+    pub fn admit(
+        &self,
+        peer: Option<IpAddr>,
+        presented: Option<&str>,
+    ) -> Result<Option<Operator>, Duration> {
+        let rules = self.rules.now();
+        // Without a token nothing is guessed.
+        let (Some(peer), Some(_), false) = (peer, presented, rules.tokens.is_open()) else {
+            return Ok(rules.tokens.bearer(presented));
+        };
+        let now = self.now();
+        if let Err(wait) = self.throttle.try_from(peer, now) {
+            self.metrics.token_refused("throttled");
+            return Err(wait);
+        }
+        let operator = rules.tokens.bearer(presented);
+        if operator.is_some() {
+            self.throttle.was_right(peer, now);
+        } else {
+            self.metrics.token_refused("unknown");
+            tracing::warn!(%peer, "a token was refused that is none of ours");
+        }
+        Ok(operator)
+    }
+
+    /// The same for a form that anybody can fill in: there is a limit to all of them, too.
+    pub fn admit_login(&self, peer: IpAddr, token: &str) -> Result<Option<Operator>, Duration> {
+        if let Err(wait) = self.throttle.try_of_all() {
+            self.metrics.token_refused("throttled");
+            return Err(wait);
+        }
+        self.admit(Some(peer), Some(token))
     }
 }
 

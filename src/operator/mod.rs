@@ -9,6 +9,7 @@ mod events;
 mod health;
 mod mappings;
 mod refusal;
+mod throttle;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use jiff::Timestamp;
 use crate::clock::SharedClock;
 use crate::delivery::Monitor;
 use crate::domain::ids::{ExternalId, ExternalTicket, SourceKind, SourceName};
+use crate::live::Live;
+use crate::metrics::Metrics;
 use crate::sources;
 use crate::store::Store;
 pub(crate) use access::fingerprint;
@@ -28,6 +31,7 @@ pub use health::problems;
 pub use mappings::MapTicket;
 pub(crate) use mappings::{message_ids, taken};
 pub use refusal::Refusal;
+use throttle::Throttle;
 
 /// What of a source's configuration decides about actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,13 +44,28 @@ pub struct Policy {
     pub several_per_ticket: bool,
 }
 
-/// Where operators act. Cheap to clone.
+/// What the configuration says about operators; changes with a reload.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// Who may do what.
+    pub tokens: AdminTokens,
+    /// Whether payloads are shown.
+    pub shows_payloads: bool,
+    /// Whether the listener speaks TLS by itself.
+    pub speaks_tls: bool,
+    /// The configured sources.
+    pub sources: HashMap<SourceName, Policy>,
+}
+
+/// Where operators act. Clones share what is in force.
 #[derive(Debug, Clone)]
 pub struct Desk {
     store: Store,
     monitor: Monitor,
     clock: SharedClock,
-    sources: Arc<HashMap<SourceName, Policy>>,
+    metrics: Metrics,
+    rules: Live<Rules>,
+    throttle: Arc<Throttle>,
 }
 
 impl Desk {
@@ -55,14 +74,32 @@ impl Desk {
         store: Store,
         monitor: Monitor,
         clock: SharedClock,
-        sources: HashMap<SourceName, Policy>,
+        metrics: Metrics,
+        rules: Rules,
     ) -> Self {
         Self {
             store,
             monitor,
             clock,
-            sources: Arc::new(sources),
+            metrics,
+            rules: Live::new(rules),
+            throttle: Arc::default(),
         }
+    }
+
+    /// Goes by other rules from now on.
+    pub fn follow(&self, rules: Rules) {
+        self.rules.replace(rules);
+    }
+
+    /// Whether payloads are shown at all.
+    pub fn shows_payloads(&self) -> bool {
+        self.rules.now().shows_payloads
+    }
+
+    /// Whether the listener speaks TLS by itself.
+    pub fn speaks_tls(&self) -> bool {
+        self.rules.now().speaks_tls
     }
 
     /// The store, to read.
@@ -81,8 +118,8 @@ impl Desk {
     }
 
     /// The names of the configured sources, in their order.
-    pub fn source_names(&self) -> Vec<&SourceName> {
-        let mut names: Vec<_> = self.sources.keys().collect();
+    pub fn source_names(&self) -> Vec<SourceName> {
+        let mut names: Vec<_> = self.rules.now().sources.keys().cloned().collect();
         names.sort();
         names
     }
@@ -90,21 +127,22 @@ impl Desk {
     /// The system behind a source, if it is configured.
     pub fn kind(&self, source: &str) -> Option<SourceKind> {
         let name: SourceName = source.parse().ok()?;
-        self.sources.get(&name).map(|policy| policy.kind)
+        self.rules.now().sources.get(&name).map(|policy| policy.kind)
     }
 
     /// A configured source.
     pub fn source(&self, name: &str) -> Result<SourceName, Refusal> {
         name.parse()
             .ok()
-            .filter(|name| self.sources.contains_key(name))
+            .filter(|name| self.rules.now().sources.contains_key(name))
             .ok_or_else(|| Refusal::Missing(format!("no source is named {name:?}")))
     }
 
     /// An external ticket of a configured source.
     pub fn ticket(&self, name: &str, external_id: &str) -> Result<ExternalTicket, Refusal> {
         let source = self.source(name)?;
-        let external_id = self.sources[&source]
+        let external_id = self
+            .policy(source.as_str())
             .kind
             .parse_external_id(external_id)
             .map_err(|error| Refusal::Invalid(error.to_string()))?;
@@ -118,7 +156,7 @@ impl Desk {
     /// still be looked at and erased.
     pub fn stored_ticket(&self, name: &str, external_id: &str) -> Result<ExternalTicket, Refusal> {
         match name.parse() {
-            Ok(source) if !self.sources.contains_key(&source) => Ok(ExternalTicket {
+            Ok(source) if !self.rules.now().sources.contains_key(&source) => Ok(ExternalTicket {
                 source,
                 external_id: ExternalId::from_store(external_id.to_owned()),
             }),
@@ -137,7 +175,7 @@ impl Desk {
     /// The policy for a source; of one that is not configured any more, the careful one.
     fn policy(&self, source: &str) -> Policy {
         let name: Option<SourceName> = source.parse().ok();
-        let known = name.and_then(|name| self.sources.get(&name).copied());
+        let known = name.and_then(|name| self.rules.now().sources.get(&name).copied());
         known.unwrap_or(Policy {
             kind: SourceKind::ServiceNow,
             disconnects_old: false,

@@ -16,7 +16,7 @@ use super::error::ServalError;
 /// Characters of Serval's message that are kept.
 const MAX_MESSAGE: usize = 500;
 
-/// Characters of a request id that are kept.
+/// Characters of a request id.
 const MAX_REQUEST_ID: usize = 128;
 
 /// The longest wait that is taken over from an answer.
@@ -65,13 +65,21 @@ pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
-/// The name that the answering side gave the exchange.
+/// The name that the answering side gave the exchange. What is too long or has other characters than
+/// names have is none: it is stored and shown, and nobody could look it up.
 pub(super) fn request_id(headers: &HeaderMap) -> Option<String> {
+    let is_name = |text: &&str| {
+        (1..=MAX_REQUEST_ID).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=@|".contains(&byte))
+    };
     REQUEST_ID_HEADERS
         .iter()
         .filter_map(|name| headers.get(*name)?.to_str().ok())
-        .map(|text| one_line(text, MAX_REQUEST_ID))
-        .find(|text| !text.is_empty())
+        .map(str::trim)
+        .find(is_name)
+        .map(str::to_owned)
 }
 
 /// `text` on one line, without control characters, of at most `max` characters.

@@ -91,6 +91,9 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// All words that [`cause`](Self::cause) may answer.
+    pub const CAUSES: [&'static str; 5] = ["missing", "malformed", "stale", "future", "mismatch"];
+
     /// One word for metrics and logs.
     pub fn cause(&self) -> &'static str {
         match self {

@@ -1,11 +1,14 @@
-//! Logs: to stderr, as text for people or one JSON object a line, with times in UTC. Traces: over
-//! OTLP, where a collector is configured.
+//! Logs: to stderr, as text for people or one JSON object a line, with times in UTC. Traces and
+//! metrics: over OTLP, where a collector is configured.
 //!
 //! Invariant: the only place that installs a subscriber. Log lines carry their own fields; spans are
 //! for traces alone, and neither's filter touches the other.
 
 #[cfg(feature = "otel")]
+mod numbers;
+#[cfg(feature = "otel")]
 mod otlp;
+mod panics;
 pub mod traces;
 
 use std::fmt;
@@ -19,6 +22,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt as format, reload};
 
 use crate::config::{LogConfig, LogFormat, TelemetryConfig};
+#[cfg(feature = "otel")]
+pub use numbers::Numbers;
+pub use panics::log_panics;
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
-//! Spans over OTLP (HTTP, protobuf) to a collector.
+//! A collector that takes OTLP (HTTP, protobuf), and the spans that go there.
 //!
-//! The exporter works on a thread of its own and may not run an asynchronous client there, so it is
+//! The exporter of spans works on a thread of its own and may not run an asynchronous client there, so it is
 //! given one that hands each request to the daemon's runtime.
 //!
 //! Invariant: a collector that is slow or gone costs spans, never a webhook or a connect.
@@ -41,8 +41,8 @@ pub(super) fn layer(
 ) -> Result<(BoxedLayer, SdkTracerProvider), TelemetryError> {
     let exporter = SpanExporter::builder()
         .with_http()
-        .with_http_client(Collector::new(config, endpoint)?)
-        .with_endpoint(address(endpoint))
+        .with_http_client(Collector::new(config, endpoint, "spans")?)
+        .with_endpoint(address(endpoint, PATH))
         .with_timeout(EXPORT_TIMEOUT)
         .build()
         .map_err(|error| TelemetryError::Exporter(error.to_string()))?;
@@ -69,26 +69,30 @@ pub(super) fn flush(provider: &SdkTracerProvider) {
     }
 }
 
-fn address(endpoint: &str) -> String {
+/// Where `path` is at the collector. Its address may be given with the path of the spans.
+pub(super) fn address(endpoint: &str, path: &str) -> String {
     let base = endpoint.trim_end_matches('/');
-    if base.ends_with(PATH) {
-        base.to_owned()
-    } else {
-        format!("{base}{PATH}")
-    }
+    let base = base.strip_suffix(PATH).unwrap_or(base);
+    format!("{base}{path}")
 }
 
-/// The collector, as the exporter's thread calls it.
+/// The collector.
 #[derive(Debug)]
-struct Collector {
+pub(super) struct Collector {
     client: reqwest::Client,
     runtime: Handle,
     headers: HeaderMap,
+    /// What it gets, in a word.
+    what: &'static str,
     is_failing: Arc<AtomicBool>,
 }
 
 impl Collector {
-    fn new(config: &TelemetryConfig, endpoint: &str) -> Result<Self, TelemetryError> {
+    pub(super) fn new(
+        config: &TelemetryConfig,
+        endpoint: &str,
+        what: &'static str,
+    ) -> Result<Self, TelemetryError> {
         outbound::install_tls_provider();
         let client = outbound::client(Limits {
             connect_timeout: EXPORT_TIMEOUT,
@@ -106,8 +110,21 @@ impl Collector {
             client,
             runtime: Handle::current(),
             headers,
+            what,
             is_failing: Arc::default(),
         })
+    }
+
+    /// Sends a batch, in the runtime that it was made in.
+    pub(super) async fn send(
+        &self,
+        mut request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, HttpError> {
+        request.headers_mut().extend(self.headers.clone());
+        let (client, is_failing) = (self.client.clone(), Arc::clone(&self.is_failing));
+        self.runtime
+            .spawn(send(client, request, self.what, is_failing))
+            .await?
     }
 }
 
@@ -123,18 +140,12 @@ type Sending<'a> =
     Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, HttpError>> + Send + 'a>>;
 
 impl HttpClient for Collector {
-    fn send_bytes<'a, 'b>(&'a self, mut request: http::Request<Bytes>) -> Sending<'b>
+    fn send_bytes<'a, 'b>(&'a self, request: http::Request<Bytes>) -> Sending<'b>
     where
         'a: 'b,
         Self: 'b,
     {
-        request.headers_mut().extend(self.headers.clone());
-        let sending = self.runtime.spawn(send(
-            self.client.clone(),
-            request,
-            Arc::clone(&self.is_failing),
-        ));
-        Box::pin(async move { sending.await? })
+        Box::pin(self.send(request))
     }
 }
 
@@ -142,6 +153,7 @@ impl HttpClient for Collector {
 async fn send(
     client: reqwest::Client,
     request: http::Request<Bytes>,
+    what: &'static str,
     is_failing: Arc<AtomicBool>,
 ) -> Result<http::Response<Bytes>, HttpError> {
     let answer = exchange(client, request).await;
@@ -155,10 +167,11 @@ async fn send(
         Some(error) if !was_failing => {
             tracing::warn!(
                 error,
-                "spans cannot be exported; they are dropped meanwhile"
+                what,
+                "nothing can be exported over OTLP; it is dropped meanwhile"
             );
         }
-        None if was_failing => tracing::info!("spans are exported again"),
+        None if was_failing => tracing::info!(what, "OTLP is exported again"),
         Some(_) | None => {}
     }
     answer
@@ -188,13 +201,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_gets_the_path_of_traces_once() {
+    fn an_address_gets_the_path_of_what_is_sent_once() {
         for endpoint in [
             "http://collector:4318",
             "http://collector:4318/",
             "http://collector:4318/v1/traces",
         ] {
-            assert_eq!(address(endpoint), "http://collector:4318/v1/traces");
+            assert_eq!(address(endpoint, PATH), "http://collector:4318/v1/traces");
+            let metrics = address(endpoint, "/v1/metrics");
+            assert_eq!(metrics, "http://collector:4318/v1/metrics");
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::Method;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::Value;
-use serval_connect::app::App;
+use serval_connect::app::{App, Reloading};
 use serval_connect::clock::SystemClock;
 use serval_connect::config::{Config, Environment};
 use serval_connect::outbound::{self, Limits};
@@ -61,11 +61,18 @@ impl Daemon {
             database.display()
         );
         std::fs::write(&file, toml).unwrap();
-        let loaded = Config::load(&[file], &Environment::default()).unwrap();
+        let files = [file];
+        let loaded = Config::load(&files, &Environment::default()).unwrap();
         loaded.validate_for_serve().unwrap();
         let app = App::bind(&loaded.config, Arc::new(SystemClock))
             .await
             .unwrap();
+        let app = app.reloading(Reloading {
+            running: loaded,
+            load: Box::new(move || Config::load(&files, &Environment::default())),
+            set_level: Box::new(|_| Ok(())),
+            hangups: None,
+        });
         let (public, admin) = (app.public_addr().unwrap(), app.admin_addr().unwrap());
         let limits = Limits {
             connect_timeout: std::time::Duration::from_secs(10),

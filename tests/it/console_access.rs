@@ -105,6 +105,28 @@ async fn a_token_opens_a_session_that_ends_with_the_logout() {
 }
 
 #[tokio::test]
+async fn a_link_in_a_chat_opens_the_page_for_whoever_is_logged_in() {
+    let app = TestApp::start().await;
+    let path = "/events?state=dead";
+    let mut stranger = app.admin.browser();
+    let request = stranger
+        .request(Method::GET, path)
+        .header("sec-fetch-site", "cross-site");
+    // The browser keeps a strict cookie back for a link of another site, and sends it for our own.
+    let answer = stranger.send(request).await;
+    assert_eq!(answer.status, 200);
+    let page = answer.text();
+    assert!(page.contains("content=\"0;url=/events?state=dead\""), "{page}");
+    assert!(!page.contains("<table"), "{page}");
+    let request = stranger
+        .request(Method::GET, path)
+        .header("sec-fetch-site", "same-origin");
+    let answer = stranger.send(request).await;
+    assert_eq!(answer.status, 303, "whoever is not logged in is sent to the login then");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn behind_tls_the_cookie_is_for_tls_alone() {
     let app = TestApp::start().await;
     let mut browser = app.admin.browser();

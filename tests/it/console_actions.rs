@@ -1,6 +1,7 @@
 //! What can be done in the console, and that it is written down with who and why.
 
 use serde_json::json;
+use serval_connect::mock_serval::SERVICENOW_INTEGRATION;
 
 use crate::support::bodies::{incident, incident_with, naming, slack_message, sys_id};
 use crate::support::browser::hidden;
@@ -152,7 +153,7 @@ async fn many_are_mapped_at_once_and_what_is_refused_stays() {
 #[tokio::test]
 async fn the_dead_are_replayed_one_by_one_or_all_of_a_reason() {
     let app = TestApp::start().await;
-    app.faults(&["not_found"]);
+    app.faults(&["status=404,path=connect"]);
     let mut dead = Vec::new();
     for n in 1..=4 {
         let to = format!("tkt-{n}");
@@ -210,7 +211,7 @@ async fn the_dead_are_replayed_one_by_one_or_all_of_a_reason() {
 #[tokio::test]
 async fn a_ticket_that_was_given_up_connects_again_from_its_page() {
     let app = TestApp::start().await;
-    app.faults(&["not_found"]);
+    app.faults(&["status=404,path=connect"]);
     app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
     let event = app.save(incident(1)).await;
     app.admin.wait_for_state(&event, "dead").await;
@@ -281,6 +282,11 @@ async fn a_conflict_is_decided_where_both_values_stand() {
     app.stop().await;
 }
 
+fn disconnects(app: &TestApp, n: u32) -> usize {
+    let path = format!("/v2/tickets/tkt-{n}/disconnect/{SERVICENOW_INTEGRATION}");
+    app.requests("DELETE", &path)
+}
+
 #[tokio::test]
 async fn a_mapping_is_released_with_or_without_serval() {
     let app = TestApp::start().await;
@@ -307,10 +313,10 @@ async fn a_mapping_is_released_with_or_without_serval() {
         assert!(app.admin.mapping("servicenow", &sys_id(n)).await.is_null());
     }
     crate::support::eventually("Serval let go of the second", async || {
-        (app.requests("POST", "/v2/tickets/tkt-2/disconnect") == 1).then_some(())
+        (disconnects(&app, 2) == 1).then_some(())
     })
     .await;
-    assert_eq!(app.requests("POST", "/v2/tickets/tkt-1/disconnect"), 0);
+    assert_eq!(disconnects(&app, 1), 0);
     app.stop().await;
 }
 

@@ -23,7 +23,7 @@ async fn the_overview_says_in_a_sentence_how_things_are() {
     app.save(incident(1)).await;
     let page = browser.page("/").await;
     assert!(page.contains("All is well.") && page.contains("1 external ticket waits"));
-    app.faults(&["not_found"]);
+    app.faults(&["status=404,path=connect"]);
     app.admin.map("servicenow", &sys_id(2), "tkt-gone").await;
     let dead = app.save(incident(2)).await;
     app.admin.wait_for_state(&dead, "dead").await;

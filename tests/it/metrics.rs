@@ -43,6 +43,23 @@ async fn known_traffic_gives_known_numbers() {
         ),
         Some(0.0)
     );
+    for series in [
+        r#"webhooks_total{source="servicenow",status="202"}"#,
+        r#"webhooks_total{source="slack",status="503"}"#,
+        r#"verification_failures_total{source="servicenow-eu",cause="mismatch"}"#,
+        r#"slack_retries_total{source="slack",reason="http_timeout"}"#,
+        r#"connects_total{source="slack",outcome="dead"}"#,
+        r#"acknowledgement_duration_seconds_count{source="slack"}"#,
+        r#"connect_duration_seconds_count{outcome="connected"}"#,
+        r#"turned_away_total{listener="webhooks",what="request"}"#,
+    ] {
+        let shown = value(&before, &format!("serval_connect_{series}"));
+        assert_eq!(
+            shown,
+            Some(0.0),
+            "the first of its kind must be a rise: {series}"
+        );
+    }
     app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
     let stored = app.webhooks.servicenow(incident(1)).send().await;
     let id = stored.events()[0]["id"].as_str().unwrap().to_owned();

@@ -151,7 +151,7 @@ async fn a_number_is_kept_as_long_as_anything_else_of_its_ticket() {
         .delete_mapping(&ticket(2), false, late)
         .await
         .unwrap();
-    assert_eq!(find(&bench, "INC0002").await, [""; 0]);
+    assert_eq!(find(&bench, "INC0002").await.len(), 1, "Serval has it");
     bench.close().await;
 }
 

@@ -8,6 +8,7 @@ mod hold;
 mod ingest;
 mod kill;
 mod memory;
+mod peers;
 mod smoke;
 mod start;
 
@@ -62,6 +63,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Start => start::run(args, &mut goals).await?,
         Command::Kill => kill::run(args, &mut goals).await?,
         Command::Memory => memory::run(args, &mut goals).await?,
+        Command::Peers => peers::run(args, &mut goals).await?,
         Command::Hold { delivery } => hold::run(args, *delivery).await?,
         Command::Handler(_) | Command::Bare(_) => {}
     }

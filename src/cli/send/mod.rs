@@ -15,7 +15,7 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 use super::sender::{self, Answer};
-use super::{Failure, Global, Outcome, output};
+use super::{Failure, Global, Outcome, output, remote};
 use crate::config::Environment;
 use crate::signer::{InvalidSigning, Signer, Stamp};
 
@@ -109,9 +109,9 @@ impl Kind {
 
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     let signer = signer(&args, &Environment::from_process())?;
-    let url = match &args.url {
-        Some(url) => url.clone(),
-        None => default_url(global, args.kind)?,
+    let (url, client) = match &args.url {
+        Some(url) => (url.clone(), sender::client(url.as_str())?),
+        None => own_daemon(global, args.kind)?,
     };
     let body = read(&args.file)?;
     if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
@@ -138,7 +138,6 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     };
     output::line(format!("{} bytes from {from}\n", body.len()));
 
-    let client = sender::client(url.as_str())?;
     let answer = sender::call(&client, Method::POST, &url, headers, body).await?;
     for line in account(&answer) {
         output::line(line);
@@ -232,12 +231,17 @@ fn read(path: &Path) -> Result<Bytes, Failure> {
         .map_err(|error| unreadable(path, &error))
 }
 
-/// The daemon of the configuration, as it is reached from this machine.
-fn default_url(global: &Global, kind: Kind) -> Result<Url, Failure> {
-    let listen = global.load()?.config.server.listen;
-    let url = format!("http://{}/webhooks/{}", reachable(listen), kind.as_str());
-    url.parse()
-        .map_err(|_| Failure::Usage(format!("{url} is no URL; give --url")))
+/// The daemon of the configuration, as it is reached from this machine, and a client for it.
+fn own_daemon(global: &Global, kind: Kind) -> Result<(Url, reqwest::Client), Failure> {
+    let server = global.load()?.config.server;
+    let cert = server.tls_cert_file.as_deref();
+    let scheme = if cert.is_some() { "https" } else { "http" };
+    let listen = reachable(server.listen);
+    let url = format!("{scheme}://{listen}/webhooks/{}", kind.as_str());
+    let url = url
+        .parse()
+        .map_err(|_| Failure::Usage(format!("{url} is no URL; give --url")))?;
+    Ok((url, remote::own_client(sender::TIMEOUT, "server", cert)?))
 }
 
 /// Where to reach a listener from this machine: what listens everywhere listens on loopback too.

@@ -36,10 +36,10 @@ fn reference(twins: bool) -> String {
         line.strip_prefix('#')
             .is_some_and(|l| !l.starts_with(' ') && !l.is_empty())
     };
+    // The files of TLS are keys of their own.
     let is_twin = |line: &str| {
-        line.split(' ')
-            .next()
-            .is_some_and(|key| key.ends_with("_file"))
+        let key = line.split(' ').next().unwrap_or_default();
+        key.ends_with("_file") && !key.starts_with("tls_")
     };
     DEFAULTS
         .lines()
@@ -104,6 +104,8 @@ fn the_reference_holds_every_key_with_its_true_default() {
             "direct_message_target = (not set)",
             "otlp_endpoint = (not set)",
             "ticket_url_pattern = (not set)",
+            "tls_cert_file = (not set)",
+            "tls_key_file = (not set)",
         ]
     );
 }

@@ -51,6 +51,18 @@ format = 'xml'";
     );
 }
 
+#[test]
+fn a_fault_stays_on_its_line_whatever_the_key() {
+    let toml =
+        "\"a\\nb\\u001b[31m\" = 1\n[\"x\\r\"]\n[delivery]\n\"rate\\n\" = 1\n[sources.\"y\\nz\"]";
+    let found = problems(&[toml], &[]);
+    assert_eq!(found.len(), 4, "{found:?}");
+    for line in &found {
+        assert!(!line.contains(char::is_control), "{line:?}");
+    }
+    assert!(found[0].contains("a\\nb\\u{1b}[31m"), "{found:?}");
+}
+
 /// A file, variables and the beginning of the one problem.
 type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
 
@@ -69,6 +81,21 @@ fn single_faults_name_the_key() {
             "listen = 'x'",
             &[],
             "0.toml:1: unknown key listen, did you mean server.listen?",
+        ),
+        (
+            "[admin]\ntokens = ['good', 'a name token']",
+            &[],
+            "0.toml:2: admin.tokens: expected a token, or a name and a token with one blank",
+        ),
+        (
+            "[admin]\nread_only_tokens = ['what? token']",
+            &[],
+            "0.toml:2: admin.read_only_tokens: the name before the blank has 1 to 32 letters",
+        ),
+        (
+            "[admin]\nmapping_tokens = ['local token']",
+            &[],
+            "0.toml:2: admin.mapping_tokens: the name before the blank",
         ),
         ("server = 1", &[], "0.toml:1: server: expected a table"),
         ("sources = 1", &[], "0.toml:1: sources: expected tables"),

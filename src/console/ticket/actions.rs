@@ -48,9 +48,7 @@ pub(in crate::console) async fn map(
             ticket: ticket.clone(),
             ticket_id: typed.to_owned(),
             // They are messages of that Serval ticket, and of no other.
-            accounted_for: kept
-                .map(|mapping| mapping.accounted_for)
-                .unwrap_or_default(),
+            accounted_for: kept.map(|mapping| mapping.accounted_for).unwrap_or_default(),
             origin: Origin::Console,
             condition: condition(&fields),
         };
@@ -58,10 +56,7 @@ pub(in crate::console) async fn map(
     };
     let refusal = match done.await {
         Ok((mapping, _)) => {
-            let said = format!(
-                "Mapped to {}. What waited for it is sent.",
-                mapping.ticket_id
-            );
+            let said = format!("Mapped to {}. What waited for it is sent.", mapping.ticket_id);
             return Ok(Flash::done(said).at(&page_of(&ticket)));
         }
         Err(Refusal::Store(error)) => return Err(error.into()),
@@ -71,10 +66,8 @@ pub(in crate::console) async fn map(
     let shown = Shown {
         form: MapForm {
             ticket_id: typed.to_owned(),
-            reason: fields.get("reason").unwrap_or_default().to_owned(),
-            error: Some(sentence(
-                error.strip_prefix("ticket_id: ").unwrap_or(&error),
-            )),
+            why: fields.get("reason").unwrap_or_default().to_owned(),
+            error: Some(sentence(error.strip_prefix("ticket_id: ").unwrap_or(&error))),
         },
         status: StatusCode::UNPROCESSABLE_ENTITY,
         ..Shown::default()
@@ -135,7 +128,7 @@ pub(in crate::console) async fn reveal(
     Path((source, external_id)): TicketPath,
     Action { viewer, .. }: Action,
 ) -> Result<Response, Fault> {
-    if !console.shows_payloads() {
+    if !console.desk().shows_payloads() {
         return Err(Fault::forbidden("admin.show_payloads is off."));
     }
     let desk = console.desk();
@@ -143,13 +136,8 @@ pub(in crate::console) async fn reveal(
     let event = desk.store().best_object(&ticket).await?;
     let event = event.ok_or_else(|| Fault::missing("No object of it is stored any more."))?;
     let subject = Some(event.to_string());
-    desk.note(
-        &viewer.operator,
-        Done::Reveal,
-        Some(ticket.clone()),
-        subject,
-    )
-    .await?;
+    desk.note(&viewer.operator, Done::Reveal, Some(ticket.clone()), subject)
+        .await?;
     let object = desk.store().object(event).await?.unwrap_or_default();
     let block = Block::new("The newest stored object, as it is sent to Serval", &object);
     let shown = Shown {
@@ -179,9 +167,7 @@ pub(in crate::console) async fn confirm_forget(
     let ticket = view.desk().stored_ticket(&source, &external_id)?;
     let found = view.desk().store().ticket_page(&ticket, None, 1).await?;
     let page = ForgetPage {
-        page: view
-            .page("Forget an external ticket", Tab::Elsewhere)
-            .await?,
+        page: view.page("Forget an external ticket", Tab::Elsewhere).await?,
         href: page_of(&ticket),
         number: found.number.clone(),
         events: found.counts.iter().map(|(_, n)| n).sum(),

@@ -85,7 +85,7 @@ struct ConnectionView {
 #[derive(Debug, Default)]
 struct MapForm {
     ticket_id: String,
-    reason: String,
+    why: String,
     error: Option<String>,
 }
 

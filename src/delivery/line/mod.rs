@@ -130,6 +130,11 @@ impl Line {
         }
     }
 
+    /// From now on another threshold. How it stands is judged by it at the next failure.
+    pub fn set_threshold(&mut self, threshold: usize) {
+        self.threshold = threshold;
+    }
+
     /// How it stands.
     pub fn mode(&self) -> &Mode {
         &self.mode

@@ -78,11 +78,11 @@ fn a_success_in_between_forgets_the_run() {
     for round in 0..10 {
         stage.fails(FailureKind::Unavailable, round * 2);
         stage.fails(FailureKind::Unavailable, round * 2 + 1);
+        assert_eq!(stage.line.mode(), &Mode::Flowing, "{round}");
         stage
             .line
             .note(Signal::Alive, &ticket(0), false, "", at(stage.second));
     }
-    assert_eq!(stage.line.mode(), &Mode::Flowing);
 }
 
 #[test]

@@ -107,7 +107,7 @@ pub(super) async fn get(
 ) -> Result<Json<EventDetailView>, Problem> {
     let id = state.desk.event_id(&id)?;
     let detail = state.store.event(id).await?.ok_or_else(none)?;
-    let shows_payload = state.shows_payloads && operator.may_act();
+    let shows_payload = state.desk.shows_payloads() && operator.may_act();
     Ok(Json(EventDetailView::new(detail, shows_payload)))
 }
 
@@ -160,7 +160,7 @@ pub(super) async fn replay(
     let why = Why::read(body.reason.as_deref())?;
     state.desk.replay(&operator, id, &why).await?;
     let detail = state.store.event(id).await?.ok_or_else(none)?;
-    let view = EventDetailView::new(detail, state.shows_payloads);
+    let view = EventDetailView::new(detail, state.desk.shows_payloads());
     Ok((StatusCode::ACCEPTED, Json(view)))
 }
 

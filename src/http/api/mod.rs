@@ -19,6 +19,7 @@ mod input;
 mod mappings;
 #[expect(unused_qualifications, reason = "written by the macro of utoipa")]
 mod parked;
+mod reload;
 mod stats;
 
 use axum::Router;
@@ -28,6 +29,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::problem::{method_not_allowed, not_found};
+use crate::live::Live;
 pub(super) use conditions::failed;
 pub(super) use event_views::state_words;
 
@@ -35,7 +37,7 @@ pub(super) use event_views::state_words;
 pub(super) const PREFIX: &str = "/api/v1";
 
 /// The routes, each behind the tokens of its scope.
-pub(super) fn router(state: &AppState) -> Router<AppState> {
+pub(super) fn router(state: &Live<AppState>) -> Router<Live<AppState>> {
     let (for_mappings, _) = for_mappings().split_for_parts();
     let (for_all, _) = for_all().split_for_parts();
     let for_mappings = for_mappings
@@ -49,7 +51,7 @@ pub(super) fn router(state: &AppState) -> Router<AppState> {
 }
 
 /// What a token for mappings opens.
-pub(super) fn for_mappings() -> OpenApiRouter<AppState> {
+pub(super) fn for_mappings() -> OpenApiRouter<Live<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(mappings::list))
         .routes(routes!(import::import))
@@ -58,7 +60,7 @@ pub(super) fn for_mappings() -> OpenApiRouter<AppState> {
 }
 
 /// What only a token that may do all opens.
-pub(super) fn for_all() -> OpenApiRouter<AppState> {
+pub(super) fn for_all() -> OpenApiRouter<Live<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(events::list))
         .routes(routes!(events::replay_many))
@@ -72,4 +74,5 @@ pub(super) fn for_all() -> OpenApiRouter<AppState> {
         .routes(routes!(audit::list))
         .routes(routes!(connects::pause))
         .routes(routes!(connects::resume))
+        .routes(routes!(reload::reload))
 }

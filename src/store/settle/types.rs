@@ -20,6 +20,15 @@ pub enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Connected,
+        Self::AlreadyLinked,
+        Self::Retry,
+        Self::Held,
+        Self::Dead,
+    ];
+
     /// The word used in the store and the API.
     pub fn as_str(self) -> &'static str {
         match self {

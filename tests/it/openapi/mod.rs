@@ -244,6 +244,7 @@ fn examples() -> Vec<Example> {
             "",
             200,
         ),
+        example("POST /api/v1/reload", "/api/v1/reload", "", 200),
     ]
 }
 

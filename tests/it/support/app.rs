@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serval_connect::app::App;
+use serval_connect::app::{App, Reloading};
 use serval_connect::clock::SystemClock;
 use serval_connect::config::{Config, Environment};
 use serval_connect::mock_serval::{Fault, MockConfig, MockServal, RecordedRequest};
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{self, Settings};
-use super::{Admin, Senders, client};
+use super::{Admin, Answer, Senders, client};
 
 /// Describes a daemon to come.
 #[derive(Debug, Default)]
@@ -98,6 +98,12 @@ impl Running {
         let app = App::bind(&loaded.config, Arc::new(SystemClock))
             .await
             .unwrap();
+        let app = app.reloading(Reloading {
+            running: loaded,
+            load: Box::new(move || Config::load(&files, &Environment::default())),
+            set_level: Box::new(|_| Ok(())),
+            hangups: None,
+        });
         let webhooks = Senders::new(client.clone(), app.public_addr().unwrap());
         let admin = Admin::new(client, app.admin_addr().unwrap());
         let stop = CancellationToken::new();
@@ -161,6 +167,17 @@ impl TestApp {
     pub(crate) fn connected_to(&self) -> Vec<String> {
         let connects = self.mock.connects().into_iter();
         connects.map(|connect| connect.ticket_id).collect()
+    }
+
+    /// Writes other further configuration, in TOML; a reload reads it.
+    pub(crate) fn rewrite(&mut self, toml: &str) {
+        self.settings.toml = format!("{toml}\n");
+        config::write(self.folder.path(), &self.mock.base_url(), &self.settings);
+    }
+
+    /// Asks for a reload; answers what it says.
+    pub(crate) async fn reload(&self) -> Answer {
+        self.admin.post("/reload", &serde_json::Value::Null).await
     }
 
     /// Stops the daemon in good order and starts another on the same database.

@@ -122,8 +122,17 @@ impl Daemon {
 
     /// Asks it to stop (SIGTERM).
     pub(crate) async fn terminate(&self) {
-        let pid = self.child.id().expect("it is running").to_string();
-        let status = Command::new("kill").args(["-TERM", &pid]).status().await;
+        self.signal("-TERM").await;
+    }
+
+    /// Asks it to read its configuration again (SIGHUP).
+    pub(crate) async fn hang_up(&self) {
+        self.signal("-HUP").await;
+    }
+
+    async fn signal(&self, signal: &str) {
+        let pid = self.pid().to_string();
+        let status = Command::new("kill").args([signal, &pid]).status().await;
         assert!(status.unwrap().success());
     }
 

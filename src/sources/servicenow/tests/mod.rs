@@ -7,7 +7,6 @@ use super::*;
 use crate::domain::event::{Disposition, NewEvent, Rank};
 
 mod meaning;
-mod properties;
 mod shapes;
 mod tickets;
 
@@ -20,14 +19,6 @@ const ITEM_RAW: &str =
     include_str!("../../../../tests/fixtures/servicenow/requested_item_raw.json");
 const BATCH: &str = include_str!("../../../../tests/fixtures/servicenow/batch.json");
 const ENVELOPE: &str = include_str!("../../../../tests/fixtures/servicenow/envelope.json");
-const FIXTURES: [&str; 6] = [
-    INCIDENT_RAW,
-    INCIDENT_PAIRS,
-    INCIDENT_LABELS,
-    ITEM_RAW,
-    BATCH,
-    ENVELOPE,
-];
 
 const ID: &str = "3b9e41d7c0f24a18857d6e02fa91b3c6";
 const ITEM_ID: &str = "e47a90b2d5c84136af0b7729c1e8305d";

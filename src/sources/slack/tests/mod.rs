@@ -9,7 +9,6 @@ macro_rules! fixture {
 mod authors;
 mod envelopes;
 mod kinds;
-mod properties;
 mod threads;
 mod tickets;
 
@@ -226,6 +225,26 @@ fn every_fixture_is_sorted_and_its_inner_event_is_found_byte_for_byte() {
             "{body}"
         );
     }
+}
+
+#[test]
+fn the_workspace_is_the_one_that_we_hear_through() {
+    let message = fixture!("message_root");
+    let team = |body: &str| event_of(&config(), body).team;
+    let mut envelope: Value = from_str(message).unwrap();
+    envelope["team_id"] = "T0THEIRS1".into();
+    for (context, expected) in [
+        (Value::Null, Some("T0THEIRS1")),
+        ("".into(), Some("T0THEIRS1")),
+        ("T0BRIDGE1".into(), Some("T0BRIDGE1")),
+        ("T".repeat(129).into(), None),
+    ] {
+        envelope["context_team_id"] = context;
+        assert_eq!(team(&envelope.to_string()).as_deref(), expected);
+    }
+    envelope.as_object_mut().unwrap().remove("team_id");
+    envelope["context_team_id"] = Value::Null;
+    assert_eq!(team(&envelope.to_string()), None);
 }
 
 #[test]

@@ -1,0 +1,141 @@
+//! What a reload makes of a configuration that was read while another is in force.
+//!
+//! Invariant: what needs a restart stays as it is, and what is taken over has been judged together
+//! with it: tokens that go with another listener than the one that runs are refused.
+
+use std::collections::BTreeSet;
+
+use super::keys;
+use super::load::{self, ConfigError, Loaded};
+use super::merge::Setting;
+
+/// What differs, by the names of keys; a source that came or went by `sources.<name>`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// What is in force from now on.
+    pub changed: Vec<String>,
+    /// What stays as it is until a restart.
+    pub needs_restart: Vec<String>,
+}
+
+impl Loaded {
+    /// What is in force when `next` is loaded over `self` without a restart, and what that changes.
+    /// `next` is refused as a whole, or taken over as far as it can be.
+    pub fn reloaded(&self, next: Self) -> Result<(Self, Changes), ConfigError> {
+        next.validate_for_serve()?;
+        let mut merged = next.merged;
+        let mut needs_restart = Vec::new();
+        for path in keys::fixed_paths() {
+            let running = self.merged.settings.get(&path);
+            if differ(running, merged.settings.get(&path)) {
+                needs_restart.push(path.clone());
+            }
+            match running {
+                Some(running) => merged.settings.insert(path, running.clone()),
+                None => merged.settings.remove(&path),
+            };
+        }
+        let mut loaded = load::assemble(merged, Vec::new())?;
+        loaded.warnings = next.warnings;
+        loaded.validate_for_serve()?;
+        let changed = self.differences(&loaded);
+        let changes = Changes {
+            changed,
+            needs_restart,
+        };
+        Ok((loaded, changes))
+    }
+
+    fn differences(&self, other: &Self) -> Vec<String> {
+        let (mine, others) = (&self.merged, &other.merged);
+        let mut names = BTreeSet::new();
+        for (source, _) in mine.sources.iter().chain(&others.sources) {
+            if !(mine.sources.contains_key(source) && others.sources.contains_key(source)) {
+                names.insert(format!("sources.{source}"));
+            }
+        }
+        for path in mine.settings.keys().chain(others.settings.keys()) {
+            let is_of_named = path
+                .rsplit_once('.')
+                .is_some_and(|(place, _)| names.contains(place));
+            if !is_of_named && differ(mine.settings.get(path), others.settings.get(path)) {
+                names.insert(path.clone());
+            }
+        }
+        names.into_iter().collect()
+    }
+}
+
+/// Whether two settings have different values, wherever those come from.
+fn differ(one: Option<&Setting>, other: Option<&Setting>) -> bool {
+    one.map(|setting| &setting.value) != other.map(|setting| &setting.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Environment};
+
+    fn loaded(toml: &str) -> Result<Loaded, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        let usual = "[serval]\nbearer_token = \"a-token-of-serval\"\n";
+        std::fs::write(&file, format!("{usual}{toml}")).unwrap();
+        Config::load(&[file], &Environment::default())
+    }
+
+    const SLACK: &str = "[sources.slack]\nsigning_secrets = [\"one-secret\"]\n\
+        channel_target = { slackChannel = { integrationId = \"i\" } }\n";
+
+    #[test]
+    fn changes_are_named_by_key_and_sources_as_a_whole() {
+        let running = loaded(&format!("{SLACK}[admin]\ntokens = [\"a\"]\n")).unwrap();
+        let next = loaded(&format!(
+            "{SLACK}own_ids = [\"B1\"]\n[admin]\ntokens = [\"a\", \"b\"]\nlisten = \"127.0.0.1:1\"\n\
+             [delivery]\nrate = 3\n[sources.crm]\nkind = \"servicenow\"\nbearer_tokens = [\"x\"]\n\
+             channel_target = {{ ticketSource = {{ integrationId = \"i\" }} }}\n"
+        ))
+        .unwrap();
+        let (now, changes) = running.reloaded(next).unwrap();
+        assert_eq!(
+            changes.changed,
+            [
+                "admin.tokens",
+                "delivery.rate",
+                "sources.crm",
+                "sources.slack.own_ids"
+            ]
+        );
+        assert_eq!(changes.needs_restart, ["admin.listen"]);
+        assert_eq!(now.config.admin.listen, running.config.admin.listen);
+        assert_eq!(now.config.admin.tokens.len(), 2);
+        let (_, back) = now.reloaded(running).unwrap();
+        assert_eq!(back.changed, changes.changed, "the other way round");
+        assert_eq!(back.needs_restart, [""; 0], "it runs with that address");
+    }
+
+    #[test]
+    fn what_is_right_by_itself_is_refused_where_the_running_listener_makes_it_wrong() {
+        let open = "[admin]\nlisten = \"0.0.0.0:8081\"\ntokens = [\"a\"]\n";
+        let running = loaded(&format!("{SLACK}{open}")).unwrap();
+        let next = loaded(SLACK).unwrap();
+        assert!(next.validate_for_serve().is_ok());
+        let refused = running.reloaded(next).unwrap_err().to_string();
+        assert!(refused.contains("admin.tokens is empty"), "{refused}");
+    }
+
+    #[test]
+    fn what_serve_would_not_start_with_is_refused() {
+        let running = loaded(SLACK).unwrap();
+        let next = loaded("").unwrap();
+        let refused = running.reloaded(next).unwrap_err().to_string();
+        assert!(refused.contains("no source is configured"), "{refused}");
+    }
+
+    #[test]
+    fn no_secret_is_in_the_debug_form() {
+        let loaded = loaded(SLACK).unwrap();
+        let shown = format!("{loaded:?}");
+        assert!(!shown.contains("one-secret") && !shown.contains("a-token"));
+    }
+}
