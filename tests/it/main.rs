@@ -10,6 +10,7 @@
 
 mod admin;
 mod api_daemon;
+mod audit;
 mod backup;
 mod broken;
 mod business_rule;
