@@ -79,13 +79,19 @@ pub(super) async fn log_in(
         return Ok(form(StatusCode::FORBIDDEN, Some(error), next));
     }
     let now = console.desk().now();
-    console.desk().note(&operator, Done::LogIn, None, None).await?;
-    let secret = console.sessions().open(fingerprint(token), now).map_err(|_| {
-        Fault::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "The system has no random bytes.",
-        )
-    })?;
+    console
+        .desk()
+        .note(&operator, Done::LogIn, None, None)
+        .await?;
+    let secret = console
+        .sessions()
+        .open(fingerprint(token), now)
+        .map_err(|_| {
+            Fault::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The system has no random bytes.",
+            )
+        })?;
     tracing::info!(operator = operator.name(), "logged in to the console");
     let mut response = go(href::own_path(&next).unwrap_or("/"));
     let cookie = session_cookie(Some(&secret), is_secure);
@@ -114,7 +120,8 @@ pub(super) async fn log_out(
         let cookie = session_cookie(None, is_secure(&console, &headers));
         response.headers_mut().insert(SET_COOKIE, cookie);
         let desk = console.desk();
-        desk.note(&viewer.operator, Done::LogOut, None, None).await?;
+        desk.note(&viewer.operator, Done::LogOut, None, None)
+            .await?;
     }
     Ok(response)
 }

@@ -83,6 +83,7 @@ mod tests {
 
     const NOW: i64 = 1_000_000;
 
+    #[expect(clippy::unnecessary_wraps, reason = "the table reads better")]
     fn ago(seconds: i64) -> Option<Timestamp> {
         Some(Timestamp::from_second(NOW - seconds).unwrap())
     }

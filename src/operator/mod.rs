@@ -127,7 +127,11 @@ impl Desk {
     /// The system behind a source, if it is configured.
     pub fn kind(&self, source: &str) -> Option<SourceKind> {
         let name: SourceName = source.parse().ok()?;
-        self.rules.now().sources.get(&name).map(|policy| policy.kind)
+        self.rules
+            .now()
+            .sources
+            .get(&name)
+            .map(|policy| policy.kind)
     }
 
     /// A configured source.

@@ -35,7 +35,7 @@ const ADDRESSES: usize = 4096;
 const EVERYBODY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// Counts tries.
-pub struct Throttle {
+pub(super) struct Throttle {
     tries: DefaultKeyedRateLimiter<IpAddr>,
     logins: DefaultDirectRateLimiter,
     good: Mutex<HashMap<IpAddr, Timestamp>>,
@@ -64,7 +64,7 @@ impl Default for Throttle {
 
 impl Throttle {
     /// A token comes from `peer`. An error: it is not to be looked at before this time has passed.
-    pub fn try_from(&self, peer: IpAddr, now: Timestamp) -> Result<(), Duration> {
+    pub(super) fn try_from(&self, peer: IpAddr, now: Timestamp) -> Result<(), Duration> {
         let peer = network(peer);
         let is_good = |at: &Timestamp| now.duration_since(*at) < GOOD_NAME;
         if self.good().get(&peer).is_some_and(is_good) {
@@ -85,14 +85,14 @@ impl Throttle {
     }
 
     /// A token comes from a form, from wherever. An error: as above.
-    pub fn try_of_all(&self) -> Result<(), Duration> {
+    pub(super) fn try_of_all(&self) -> Result<(), Duration> {
         self.logins
             .check()
             .map_err(|until| until.wait_time_from(DefaultClock::default().now()))
     }
 
     /// The token was right.
-    pub fn was_right(&self, peer: IpAddr, now: Timestamp) {
+    pub(super) fn was_right(&self, peer: IpAddr, now: Timestamp) {
         let mut good = self.good();
         if good.len() >= ADDRESSES {
             good.retain(|_, at| now.duration_since(*at) < GOOD_NAME);

@@ -269,7 +269,7 @@ export const flows = {
     await page.keyboard.press("Enter");
     const main = page.locator("main");
     assert.ok(await main.evaluate((element) => element.contains(document.activeElement)));
-    await page.keyboard.press("/");
+    await page.keyboard.press("Control+k");
     await page.keyboard.type("INC0020004");
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: /INC0020004/ }).waitFor();

@@ -41,12 +41,14 @@ for (const table of document.querySelectorAll("table[data-select]")) {
   count();
 }
 
-// "/" goes to the search box.
+// Ctrl+K goes to the search box.
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest("input, textarea, select, [contenteditable]");
-  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key !== "k" || !(event.ctrlKey || event.metaKey) || event.altKey) return;
+  const box = document.getElementById("q");
+  if (!box) return;
   event.preventDefault();
-  document.getElementById("q")?.focus();
+  box.focus();
+  box.select();
 });
 
 // A form is sent once.

@@ -48,7 +48,9 @@ pub(in crate::console) async fn map(
             ticket: ticket.clone(),
             ticket_id: typed.to_owned(),
             // They are messages of that Serval ticket, and of no other.
-            accounted_for: kept.map(|mapping| mapping.accounted_for).unwrap_or_default(),
+            accounted_for: kept
+                .map(|mapping| mapping.accounted_for)
+                .unwrap_or_default(),
             origin: Origin::Console,
             condition: condition(&fields),
         };
@@ -56,7 +58,10 @@ pub(in crate::console) async fn map(
     };
     let refusal = match done.await {
         Ok((mapping, _)) => {
-            let said = format!("Mapped to {}. What waited for it is sent.", mapping.ticket_id);
+            let said = format!(
+                "Mapped to {}. What waited for it is sent.",
+                mapping.ticket_id
+            );
             return Ok(Flash::done(said).at(&page_of(&ticket)));
         }
         Err(Refusal::Store(error)) => return Err(error.into()),
@@ -67,7 +72,9 @@ pub(in crate::console) async fn map(
         form: MapForm {
             ticket_id: typed.to_owned(),
             why: fields.get("reason").unwrap_or_default().to_owned(),
-            error: Some(sentence(error.strip_prefix("ticket_id: ").unwrap_or(&error))),
+            error: Some(sentence(
+                error.strip_prefix("ticket_id: ").unwrap_or(&error),
+            )),
         },
         status: StatusCode::UNPROCESSABLE_ENTITY,
         ..Shown::default()
@@ -136,8 +143,13 @@ pub(in crate::console) async fn reveal(
     let event = desk.store().best_object(&ticket).await?;
     let event = event.ok_or_else(|| Fault::missing("No object of it is stored any more."))?;
     let subject = Some(event.to_string());
-    desk.note(&viewer.operator, Done::Reveal, Some(ticket.clone()), subject)
-        .await?;
+    desk.note(
+        &viewer.operator,
+        Done::Reveal,
+        Some(ticket.clone()),
+        subject,
+    )
+    .await?;
     let object = desk.store().object(event).await?.unwrap_or_default();
     let block = Block::new("The newest stored object, as it is sent to Serval", &object);
     let shown = Shown {
@@ -167,7 +179,9 @@ pub(in crate::console) async fn confirm_forget(
     let ticket = view.desk().stored_ticket(&source, &external_id)?;
     let found = view.desk().store().ticket_page(&ticket, None, 1).await?;
     let page = ForgetPage {
-        page: view.page("Forget an external ticket", Tab::Elsewhere).await?,
+        page: view
+            .page("Forget an external ticket", Tab::Elsewhere)
+            .await?,
         href: page_of(&ticket),
         number: found.number.clone(),
         events: found.counts.iter().map(|(_, n)| n).sum(),
