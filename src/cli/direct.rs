@@ -20,8 +20,9 @@ use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::config::{Config, LogConfig, LogFormat, ServalConfig};
 use crate::delivery::{Monitor, Routes, Settings, Worker};
 use crate::domain::ids::SourceKind;
-use crate::http::{AdminTokens, AppState, InProcess, Pieces, Places, Sources};
+use crate::http::{AppState, InProcess, Pieces, Places, Sources, policies};
 use crate::metrics::Metrics;
+use crate::operator::{AdminTokens, Desk, Rules};
 use crate::serval::ServalClient;
 use crate::sources::{Receipt, Refused, Source, Unreadable, Unverified, Verified};
 use crate::store::{DatabaseLock, Store};
@@ -123,8 +124,18 @@ fn state(config: &Config, store: Store) -> anyhow::Result<AppState> {
             (name.clone(), mount_one(named, config).0)
         })
         .collect();
+    let monitor = idle(config, store.clone(), Arc::clone(&clock))?;
+    // Whoever may write the file may do all.
+    let rules = Rules {
+        tokens: AdminTokens::default(),
+        shows_payloads: true,
+        speaks_tls: false,
+        sources: policies(&sources),
+    };
+    let (desk_clock, metrics) = (Arc::clone(&clock), Metrics::default());
     Ok(AppState {
-        monitor: idle(config, store.clone(), Arc::clone(&clock))?,
+        desk: Desk::new(store.clone(), monitor.clone(), desk_clock, metrics, rules),
+        monitor,
         store,
         sources: Arc::new(sources),
         clock,
@@ -132,13 +143,9 @@ fn state(config: &Config, store: Store) -> anyhow::Result<AppState> {
         read_timeout: config.server.read_timeout,
         webhook_places: Places::new("webhooks", 0, Metrics::default()),
         admin_places: Places::new("admin", usize::MAX, Metrics::default()),
-        throttle: Arc::default(),
         metrics: Metrics::default(),
-        is_admin_tls: false,
         // There is no daemon that could be asked.
         reloads: reload::channel().0,
-        // Whoever may write the file may do all.
-        tokens: Arc::new(AdminTokens::new(&[])),
     })
 }
 

@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::Failure;
 use super::backend::Call;
 use crate::config::AdminConfig;
+use crate::domain::token;
 use crate::http::Pieces;
 use crate::outbound::{self, Limits};
 use crate::tls;
@@ -55,7 +56,11 @@ impl Remote {
         let authorization = admin
             .tokens
             .first()
-            .map(|token| HeaderValue::try_from(format!("Bearer {}", token.expose_secret())))
+            .map(|entry| {
+                let entry = entry.expose_secret();
+                let token = token::split(entry).map_or(entry, |split| split.token);
+                HeaderValue::try_from(format!("Bearer {token}"))
+            })
             .transpose()
             .map_err(|_| {
                 let what = "admin.tokens: the first token cannot stand in a header";

@@ -22,9 +22,9 @@ pub type Pieces = BoxStream<'static, Result<Bytes, Box<dyn Error + Send + Sync>>
 pub struct InProcess(Router);
 
 impl InProcess {
-    /// Over this state. Whose tokens are empty asks for none.
+    /// Over this state, without the console. Whose tokens are empty asks for none.
     pub fn new(state: AppState) -> Self {
-        Self(admin_router(Live::new(state)))
+        Self(admin_router(Live::new(state), Router::new()))
     }
 
     /// Answers a request with its status and its body. An answer that breaks off is a 500 without

@@ -82,6 +82,21 @@ fn single_faults_name_the_key() {
             &[],
             "0.toml:1: unknown key listen, did you mean server.listen?",
         ),
+        (
+            "[admin]\ntokens = ['good', 'a name token']",
+            &[],
+            "0.toml:2: admin.tokens: expected a token, or a name and a token with one blank",
+        ),
+        (
+            "[admin]\nread_only_tokens = ['what? token']",
+            &[],
+            "0.toml:2: admin.read_only_tokens: the name before the blank has 1 to 32 letters",
+        ),
+        (
+            "[admin]\nmapping_tokens = ['local token']",
+            &[],
+            "0.toml:2: admin.mapping_tokens: the name before the blank",
+        ),
         ("server = 1", &[], "0.toml:1: server: expected a table"),
         ("sources = 1", &[], "0.toml:1: sources: expected tables"),
         (

@@ -9,16 +9,17 @@ mod ndjson;
 mod reader;
 pub(super) mod row;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::{AppState, Problem};
+use crate::operator::{Operator, Why};
 use crate::store::{Import, ImportRow, ImportRules};
 use faults::Faults;
 use reader::Reader;
@@ -74,6 +75,7 @@ pub(crate) struct ImportAnswer {
 )]
 pub(super) async fn import(
     State(state): State<AppState>,
+    Extension(operator): Extension<Operator>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ImportAnswer>, Problem> {
@@ -84,7 +86,8 @@ pub(super) async fn import(
     if announced.is_some_and(|length| length > MAX_FILE as u64) {
         return Err(too_large());
     }
-    let import = state.store.begin_import().await?;
+    let store = state.desk.by(&operator, &Why::default());
+    let import = store.begin_import().await?;
     let intake = Intake {
         state: &state,
         import: &import,
