@@ -73,6 +73,17 @@ pub(super) struct Page {
 pub(super) struct Numbers(HashMap<(String, String), String>);
 
 impl Numbers {
+    /// Of one external ticket.
+    pub(super) fn one(source: &str, external_id: &str, number: Option<&str>) -> Self {
+        let name = (source.to_owned(), external_id.to_owned());
+        Self(
+            number
+                .map(|number| (name, number.to_owned()))
+                .into_iter()
+                .collect(),
+        )
+    }
+
     /// What people call an external ticket: its number, else its id.
     pub(super) fn name(&self, source: &str, external_id: &str) -> String {
         let key = (source.to_owned(), external_id.to_owned());

@@ -11,6 +11,7 @@
 mod admin;
 mod apart;
 mod api_daemon;
+mod audit;
 mod backup;
 mod broken;
 mod business_rule;

@@ -132,6 +132,7 @@ async fn page(view: &View, ticket: &ExternalTicket, shown: Shown) -> Result<Resp
     let frame = view
         .page(number.as_deref().unwrap_or(external_id), Tab::Elsewhere)
         .await?;
+    let numbers = Numbers::one(source, external_id, number.as_deref());
     let unasked = Payload::unasked(view, object.is_some(), format!("{href}/payload"));
     let next = found
         .next
@@ -179,7 +180,7 @@ async fn page(view: &View, ticket: &ExternalTicket, shown: Shown) -> Result<Resp
             .conflicts
             .iter()
             .filter(|conflict| conflict.decision.is_none())
-            .map(|conflict| conflict_view(conflict.clone(), &Numbers::default(), now))
+            .map(|conflict| conflict_view(conflict.clone(), &numbers, now))
             .collect(),
         steps: story::of_ticket(&found.timeline, now),
         first: shown.before.map(|_| href.clone()),
