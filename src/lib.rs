@@ -15,6 +15,8 @@
 //!
 //! beside: config   reads the environment; serval, delivery and app take their sections from it
 //!         clock    time as a parameter    outbound   the one maker of HTTP clients, for serval
+//!         live      what is in force      reload     asking for another configuration
+//!         listener  sockets, of app       tls        certificates, for config, listener and cli
 //!         lifecycle, telemetry            for app and cli
 //!         mock_serval, signer             for cli's demo, send and mock-serval, and for tests
 //! ```
@@ -58,12 +60,16 @@
 //!
 //! [`http`]: the two listeners. The public one has webhooks and liveness; the admin one has the API
 //! and readiness. A 2xx to a webhook is made only from what the store has committed.
+//! [`listener`]: their sockets, with the limits of connections and of patience, and their TLS, whose
+//! certificates [`tls`] reads.
 //!
 //! [`config`]: the layers of the configuration, and the only reader of the environment. No error or
-//! report holds a secret. Its durations and sizes are read by `units`.
+//! report holds a secret. Its durations and sizes are read by `units`. What of it can change while
+//! the daemon runs is [`live`]: one value for the listeners and one for delivery, each replaced as a
+//! whole by the task that [`reload`] asks. A request, like a claim, ends with what it began with.
 //!
 //! [`clock`], [`outbound`], [`telemetry`], [`lifecycle`]: the edges, each the only one of its kind.
-//! The machine's clock; HTTP clients, always with timeouts; the log and the traces; tasks, signals and
+//! The machine's clock; HTTP clients, always with timeouts; the log and the exports of OTLP; tasks, signals and
 //! the two stages of a stop. `.clippy.toml` forbids the ways around them.
 //!
 //! [`metrics`]: what operators watch. Whoever counts is handed the daemon's one

@@ -217,6 +217,12 @@ impl App {
             };
             lifecycle.spawn("metrics export", numbers.run(page, soft.clone()));
         }
+        let short = store.clone();
+        let until = soft.clone();
+        lifecycle.spawn(
+            "checkpoints",
+            async move { short.keep_log_short(until).await },
+        );
         let checked = soft.clone();
         lifecycle.spawn("database check", async move {
             tokio::select! {

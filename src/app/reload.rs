@@ -21,7 +21,7 @@ use crate::reload::{NotReloaded, ReloadRequests, Reloaded};
 use crate::serval::ServalClient;
 use crate::tls::Identity;
 
-type Load = Box<dyn Fn() -> Result<Loaded, ConfigError> + Send + Sync>;
+type Load = Arc<dyn Fn() -> Result<Loaded, ConfigError> + Send + Sync>;
 type SetLevel = Box<dyn Fn(&Config) -> Result<(), String> + Send + Sync>;
 
 /// What a daemon needs to reload.
@@ -110,7 +110,14 @@ async fn hangup(hangups: &mut Option<Hangups>) {
 /// Reads, judges, takes over; and says how it went.
 async fn reload(running: &Running, reloading: &mut Reloading) -> Result<Reloaded, NotReloaded> {
     let state = running.state.now();
-    match (reloading.load)().and_then(|next| reloading.running.reloaded(next)) {
+    let load = Arc::clone(&reloading.load);
+    // Secrets may lie where reading takes its time.
+    let read = tokio::task::spawn_blocking(move || load()).await;
+    let read = read.unwrap_or_else(|_| {
+        let problems = vec!["it could not be read, by a fault of ours; see the log".to_owned()];
+        Err(ConfigError { problems })
+    });
+    match read.and_then(|next| reloading.running.reloaded(next)) {
         Ok((loaded, changes)) => match take_over(running, reloading, &loaded, changes) {
             Ok(reloaded) => {
                 reloading.running = loaded;

@@ -9,7 +9,7 @@ use crate::store::{OpenError, Store};
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Also asks Serval whether it accepts the credentials
+    /// Also asks Serval whether it accepts the credentials and knows the integration ids
     #[arg(long)]
     online: bool,
     /// Has SQLite check the whole database, its indexes too; takes minutes where it is large

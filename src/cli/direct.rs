@@ -20,7 +20,7 @@ use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::config::{Config, LogConfig, LogFormat, ServalConfig};
 use crate::delivery::{Monitor, Routes, Settings, Worker};
 use crate::domain::ids::SourceKind;
-use crate::http::{AppState, InProcess, Places, Sources, policies};
+use crate::http::{AppState, InProcess, Pieces, Places, Sources, policies};
 use crate::metrics::Metrics;
 use crate::operator::{AdminTokens, Desk, Rules};
 use crate::serval::ServalClient;
@@ -65,21 +65,21 @@ impl Direct {
 
     /// Answers a call as the daemon would.
     pub(super) async fn call(&self, call: &Call) -> anyhow::Result<(StatusCode, Value)> {
-        let base = Url::parse("http://localhost").expect("it is a URL");
-        let url = call.url(&base);
-        let path = match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
-        };
         let body = call.body.as_ref().map(ToString::to_string);
-        let request = Request::builder()
-            .method(call.method.clone())
-            .uri(path)
-            .header(CONTENT_TYPE, "application/json")
-            .body(body.unwrap_or_default().into())
-            .context("the call cannot be written as a request")?;
+        let request = request(call, "application/json", body.unwrap_or_default().into())?;
         let (status, body) = self.api.call(request).await;
         Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    /// The same for bodies that are too large to be held.
+    pub(super) async fn exchange(
+        &self,
+        call: &Call,
+        content_type: &str,
+        body: Pieces,
+    ) -> anyhow::Result<(StatusCode, Pieces)> {
+        let answer = self.api.exchange(request(call, content_type, body)?).await;
+        Ok((answer.status(), answer.into_body()))
     }
 
     /// Waits for the last write and closes the database, so that nothing is left to recover.
@@ -97,6 +97,21 @@ impl Direct {
             tracing::error!("the store's writer did not end well");
         }
     }
+}
+
+fn request<B>(call: &Call, content_type: &str, body: B) -> anyhow::Result<Request<B>> {
+    let base = Url::parse("http://localhost").expect("it is a URL");
+    let url = call.url(&base);
+    let path = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    Request::builder()
+        .method(call.method.clone())
+        .uri(path)
+        .header(CONTENT_TYPE, content_type)
+        .body(body)
+        .context("the call cannot be written as a request")
 }
 
 fn state(config: &Config, store: Store) -> anyhow::Result<AppState> {

@@ -31,7 +31,7 @@ pub(super) async fn run(global: &Global, _args: Args) -> Outcome {
     let files = global.files.clone();
     let app = app.reloading(Reloading {
         running: loaded.clone(),
-        load: Box::new(move || Config::load(&files, &Environment::from_process())),
+        load: Arc::new(move || Config::load(&files, &Environment::from_process())),
         set_level: Box::new(move |config| {
             log.set_level(&config.log)
                 .map_err(|error| error.to_string())

@@ -38,9 +38,8 @@ impl Loaded {
         let mut loaded = load::assemble(merged, Vec::new())?;
         loaded.warnings = next.warnings;
         loaded.validate_for_serve()?;
-        let changed = self.differences(&loaded);
         let changes = Changes {
-            changed,
+            changed: self.differences(&loaded),
             needs_restart,
         };
         Ok((loaded, changes))

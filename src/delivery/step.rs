@@ -8,6 +8,7 @@ use tokio::sync::{Notify, SemaphorePermit};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::apart::{Apart, clear_the_way};
 use super::attempt::{attempt, report};
 use super::call::{Ended, call, timed_out};
 use super::hand::{Hand, Held};
@@ -45,6 +46,7 @@ pub(super) struct Context {
     pub(super) pace: Arc<Pace>,
     pub(super) line: Arc<Mutex<Line>>,
     pub(super) hand: Arc<Hand>,
+    pub(super) apart: Arc<Apart>,
     /// Told when what waits should not wait any longer.
     pub(super) hurry: Arc<Notify>,
     /// The account at Serval that is in force; see [`Context::is_outdated`].
@@ -104,6 +106,9 @@ async fn take_step(context: &Context, claim: Claim, held: Held, is_probe: bool) 
             return settle(context, &claim, None, settlement).await;
         }
     };
+    if !clear_the_way(context, &claim, &request.ticket_id, is_probe).await {
+        return hand_back(context, &claim, is_probe).await;
+    }
     let Some(place) = turn(context, is_probe).await else {
         return hand_back(context, &claim, is_probe).await;
     };

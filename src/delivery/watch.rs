@@ -85,8 +85,8 @@ pub(super) async fn take_pairs_apart(live: Live<Context>, soft: CancellationToke
     loop {
         let context = live.now();
         let is_flowing = {
-            let line = context.line();
-            matches!(line.mode(), Mode::Flowing) && !line.is_paused()
+            let state = context.line();
+            matches!(state.mode(), Mode::Flowing) && !state.is_paused()
         };
         if is_flowing && take_apart_next(&context).await {
             continue;

@@ -57,7 +57,6 @@ impl Worker {
         settings: Settings,
         metrics: Metrics,
     ) -> Self {
-        let line = Line::new(settings.breaker_threshold);
         let live = Live::new(Context {
             store,
             serval,
@@ -65,8 +64,9 @@ impl Worker {
             clock,
             routes,
             pace: Arc::new(Pace::new(settings.rate)),
-            line: Arc::new(std::sync::Mutex::new(line)),
+            line: Arc::new(std::sync::Mutex::new(Line::new(settings.breaker_threshold))),
             hand: Arc::new(Hand::new(settings.concurrency, settings.rate)),
+            apart: Arc::default(),
             hurry: Arc::default(),
             account: Arc::default(),
             own_account: 0,

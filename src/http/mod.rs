@@ -34,8 +34,10 @@ use crate::operator::{Desk, Policy};
 use crate::reload::Reloads;
 use crate::sources::{DropFields, Source};
 use crate::store::Store;
-pub use in_process::InProcess;
+pub use api::MAX_IMPORT;
+pub use in_process::{InProcess, Pieces};
 pub use limits::{Crowded, Places};
+#[cfg(feature = "otel")]
 pub(crate) use metrics::page as metrics_page;
 pub use openapi::document;
 pub use problem::Problem;

@@ -18,8 +18,9 @@ use crate::metrics::Metrics;
 use crate::tls::Identity;
 use door::Door;
 
-/// Bytes of the line and the headers of a request; also how much of a body is read ahead.
-const HEAD_BYTES: usize = 64 * 1024;
+/// Bytes of the line and the headers of a request, of which twice as many may come in one piece; also
+/// how much of a body is read ahead.
+const HEAD_BYTES: usize = 32 * 1024;
 /// Headers of a request. More are answered 431.
 const HEADERS: usize = 100;
 

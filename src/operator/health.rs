@@ -83,9 +83,8 @@ mod tests {
 
     const NOW: i64 = 1_000_000;
 
-    #[expect(clippy::unnecessary_wraps, reason = "the table reads better")]
-    fn ago(seconds: i64) -> Option<Timestamp> {
-        Some(Timestamp::from_second(NOW - seconds).unwrap())
+    fn ago(seconds: i64) -> Timestamp {
+        Timestamp::from_second(NOW - seconds).unwrap()
     }
 
     #[test]
@@ -93,25 +92,25 @@ mod tests {
         let now = Timestamp::from_second(NOW).unwrap();
         for (is_flowing, last_beat, last_progress, oldest_due, is_silent, is_stuck) in [
             (true, None, None, None, false, false),
-            (true, ago(1), ago(1), None, false, false),
-            (true, ago(15), None, None, false, false),
-            (true, ago(16), None, None, true, false),
+            (true, Some(1), Some(1), None, false, false),
+            (true, Some(15), None, None, false, false),
+            (true, Some(16), None, None, true, false),
             // The clock was set back.
-            (true, ago(-3600), ago(-3600), ago(-3600), false, false),
-            (true, ago(1), None, ago(120), false, false),
-            (true, ago(1), None, ago(121), false, true),
-            (true, ago(1), ago(121), ago(121), false, true),
+            (true, Some(-3600), Some(-3600), Some(-3600), false, false),
+            (true, Some(1), None, Some(120), false, false),
+            (true, Some(1), None, Some(121), false, true),
+            (true, Some(1), Some(121), Some(121), false, true),
             // A backlog moves, if slowly.
-            (true, ago(1), ago(120), ago(9_999), false, false),
+            (true, Some(1), Some(120), Some(9_999), false, false),
             // An outage, a hold or a pause: no fault of the worker.
-            (false, ago(1), None, ago(9_999), false, false),
-            (false, ago(16), None, ago(9_999), true, false),
+            (false, Some(1), None, Some(9_999), false, false),
+            (false, Some(16), None, Some(9_999), true, false),
         ] {
             let motion = Motion {
                 is_flowing,
-                last_beat,
-                last_progress,
-                oldest_due,
+                last_beat: last_beat.map(ago),
+                last_progress: last_progress.map(ago),
+                oldest_due: oldest_due.map(ago),
             };
             let found = (motion.is_silent(now), motion.is_stuck(now));
             assert_eq!(found, (is_silent, is_stuck), "{motion:?}");

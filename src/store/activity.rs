@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 use super::error::StoreError;
 use super::{Store, json, millis, moment};
@@ -41,30 +40,12 @@ impl Tally {
         self.0.entry((begin, source.to_owned())).or_default()
     }
 
-    /// Adds it to the table.
-    pub(super) async fn store(
-        &mut self,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), StoreError> {
-        const ADD: &str = "\
-            -- store::activity::add
-            INSERT INTO activity (at, source, stored, connected)
-            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($1) WHERE TRUE
-            ON CONFLICT (at, source) DO UPDATE
-            SET stored = stored + excluded.stored, connected = connected + excluded.connected";
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        let rows: Vec<_> = self
-            .0
-            .drain()
+    /// The additions as rows for the table, if there are any.
+    pub(super) fn rows(&self) -> Option<String> {
+        let rows: Vec<_> = (self.0.iter())
             .map(|((at, source), (stored, connected))| (at, source, stored, connected))
             .collect();
-        sqlx::query(ADD)
-            .bind(json(&rows))
-            .execute(connection)
-            .await?;
-        Ok(())
+        (!rows.is_empty()).then(|| json(&rows))
     }
 }
 

@@ -161,7 +161,9 @@ async fn claim(
         INSERT INTO claims (event_id, token, expires_at, external)
         SELECT value ->> 0, value ->> 1, $2, value ->> 2 FROM json_each($1)";
 
-    give_back_expired(tx, now).await?;
+    if millis(now) >= tx.claims_last_until {
+        give_back_expired(tx, now).await?;
+    }
     let due_until = match scope {
         ClaimScope::Due => millis(now),
         ClaimScope::Probe => i64::MAX,
@@ -194,6 +196,7 @@ async fn claim(
         .bind(millis(expires_at))
         .execute(&mut tx.connection)
         .await?;
+    tx.claims_last_until = tx.claims_last_until.min(millis(expires_at));
     Ok(claims)
 }
 
@@ -218,6 +221,9 @@ async fn give_back_expired(tx: &mut Tx, now: Timestamp) -> Result<(), StoreError
     const DOUBT: &str = "\
         -- store::claims::doubt
         UPDATE events SET in_doubt = 1 WHERE id = $1";
+    const NEXT: &str = "\
+        -- store::claims::next_to_expire
+        SELECT MIN(expires_at) FROM claims";
     let expired: Vec<i64> = sqlx::query_scalar(FREE)
         .bind(millis(now))
         .fetch_all(&mut tx.connection)
@@ -229,6 +235,10 @@ async fn give_back_expired(tx: &mut Tx, now: Timestamp) -> Result<(), StoreError
             .execute(&mut tx.connection)
             .await?;
     }
+    let next: Option<i64> = sqlx::query_scalar(NEXT)
+        .fetch_one(&mut tx.connection)
+        .await?;
+    tx.claims_last_until = next.unwrap_or(i64::MAX);
     Ok(())
 }
 

@@ -3,9 +3,7 @@
 
 use std::collections::HashMap;
 
-use sqlx::SqliteConnection;
-
-use super::error::StoreError;
+use super::json;
 use crate::domain::event::EventState;
 
 /// What one transaction changed.
@@ -40,22 +38,12 @@ impl Counts {
         }
     }
 
-    /// Adds the changes to the table.
-    pub(super) async fn store(
-        &mut self,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), StoreError> {
-        const ADD: &str = "\
-            INSERT INTO counts (source, state, n) VALUES ($1, $2, $3)
-            ON CONFLICT (source, state) DO UPDATE SET n = n + excluded.n";
-        for ((source, state), n) in self.0.drain().filter(|(_, n)| *n != 0) {
-            sqlx::query(ADD)
-                .bind(source)
-                .bind(state.as_str())
-                .bind(n)
-                .execute(&mut *connection)
-                .await?;
-        }
-        Ok(())
+    /// The changes as rows for the table, if there are any.
+    pub(super) fn rows(&self) -> Option<String> {
+        let changes: Vec<_> = (self.0.iter())
+            .filter(|(_, n)| **n != 0)
+            .map(|((source, state), n)| (source, state.as_str(), n))
+            .collect();
+        (!changes.is_empty()).then(|| json(&changes))
     }
 }

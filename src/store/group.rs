@@ -4,6 +4,7 @@
 
 use tokio::sync::oneshot;
 
+use super::checkpoint::BYTES_PER_WRITE;
 use super::error::StoreError;
 use super::inbox::{self, Recorded, Webhook};
 use super::settle::{self, Settle};
@@ -57,10 +58,17 @@ impl Group {
         self.webhooks.len() + self.settles.len() + self.writes.len()
     }
 
-    /// Does it all, in the open transaction.
+    /// About how much it adds to the write-ahead log.
+    pub(super) fn bytes(&self) -> u64 {
+        let bodies: usize = self.webhooks.iter().map(|webhook| webhook.body.len()).sum();
+        bodies as u64 + self.len() as u64 * BYTES_PER_WRITE
+    }
+
+    /// Does it all, in the transaction that it begins.
     pub(super) async fn run(&mut self, tx: &mut Tx) -> Result<Done, StoreError> {
         let recorded = inbox::record_all(tx, &self.webhooks).await?;
         let settled = settle::settle_all(tx, &self.settles).await?;
+        tx.begin().await?;
         for write in &mut self.writes {
             write.run(tx).await?;
         }

@@ -13,9 +13,11 @@ mod activity;
 mod audit;
 mod backup;
 mod change;
+mod checkpoint;
 mod claims;
 mod conflicts;
 mod counts;
+mod damage;
 mod dead;
 mod disconnects;
 mod erase;
@@ -57,7 +59,7 @@ pub use backup::{Backup, BackupError, back_up, restore};
 pub use claims::{Claim, ClaimScope, ClaimToken};
 pub use conflicts::{Conflict, Decided, Decision, Replacement};
 pub use dead::{DeadGroup, Failure};
-pub use disconnects::Disconnect;
+pub use disconnects::{Disconnect, MayDisconnect};
 pub use erase::{EraseError, Erased};
 pub use error::{OpenError, SettleError, StoreError};
 pub use find::{Found, FoundTicket};
@@ -107,6 +109,7 @@ struct Shared {
     wake: Notify,
     write_failed: AtomicBool,
     damage: OnceLock<String>,
+    growth: checkpoint::Growth,
     imports: import::Imports,
     /// Held for as long as anybody has the store.
     lock: DatabaseLock,

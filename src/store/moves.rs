@@ -26,6 +26,7 @@ pub(super) async fn apply(tx: &mut Tx, webhooks: &[Webhook]) -> Result<(), Store
             .iter()
             .filter_map(|event| event.channel_move.as_ref());
         for channel_move in moves {
+            tx.begin().await?;
             move_channel(tx, &webhook.source, channel_move, webhook.received_at).await?;
         }
     }

@@ -13,8 +13,9 @@ use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqliteConnection};
 use tokio::sync::{Notify, mpsc};
 
 use super::activity::Tally;
+use super::checkpoint::Growth;
 use super::counts::Counts;
-use super::error::{OpenError, StoreError};
+use super::error::OpenError;
 use super::import::Imports;
 use super::writer::{QUEUE, Tx, Writer};
 use super::{Shared, Store, millis};
@@ -130,25 +131,6 @@ impl Store {
         Self::open_locked(DatabaseLock::acquire(url)?, now).await
     }
 
-    /// Has `SQLite` look for damage, which [`Store::damage`] then tells. Reads the whole file, so
-    /// it runs beside the daemon, not before it.
-    pub async fn look_for_damage(&self) {
-        const CHECK: &str = "PRAGMA quick_check(1)";
-        let verdict: Result<String, _> = sqlx::query_scalar(CHECK)
-            .fetch_one(&self.readers)
-            .await
-            .map_err(StoreError::from);
-        match verdict {
-            Ok(verdict) if verdict == "ok" => tracing::debug!("the database is sound"),
-            Ok(problem) => {
-                tracing::error!(problem, "the database is damaged: restore a backup");
-                // Only this task sets it, and only once.
-                drop(self.shared.damage.set(problem));
-            }
-            Err(error) => tracing::error!(%error, "the database could not be checked"),
-        }
-    }
-
     /// [`Store::open`] under a lock that is held already.
     pub async fn open_locked(
         lock: DatabaseLock,
@@ -171,12 +153,15 @@ impl Store {
         let next_event = recover(&mut connection, now).await.map_err(failed)?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
+            // A file does not go away like a server does.
+            .test_before_acquire(false)
             .connect_lazy_with(reading(&path));
         let (jobs, queue) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared {
             wake: Notify::new(),
             write_failed: AtomicBool::new(false),
             damage: OnceLock::new(),
+            growth: Growth::default(),
             imports: Imports::default(),
             lock,
         });
@@ -186,6 +171,8 @@ impl Store {
             tally: Tally::default(),
             wake: false,
             next_event,
+            is_open: false,
+            claims_last_until: 0,
         };
         let writer = Writer {
             tx,
@@ -210,7 +197,7 @@ pub(super) fn base(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .busy_timeout(Duration::from_secs(5))
         .pragma("temp_store", "MEMORY")
-        .pragma("cache_size", "-16384")
+        .pragma("cache_size", "-1024")
 }
 
 fn writing(path: &Path) -> SqliteConnectOptions {
@@ -219,6 +206,10 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("journal_size_limit", "67108864")
+        // Pages: see `checkpoint`.
+        .pragma("wal_autocheckpoint", "8000")
+        // Kibibytes. The readers have the system's cache behind their own.
+        .pragma("cache_size", "-8192")
         // What is deleted is overwritten: see `erase`.
         .pragma("secure_delete", "ON")
 }

@@ -155,16 +155,12 @@ impl Store {
                 let Some(by) = by else {
                     return Ok((replayed, None));
                 };
-                let entry = match entry {
-                    Some(entry) => {
-                        audit::say_again(tx, entry, &subject).await?;
-                        entry
-                    }
-                    None => {
-                        audit::note(tx, Some(&by), Action::Replay, None, Some(&subject), now)
-                            .await?;
-                        audit::last(tx).await?
-                    }
+                let entry = if let Some(entry) = entry {
+                    audit::say_again(tx, entry, &subject).await?;
+                    entry
+                } else {
+                    audit::note(tx, Some(&by), Action::Replay, None, Some(&subject), now).await?;
+                    audit::last(tx).await?
                 };
                 Ok((replayed, Some(entry)))
             })

@@ -110,6 +110,7 @@ impl Store {
                     .bind(jump)
                     .execute(&mut tx.connection)
                     .await?;
+                tx.claims_last_until = 0;
                 tx.wake = true;
                 Ok(())
             })

@@ -44,9 +44,57 @@ pub(super) struct Tx {
     pub(super) wake: bool,
     /// The id of the next event.
     pub(super) next_event: i64,
+    /// Whether the transaction is begun.
+    pub(super) is_open: bool,
+    /// Before that moment no claim runs out.
+    pub(super) claims_last_until: i64,
 }
 
+/// A statement that begins the transaction on its way. Each run of a statement is a journey to the
+/// connection's thread and back, so those that always follow one another share one.
+macro_rules! begin {
+    ($statement:expr) => {
+        concat!("BEGIN IMMEDIATE;\n", $statement)
+    };
+}
+pub(super) use begin;
+
 impl Tx {
+    /// Begins the transaction, unless a statement has.
+    pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
+        if !self.is_open {
+            self.run("BEGIN IMMEDIATE").await?;
+            self.is_open = true;
+        }
+        Ok(())
+    }
+
+    /// Commits, with the numbers of what was changed.
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        const COUNT_AND_COMMIT: &str = "\
+            -- store::counts::add
+            INSERT INTO counts (source, state, n)
+            SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE TRUE
+            ON CONFLICT (source, state) DO UPDATE SET n = n + excluded.n;
+            -- store::activity::add
+            INSERT INTO activity (at, source, stored, connected)
+            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($2) WHERE TRUE
+            ON CONFLICT (at, source) DO UPDATE
+            SET stored = stored + excluded.stored, connected = connected + excluded.connected;
+            COMMIT";
+        let (counts, tally) = (self.counts.rows(), self.tally.rows());
+        if counts.is_none() && tally.is_none() {
+            return self.run("COMMIT").await;
+        }
+        let or_nothing = |rows: Option<String>| rows.unwrap_or_else(|| "[]".to_owned());
+        sqlx::query(COUNT_AND_COMMIT)
+            .bind(or_nothing(counts))
+            .bind(or_nothing(tally))
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
     async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
         sqlx::query(statement).execute(&mut self.connection).await?;
         Ok(())
@@ -159,6 +207,7 @@ impl Writer {
         match self.fill_transaction(&mut group).await {
             Ok(done) => {
                 self.metrics.committed(group.len(), started.elapsed());
+                self.shared.growth.add(group.bytes());
                 self.note_success();
                 if self.tx.wake {
                     self.shared.wake.notify_one();
@@ -169,17 +218,16 @@ impl Writer {
             Err(error) => {
                 // SQLite may have rolled back by itself; then this fails, and that is fine.
                 drop(self.tx.run("ROLLBACK").await);
+                self.tx.claims_last_until = 0;
                 Err((group, error))
             }
         }
     }
 
     async fn fill_transaction(&mut self, group: &mut Group) -> Result<Done, StoreError> {
-        self.tx.run("BEGIN IMMEDIATE").await?;
+        self.tx.is_open = false;
         let done = group.run(&mut self.tx).await?;
-        self.tx.counts.store(&mut self.tx.connection).await?;
-        self.tx.tally.store(&mut self.tx.connection).await?;
-        self.tx.run("COMMIT").await?;
+        self.tx.commit().await?;
         Ok(done)
     }
 

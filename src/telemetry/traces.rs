@@ -33,6 +33,9 @@ pub fn traceparent(span: &Span) -> Option<TraceParent> {
     use opentelemetry::trace::TraceContextExt as _;
     use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+    if span.is_disabled() {
+        return None;
+    }
     let context = span.context();
     let place = context.span().span_context().clone();
     let (trace, own, flags) = (place.trace_id(), place.span_id(), place.trace_flags());

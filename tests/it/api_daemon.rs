@@ -69,7 +69,7 @@ impl Daemon {
             .unwrap();
         let app = app.reloading(Reloading {
             running: loaded,
-            load: Box::new(move || Config::load(&files, &Environment::default())),
+            load: Arc::new(move || Config::load(&files, &Environment::default())),
             set_level: Box::new(|_| Ok(())),
             hangups: None,
         });

@@ -1,10 +1,13 @@
-//! Our account at Serval: tokens, and credentials that are no good.
+//! Our account at Serval: tokens, credentials that are no good, and who never gets to see them.
 
+use std::sync::OnceLock;
+
+use http::StatusCode;
 use serde_json::{Value, json};
 use serval_connect::mock_serval::{Endpoint, Journal, MockConfig, MockServal};
 
 use crate::support::bodies::{incident, sys_id};
-use crate::support::{Daemon, Settings, TestApp, eventually};
+use crate::support::{Call, Daemon, Peer, Reply, Settings, TestApp, eventually};
 
 fn another_secret() -> MockConfig {
     MockConfig {
@@ -211,4 +214,48 @@ async fn a_fixed_bearer_token_that_is_refused_holds_the_line_too() {
     assert_eq!(app.admin.stats().await["totals"]["queued"], json!(1));
     assert!(!ready.to_string().contains("nobody-knows"), "{ready}");
     app.stop().await;
+}
+
+/// Where a Serval that was taken over would like its callers to go.
+static ELSEWHERE: OnceLock<String> = OnceLock::new();
+
+fn redirecting(call: &Call) -> Reply {
+    if call.path == "/v2/auth/token" {
+        let token = r#"{"access_token":"a-token","expires_in":3600}"#.to_owned();
+        return (StatusCode::OK, Vec::new(), token);
+    }
+    // With 307 and 308 a client would repeat the body and all.
+    let location = format!("{}{}", ELSEWHERE.get().unwrap(), call.path);
+    let headers = vec![("location", location)];
+    (StatusCode::PERMANENT_REDIRECT, headers, String::new())
+}
+
+#[tokio::test]
+async fn a_redirect_leads_neither_tickets_nor_tokens_elsewhere() {
+    let elsewhere = Peer::start(|_| (StatusCode::OK, Vec::new(), "{}".to_owned())).await;
+    ELSEWHERE.set(elsewhere.url()).unwrap();
+    let serval = Peer::start(redirecting).await;
+    let toml = format!("[serval]\nbase_url = \"{}\"\n", serval.url());
+    let app = TestApp::builder()
+        .config(&toml)
+        .allow_pending()
+        .start()
+        .await;
+    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    let id = app.save(incident(1)).await;
+    let tried = eventually("a call was made", async || {
+        let event = app.admin.event(&id).await;
+        let attempts = event["attempts"].as_array().unwrap().len();
+        (attempts > 0).then_some(event)
+    })
+    .await;
+    assert_ne!(tried["state"], "connected", "{tried}");
+    let calls = serval.calls();
+    assert!(
+        calls
+            .iter()
+            .any(|call| call.path == "/v2/tickets/tkt-1/connect")
+    );
+    app.stop().await;
+    assert_eq!(elsewhere.calls().len(), 0, "nobody went there");
 }

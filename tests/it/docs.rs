@@ -266,7 +266,7 @@ fn the_guides_configurations_can_be_read() {
 
 #[test]
 fn every_alert_has_its_section() {
-    const ALERTS: [&str; 12] = [
+    const ALERTS: [&str; 14] = [
         "Down",
         "NotReady",
         "Held",
@@ -275,6 +275,8 @@ fn every_alert_has_its_section() {
         "ParkedTooLong",
         "DeadLetters",
         "StoreFailing",
+        "Crowded",
+        "ReloadRefused",
         "SlowAcknowledgements",
         "VerificationFailures",
         "SlackRetries",

@@ -118,6 +118,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["listener"]),
     ("clap", &["cli", "main"]),
     ("comfy_table", &["cli"]),
+    ("indicatif", &["cli"]),
     ("tracing_subscriber", &["config", "telemetry"]),
     (
         "tokio",

@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod apart;
 mod api_daemon;
 mod audit;
 mod backup;
@@ -19,6 +20,7 @@ mod cli;
 mod cli_discover;
 mod cli_events;
 mod cli_map;
+mod cli_map_files;
 mod cli_run;
 mod conflicts;
 mod connect;
@@ -37,6 +39,7 @@ mod drop_fields;
 mod durability;
 mod durability_trace;
 mod erase;
+mod friendly;
 mod hostile;
 mod import_effects;
 mod interleavings;

@@ -224,7 +224,10 @@ fn invitation(stage: &Stage, colours: bool) -> Vec<String> {
         ),
         row(
             "console",
-            &format!("{}  in a browser, log in with  {token}", admin.origin().ascii_serialization()),
+            &format!(
+                "{}  in a browser, log in with  {token}",
+                admin.origin().ascii_serialization()
+            ),
         ),
         row(
             "admin API",

@@ -46,7 +46,7 @@ format = 'xml'";
             "0.toml:9: unknown key sources.servicenow.signing_secrets (a key of slack sources, and this is a servicenow source), did you mean sources.servicenow.secrets?",
             "SERVAL_CONNECT__DELIVERY__CONCURENCY: unknown variable, did you mean SERVAL_CONNECT__DELIVERY__CONCURRENCY?",
             "SERVAL_CONNECT__LOGS__LEVEL: unknown variable, did you mean SERVAL_CONNECT__LOG__LEVEL?",
-            "SERVAL_CONNECT__SERVER__BODY_LIMIT: server.body_limit: expected a size such as \"2MiB\", from 1.0 KiB to 64.0 MiB",
+            "SERVAL_CONNECT__SERVER__BODY_LIMIT: server.body_limit: expected a size such as \"2MiB\", from 1KiB to 64MiB",
         ]
     );
 }

@@ -32,6 +32,7 @@ use super::problem::{method_not_allowed, not_found};
 use crate::live::Live;
 pub(super) use conditions::failed;
 pub(super) use event_views::state_words;
+pub use import::MAX_FILE as MAX_IMPORT;
 
 /// Where it is served.
 pub(super) const PREFIX: &str = "/api/v1";

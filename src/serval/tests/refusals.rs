@@ -3,7 +3,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 
-use crate::serval::refusal::{one_line, read, retry_after};
+use crate::serval::refusal::{one_line, read, request_id, retry_after};
 use crate::serval::{Code, ServalError};
 
 fn refused(status: u16, body: &str) -> ServalError {
@@ -214,6 +214,34 @@ fn a_message_is_one_short_line_without_our_secrets() {
         "Serval answered 401 unauthenticated: token [redacted] is no good (request id req-9)"
     );
     assert_eq!(error.request_id(), Some("req-9"));
+}
+
+#[test]
+fn a_request_id_is_kept_as_long_as_it_can_be_one() {
+    let long = "x".repeat(129);
+    for (id, expected) in [
+        ("req-9", Some("req-9")),
+        (
+            " 1-67891233-abcdef012345678912345678 ",
+            Some("1-67891233-abcdef012345678912345678"),
+        ),
+        ("Root=1-6;Parent=5", None),
+        ("<script>alert(1)</script>", None),
+        ("two words", None),
+        ("", None),
+        (&long, None),
+        (&long[..128], Some(&long[..128])),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-id", HeaderValue::from_str(id).unwrap());
+        assert_eq!(request_id(&headers).as_deref(), expected, "{id}");
+        headers.insert("x-correlation-id", HeaderValue::from_static("c-1"));
+        assert_eq!(
+            request_id(&headers).as_deref(),
+            expected.or(Some("c-1")),
+            "{id}"
+        );
+    }
 }
 
 #[test]

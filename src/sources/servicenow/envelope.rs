@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::class::Class;
 use super::hints::{Hints, Operation, table_text};
+use super::record::Columns;
 use super::values::{Field, is_object, is_record_object};
 use crate::domain::ids::{ExternalId, SourceKind};
 use crate::sources::Unreadable;
@@ -19,11 +20,15 @@ const MAX_RECORDS: usize = 1000;
 const MAX_DELIVERY_ID_BYTES: usize = 256;
 
 const BOM: char = '\u{feff}';
+/// What may stand around JSON.
+const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// A body, taken apart.
 #[derive(Debug)]
 pub(super) struct Delivery<'a> {
     pub(super) records: Records<'a>,
+    /// Of a bare record: its columns, which were read with the body.
+    pub(super) columns: Option<Columns<'a>>,
     /// `table` or `table_name` of the envelope.
     pub(super) table: Option<String>,
     pub(super) operation: Option<Operation>,
@@ -39,6 +44,7 @@ impl<'a> Delivery<'a> {
     fn bare(records: Records<'a>) -> Self {
         Self {
             records,
+            columns: None,
             table: None,
             operation: None,
             wrapper: None,
@@ -51,7 +57,7 @@ impl<'a> Delivery<'a> {
 /// The records of a body.
 #[derive(Debug)]
 pub(super) enum Records<'a> {
-    One(&'a RawValue),
+    One(&'a str),
     Batch(Vec<&'a RawValue>),
 }
 
@@ -100,6 +106,8 @@ struct Outer<'a> {
     #[serde(borrow)]
     sys_mod_count: Option<&'a RawValue>,
     #[serde(borrow)]
+    sys_updated_by: Option<&'a RawValue>,
+    #[serde(borrow)]
     short_description: Option<&'a RawValue>,
     #[serde(borrow, rename = "__status")]
     status: Option<&'a RawValue>,
@@ -114,6 +122,13 @@ pub(super) fn open(body: &[u8]) -> Result<Delivery<'_>, Unreadable> {
         Unreadable::Body(format!("not JSON: not UTF-8 from byte {place} on"))
     })?;
     let text = text.strip_prefix(BOM).unwrap_or(text);
+    let text = text.trim_matches(WHITE_SPACE);
+    // What is read this way is JSON from end to end; what is not is looked at again for the reason.
+    if text.starts_with('{')
+        && let Ok(outer) = serde_json::from_str::<Outer<'_>>(text)
+    {
+        return outer.open(text);
+    }
     let raw: &RawValue = serde_json::from_str(text)
         .map_err(|error| Unreadable::Body(format!("not JSON: {error}")))?;
     if raw.get().starts_with('[') {
@@ -123,16 +138,17 @@ pub(super) fn open(body: &[u8]) -> Result<Delivery<'_>, Unreadable> {
         return Err(no_record());
     }
     let outer: Outer<'_> = serde_json::from_str(raw.get()).map_err(in_body)?;
-    outer.open(raw)
+    outer.open(raw.get())
 }
 
 impl<'a> Outer<'a> {
-    fn open(&self, raw: &'a RawValue) -> Result<Delivery<'a>, Unreadable> {
+    fn open(&self, raw: &'a str) -> Result<Delivery<'a>, Unreadable> {
         let events = [self.event, self.event_type, self.action];
         let operation = Operation::of_envelope(self.operation, events).map_err(in_body)?;
         let enveloped = |records, wrapper, hints| -> Result<Delivery<'a>, Unreadable> {
             Ok(Delivery {
                 records,
+                columns: None,
                 table: table_text(self.table, self.table_name).map_err(in_body)?,
                 operation,
                 wrapper,
@@ -141,7 +157,7 @@ impl<'a> Outer<'a> {
             })
         };
         if let Some(record) = self.enveloped_record(operation) {
-            return enveloped(Records::One(record), None, Hints::Envelope);
+            return enveloped(Records::One(record.get()), None, Hints::Envelope);
         }
 
         // The other keys may also be columns of a bare record.
@@ -151,7 +167,7 @@ impl<'a> Outer<'a> {
                 return enveloped(batch(result)?, None, Hints::Record);
             }
             if holds_the_record(result, own_id.as_ref())? {
-                return enveloped(Records::One(result), None, Hints::Record);
+                return enveloped(Records::One(result.get()), None, Hints::Record);
             }
         }
         if let Some(records) = self.records.filter(|r| r.get().starts_with('['))
@@ -160,12 +176,32 @@ impl<'a> Outer<'a> {
             return enveloped(batch(records)?, None, Hints::Record);
         }
         if let Some((class, record)) = self.wrapped_record(own_id.as_ref())? {
-            return enveloped(Records::One(record), Some(class), Hints::Envelope);
+            return enveloped(Records::One(record.get()), Some(class), Hints::Envelope);
         }
         if own_id.is_none() && !self.looks_like_a_record() {
             return Err(no_record());
         }
-        Ok(Delivery::bare(Records::One(raw)))
+        Ok(Delivery {
+            columns: Some(self.columns()),
+            ..Delivery::bare(Records::One(raw))
+        })
+    }
+
+    fn columns(&self) -> Columns<'a> {
+        Columns {
+            sys_id: self.sys_id,
+            sys_class_name: self.sys_class_name,
+            number: self.number,
+            sys_mod_count: self.sys_mod_count,
+            sys_updated_on: self.sys_updated_on,
+            sys_updated_by: self.sys_updated_by,
+            status: self.status,
+            error: self.error,
+            table: self.table,
+            table_name: self.table_name,
+            operation: self.operation,
+            event_type: self.event_type,
+        }
     }
 
     /// The record under `record` or `current`; of a delete, `previous` will do.

@@ -184,7 +184,7 @@ impl Source for ServiceNow {
             Records::Batch(records) => records
                 .iter()
                 .enumerate()
-                .map(|(index, record)| reader.event(record, Some(index)))
+                .map(|(index, record)| reader.event(record.get(), Some(index)))
                 .collect::<Result<_, _>>()?,
         };
         Ok(Receipt::Events(events))

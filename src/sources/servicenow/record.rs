@@ -12,7 +12,7 @@ use super::class::{Classes, Table, Verdict, Witnesses, is_table_name};
 use super::envelope::{Delivery, unreadable};
 use super::hints::{Hints, Operation, table_text};
 use super::ticket::TicketColumns;
-use super::values::{Field, count, is_object, utc_seconds};
+use super::values::{Field, count, utc_seconds};
 use crate::domain::event::{Disposition, NewEvent, Rank};
 use crate::domain::ids::{ExternalId, SourceKind};
 use crate::sources::{Unreadable, Verified};
@@ -22,32 +22,32 @@ const MAX_EVENT_TYPE_BYTES: usize = 64;
 const MAX_NUMBER_BYTES: usize = 40;
 
 /// The columns that are read.
-#[derive(Deserialize)]
-struct Columns<'a> {
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(super) struct Columns<'a> {
     #[serde(borrow)]
-    sys_id: Option<&'a RawValue>,
+    pub(super) sys_id: Option<&'a RawValue>,
     #[serde(borrow)]
-    sys_class_name: Option<&'a RawValue>,
+    pub(super) sys_class_name: Option<&'a RawValue>,
     #[serde(borrow)]
-    number: Option<&'a RawValue>,
+    pub(super) number: Option<&'a RawValue>,
     #[serde(borrow)]
-    sys_mod_count: Option<&'a RawValue>,
+    pub(super) sys_mod_count: Option<&'a RawValue>,
     #[serde(borrow)]
-    sys_updated_on: Option<&'a RawValue>,
+    pub(super) sys_updated_on: Option<&'a RawValue>,
     #[serde(borrow)]
-    sys_updated_by: Option<&'a RawValue>,
+    pub(super) sys_updated_by: Option<&'a RawValue>,
     #[serde(borrow, rename = "__status")]
-    status: Option<&'a RawValue>,
+    pub(super) status: Option<&'a RawValue>,
     #[serde(borrow, rename = "__error")]
-    error: Option<&'a RawValue>,
+    pub(super) error: Option<&'a RawValue>,
     #[serde(borrow)]
-    table: Option<&'a RawValue>,
+    pub(super) table: Option<&'a RawValue>,
     #[serde(borrow)]
-    table_name: Option<&'a RawValue>,
+    pub(super) table_name: Option<&'a RawValue>,
     #[serde(borrow)]
-    operation: Option<&'a RawValue>,
+    pub(super) operation: Option<&'a RawValue>,
     #[serde(borrow)]
-    event_type: Option<&'a RawValue>,
+    pub(super) event_type: Option<&'a RawValue>,
 }
 
 /// What the columns say.
@@ -77,16 +77,12 @@ pub(super) struct Reader<'r> {
 
 impl Reader<'_> {
     /// Reads one record; `index` is its place in a batch.
-    pub(super) fn event(
-        &self,
-        raw: &RawValue,
-        index: Option<usize>,
-    ) -> Result<NewEvent, Unreadable> {
+    pub(super) fn event(&self, raw: &str, index: Option<usize>) -> Result<NewEvent, Unreadable> {
         let place = index.map_or_else(
             || "the record".to_owned(),
             |index| format!("record {index} of the batch (counted from 0)"),
         );
-        if !is_object(raw) {
+        if !raw.starts_with('{') {
             let detail = format!("{place} is not an object");
             return Err(Unreadable::Record { index, detail });
         }
@@ -133,8 +129,11 @@ impl Reader<'_> {
         })
     }
 
-    fn read(&self, raw: &RawValue, place: &str) -> Result<Record, serde_json::Error> {
-        let columns: Columns<'_> = serde_json::from_str(raw.get())?;
+    fn read(&self, raw: &str, place: &str) -> Result<Record, serde_json::Error> {
+        let columns = match self.delivery.columns {
+            Some(columns) => columns,
+            None => serde_json::from_str(raw)?,
+        };
         let class_name = Field::read(columns.sys_class_name)?;
         let updated_on = Field::read(columns.sys_updated_on)?;
         // A label for a class means that the dates are labels too: local times, perhaps in the
@@ -212,9 +211,9 @@ impl Reader<'_> {
     }
 
     /// Where `raw`, which is a slice of the body, stands in it.
-    fn object(&self, raw: &RawValue) -> Range<usize> {
-        let start = raw.get().as_ptr().addr() - self.request.body().as_ptr().addr();
-        start..start + raw.get().len()
+    fn object(&self, raw: &str) -> Range<usize> {
+        let start = raw.as_ptr().addr() - self.request.body().as_ptr().addr();
+        start..start + raw.len()
     }
 }
 
@@ -242,10 +241,10 @@ fn failed(status: Option<&RawValue>, error: Option<&RawValue>) -> Result<bool, s
 }
 
 /// Two rules for one save may send different columns, so the content is a part of the key.
-fn content_key(id: Option<&ExternalId>, record: &Record, raw: &RawValue) -> Option<String> {
+fn content_key(id: Option<&ExternalId>, record: &Record, raw: &str) -> Option<String> {
     let (id, mod_count) = (id?, record.mod_count?);
     let operation = record.operation.map_or("", Operation::as_str);
-    let hash = Sha256::digest(raw.get());
+    let hash = Sha256::digest(raw);
     Some(format!(
         "{id}:{mod_count}:{operation}:{}",
         hex::encode(&hash[..16])

@@ -3,8 +3,6 @@
 //! Invariant: a column that other integrations write too is believed only where the record says
 //! that Serval wrote it. What cannot be read names nothing and never refuses the record.
 
-use serde_json::value::RawValue;
-
 use super::Config;
 use super::values::is_object;
 use crate::domain::ids::ServalTicketId;
@@ -49,7 +47,7 @@ impl TicketColumns {
     }
 
     /// The first usable id in the listed columns.
-    pub(super) fn hint(&self, record: &RawValue) -> Option<ServalTicketId> {
+    pub(super) fn hint(&self, record: &str) -> Option<ServalTicketId> {
         let believed = |place: &&Place| !place.is_shared || self.is_ours(record);
         self.places
             .iter()
@@ -57,7 +55,7 @@ impl TicketColumns {
             .find_map(|place| self.at(&place.pointer, record))
     }
 
-    fn at(&self, pointer: &Pointer, record: &RawValue) -> Option<ServalTicketId> {
+    fn at(&self, pointer: &Pointer, record: &str) -> Option<ServalTicketId> {
         let column = pointer.find(record).ok()??;
         if !is_object(column) {
             return self.reader.text(&string(column)?);
@@ -73,12 +71,12 @@ impl TicketColumns {
     }
 
     /// Whether the record says that its correlation is with Serval, in value or label.
-    fn is_ours(&self, record: &RawValue) -> bool {
+    fn is_ours(&self, record: &str) -> bool {
         if self.display_names.is_empty() {
             return true;
         }
         let key = |json, key| member(json, key).ok().flatten();
-        let Some(column) = key(record.get(), CORRELATION_DISPLAY) else {
+        let Some(column) = key(record, CORRELATION_DISPLAY) else {
             return false;
         };
         let texts = if is_object(column) {

@@ -10,8 +10,32 @@ use crate::domain::event::{EventState, NewEvent, Rank};
 use crate::domain::ids::{EventId, ExternalId};
 use crate::domain::ingest::{TicketFacts, place};
 use crate::store::error::StoreError;
-use crate::store::writer::Tx;
+use crate::store::writer::{Tx, begin};
 use crate::store::{json, state};
+
+/// What there is of external tickets that are known. The last row is about none: it has the last
+/// number that is taken.
+macro_rules! known_statement {
+    () => {
+        "-- store::inbox::known
+            SELECT wanted.key, x.id, x.ticket_id, c.ticket_id IS NOT NULL, x.team, x.number,
+                   p.id, p.rank_major, p.rank_minor, d.id, d.state, d.reason, s.id
+            FROM json_each($1) AS wanted
+            CROSS JOIN external_tickets AS x
+                ON x.source = wanted.value ->> 0 AND x.external_id = wanted.value ->> 1
+            LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
+            LEFT JOIN events AS p INDEXED BY events_parked
+                ON p.external = x.id AND p.state = 'parked'
+            LEFT JOIN events AS d INDEXED BY events_delivery
+                ON d.external = x.id AND d.delivery = unhex(wanted.value ->> 2)
+            LEFT JOIN events AS s INDEXED BY events_external
+                ON s.external = x.id AND s.content = unhex(wanted.value ->> 3)
+            UNION ALL
+            SELECT NULL, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                   NULL, NULL
+            FROM external_tickets"
+    };
+}
 
 /// Where an event of the group is to be found.
 #[derive(Clone)]
@@ -112,27 +136,9 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// What there is of external tickets that are known. A row without an event is about the ticket
-    /// alone; the last number comes with every row, and alone where nothing is known.
     async fn look_for_tickets(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
-        const KNOWN: &str = "\
-            -- store::inbox::known
-            SELECT wanted.key, x.id, x.ticket_id, c.ticket_id IS NOT NULL, x.team, x.number,
-                   p.id, p.rank_major, p.rank_minor, d.id, d.state, d.reason, s.id
-            FROM json_each($1) AS wanted
-            CROSS JOIN external_tickets AS x
-                ON x.source = wanted.value ->> 0 AND x.external_id = wanted.value ->> 1
-            LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
-            LEFT JOIN events AS p INDEXED BY events_parked
-                ON p.external = x.id AND p.state = 'parked'
-            LEFT JOIN events AS d INDEXED BY events_delivery
-                ON d.external = x.id AND d.delivery = unhex(wanted.value ->> 2)
-            LEFT JOIN events AS s INDEXED BY events_external
-                ON s.external = x.id AND s.content = unhex(wanted.value ->> 3)
-            UNION ALL
-            SELECT NULL, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-                   NULL, NULL
-            FROM external_tickets";
+        const KNOWN: &str = known_statement!();
+        const BEGIN_AND_KNOWN: &str = begin!(known_statement!());
         type Known = (
             Option<i64>,
             i64,
@@ -149,7 +155,7 @@ impl<'a> Known<'a> {
             Option<i64>,
         );
         if self.tickets.is_empty() {
-            return Ok(());
+            return tx.begin().await;
         }
         let hex = |key: Option<Key>| key.map(hex::encode);
         let named: Vec<(usize, &Wanted<'a>)> = self
@@ -157,7 +163,7 @@ impl<'a> Known<'a> {
             .iter()
             .filter_map(|wanted| Some((wanted.ticket?, wanted)))
             .collect();
-        let names: Vec<_> = named
+        let asked: Vec<_> = named
             .iter()
             .map(|(ticket, wanted)| {
                 let ticket = &self.tickets[*ticket];
@@ -165,10 +171,12 @@ impl<'a> Known<'a> {
                 (ticket.source, ticket.external_id, delivery, content)
             })
             .collect();
-        let rows: Vec<Known> = sqlx::query_as(KNOWN)
-            .bind(json(&names))
+        let statement = if tx.is_open { KNOWN } else { BEGIN_AND_KNOWN };
+        let rows: Vec<Known> = sqlx::query_as(statement)
+            .bind(json(&asked))
             .fetch_all(&mut tx.connection)
             .await?;
+        tx.is_open = true;
         for row in rows {
             let (index, id, mapped_to, connected, team, number, parked, major, minor, ..) = row;
             let (.., delivered, word, reason, same) = row;
@@ -220,12 +228,12 @@ impl<'a> Known<'a> {
         if named.is_empty() {
             return Ok(());
         }
-        let names: Vec<_> = named
+        let asked: Vec<_> = named
             .iter()
             .map(|(source, key)| (source, hex::encode(key)))
             .collect();
         let rows: Vec<(i64, i64, String, Option<String>)> = sqlx::query_as(NAMELESS)
-            .bind(json(&names))
+            .bind(json(&asked))
             .fetch_all(&mut tx.connection)
             .await?;
         for (index, id, word, reason) in rows {
@@ -262,23 +270,20 @@ impl<'a> Known<'a> {
     fn delivered_before(&mut self, wanted: &Wanted<'a>, next: usize) -> Option<Found> {
         let key = wanted.delivery?;
         let again = Found::Again(next);
-        match wanted.ticket {
-            Some(ticket) => {
-                let deliveries = &mut self.tickets[ticket].deliveries;
-                let before = deliveries.get(&key).cloned();
-                if before.is_none() {
-                    deliveries.insert(key, again);
-                }
-                before
+        if let Some(ticket) = wanted.ticket {
+            let deliveries = &mut self.tickets[ticket].deliveries;
+            let before = deliveries.get(&key).cloned();
+            if before.is_none() {
+                deliveries.insert(key, again);
             }
-            None => {
-                let name = (wanted.webhook.source.as_str(), key);
-                let before = self.nameless.get(&name).cloned();
-                if before.is_none() {
-                    self.nameless.insert(name, again);
-                }
-                before
+            before
+        } else {
+            let name = (wanted.webhook.source.as_str(), key);
+            let before = self.nameless.get(&name).cloned();
+            if before.is_none() {
+                self.nameless.insert(name, again);
             }
+            before
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::claims::Claim;
 use super::error::{SettleError, StoreError};
 use super::group::Job;
-use super::writer::Tx;
+use super::writer::{Tx, begin};
 use super::{Store, change, json, millis};
 use crate::domain::event::{EventState, Rank};
 use crate::domain::ids::EventId;
@@ -112,8 +112,7 @@ pub(super) async fn settle_all(tx: &mut Tx, settles: &[Settle]) -> Result<Vec<bo
     if held.is_empty() {
         return Ok(is_held);
     }
-    end(tx, held.iter().map(|(index, _)| settles[*index].event)).await?;
-    insert_attempts(tx, held.iter().map(|(index, _)| &settles[*index])).await?;
+    let ended: Vec<&Settle> = held.iter().map(|(index, _)| &settles[*index]).collect();
     let mut pairs = Vec::new();
     for (index, subject) in held {
         // Without a subject an operator moved it while it was in hand; the attempt is on record.
@@ -123,7 +122,7 @@ pub(super) async fn settle_all(tx: &mut Tx, settles: &[Settle]) -> Result<Vec<bo
             pairs.push(pair);
         }
     }
-    pairs::connect(tx, &pairs).await?;
+    pairs::finish(tx, &ended, &pairs).await?;
     Ok(is_held)
 }
 
@@ -195,20 +194,26 @@ async fn settle<'a>(
     Ok(None)
 }
 
-/// Which of `settles` show the token of their claim, by index, with the event if it is still queued.
-async fn held(
-    tx: &mut Tx,
-    settles: &[Settle],
-) -> Result<Vec<(usize, Option<Subject>)>, StoreError> {
-    const HELD: &str = "\
-        -- store::settle::held
+macro_rules! held_statement {
+    () => {
+        "-- store::settle::held
         SELECT shown.key, c.event_id, e.source, e.external, e.rank_major, e.rank_minor, x.ticket_id
         FROM json_each($1) AS shown
         CROSS JOIN claims AS c
             ON c.event_id = shown.value ->> 0 AND c.token = shown.value ->> 1
         LEFT JOIN events AS e
             ON e.id = c.event_id AND e.state = 'queued' AND e.external IS NOT NULL
-        LEFT JOIN external_tickets AS x ON x.id = e.external";
+        LEFT JOIN external_tickets AS x ON x.id = e.external"
+    };
+}
+
+/// Which of `settles` show the token of their claim, by index, with the event if it is still queued.
+async fn held(
+    tx: &mut Tx,
+    settles: &[Settle],
+) -> Result<Vec<(usize, Option<Subject>)>, StoreError> {
+    const HELD: &str = held_statement!();
+    const BEGIN_AND_HELD: &str = begin!(held_statement!());
     type HeldRow = (
         i64,
         i64,
@@ -222,10 +227,12 @@ async fn held(
         .iter()
         .map(|s| (s.event.0, s.token.as_str()))
         .collect();
-    let rows: Vec<HeldRow> = sqlx::query_as(HELD)
+    let statement = if tx.is_open { HELD } else { BEGIN_AND_HELD };
+    let rows: Vec<HeldRow> = sqlx::query_as(statement)
         .bind(json(&shown))
         .fetch_all(&mut tx.connection)
         .await?;
+    tx.is_open = true;
     let mut held = Vec::with_capacity(rows.len());
     for (key, event, source, external, major, minor, mapped_to) in rows {
         let index = usize::try_from(key).unwrap_or(usize::MAX);
@@ -239,55 +246,4 @@ async fn held(
         held.push((index, subject));
     }
     Ok(held)
-}
-
-async fn end(tx: &mut Tx, events: impl Iterator<Item = EventId>) -> Result<(), StoreError> {
-    const END: &str = "\
-        -- store::settle::end
-        DELETE FROM claims WHERE event_id IN (SELECT value FROM json_each($1))";
-    let events: Vec<i64> = events.map(|event| event.0).collect();
-    sqlx::query(END)
-        .bind(json(&events))
-        .execute(&mut tx.connection)
-        .await?;
-    Ok(())
-}
-
-async fn insert_attempts(
-    tx: &mut Tx,
-    settles: impl Iterator<Item = &Settle>,
-) -> Result<(), StoreError> {
-    const INSERT: &str = "\
-        -- store::settle::attempts
-        INSERT INTO attempts (event_id, started_at, duration_ms, ticket_id, outcome, status,
-            code, answer, request_id, retry_after, probe)
-        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-            value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
-        FROM json_each($1)";
-    let attempts: Vec<_> = settles
-        .filter_map(|settle| Some((settle.event.0, settle.attempt.as_ref()?)))
-        .map(|(event, attempt)| {
-            (
-                event,
-                millis(attempt.started_at),
-                attempt.duration_ms,
-                attempt.ticket_id.as_str(),
-                attempt.outcome.as_str(),
-                attempt.status,
-                attempt.code.as_deref(),
-                attempt.answer.as_deref(),
-                attempt.request_id.as_deref(),
-                attempt.retry_after_ms,
-                attempt.is_probe,
-            )
-        })
-        .collect();
-    if attempts.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(INSERT)
-        .bind(json(&attempts))
-        .execute(&mut tx.connection)
-        .await?;
-    Ok(())
 }

@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::Subject;
 use super::moves::release;
+use super::{Settle, Subject};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ServalTicketId};
 use crate::domain::ingest::ALREADY_CONNECTED;
 use crate::store::error::StoreError;
 use crate::store::writer::Tx;
-use crate::store::{change, json, millis};
+use crate::store::{change, disconnects, json, millis};
 
 /// An event whose external ticket is connected to a Serval ticket.
 pub(super) struct Pair<'a> {
@@ -24,6 +24,10 @@ pub(super) struct Pair<'a> {
 }
 
 impl Pair<'_> {
+    fn is_as_mapped(&self) -> bool {
+        self.subject.mapped_to.as_deref() == Some(self.ticket_id.as_str())
+    }
+
     /// Whether it was mapped to another Serval ticket while the call was under way.
     fn was_mapped_away(&self) -> bool {
         let mapped_to = self.subject.mapped_to.as_deref();
@@ -31,92 +35,132 @@ impl Pair<'_> {
     }
 }
 
-/// Writes the pairs down and moves their events.
-pub(super) async fn connect(tx: &mut Tx, pairs: &[Pair<'_>]) -> Result<(), StoreError> {
-    if pairs.is_empty() {
-        return Ok(());
-    }
-    insert_connections(tx, pairs).await?;
-    for pair in pairs.iter().filter(|pair| pair.to == EventState::Connected) {
-        tx.tally.connected(&pair.subject.source, pair.now);
-    }
-    let (elsewhere, arrived): (Vec<&Pair<'_>>, Vec<_>) =
-        pairs.iter().partition(|pair| pair.was_mapped_away());
-    move_events(tx, &arrived).await?;
-    for pair in elsewhere {
-        go_there_too(tx, pair).await?;
-    }
-    skip_siblings(tx, pairs).await
-}
-
-async fn insert_connections(tx: &mut Tx, pairs: &[Pair<'_>]) -> Result<(), StoreError> {
-    const PAIRS: &str = "\
+/// Ends the claims with their attempts on record, writes the pairs down, moves their events, and
+/// takes along what else is queued for external tickets that are connected as they are mapped.
+pub(super) async fn finish(
+    tx: &mut Tx,
+    ended: &[&Settle],
+    pairs: &[Pair<'_>],
+) -> Result<(), StoreError> {
+    // The events were queued when their claims were looked up, in this very transaction. The limit
+    // is for each group: what is left over is skipped when it is claimed.
+    const FINISH: &str = "\
+        -- store::settle::end
+        DELETE FROM claims WHERE event_id IN (SELECT value FROM json_each($1));
+        -- store::settle::attempts
+        INSERT INTO attempts (event_id, started_at, duration_ms, ticket_id, outcome, status,
+            code, answer, request_id, retry_after, probe)
+        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
+            value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
+        FROM json_each($2);
         -- store::settle::pairs
         INSERT INTO connections (external, ticket_id, connected_at, event_id)
         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3
-        FROM json_each($1) WHERE TRUE
-        ON CONFLICT (external, ticket_id) DO NOTHING";
-    let rows: Vec<_> = pairs
-        .iter()
-        .map(|pair| {
-            let (subject, at) = (&pair.subject, millis(pair.now));
-            (
-                subject.external,
-                pair.ticket_id.as_str(),
-                at,
-                subject.event.0,
-            )
-        })
-        .collect();
-    sqlx::query(PAIRS)
-        .bind(json(&rows))
-        .execute(&mut tx.connection)
-        .await?;
-    Ok(())
-}
-
-/// The events were queued when their claims were looked up, in this very transaction.
-async fn move_events(tx: &mut Tx, pairs: &[&Pair<'_>]) -> Result<(), StoreError> {
-    const MOVE: &str = "\
+        FROM json_each($3) WHERE TRUE
+        ON CONFLICT (external, ticket_id) DO NOTHING;
         -- store::settle::move
         UPDATE events
         SET state = pair.value ->> 1, reason = pair.value ->> 2, updated_at = pair.value ->> 3,
             due_at = pair.value ->> 3, not_before = 0, ticket_id = pair.value ->> 4,
             in_doubt = 0, last_error = NULL
-        FROM json_each($1) AS pair
-        WHERE events.id = pair.value ->> 0";
-    const NOTE: &str = "\
+        FROM json_each($4) AS pair
+        WHERE events.id = pair.value ->> 0;
         -- store::settle::note
         INSERT INTO changes (event_id, at, state, reason)
-        SELECT value ->> 0, value ->> 3, value ->> 1, value ->> 2 FROM json_each($1)";
-    if pairs.is_empty() {
-        return Ok(());
+        SELECT value ->> 0, value ->> 3, value ->> 1, value ->> 2 FROM json_each($4);
+        -- store::settle::siblings
+        SELECT e.id, pair.key
+        FROM json_each($5) AS pair
+        CROSS JOIN events AS e INDEXED BY events_head ON e.external = pair.value
+        WHERE e.state = 'queued' AND e.hint IS NULL
+            AND EXISTS (SELECT 1 FROM external_tickets AS x JOIN connections AS c
+                ON c.external = x.id AND c.ticket_id = x.ticket_id
+                WHERE x.id = e.external)
+        LIMIT 1000";
+    let events: Vec<i64> = ended.iter().map(|settle| settle.event.0).collect();
+    let (elsewhere, arrived): (Vec<&Pair<'_>>, Vec<_>) =
+        pairs.iter().partition(|pair| pair.was_mapped_away());
+    let done: Vec<&Pair<'_>> = pairs.iter().filter(|pair| pair.siblings_done).collect();
+    let tickets: Vec<i64> = done.iter().map(|pair| pair.subject.external).collect();
+    let siblings: Vec<(i64, i64)> = sqlx::query_as(FINISH)
+        .bind(json(&events))
+        .bind(attempts(ended))
+        .bind(connections(pairs))
+        .bind(moved(&arrived))
+        .bind(json(&tickets))
+        .fetch_all(&mut tx.connection)
+        .await?;
+    for pair in pairs.iter().filter(|pair| !pair.is_as_mapped()) {
+        disconnects::forget_where_asked(tx, pair.subject.external, pair.ticket_id).await?;
     }
+    for pair in pairs.iter().filter(|pair| pair.to == EventState::Connected) {
+        tx.tally.connected(&pair.subject.source, pair.now);
+    }
+    for pair in arrived {
+        let source = &pair.subject.source;
+        tx.counts.moved(source, EventState::Queued, pair.to, 1);
+    }
+    for pair in elsewhere {
+        go_there_too(tx, pair).await?;
+    }
+    for (sibling, key) in siblings {
+        let now = usize::try_from(key)
+            .ok()
+            .and_then(|key| done.get(key))
+            .map(|pair| pair.now);
+        let Some(now) = now else { continue };
+        let (queued, skipped) = (EventState::Queued, EventState::Skipped);
+        let reason = Some(ALREADY_CONNECTED);
+        change::move_event(tx, EventId(sibling), queued, skipped, reason, now).await?;
+    }
+    Ok(())
+}
+
+fn attempts(ended: &[&Settle]) -> String {
+    let attempts: Vec<_> = ended
+        .iter()
+        .filter_map(|settle| Some((settle.event.0, settle.attempt.as_ref()?)))
+        .map(|(event, attempt)| {
+            (
+                event,
+                millis(attempt.started_at),
+                attempt.duration_ms,
+                attempt.ticket_id.as_str(),
+                attempt.outcome.as_str(),
+                attempt.status,
+                attempt.code.as_deref(),
+                attempt.answer.as_deref(),
+                attempt.request_id.as_deref(),
+                attempt.retry_after_ms,
+                attempt.is_probe,
+            )
+        })
+        .collect();
+    json(&attempts)
+}
+
+fn connections(pairs: &[Pair<'_>]) -> String {
+    let rows: Vec<_> = pairs
+        .iter()
+        .map(|pair| {
+            let (subject, at) = (&pair.subject, millis(pair.now));
+            let ticket_id = pair.ticket_id.as_str();
+            (subject.external, ticket_id, at, subject.event.0)
+        })
+        .collect();
+    json(&rows)
+}
+
+fn moved(pairs: &[&Pair<'_>]) -> String {
     let rows: Vec<_> = pairs
         .iter()
         .map(|pair| {
             let (event, to) = (pair.subject.event.0, pair.to.as_str());
-            (
-                event,
-                to,
-                pair.reason,
-                millis(pair.now),
-                pair.ticket_id.as_str(),
-            )
+            let ticket_id = pair.ticket_id.as_str();
+            (event, to, pair.reason, millis(pair.now), ticket_id)
         })
         .collect();
-    let rows = json(&rows);
-    for statement in [MOVE, NOTE] {
-        sqlx::query(statement)
-            .bind(rows.as_str())
-            .execute(&mut tx.connection)
-            .await?;
-    }
-    for pair in pairs {
-        let source = &pair.subject.source;
-        tx.counts.moved(source, EventState::Queued, pair.to, 1);
-    }
-    Ok(())
+    json(&rows)
 }
 
 /// The event stays in the queue, for the Serval ticket that it is mapped to now.
@@ -131,39 +175,4 @@ async fn go_there_too(tx: &mut Tx, pair: &Pair<'_>) -> Result<(), StoreError> {
         .await?;
     tx.wake = true;
     release(tx, pair.subject.event, false, None, pair.now).await
-}
-
-/// What else is queued for external tickets that are connected as they are mapped.
-async fn skip_siblings(tx: &mut Tx, pairs: &[Pair<'_>]) -> Result<(), StoreError> {
-    // The limit is for each group: what is left over is skipped when it is claimed.
-    const SIBLINGS: &str = "\
-        -- store::settle::siblings
-        SELECT e.id, pair.key
-        FROM json_each($1) AS pair
-        CROSS JOIN events AS e INDEXED BY events_head ON e.external = pair.value
-        WHERE e.state = 'queued' AND e.hint IS NULL
-            AND EXISTS (SELECT 1 FROM external_tickets AS x JOIN connections AS c
-                ON c.external = x.id AND c.ticket_id = x.ticket_id
-                WHERE x.id = e.external)
-        LIMIT 1000";
-    let done: Vec<&Pair<'_>> = pairs.iter().filter(|pair| pair.siblings_done).collect();
-    if done.is_empty() {
-        return Ok(());
-    }
-    let tickets: Vec<_> = done.iter().map(|pair| pair.subject.external).collect();
-    let siblings: Vec<(i64, i64)> = sqlx::query_as(SIBLINGS)
-        .bind(json(&tickets))
-        .fetch_all(&mut tx.connection)
-        .await?;
-    for (sibling, key) in siblings {
-        let now = usize::try_from(key)
-            .ok()
-            .and_then(|key| done.get(key))
-            .map(|pair| pair.now);
-        let Some(now) = now else { continue };
-        let (queued, skipped) = (EventState::Queued, EventState::Skipped);
-        let reason = Some(ALREADY_CONNECTED);
-        change::move_event(tx, EventId(sibling), queued, skipped, reason, now).await?;
-    }
-    Ok(())
 }

@@ -104,8 +104,8 @@ fn labels(mut rest: &str) -> Option<(BTreeMap<String, String>, &str)> {
             let slashes = before.iter().rev().take_while(|byte| **byte == b'\\');
             slashes.count().is_multiple_of(2)
         };
-        let quotes = quoted.char_indices().filter(|(_, c)| *c == '"');
-        let (end, _) = { quotes }.find(is_quote)?;
+        let ends = quoted.char_indices().filter(|(_, c)| *c == '"');
+        let (end, _) = { ends }.find(is_quote)?;
         labels.insert(name.to_owned(), unescaped(&quoted[..end]));
         rest = quoted[end + 1..].trim_start_matches(',');
     }

@@ -25,8 +25,8 @@ use faults::Faults;
 use reader::Reader;
 use row::RawRow;
 
-/// The largest file, in bytes.
-const MAX_FILE: usize = 64 << 20;
+/// The largest file of mappings, in bytes.
+pub const MAX_FILE: usize = 64 << 20;
 /// The longest row, in bytes.
 const MAX_ROW: usize = 512 << 10;
 const TOO_LONG: &str = "this is longer than 512 KiB";
@@ -173,6 +173,10 @@ impl Intake<'_> {
         let reader = std::mem::replace(&mut self.reader, Reader::Ndjson(ndjson::Reader::new()));
         reader.finish(&mut |line, raw| sort(state, line, raw, batch, faults));
         self.stage().await?;
+        if self.rows > MAX_ROWS {
+            let detail = format!("the file has more than {MAX_ROWS} rows; import it in parts");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+        }
         for clash in self.import.shared_tickets(rules).await? {
             let (line, first) = (clash.line, clash.first_line);
             let detail = format!(
@@ -218,9 +222,9 @@ impl Intake<'_> {
             return Ok(());
         }
         self.rows += batch.rows.len() as u64;
+        // The rest is read all the same: who is still sending may never see an answer.
         if self.rows > MAX_ROWS {
-            let detail = format!("the file has more than {MAX_ROWS} rows; import it in parts");
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+            return Ok(());
         }
         for clash in self.import.stage(&batch.rows).await? {
             let (line, first) = (clash.line, clash.first_line);

@@ -1,0 +1,110 @@
+//! A look for damage at the start.
+//!
+//! Invariant: it disturbs nobody. It has a connection of its own with little memory, rests for
+//! longer than it works, and ends in time: while it reads, the write-ahead log cannot begin anew.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+
+use super::Store;
+use super::error::StoreError;
+use super::open::reading;
+
+/// How long it may take, its rests included. What is not looked at by then is left to `check`.
+const BUDGET: Duration = Duration::from_secs(5);
+/// How many times the length of its work it rests.
+const SHARE: u32 = 3;
+/// Steps of `SQLite`, each a page or some rows, between two rests.
+const STEPS: i32 = 500;
+/// `SQLITE_INTERRUPT`: what a statement that was told to end says.
+const INTERRUPTED: &str = "9";
+
+impl Store {
+    /// Has `SQLite` look for damage, which [`Store::damage`] then tells.
+    pub async fn look_for_damage(&self) {
+        match self.check_for(BUDGET).await {
+            Ok(Some(verdict)) if verdict == "ok" => tracing::debug!("the database is sound"),
+            Ok(Some(problem)) => {
+                tracing::error!(problem, "the database is damaged: restore a backup");
+                // Only this task sets it, and only once.
+                drop(self.shared.damage.set(problem));
+            }
+            Ok(None) => tracing::debug!(
+                "no damage found in {} s; `serval-connect check` looks at all of the database",
+                BUDGET.as_secs()
+            ),
+            Err(error) => tracing::error!(%error, "the database could not be checked"),
+        }
+    }
+
+    /// What `SQLite` says of the database; `None` when it was not done within `budget`.
+    async fn check_for(&self, budget: Duration) -> Result<Option<String>, StoreError> {
+        const CHECK: &str = "PRAGMA quick_check(1)";
+        let mut connection = reading(self.shared.lock.path()).connect().await?;
+        // Dropped with this future, and then the statement ends, too.
+        let wanted = Arc::new(());
+        rest_between(&mut connection, Arc::downgrade(&wanted), budget).await?;
+        let verdict = sqlx::query_scalar(CHECK).fetch_one(&mut connection).await;
+        connection.close().await?;
+        match verdict {
+            Ok(verdict) => Ok(Some(verdict)),
+            Err(error) if is_interrupted(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Lets the statements of a connection rest between their steps, and ends them when the budget is
+/// spent or nobody waits any more.
+async fn rest_between(
+    connection: &mut SqliteConnection,
+    wanted: Weak<()>,
+    budget: Duration,
+) -> Result<(), StoreError> {
+    let began = Instant::now();
+    let mut worked_since = began;
+    let mut handle = connection.lock_handle().await?;
+    handle.set_progress_handler(STEPS, move || {
+        // The connection's own thread sleeps, and no other.
+        std::thread::sleep(worked_since.elapsed() * SHARE);
+        worked_since = Instant::now();
+        began.elapsed() < budget && wanted.strong_count() > 0
+    });
+    Ok(())
+}
+
+fn is_interrupted(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.as_deref() == Some(INTERRUPTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_for_damage_ends_with_its_budget() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/x.db", folder.path().display());
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let (store, _writer) = Store::open(&url, now).await.unwrap();
+        let mut connection = super::super::open::base(store.shared.lock.path())
+            .connect()
+            .await
+            .unwrap();
+        sqlx::query(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+             INSERT INTO import_events (event_id) SELECT i FROM n",
+        )
+        .execute(&mut connection)
+        .await
+        .unwrap();
+        let verdict = store.check_for(Duration::from_mins(1)).await.unwrap();
+        assert_eq!(verdict.as_deref(), Some("ok"));
+        assert_eq!(store.check_for(Duration::ZERO).await.unwrap(), None);
+    }
+}
