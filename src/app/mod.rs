@@ -209,7 +209,10 @@ impl App {
         }
         let short = store.clone();
         let until = soft.clone();
-        lifecycle.spawn("checkpoints", async move { short.keep_log_short(until).await });
+        lifecycle.spawn(
+            "checkpoints",
+            async move { short.keep_log_short(until).await },
+        );
         let checked = soft.clone();
         lifecycle.spawn("database check", async move {
             tokio::select! {
