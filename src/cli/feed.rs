@@ -54,7 +54,7 @@ impl Feed {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         // A pipe has a name, too, and no size.
-        let size = metadata.is_file().then(|| metadata.len());
+        let size = metadata.is_file().then_some(metadata.len());
         Ok(Self::of(file, size))
     }
 

@@ -12,6 +12,13 @@ const VIEWS = [
   { view: "phone", theme: "dark", size: PHONE, asksAxe: true },
 ];
 
+/** A picture of the whole page, in a window that is as high: what sticks to its foot stands there. */
+async function shoot(page, size, path) {
+  const height = await page.evaluate(() => document.documentElement.scrollHeight);
+  await page.setViewportSize({ width: size.width, height: Math.max(height, size.height) });
+  await page.screenshot({ path });
+}
+
 /** Faults of a page, each with where it was seen. */
 export async function look(page, name, path, folder) {
   const faults = [];
@@ -22,7 +29,7 @@ export async function look(page, name, path, folder) {
     const found = await overflow(page);
     if (asksAxe) found.push(...(await violations(page)));
     faults.push(...found.map((fault) => `${name}, ${view}: ${fault}`));
-    await page.screenshot({ path: join(folder, `${name}-${view}.png`), fullPage: true });
+    await shoot(page, size, join(folder, `${name}-${view}.png`));
   }
   return faults;
 }

@@ -81,6 +81,10 @@ async fn short(mut answer: Pieces) -> Result<Value, Failure> {
 }
 
 /// An answer that ended before its end.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what `map_err` hands over"
+)]
 pub(in crate::cli) fn broke_off(error: Box<dyn std::error::Error + Send + Sync>) -> Failure {
     Failure::Failed(anyhow::anyhow!("the answer broke off: {error}"))
 }

@@ -240,6 +240,7 @@ fn show(ticket: &ExternalTicket, mapping: &Value) {
             output::member(mapping, "accounted_for_message_ids"),
         ),
         ("origin", output::member(mapping, "origin")),
+        ("taught by", output::member(mapping, "taught_by")),
         ("created", output::time(mapping, "created_at")),
         ("updated", output::time(mapping, "updated_at")),
     ]);

@@ -263,9 +263,13 @@ async fn set_in_motion(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), Store
             FROM import_rows AS r
             WHERE r.import_id = $1
                 AND NOT EXISTS (SELECT 1 FROM connections AS c
-                    WHERE c.external = r.external AND c.ticket_id = r.ticket_id))
+                    WHERE c.external = r.external AND c.ticket_id = r.ticket_id)
+                AND NOT EXISTS (SELECT 1 FROM events AS q
+                    WHERE q.state = 'queued' AND q.external = r.external))
         WHERE best IS NOT NULL"
     );
+    // What is queued already may have a Serval ticket only now.
+    tx.wake = true;
     find_and_move(tx, BEST, id, EventState::Queued, "mapped", now).await
 }
 
