@@ -12,12 +12,16 @@ pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// Rounds of each measurement; the median counts.
-    #[arg(long, global = true, default_value_t = 5)]
+    /// Rounds of each measurement, of which the median counts: 5, or 3 with `all`.
+    #[arg(long = "rounds", global = true)]
+    pub(crate) rounds_wanted: Option<usize>,
+    #[arg(skip)]
     pub(crate) rounds: usize,
 
-    /// Seconds of each round.
-    #[arg(long, global = true, default_value_t = 2.0)]
+    /// Seconds of each round: 2, or 1.5 with `all`.
+    #[arg(long = "seconds", global = true)]
+    pub(crate) seconds_wanted: Option<f64>,
+    #[arg(skip)]
     pub(crate) seconds: f64,
 
     /// Connections of the load, such as 1,8,64,256.
@@ -33,14 +37,16 @@ pub(crate) struct Args {
     #[arg(long, global = true, default_value_t = 20_000)]
     pub(crate) events: u64,
 
-    /// Sizes of the history or backlog that the growth scenarios compare; the first is the reference.
-    #[arg(
-        long,
-        global = true,
-        value_delimiter = ',',
-        default_value = "10000,1000000"
-    )]
+    /// Sizes of the history (`growth`) and of the backlog (`start`) that are compared, the reference
+    /// first: 10000,1000000, or 10000,200000 with `all`.
+    #[arg(long = "sizes", global = true, value_delimiter = ',')]
+    pub(crate) sizes_wanted: Vec<u64>,
+    #[arg(skip)]
     pub(crate) sizes: Vec<u64>,
+
+    /// The long sizes: a history of 5 million events, a backlog of a million. Takes some GB of disk.
+    #[arg(long, global = true)]
+    pub(crate) full: bool,
 
     /// Another build of the daemon to measure in turn with this one; repeatable.
     #[arg(long, global = true)]
@@ -64,6 +70,29 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Reads the command line.
+    pub(crate) fn read() -> Self {
+        let mut args = Self::parse();
+        let is_all = matches!(args.command, Some(Command::All));
+        args.rounds = args.rounds_wanted.unwrap_or(if is_all { 3 } else { 5 });
+        args.seconds = args
+            .seconds_wanted
+            .unwrap_or(if is_all { 1.5 } else { 2.0 });
+        args.sizes = match (args.sizes_wanted.is_empty(), args.full, is_all) {
+            (false, ..) => args.sizes_wanted.clone(),
+            (true, true, _) => vec![10_000, 1_000_000, 5_000_000],
+            (true, false, false) => vec![10_000, 1_000_000],
+            (true, false, true) => vec![10_000, 200_000],
+        };
+        args
+    }
+
+    /// The sizes of a backlog: no one has five million events waiting.
+    pub(crate) fn backlogs(&self) -> Vec<u64> {
+        let sizes = self.sizes.iter().copied();
+        sizes.filter(|size| *size <= 1_000_000).collect()
+    }
+
     pub(crate) fn round(&self) -> Duration {
         Duration::from_secs_f64(self.seconds)
     }
@@ -71,7 +100,7 @@ impl Args {
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
-    /// Everything but the long sizes of growth.
+    /// Everything below but `peers`, with short rounds and a short history (see `--full`).
     All,
     /// One minute, for CI: fails only on figures that neighbours do not move.
     Smoke,

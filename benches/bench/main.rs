@@ -35,10 +35,9 @@ mod webhooks;
 use std::process::ExitCode;
 
 use args::{Args, Command};
-use clap::Parser as _;
 
 fn main() -> anyhow::Result<ExitCode> {
-    let args = Args::parse();
+    let args = Args::read();
     match args.command {
         Some(Command::Handler(ref handler)) => handler::run(handler)?,
         Some(Command::Bare(ref bare)) => bare::run(bare)?,

@@ -7,7 +7,7 @@ use std::path::Path;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
-use crate::webhooks::{Kind, Sender, ticket_id};
+use crate::webhooks::{Kind, ticket_id};
 
 /// Rows of one transaction.
 const STEP: u64 = 50_000;
@@ -57,7 +57,7 @@ pub(crate) async fn mappings(path: &Path, kind: Kind, number: u64) -> anyhow::Re
 pub(crate) enum Past {
     /// Connected long ago, each on an external ticket of its own, with a body of 200 bytes.
     Connected,
-    /// Due, mapped and numbered from 0 as webhooks are, with bodies as they are sent.
+    /// Due, mapped and numbered from 0 as webhooks are, with bodies of 240 bytes.
     Queued,
 }
 
@@ -133,32 +133,26 @@ async fn connected(connection: &mut SqliteConnection, from: u64, to: u64) -> any
 }
 
 async fn queued(connection: &mut SqliteConnection, from: u64, to: u64) -> anyhow::Result<()> {
-    const EVENT: &str = "\
+    // The mappings came first, in the order of the webhooks, so the numbers say which is whose.
+    const EVENTS: &str = "\
         INSERT INTO events (id, state, due_at, received_at, queued_at, updated_at, rank_major,
             rank_minor, source, external, subtype, event_type, delivery, content, first_state)
-        SELECT $1, 'queued', $2, $2, $2, $2, 0, 0, source, id, 'incident', 'update', randomblob(16),
-            randomblob(16), 'queued'
-        FROM external_tickets WHERE source = 'servicenow' AND external_id = $3";
-    const PAYLOAD: &str =
-        "INSERT INTO payloads (event_id, object_start, object_len, body) VALUES ($1, 0, $2, $3)";
-    let sender = Sender::new(Kind::ServiceNow);
+        SELECT id, 'queued', $3, $3, $3, $3, 0, 0, source, id, 'incident', 'update',
+            randomblob(16), randomblob(16), 'queued'
+        FROM external_tickets WHERE id > $1 AND id <= $2";
+    const PAYLOADS: &str = "\
+        INSERT INTO payloads (event_id, object_start, object_len, body)
+        SELECT id, 0, 240, CAST(printf('{\"sys_id\":\"%s\",\"a\":\"%-188s\"}', external_id, id) AS BLOB)
+        FROM external_tickets WHERE id > $1 AND id <= $2";
     let now: i64 = sqlx::query_scalar("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)")
         .fetch_one(&mut *connection)
         .await?;
     let mut tx = connection.begin().await?;
-    for index in from..to {
-        let id = i64::try_from(index + 1)?;
-        let body = sender.body(index);
-        sqlx::query(EVENT)
-            .bind(id)
+    for statement in [EVENTS, PAYLOADS] {
+        sqlx::query(statement)
+            .bind(i64::try_from(from)?)
+            .bind(i64::try_from(to)?)
             .bind(now)
-            .bind(Kind::ServiceNow.external_id(index))
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query(PAYLOAD)
-            .bind(id)
-            .bind(i64::try_from(body.len())?)
-            .bind(body)
             .execute(&mut *tx)
             .await?;
     }

@@ -1,6 +1,7 @@
 //! What Linux knows about a process: processor time and memory.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -51,8 +52,8 @@ pub(crate) fn child_of(pid: u32) -> Option<u32> {
     text.split_whitespace().next()?.parse().ok()
 }
 
-/// What a reader needs to judge the figures.
-pub(crate) fn conditions() -> String {
+/// Processor and kernel.
+pub(crate) fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let model = cpuinfo
@@ -63,7 +64,34 @@ pub(crate) fn conditions() -> String {
         });
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = read("/proc/sys/kernel/osrelease");
-    let load = read("/proc/loadavg");
-    let load = load.split(' ').next().unwrap_or_default().to_owned();
-    format!("{cores} x {model}, Linux {}, load {load}", kernel.trim())
+    let memory = read("/proc/meminfo");
+    let kib: f64 = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())
+        .unwrap_or_default();
+    let gib = kib / f64::from(1 << 20);
+    format!("{cores} x {model}, {gib:.0} GiB, Linux {}", kernel.trim())
+}
+
+/// The load average of the last minute.
+pub(crate) fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// The kind of file system that `path` lies on, with its options.
+pub(crate) fn file_system(path: &Path) -> String {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let of = |line: &str| -> Option<(usize, String)> {
+        let mut words = line.split(' ').skip(1);
+        let (point, kind, options) = (words.next()?, words.next()?, words.next()?);
+        path.starts_with(point)
+            .then(|| (point.len(), format!("{kind} ({options})")))
+    };
+    let longest = mounts
+        .lines()
+        .filter_map(of)
+        .max_by_key(|(length, _)| *length);
+    longest.map_or_else(|| "unknown file system".to_owned(), |(_, text)| text)
 }

@@ -89,9 +89,9 @@ impl Goal {
 
     fn verdict(&self) -> &'static str {
         match (self.is_met(), self.reaches(self.aim)) {
-            (true, true) => "aim reached",
-            (true, false) => "met",
-            (false, _) => "missed",
+            (true, true) => "yes, and the aim",
+            (true, false) => "yes",
+            (false, _) => "no",
         }
     }
 }
@@ -101,17 +101,21 @@ pub(crate) fn print_goals(goals: &[Goal]) -> bool {
     if goals.is_empty() {
         return true;
     }
-    let mut table = Table::new("Goals", &["measure", "measured", "bound", "aim", ""]);
+    let mut table = Table::new("Goals", &["measure", "value", "at least", "aim", "met?"]);
     for goal in goals {
         let bound = match goal.bound {
             Bound::AtLeast(bound) => format!(">= {bound}"),
             Bound::AtMost(bound) => format!("<= {bound}"),
         };
+        let aim = match goal.bound {
+            Bound::AtLeast(_) => format!(">= {}", goal.aim),
+            Bound::AtMost(_) => format!("<= {}", goal.aim),
+        };
         table.row(vec![
             goal.name.clone(),
             number(goal.measured),
             bound,
-            goal.aim.to_string(),
+            aim,
             goal.verdict().to_owned(),
         ]);
     }

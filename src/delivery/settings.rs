@@ -7,7 +7,7 @@ use crate::domain::retry::RetryPolicy;
 /// How much longer a claim lasts than its call may take: time to settle.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
-/// How long a claimed event waits for its turn before it is handed back, and before that for pairs of
+/// How long a claimed event waits for its turn before it is handed back, and after that for pairs of
 /// its Serval ticket to be taken apart.
 pub(super) const TURN_PATIENCE: Duration = Duration::from_mins(1);
 

@@ -106,12 +106,12 @@ async fn take_step(context: &Context, claim: Claim, held: Held, is_probe: bool) 
             return settle(context, &claim, None, settlement).await;
         }
     };
-    if !clear_the_way(context, &claim, &request.ticket_id, is_probe).await {
-        return hand_back(context, &claim, is_probe).await;
-    }
     let Some(place) = turn(context, is_probe).await else {
         return hand_back(context, &claim, is_probe).await;
     };
+    if !clear_the_way(context, &claim, &request.ticket_id, is_probe).await {
+        return hand_back(context, &claim, is_probe).await;
+    }
     let started_at = context.clock.now();
     let ended = call(context, &claim, &request, is_probe).await;
     // Others may call while this is written down.

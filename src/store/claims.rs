@@ -102,7 +102,39 @@ type ClaimRow = (
     Option<String>,  // hint
     Option<String>,  // traceparent
     i64,             // external ticket, by its number
+    i64,             // due at
 );
+
+/// How far the queue was gone through by the claim before. What lies before that place is in hand,
+/// or was passed over since its external ticket is; going through it again for every claim would
+/// cost more than the claim.
+///
+/// Anything that may put an event before the place forgets it, and time does: see [`Tx`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    due_at: i64,
+    id: i64,
+    since: i64,
+}
+
+impl Place {
+    const START: Self = Self {
+        due_at: i64::MIN,
+        id: i64::MIN,
+        since: i64::MIN,
+    };
+    /// Milliseconds after which the queue is gone through from its start again.
+    const LASTS: i64 = 1000;
+
+    fn is_good(&self, now: i64) -> bool {
+        (self.since..self.since.saturating_add(Self::LASTS)).contains(&now)
+    }
+
+    /// Whether an event that is due then comes after it.
+    pub(super) fn is_before(&self, due_at: i64) -> bool {
+        self.due_at < due_at
+    }
+}
 
 impl Store {
     /// Takes up to `limit` events for `lease`: the oldest of each external ticket, none of a
@@ -145,12 +177,14 @@ async fn claim(
         -- store::claims::claim
         SELECT e.id, e.source, x.external_id, e.tries, e.in_doubt, e.queued_at, e.subtype,
                x.ticket_id, c.ticket_id IS NOT NULL, x.accounted_for,
-               substr(p.body, p.object_start + 1, p.object_len), e.hint, e.traceparent, e.external
+               substr(p.body, p.object_start + 1, p.object_len), e.hint, e.traceparent, e.external,
+               e.due_at
         FROM events AS e INDEXED BY events_due
         LEFT JOIN external_tickets AS x ON x.id = e.external
         LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
         LEFT JOIN payloads AS p ON p.event_id = e.id
         WHERE e.state = 'queued' AND e.due_at <= $1 AND e.not_before <= $3
+            AND (e.due_at, e.id) > ($4, $5)
             AND NOT EXISTS (SELECT 1 FROM events AS o INDEXED BY events_head
                 WHERE o.state = 'queued' AND o.external = e.external AND o.id < e.id)
             AND NOT EXISTS (SELECT 1 FROM claims AS h WHERE h.external = e.external)
@@ -163,17 +197,39 @@ async fn claim(
 
     if millis(now) >= tx.claims_last_until {
         give_back_expired(tx, now).await?;
+        tx.place = None;
     }
     let due_until = match scope {
         ClaimScope::Due => millis(now),
         ClaimScope::Probe => i64::MAX,
     };
-    let rows: Vec<ClaimRow> = sqlx::query_as(TAKE)
-        .bind(due_until)
-        .bind(limit)
-        .bind(millis(now))
-        .fetch_all(&mut tx.connection)
-        .await?;
+    let mut from = match tx.place.take() {
+        Some(place) if scope == ClaimScope::Due && place.is_good(millis(now)) => place,
+        Some(_) | None => Place {
+            since: millis(now),
+            ..Place::START
+        },
+    };
+    let rows = loop {
+        let rows: Vec<ClaimRow> = sqlx::query_as(TAKE)
+            .bind(due_until)
+            .bind(limit)
+            .bind(millis(now))
+            .bind(from.due_at)
+            .bind(from.id)
+            .fetch_all(&mut tx.connection)
+            .await?;
+        let is_full = i64::try_from(rows.len()).is_ok_and(|n| n == limit);
+        match rows.last() {
+            Some(last) if is_full => {
+                let (due_at, id) = (last.14, last.0);
+                tx.next_place = Some(Place { due_at, id, ..from });
+                break rows;
+            }
+            _ if from.id == Place::START.id => break rows,
+            _ => (from.due_at, from.id) = (Place::START.due_at, Place::START.id),
+        }
+    };
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -257,6 +313,7 @@ fn from_row(row: ClaimRow, expires_at: Timestamp) -> Result<Claim, StoreError> {
         object,
         hint,
         traceparent,
+        _,
         _,
     ) = row;
     let corrupt = |what: &str| StoreError::Corrupt(format!("{what} of {}", EventId(id)));

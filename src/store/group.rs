@@ -70,7 +70,9 @@ impl Group {
         let settled = settle::settle_all(tx, &self.settles).await?;
         tx.begin().await?;
         for write in &mut self.writes {
+            tx.next_place = None;
             write.run(tx).await?;
+            tx.place = tx.next_place.take();
         }
         Ok(Done { recorded, settled })
     }

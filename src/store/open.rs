@@ -173,6 +173,8 @@ impl Store {
             next_event,
             is_open: false,
             claims_last_until: 0,
+            place: None,
+            next_place: None,
         };
         let writer = Writer {
             tx,

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::activity::Tally;
+use super::claims::Place;
 use super::counts::Counts;
 use super::error::StoreError;
 use super::group::{Done, Group, Job, Reply};
@@ -48,6 +49,11 @@ pub(super) struct Tx {
     pub(super) is_open: bool,
     /// Before that moment no claim runs out.
     pub(super) claims_last_until: i64,
+    /// Where the next claim goes on. Webhooks and pairs that are connected leave it be where they
+    /// can; any other write forgets it.
+    pub(super) place: Option<Place>,
+    /// What a claim makes of it.
+    pub(super) next_place: Option<Place>,
 }
 
 /// A statement that begins the transaction on its way. Each run of a statement is a journey to the
@@ -219,6 +225,7 @@ impl Writer {
                 // SQLite may have rolled back by itself; then this fails, and that is fine.
                 drop(self.tx.run("ROLLBACK").await);
                 self.tx.claims_last_until = 0;
+                self.tx.place = None;
                 Err((group, error))
             }
         }

@@ -119,13 +119,13 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
     serval.stop().await
 }
 
-/// The middle of some answers' times.
+/// The shortest of some answers' times: what the list itself costs, whoever else is at work.
 async fn list_ms(daemon: &Daemon, path: &str) -> anyhow::Result<f64> {
     let mut times = Vec::new();
-    for _ in 0..15 {
+    for _ in 0..30 {
         let started = Instant::now();
         daemon.get(path).await?;
         times.push(started.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(median(times))
+    Ok(times.into_iter().fold(f64::INFINITY, f64::min))
 }

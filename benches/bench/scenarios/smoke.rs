@@ -55,7 +55,7 @@ async fn acknowledgements(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<
         }
         let cpu = targets[1].ratio(&targets[0], |s| s.cpu_us);
         let name = format!("CPU per acknowledgement over null, {}", kind.name());
-        goals.push(Goal::new(name, cpu, AtMost(10.0), 3.5));
+        goals.push(Goal::new(name, cpu, AtMost(12.0), 3.5));
         daemon.stop().await?;
     }
     table.print();
@@ -79,6 +79,14 @@ async fn synced(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()> {
         (Kind::ServiceNow, 0),
     )
     .await?;
+    let (calls, frequent) = counts::count_calls(args, &site, 64).await?;
+    println!("system calls for each acknowledgement, 64 connections: {frequent}");
+    goals.push(Goal::new(
+        "system calls per acknowledgement, 64",
+        calls,
+        AtMost(40.0),
+        20.0,
+    ));
     let (acks, syncs) = counts::count_syncs(args, &site, 1).await?;
     goals.push(Goal::new(
         "fsyncs per acknowledgement, 1",

@@ -16,7 +16,7 @@ use crate::webhooks::Kind;
 pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()> {
     let serval = Handler::serval(Duration::ZERO).await?;
     let mut sites = Vec::new();
-    for &size in &args.sizes {
+    for size in args.backlogs() {
         let name = format!("start-{size}");
         let site = site(
             args,

@@ -1,5 +1,6 @@
 //! `map import`: a file of mappings, all of it or none.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -20,9 +21,9 @@ const SHOWN: usize = 20;
 pub(super) struct Args {
     /// The file; `-` for the standard input
     ///
-    /// CSV begins with a header line: the columns source, external_id and ticket_id in any order, and
-    /// perhaps accounted_for_message_ids, separated by spaces or semicolons. NDJSON has an object with
-    /// these members on each line. At most 64 MiB and 200,000 mappings.
+    /// CSV begins with a header line: the columns `source`, `external_id` and `ticket_id` in any order,
+    /// and perhaps `accounted_for_message_ids`, separated by spaces or semicolons. NDJSON has an object
+    /// with these members on each line. At most 64 MiB and 200,000 mappings.
     #[arg(verbatim_doc_comment)]
     file: PathBuf,
     /// Its format; else its name tells (.csv, .ndjson, .jsonl), and the standard input is CSV
@@ -115,12 +116,12 @@ fn faults_of(name: &str, detail: &str, faults: &[Value], more: u64) -> String {
     let mut text = format!("{name}: {detail}");
     for fault in faults.iter().take(SHOWN) {
         let detail = output::cell(fault, "detail");
-        text += &format!("\n  line {}: {detail}", fault["line"]);
+        write!(text, "\n  line {}: {detail}", fault["line"]).expect("a String takes all");
     }
     let rest = more + faults.len().saturating_sub(SHOWN) as u64;
     if rest > 0 {
         let lines = if rest == 1 { "line" } else { "lines" };
-        text += &format!("\n  and {rest} more {lines}");
+        write!(text, "\n  and {rest} more {lines}").expect("a String takes all");
     }
     text
 }

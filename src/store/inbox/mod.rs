@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 use super::writer::Tx;
-use super::{change, moves};
+use super::{change, millis, moves};
 use crate::domain::event::{EventState, NewEvent};
 use crate::domain::ids::{EventId, ExternalId, SourceName};
 use crate::domain::ingest::SUPERSEDED;
@@ -90,7 +90,11 @@ pub(super) async fn record_all(
         let source = row.webhook.source.as_str();
         tx.counts.entered(source, row.placement.state);
         tx.tally.stored(source, row.webhook.received_at);
-        tx.wake |= row.placement.state == EventState::Queued;
+        if row.placement.state == EventState::Queued {
+            tx.wake = true;
+            let due_at = millis(row.webhook.received_at);
+            tx.place = tx.place.filter(|place| place.is_before(due_at));
+        }
     }
     let answer = |found: Found| match found {
         Found::Stored(recorded) => recorded,

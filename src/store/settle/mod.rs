@@ -133,6 +133,7 @@ async fn settle<'a>(
     settle: &'a Settle,
 ) -> Result<Option<Pair<'a>>, StoreError> {
     let (event, now) = (settle.event, settle.now);
+    let place = tx.place.take();
     let instead = subject.back_to_the_queue(settle);
     // A borrow of `settle` lives for as long as the pair; what is put in its place has none.
     if let Some(Settlement::Release { in_doubt, error }) = instead {
@@ -146,6 +147,7 @@ async fn settle<'a>(
             reconnects,
         } => {
             let (to, siblings_done) = (EventState::Connected, !reconnects);
+            tx.place = place.filter(|_| siblings_done);
             return Ok(Some(Pair {
                 subject,
                 ticket_id,
@@ -157,6 +159,7 @@ async fn settle<'a>(
         }
         Settlement::AlreadyLinked { ticket_id } => {
             let (to, reason) = (EventState::Skipped, Some("already_linked"));
+            tx.place = place;
             return Ok(Some(Pair {
                 subject,
                 ticket_id,

@@ -174,5 +174,6 @@ async fn go_there_too(tx: &mut Tx, pair: &Pair<'_>) -> Result<(), StoreError> {
         .execute(&mut tx.connection)
         .await?;
     tx.wake = true;
+    tx.place = None;
     release(tx, pair.subject.event, false, None, pair.now).await
 }
