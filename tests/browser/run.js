@@ -1,6 +1,7 @@
 // Uses the operator console of a running daemon as a person would, in a real browser. Started by
 // `tests/it/console_browser.rs`, which hands in where the daemon is and what it was filled with, as
-// JSON on the standard input. Prints a line for each step; fails with what went wrong.
+// JSON on the standard input. Prints a line for each step; fails with what went wrong. `ONLY=parked` in
+// the environment takes only the steps with that in their name.
 
 import { mkdir } from "node:fs/promises";
 import { text } from "node:stream/consumers";

@@ -24,6 +24,7 @@ export class Stage {
     stage.#browser = await chromium.launch({
       executablePath: executable,
       args: [
+        // The sandbox refuses root, which is who runs this in a container; all pages are our own.
         "--no-sandbox",
         "--disable-background-networking",
         // No name leads anywhere, so that nothing could be loaded from elsewhere unseen.
