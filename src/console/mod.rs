@@ -3,7 +3,7 @@
 //! Rendered here, by templates that are compiled in and escape what they show. Every page works
 //! without a script; ours refreshes, shows times in the viewer's zone and selects many at once.
 //!
-//! Invariant: a page reads the store and acts through the [`Desk`](crate::operator::Desk), as the API
+//! Invariant: a page reads the store and acts through the [`Desk`], as the API
 //! does; no rule about tickets stands here. A form is read only by [`form`], which checks where it
 //! comes from. No page, script or style comes from another host, and no payload is shown unasked.
 
