@@ -166,10 +166,6 @@ async fn run(input: &Value) -> Option<(bool, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(
-    clippy::print_stdout,
-    reason = "a test that was skipped, or took its time, says so"
-)]
 async fn a_person_can_do_their_work_in_a_real_browser() {
     let must_run = std::env::var_os("CI").is_some();
     let chromium = match browser() {

@@ -55,8 +55,8 @@ struct Statement {
 impl Visit for Statement {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "summary" => self.summary = value.to_owned(),
-            "db.statement" => self.whole = value.to_owned(),
+            "summary" => value.clone_into(&mut self.summary),
+            "db.statement" => value.clone_into(&mut self.whole),
             _ => {}
         }
     }
