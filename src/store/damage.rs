@@ -76,7 +76,7 @@ async fn rest_between(
 }
 
 fn is_interrupted(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = (error.as_database_error()).and_then(sqlx::error::DatabaseError::code);
     code.as_deref() == Some(INTERRUPTED)
 }
 
