@@ -7,9 +7,9 @@
 //! # Who may know whom
 //!
 //! ```text
-//! main ── cli ── app ──┬── http ──────┬── sources ──┐
-//!                      │              ├── store ────┼── domain
-//!                      └── delivery ──┴── serval ───┘
+//! main ── cli ── app ──┬── http ─────┬── operator ──┬── sources ──┐
+//!                      ├── console ──┘              ├── store ────┼── domain
+//!                      └── delivery ────────────────┴── serval ───┘
 //!
 //! upkeep, of app, uses store and nothing else of these
 //!
@@ -22,7 +22,7 @@
 //! ```
 //!
 //! The left uses the right and never the other way round: `http` uses `sources` and `store`,
-//! `delivery` uses `store` and `serval`. Of `delivery`, `http` sees only the
+//! `delivery` uses `store` and `serval`. Of `delivery`, the doors of operators see only the
 //! [`Monitor`](delivery::Monitor), to show and to pause it: no webhook goes that way. `domain` and
 //! `sources` have no I/O, no clock and nothing asynchronous.
 //!
@@ -51,6 +51,12 @@
 //! [`delivery`]: the worker. A call is made only under a claim, and a claim ends in one settlement.
 //! [`delivery::line`] says whether calls may be made at all, [`delivery::pace`] how fast,
 //! [`delivery::classify`] reads failures; policy is left to [`domain::delivery`].
+//!
+//! [`operator`]: what a person may see and do, and its rules, for the API and the console alike: tokens
+//! and their scopes, the actions of the [`Desk`](operator::Desk), who did them and why.
+//!
+//! [`console`]: the pages for operators, rendered from templates that are compiled in. Reads the store,
+//! acts through the desk, decides nothing.
 //!
 //! [`http`]: the two listeners. The public one has webhooks and liveness; the admin one has the API
 //! and readiness. A 2xx to a webhook is made only from what the store has committed.
@@ -120,6 +126,9 @@ pub mod store;
 pub mod serval;
 
 pub mod delivery;
+pub mod operator;
+
+pub mod console;
 pub mod http;
 
 pub mod config;

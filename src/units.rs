@@ -17,6 +17,38 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
     Some(size.as_u64())
 }
 
+/// A duration as people write it, in the largest unit that fits.
+pub(crate) fn shown_duration(duration: Duration) -> String {
+    const UNITS: [(&str, u128); 5] = [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+        ("ms", 1),
+    ];
+    shown(duration.as_millis(), UNITS, "s")
+}
+
+/// A size as people write it, in the largest unit that fits.
+pub(crate) fn shown_size(bytes: u64) -> String {
+    const UNITS: [(&str, u128); 4] = [
+        ("GiB", 1 << 30),
+        ("MiB", 1 << 20),
+        ("KiB", 1 << 10),
+        ("B", 1),
+    ];
+    shown(bytes.into(), UNITS, "B")
+}
+
+fn shown<const N: usize>(n: u128, units: [(&str, u128); N], of_nothing: &str) -> String {
+    let fits = |(_, size): &(&str, u128)| n != 0 && n.is_multiple_of(*size);
+    let found = units.into_iter().find(fits);
+    found.map_or_else(
+        || format!("{n}{of_nothing}"),
+        |(unit, size)| format!("{}{unit}", n / size),
+    )
+}
+
 /// Deserialises a duration, see [`parse_duration`].
 pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
@@ -29,4 +61,20 @@ pub(crate) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, 
     parse_size(&text)
         .and_then(|size| usize::try_from(size).ok())
         .ok_or_else(|| D::Error::custom("expected a size such as 64KiB or 2MiB"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_reads_back() {
+        for text in ["0s", "250ms", "90s", "5m", "36h", "7d", "36500d"] {
+            let duration = parse_duration(text).unwrap();
+            assert_eq!(shown_duration(duration), text);
+        }
+        for text in ["0B", "1000B", "64KiB", "2MiB", "3GiB"] {
+            assert_eq!(shown_size(parse_size(text).unwrap()), text);
+        }
+    }
 }

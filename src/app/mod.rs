@@ -13,12 +13,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::SharedClock;
 use crate::config::Config;
+use crate::console::{self, Console};
 use crate::delivery::{Monitor, Settings, Worker};
-use crate::http::{self, AdminTokens, AppState, Places};
+use crate::http::{self, AppState, Places, Sources};
 use crate::lifecycle::Lifecycle;
 use crate::listener::{Listener, Options};
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::operator::{AdminTokens, Desk, Rules};
 use crate::reload::channel;
 use crate::serval::ServalClient;
 use crate::store::{Store, Writer};
@@ -66,7 +68,6 @@ impl App {
             grace: config.server.shutdown_timeout,
             connections,
         };
-        let is_admin_tls = admin_identity.is_some();
         let public = Listener::bind(
             config.server.listen,
             "server.listen",
@@ -96,7 +97,15 @@ impl App {
         metrics.introduce_listener("webhooks");
         metrics.introduce_listener("admin");
         let places = |name, limit| Places::new(name, limit, metrics.clone());
+        let desk = Desk::new(
+            store.clone(),
+            worker.monitor(),
+            Arc::clone(&clock),
+            metrics.clone(),
+            rules(config, &sources),
+        );
         let state = Live::new(AppState {
+            desk,
             store,
             sources: Arc::new(sources),
             clock,
@@ -105,9 +114,6 @@ impl App {
             monitor: worker.monitor(),
             webhook_places: places("webhooks", config.server.request_limit),
             admin_places: places("admin", config.admin.request_limit),
-            throttle: Arc::default(),
-            tokens: Arc::new(tokens(config)),
-            is_admin_tls,
             reloads,
             metrics,
         });
@@ -172,6 +178,7 @@ impl App {
             "delivery worker",
             self.worker.run(soft.clone(), hard.clone()),
         );
+        let console = Console::new(self.state.now().desk.clone())?;
         for (name, listener, router) in [
             (
                 "webhook listener",
@@ -181,7 +188,10 @@ impl App {
             (
                 "admin listener",
                 self.admin,
-                http::admin_router(self.state.clone()),
+                console::with_pages(http::admin_router(
+                    self.state.clone(),
+                    console::routes(console),
+                )),
             ),
         ] {
             let serving = listener.serve(router, soft.clone(), hard.clone());
@@ -251,9 +261,17 @@ fn tokio_writer(
     })
 }
 
-/// Who may use the admin API.
-fn tokens(config: &Config) -> AdminTokens {
-    AdminTokens::new(&config.admin.tokens).with_mapping_tokens(&config.admin.mapping_tokens)
+/// What operators may see and do.
+fn rules(config: &Config, sources: &Sources) -> Rules {
+    let admin = &config.admin;
+    Rules {
+        tokens: AdminTokens::new(&admin.tokens)
+            .with_mapping_tokens(&admin.mapping_tokens)
+            .with_read_only_tokens(&admin.read_only_tokens),
+        shows_payloads: admin.show_payloads,
+        speaks_tls: admin.tls_cert_file.is_some(),
+        sources: http::policies(sources),
+    }
 }
 
 /// What the two listeners prove themselves with.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{certificate_warnings, identities, mount, tokens};
+use super::{certificate_warnings, identities, mount, rules};
 use crate::config::{Changes, Config, ConfigError, Loaded, RetentionConfig};
 use crate::delivery::{Settings, Steering};
 use crate::http::AppState;
@@ -174,7 +174,6 @@ fn take_over(
     let now = state.clock.now();
     let settings = Settings::new(&config.delivery, config.serval.timeout);
     running.steering.steer(serval, routes, settings);
-    let is_admin_tls = admin.is_some();
     for (key, identity, live) in [
         ("server.tls_cert_file", public, &running.public),
         ("admin.tls_cert_file", admin, &running.admin),
@@ -189,11 +188,10 @@ fn take_over(
     }
     running.retention.send_replace(config.retention);
     mount::introduce(&sources, &state.metrics);
+    state.desk.follow(rules(config, &sources));
     running.state.replace(AppState {
         sources: Arc::new(sources),
-        tokens: Arc::new(tokens(config)),
         body_limit: config.server.body_limit,
-        is_admin_tls,
         ..state
     });
     changed.sort();

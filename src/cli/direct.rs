@@ -20,8 +20,9 @@ use crate::clock::{Clock as _, SharedClock, SystemClock};
 use crate::config::{Config, LogConfig, LogFormat, ServalConfig};
 use crate::delivery::{Monitor, Routes, Settings, Worker};
 use crate::domain::ids::SourceKind;
-use crate::http::{AdminTokens, AppState, InProcess, Places, Sources};
+use crate::http::{AppState, InProcess, Pieces, Places, Sources, policies};
 use crate::metrics::Metrics;
+use crate::operator::{AdminTokens, Desk, Rules};
 use crate::serval::ServalClient;
 use crate::sources::{Receipt, Refused, Source, Unreadable, Unverified, Verified};
 use crate::store::{DatabaseLock, Store};
@@ -64,21 +65,21 @@ impl Direct {
 
     /// Answers a call as the daemon would.
     pub(super) async fn call(&self, call: &Call) -> anyhow::Result<(StatusCode, Value)> {
-        let base = Url::parse("http://localhost").expect("it is a URL");
-        let url = call.url(&base);
-        let path = match url.query() {
-            Some(query) => format!("{}?{query}", url.path()),
-            None => url.path().to_owned(),
-        };
         let body = call.body.as_ref().map(ToString::to_string);
-        let request = Request::builder()
-            .method(call.method.clone())
-            .uri(path)
-            .header(CONTENT_TYPE, "application/json")
-            .body(body.unwrap_or_default().into())
-            .context("the call cannot be written as a request")?;
+        let request = request(call, "application/json", body.unwrap_or_default().into())?;
         let (status, body) = self.api.call(request).await;
         Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    /// The same for bodies that are too large to be held.
+    pub(super) async fn exchange(
+        &self,
+        call: &Call,
+        content_type: &str,
+        body: Pieces,
+    ) -> anyhow::Result<(StatusCode, Pieces)> {
+        let answer = self.api.exchange(request(call, content_type, body)?).await;
+        Ok((answer.status(), answer.into_body()))
     }
 
     /// Waits for the last write and closes the database, so that nothing is left to recover.
@@ -98,6 +99,21 @@ impl Direct {
     }
 }
 
+fn request<B>(call: &Call, content_type: &str, body: B) -> anyhow::Result<Request<B>> {
+    let base = Url::parse("http://localhost").expect("it is a URL");
+    let url = call.url(&base);
+    let path = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    Request::builder()
+        .method(call.method.clone())
+        .uri(path)
+        .header(CONTENT_TYPE, content_type)
+        .body(body)
+        .context("the call cannot be written as a request")
+}
+
 fn state(config: &Config, store: Store) -> anyhow::Result<AppState> {
     let clock: SharedClock = Arc::new(SystemClock);
     let sources: Sources = config
@@ -108,8 +124,18 @@ fn state(config: &Config, store: Store) -> anyhow::Result<AppState> {
             (name.clone(), mount_one(named, config).0)
         })
         .collect();
+    let monitor = idle(config, store.clone(), Arc::clone(&clock))?;
+    // Whoever may write the file may do all.
+    let rules = Rules {
+        tokens: AdminTokens::default(),
+        shows_payloads: true,
+        speaks_tls: false,
+        sources: policies(&sources),
+    };
+    let (desk_clock, metrics) = (Arc::clone(&clock), Metrics::default());
     Ok(AppState {
-        monitor: idle(config, store.clone(), Arc::clone(&clock))?,
+        desk: Desk::new(store.clone(), monitor.clone(), desk_clock, metrics, rules),
+        monitor,
         store,
         sources: Arc::new(sources),
         clock,
@@ -117,13 +143,9 @@ fn state(config: &Config, store: Store) -> anyhow::Result<AppState> {
         read_timeout: config.server.read_timeout,
         webhook_places: Places::new("webhooks", 0, Metrics::default()),
         admin_places: Places::new("admin", usize::MAX, Metrics::default()),
-        throttle: Arc::default(),
         metrics: Metrics::default(),
-        is_admin_tls: false,
         // There is no daemon that could be asked.
         reloads: reload::channel().0,
-        // Whoever may write the file may do all.
-        tokens: Arc::new(AdminTokens::new(&[])),
     })
 }
 

@@ -8,15 +8,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, Url};
+use reqwest::{Body, Client, RequestBuilder, Url};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use super::Failure;
 use super::backend::Call;
 use crate::config::AdminConfig;
+use crate::domain::token;
+use crate::http::Pieces;
 use crate::outbound::{self, Limits};
 use crate::tls;
 
@@ -24,6 +27,8 @@ use crate::tls;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// For a whole call; a replay of very many events takes its time.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
+/// For a whole file, which may come from a program that takes its time.
+const TRANSFER_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// The admin API of a running daemon.
 pub(super) struct Remote {
@@ -51,7 +56,11 @@ impl Remote {
         let authorization = admin
             .tokens
             .first()
-            .map(|token| HeaderValue::try_from(format!("Bearer {}", token.expose_secret())))
+            .map(|entry| {
+                let entry = entry.expose_secret();
+                let token = token::split(entry).map_or(entry, |split| split.token);
+                HeaderValue::try_from(format!("Bearer {token}"))
+            })
             .transpose()
             .map_err(|_| {
                 let what = "admin.tokens: the first token cannot stand in a header";
@@ -76,27 +85,18 @@ impl Remote {
 
     /// Makes a call.
     pub(super) async fn call(&self, call: &Call) -> Result<(StatusCode, Value), Failure> {
-        let mut request = self
-            .client
-            .request(call.method.clone(), call.url(&self.base));
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization.clone());
-        }
+        let mut request = self.request(call);
         if let Some(body) = &call.body {
             request = request
                 .header(CONTENT_TYPE, "application/json")
                 .body(body.to_string());
         }
-        let failed = |error: reqwest::Error| {
-            let why = innermost(&error);
-            Failure::Failed(anyhow::anyhow!(
-                "the daemon's admin API at {self} did not answer ({why}); it may have done it all \
-                 the same"
-            ))
-        };
-        let response = request.send().await.map_err(failed)?;
+        let response = request.send().await.map_err(|error| self.failed(&error))?;
         let status = response.status();
-        let body = response.bytes().await.map_err(failed)?;
+        let body = response
+            .bytes()
+            .await
+            .map_err(|error| self.failed(&error))?;
         if body.is_empty() {
             return Ok((status, Value::Null));
         }
@@ -106,6 +106,42 @@ impl Remote {
             ))
         })?;
         Ok((status, body))
+    }
+
+    /// Makes a call with bodies that are too large to be held.
+    pub(super) async fn exchange(
+        &self,
+        call: &Call,
+        content_type: &str,
+        body: Pieces,
+    ) -> Result<(StatusCode, Pieces), Failure> {
+        let request = self
+            .request(call)
+            .timeout(TRANSFER_TIMEOUT)
+            .header(CONTENT_TYPE, content_type)
+            .body(Body::wrap_stream(body));
+        let response = request.send().await.map_err(|error| self.failed(&error))?;
+        let status = response.status();
+        let why = |error: reqwest::Error| innermost(&error).into();
+        Ok((status, response.bytes_stream().map_err(why).boxed()))
+    }
+
+    fn request(&self, call: &Call) -> RequestBuilder {
+        let request = self
+            .client
+            .request(call.method.clone(), call.url(&self.base));
+        match &self.authorization {
+            Some(authorization) => request.header(AUTHORIZATION, authorization.clone()),
+            None => request,
+        }
+    }
+
+    fn failed(&self, error: &reqwest::Error) -> Failure {
+        let why = innermost(error);
+        Failure::Failed(anyhow::anyhow!(
+            "the daemon's admin API at {self} did not answer ({why}); it may have done it all the \
+             same"
+        ))
     }
 }
 

@@ -92,6 +92,8 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
             key("tls_key_file", Shape::Text),
             key("tokens", Shape::Secrets),
             key("mapping_tokens", Shape::Secrets),
+            key("read_only_tokens", Shape::Secrets),
+            key("show_payloads", Shape::Switch),
             fixed("connection_limit", CONNECTIONS),
             fixed("request_limit", REQUESTS),
         ],

@@ -100,6 +100,10 @@ pub struct AdminConfig {
     pub tokens: Vec<SecretString>,
     /// Bearer tokens that may only read and write mappings.
     pub mapping_tokens: Vec<SecretString>,
+    /// Bearer tokens that may only look.
+    pub read_only_tokens: Vec<SecretString>,
+    /// Whether the console and the API show bodies of webhooks.
+    pub show_payloads: bool,
     /// Connections at once.
     pub connection_limit: usize,
     /// Calls of the API at once.

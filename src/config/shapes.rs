@@ -145,13 +145,13 @@ impl Shape {
             }
             Self::Size { min, max } => format!(
                 "a size such as \"2MiB\", from {} to {}",
-                bytesize::ByteSize(min),
-                bytesize::ByteSize(max)
+                units::shown_size(min),
+                units::shown_size(max)
             ),
             Self::Duration { min, max } => format!(
                 "a duration such as \"90s\" or \"7d\", from {} to {}",
-                humantime::format_duration(min),
-                humantime::format_duration(max)
+                units::shown_duration(min),
+                units::shown_duration(max)
             ),
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
             Self::Switch => "true or false".to_owned(),

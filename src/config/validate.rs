@@ -10,7 +10,8 @@ use tracing_subscriber::EnvFilter;
 use super::layers::Problems;
 use super::load::{ConfigError, Loaded};
 use super::merge::Setting;
-use super::{Config, ServalConfig};
+use super::{AdminConfig, Config, ServalConfig};
+use crate::domain::token;
 use crate::sources::{self, SourceConfig};
 use crate::tls;
 
@@ -48,6 +49,15 @@ pub(super) fn values(
     {
         refuse("telemetry.otlp_endpoint", what);
     }
+    for (key, tokens) in token_lists(&config.admin) {
+        let entries = tokens.iter();
+        if let Some(Err(what)) = entries
+            .map(|entry| token::split(entry.expose_secret()))
+            .find(Result::is_err)
+        {
+            refuse(&format!("admin.{key}"), &what.to_string());
+        }
+    }
     if config.telemetry.otlp_metrics && config.telemetry.otlp_endpoint.is_none() {
         refuse(
             "telemetry.otlp_metrics",
@@ -64,6 +74,15 @@ pub(super) fn values(
              serval_connect=debug,info",
         );
     }
+}
+
+/// The lists of tokens for operators, those that may do most first.
+fn token_lists(admin: &AdminConfig) -> [(&'static str, &[SecretString]); 3] {
+    [
+        ("tokens", &admin.tokens),
+        ("mapping_tokens", &admin.mapping_tokens),
+        ("read_only_tokens", &admin.read_only_tokens),
+    ]
 }
 
 /// An event is the memory of its delivery: gone too early, a captured webhook could be replayed.
@@ -119,26 +138,29 @@ fn is_filter(level: &str, directives: &str) -> bool {
 
 /// Finds what is allowed but should be looked at.
 pub(super) fn warn(config: &Config, warnings: &mut Vec<String>) {
-    let admin = &config.admin;
-    for (key, tokens) in [
-        ("tokens", &admin.tokens),
-        ("mapping_tokens", &admin.mapping_tokens),
-    ] {
-        if tokens.iter().any(|token| is_weak(token.expose_secret())) {
+    let lists = token_lists(&config.admin);
+    for (key, tokens) in lists {
+        if tokens.iter().any(|entry| is_weak(bare(entry))) {
             warnings.push(format!(
                 "admin.{key}: a token is shorter than {SHORT_TOKEN} characters or a placeholder; \
                  make one with: openssl rand -hex 32"
             ));
         }
     }
-    let may_do_all = |token: &SecretString| {
-        let mut tokens = admin.tokens.iter();
-        tokens.any(|other| other.expose_secret() == token.expose_secret())
-    };
-    if admin.mapping_tokens.iter().any(may_do_all) {
-        warnings.push(
-            "admin.mapping_tokens: a token is in admin.tokens, too, so it may do all".to_owned(),
-        );
+    for (place, (key, tokens)) in lists.into_iter().enumerate() {
+        for (wider, others) in &lists[..place] {
+            let is_there = |entry: &SecretString| others.iter().any(|o| bare(o) == bare(entry));
+            if tokens.iter().any(is_there) {
+                let powers = if *wider == "tokens" {
+                    "may do all"
+                } else {
+                    "may write mappings"
+                };
+                warnings.push(format!(
+                    "admin.{key}: a token is in admin.{wider}, too, so it {powers}"
+                ));
+            }
+        }
     }
     let serval = &config.serval;
     if serval.client_id.as_deref().is_some_and(is_placeholder) {
@@ -189,6 +211,12 @@ fn placeholders_of(source: &SourceConfig) -> Vec<&'static str> {
     holding.map(|(key, _)| key).collect()
 }
 
+/// A token without its name.
+fn bare(entry: &SecretString) -> &str {
+    let entry = entry.expose_secret();
+    token::split(entry).map_or(entry, |split| split.token)
+}
+
 fn is_weak(token: &str) -> bool {
     token.chars().count() < SHORT_TOKEN || is_placeholder(token)
 }
@@ -220,7 +248,9 @@ pub(super) fn for_serve(loaded: &Loaded) -> Result<(), ConfigError> {
     let mut problems = Vec::new();
     problems.extend(credentials(&config.serval, loaded));
     let (server, admin) = (config.server.listen, config.admin.listen);
-    let has_token = !(config.admin.tokens.is_empty() && config.admin.mapping_tokens.is_empty());
+    let has_token = token_lists(&config.admin)
+        .iter()
+        .any(|(_, tokens)| !tokens.is_empty());
     if !has_token && !admin.ip().is_loopback() {
         problems.push(
             "admin.listen is not a loopback address and admin.tokens is empty: set admin.tokens, \

@@ -7,6 +7,7 @@ use super::classify::classify;
 use super::line::PROBE_TIMEOUT;
 use super::step::Context;
 use crate::domain::delivery::FailureKind;
+use crate::domain::ids::{ExternalId, ServalTicketId};
 use crate::serval::{Answer, ConnectRequest, NetworkKind, ServalError};
 use crate::store::Claim;
 
@@ -101,7 +102,7 @@ async fn connect(context: &Context, request: &ConnectRequest) -> Ended {
 }
 
 /// Whether a look that failed would fail again.
-fn is_last_word(error: &ServalError) -> bool {
+pub(super) fn is_last_word(error: &ServalError) -> bool {
     matches!(
         classify(error).kind,
         FailureKind::Permanent(_) | FailureKind::Exists
@@ -153,8 +154,17 @@ async fn connect_then_register(
 
 /// Whether Serval has the pair.
 async fn look(context: &Context, request: &ConnectRequest) -> Result<bool, ServalError> {
-    let links = context.serval.external_tickets(&request.ticket_id).await?;
-    let wanted = request.external_id.as_str();
+    has_pair(context, &request.ticket_id, &request.external_id).await
+}
+
+/// The same of any pair.
+pub(super) async fn has_pair(
+    context: &Context,
+    ticket_id: &ServalTicketId,
+    external_id: &ExternalId,
+) -> Result<bool, ServalError> {
+    let links = context.serval.external_tickets(ticket_id).await?;
+    let wanted = external_id.as_str();
     Ok(links
         .iter()
         .any(|link| link.external_ticket_id.eq_ignore_ascii_case(wanted)))

@@ -13,14 +13,16 @@ pub(super) async fn look_into(
 ) -> Result<Lesson, ServalError> {
     let route = context.routes.get(&claim.ticket.source);
     let verifies = route.is_none_or(|route| route.verifies_learned);
-    let Some(ticket_id) = resolve(context, hint, verifies).await? else {
-        tracing::warn!(
-            event = %claim.event,
-            ticket.external = %claim.ticket,
-            named = %hint,
-            "the payload names a ticket that Serval does not know; nothing is learned"
-        );
-        return Ok(Lesson::Unknown { hint: hint.clone() });
+    let ticket_id = match resolve(context, hint, verifies).await? {
+        Resolved::Id(ticket_id) => ticket_id,
+        Resolved::Unknown => return Ok(unknown(claim, hint, "which Serval does not know")),
+        Resolved::TooMany(n) => {
+            let why = format!(
+                "which is not among the first {n} tickets of its team; name the ticket's id \
+                 instead, or map it by hand"
+            );
+            return Ok(unknown(claim, hint, &why));
+        }
     };
     let ticket_id = as_mapped(context, claim, ticket_id).await;
     tracing::info!(
@@ -38,6 +40,25 @@ pub(super) async fn look_into(
     })
 }
 
+fn unknown(claim: &Claim, hint: &ServalTicketId, why: &str) -> Lesson {
+    let said = format!("the payload names {hint}, {why}");
+    tracing::warn!(
+        event = %claim.event,
+        ticket.external = %claim.ticket,
+        named = %hint,
+        "{said}; nothing is learned"
+    );
+    Lesson::Unknown { said }
+}
+
+/// What an id or a friendly identifier stands for.
+enum Resolved {
+    Id(ServalTicketId),
+    Unknown,
+    /// It is not among so many tickets, and there was no time to read more.
+    TooMany(usize),
+}
+
 /// A mapping may name the ticket by its friendly identifier: the same ticket is no conflict.
 async fn as_mapped(context: &Context, claim: &Claim, ticket_id: ServalTicketId) -> ServalTicketId {
     let Some(mapped_to) = claim
@@ -48,45 +69,60 @@ async fn as_mapped(context: &Context, claim: &Claim, ticket_id: ServalTicketId) 
         return ticket_id;
     };
     match resolve(context, mapped_to, true).await {
-        Ok(Some(id)) if id == ticket_id => mapped_to.clone(),
+        Ok(Resolved::Id(id)) if id == ticket_id => mapped_to.clone(),
         Ok(_) | Err(_) => ticket_id,
     }
 }
 
-/// The id that `hint` stands for. A friendly identifier is always resolved: calls take ids only.
+/// The id that `hint` stands for. A friendly identifier is always resolved: calls take ids only. An
+/// id may have the form of one, so Serval is asked for it as an id first.
 async fn resolve(
     context: &Context,
     hint: &ServalTicketId,
     verifies: bool,
-) -> Result<Option<ServalTicketId>, ServalError> {
+) -> Result<Resolved, ServalError> {
     let is_friendly = is_friendly(hint);
     if !verifies && !is_friendly {
-        return Ok(Some(hint.clone()));
+        return Ok(Resolved::Id(hint.clone()));
     }
     if is_friendly && let Ok(Some(known)) = context.store.friendly_id(hint.as_str()).await {
-        return Ok(Some(known));
+        return Ok(Resolved::Id(known));
     }
     if let Some(ticket) = context.serval.ticket(hint).await? {
-        return Ok(id_of(&ticket).or_else(|| Some(hint.clone())));
+        return Ok(Resolved::Id(id_of(&ticket).unwrap_or_else(|| hint.clone())));
     }
     if !is_friendly {
-        return Ok(None);
+        return Ok(Resolved::Unknown);
     }
-    let found = context
+    // The last page may take a whole call's time, and all of it has to fit into the limit.
+    let patience = context.settings.call_timeout;
+    let search = context
         .serval
-        .ticket_by_friendly_identifier(hint.as_str())
+        .ticket_by_friendly_identifier(hint.as_str(), patience)
         .await?;
-    let ticket_id = found.as_ref().and_then(id_of);
-    if let Some(ticket_id) = &ticket_id {
-        let now = context.clock.now();
-        let remembered = context
-            .store
-            .remember_friendly_id(hint.as_str(), ticket_id.clone(), now);
-        if let Err(error) = remembered.await {
-            tracing::debug!(%error, "a friendly identifier could not be remembered");
-        }
+    let found = search.found.as_ref().and_then(id_of);
+    let n = search.seen.len();
+    remember(context, search.seen).await;
+    Ok(match found {
+        Some(ticket_id) => Resolved::Id(ticket_id),
+        None if search.is_cut_short => Resolved::TooMany(n),
+        None => Resolved::Unknown,
+    })
+}
+
+/// Others will be named, too: what was read on the way is kept.
+async fn remember(context: &Context, seen: Vec<Ticket>) {
+    let known = |ticket: Ticket| {
+        let friendly: ServalTicketId = ticket.friendly_identifier.parse().ok()?;
+        Some((friendly, id_of(&ticket)?))
+    };
+    let known: Vec<_> = seen.into_iter().filter_map(known).collect();
+    let now = context.clock.now();
+    if !known.is_empty()
+        && let Err(error) = context.store.remember_friendly_ids(known, now).await
+    {
+        tracing::debug!(%error, "friendly identifiers could not be remembered");
     }
-    Ok(ticket_id)
 }
 
 fn id_of(ticket: &Ticket) -> Option<ServalTicketId> {

@@ -7,7 +7,8 @@ use crate::domain::retry::RetryPolicy;
 /// How much longer a claim lasts than its call may take: time to settle.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
-/// How long a claimed event waits for its turn before it is handed back.
+/// How long a claimed event waits for its turn before it is handed back, and after that for pairs of
+/// its Serval ticket to be taken apart.
 pub(super) const TURN_PATIENCE: Duration = Duration::from_mins(1);
 
 /// How delivery goes about it.
@@ -42,8 +43,8 @@ impl Settings {
         self.call_timeout.saturating_mul(3)
     }
 
-    /// How long a claim lasts: the wait for its turn, the call and its settlement lie inside.
+    /// How long a claim lasts: both waits, the call and its settlement lie inside.
     pub(super) fn lease(&self) -> Duration {
-        TURN_PATIENCE + self.call_limit() + LEASE_MARGIN
+        TURN_PATIENCE.saturating_mul(2) + self.call_limit() + LEASE_MARGIN
     }
 }

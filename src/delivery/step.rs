@@ -8,6 +8,7 @@ use tokio::sync::{Notify, SemaphorePermit};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use super::apart::{Apart, clear_the_way};
 use super::attempt::{attempt, report};
 use super::call::{Ended, call, timed_out};
 use super::hand::{Hand, Held};
@@ -45,6 +46,7 @@ pub(super) struct Context {
     pub(super) pace: Arc<Pace>,
     pub(super) line: Arc<Mutex<Line>>,
     pub(super) hand: Arc<Hand>,
+    pub(super) apart: Arc<Apart>,
     /// Told when what waits should not wait any longer.
     pub(super) hurry: Arc<Notify>,
     /// The account at Serval that is in force; see [`Context::is_outdated`].
@@ -107,6 +109,9 @@ async fn take_step(context: &Context, claim: Claim, held: Held, is_probe: bool) 
     let Some(place) = turn(context, is_probe).await else {
         return hand_back(context, &claim, is_probe).await;
     };
+    if !clear_the_way(context, &claim, &request.ticket_id, is_probe).await {
+        return hand_back(context, &claim, is_probe).await;
+    }
     let started_at = context.clock.now();
     let ended = call(context, &claim, &request, is_probe).await;
     // Others may call while this is written down.

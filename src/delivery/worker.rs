@@ -66,6 +66,7 @@ impl Worker {
             pace: Arc::new(Pace::new(settings.rate)),
             line: Arc::new(std::sync::Mutex::new(Line::new(settings.breaker_threshold))),
             hand: Arc::new(Hand::new(settings.concurrency, settings.rate)),
+            apart: Arc::default(),
             hurry: Arc::default(),
             account: Arc::default(),
             own_account: 0,

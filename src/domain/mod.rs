@@ -9,4 +9,5 @@ pub mod find;
 pub mod ids;
 pub mod ingest;
 pub mod retry;
+pub mod token;
 pub mod trace;

@@ -6,10 +6,11 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
-use super::{AppState, ready};
+use super::AppState;
 use crate::delivery::line::Mode;
 use crate::domain::event::EventState;
 use crate::metrics::{Breaker, Scrape, StoreLevels};
+use crate::operator;
 use crate::store::Levels;
 
 const OPENMETRICS: HeaderValue =
@@ -36,7 +37,9 @@ pub(super) async fn get(State(state): State<AppState>) -> Response {
 pub(crate) async fn page(state: &AppState) -> (Timestamp, String) {
     let now = state.clock.now();
     let levels = state.store.levels(now).await;
-    let is_ready = ready::problems(state, &levels, now).await.is_empty();
+    let is_ready = operator::problems(&state.store, &state.monitor, &levels, now)
+        .await
+        .is_empty();
     let mode = state.monitor.mode();
     let files = state.store.file_sizes();
     let scrape = Scrape {

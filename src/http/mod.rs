@@ -12,7 +12,6 @@ mod observe;
 mod openapi;
 mod problem;
 mod ready;
-mod throttle;
 mod webhooks;
 
 use std::collections::HashMap;
@@ -31,16 +30,17 @@ use crate::delivery::Monitor;
 use crate::domain::ids::SourceName;
 use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::operator::{Desk, Policy};
 use crate::reload::Reloads;
 use crate::sources::{DropFields, Source};
 use crate::store::Store;
-pub use api::AdminTokens;
-pub use in_process::InProcess;
+pub use api::MAX_IMPORT;
+pub use in_process::{InProcess, Pieces};
 pub use limits::{Crowded, Places};
+#[cfg(feature = "otel")]
 pub(crate) use metrics::page as metrics_page;
 pub use openapi::document;
 pub use problem::Problem;
-pub use throttle::Throttle;
 
 /// A source as the listeners see it.
 #[derive(Debug)]
@@ -82,18 +82,27 @@ pub struct AppState {
     pub monitor: Monitor,
     /// What operators watch.
     pub metrics: Metrics,
-    /// Who may use the admin API.
-    pub tokens: Arc<AdminTokens>,
-    /// Whether the admin listener speaks TLS.
-    pub is_admin_tls: bool,
+    /// Where operators act.
+    pub desk: Desk,
     /// The places for webhooks.
     pub webhook_places: Places,
     /// The places for calls of operators.
     pub admin_places: Places,
-    /// Slows down who guesses tokens.
-    pub throttle: Arc<Throttle>,
     /// Asks for a reload.
     pub reloads: Reloads,
+}
+
+/// What of the sources' configuration decides about what operators do.
+pub fn policies(sources: &Sources) -> HashMap<SourceName, Policy> {
+    let policy = |source: &MountedSource| Policy {
+        kind: source.source.kind(),
+        disconnects_old: source.disconnects_old,
+        several_per_ticket: source.several_per_ticket,
+    };
+    let named = sources.iter();
+    named
+        .map(|(name, source)| (name.clone(), policy(source)))
+        .collect()
 }
 
 impl FromRef<Live<AppState>> for AppState {
@@ -121,12 +130,14 @@ pub fn public_router(state: Live<AppState>) -> Router {
         .with_state(state)
 }
 
-/// The listener for operators.
-pub fn admin_router(state: Live<AppState>) -> Router {
+/// The listener for operators, with the pages of `console` beside the API.
+pub fn admin_router(state: Live<AppState>, console: Router<Live<AppState>>) -> Router {
     let (open, _) = open_admin_routes().split_for_parts();
     let places = state.now().admin_places.clone();
-    let api = api::router(&state).layer(from_fn_with_state(places, limits::admit));
+    let crowd = from_fn_with_state(places, limits::admit);
+    let api = api::router(&state).layer(crowd.clone());
     open.nest(api::PREFIX, api)
+        .merge(console.layer(crowd))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         // Without a token a loopback listener is open to whoever reaches it: programs of this machine,

@@ -43,8 +43,6 @@ pub(super) async fn serve() -> Response {
 
 fn described() -> OpenApi {
     let mut api = api::for_mappings().into_openapi();
-    refuse(&mut api, &[TOKEN_MISSING, PACKED, THROTTLED, UNAVAILABLE]);
-    let mut rest = api::for_all().into_openapi();
     let refusals = [
         TOKEN_MISSING,
         TOKEN_TOO_NARROW,
@@ -52,6 +50,8 @@ fn described() -> OpenApi {
         THROTTLED,
         UNAVAILABLE,
     ];
+    refuse(&mut api, &refusals);
+    let mut rest = api::for_all().into_openapi();
     refuse(&mut rest, &refusals);
     api.merge(rest);
 
@@ -82,8 +82,8 @@ fn described() -> OpenApi {
     let bearer = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some(
-            "One of `admin.tokens`; of `admin.mapping_tokens` for what is below `/api/v1/mappings`. \
-             None is needed where neither is configured.",
+            "One of `admin.tokens`; of `admin.mapping_tokens` for what is below `/api/v1/mappings`; of \
+             `admin.read_only_tokens` for GET. None is needed where none is configured.",
         ));
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
     document.security = Some(vec![SecurityRequirement::new(BEARER, [""; 0])]);
@@ -111,7 +111,7 @@ fn server(url: &str, key: &str) -> Server {
 }
 
 const TOKEN_MISSING: (&str, &str) = ("401", "The token is missing, or none of ours");
-const TOKEN_TOO_NARROW: (&str, &str) = ("403", "The token is for mappings only");
+const TOKEN_TOO_NARROW: (&str, &str) = ("403", "The token may not do this");
 const PACKED: (&str, &str) = (
     "415",
     "The body is compressed, or of a kind that is not taken",

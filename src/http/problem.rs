@@ -12,6 +12,7 @@ use serde::Serialize;
 use tower_http::csrf::ProtectionError;
 use utoipa::ToSchema;
 
+use crate::operator::Refusal;
 use crate::store::StoreError;
 
 /// Seconds after which a sender should try again when nothing could be stored.
@@ -133,6 +134,20 @@ impl From<StoreError> for Problem {
                 "the database does not take this now; try again",
             ),
         }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal {
+            Refusal::Store(error) => return error.into(),
+            Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
+            Refusal::Missing(_) => StatusCode::NOT_FOUND,
+            Refusal::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Refusal::Conflict(_) => StatusCode::CONFLICT,
+            Refusal::Stale => return super::api::failed(),
+        };
+        Self::new(status, refusal.to_string())
     }
 }
 

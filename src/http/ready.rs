@@ -1,7 +1,5 @@
 //! Readiness: webhooks are stored, and what is stored moves.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,13 +9,8 @@ use utoipa::ToSchema;
 
 use super::AppState;
 use crate::delivery::line::Mode;
-use crate::domain::retry::later;
-use crate::store::{Levels, StoreError};
-
-/// A worker that has not looked at the queue for so long is stuck.
-const BEAT_LIMIT: Duration = Duration::from_secs(15);
-/// Due work that has not moved for so long, though Serval answers, is stuck.
-const PROGRESS_LIMIT: Duration = Duration::from_mins(2);
+use crate::operator;
+use crate::store::Levels;
 
 /// Whether it works.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,7 +50,7 @@ pub(super) struct Readiness {
 pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<Readiness>) {
     let now = state.clock.now();
     let levels = state.store.levels(now).await;
-    let problems = problems(&state, &levels, now).await;
+    let problems = operator::problems(&state.store, &state.monitor, &levels, now).await;
     let (status, word) = if problems.is_empty() {
         (StatusCode::OK, "ready")
     } else {
@@ -80,107 +73,4 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<R
         overdue_claims: levels.as_ref().map(|levels| levels.overdue_claims),
     };
     (status, Json(readiness))
-}
-
-/// What stands in the way; nothing when all is well.
-pub(super) async fn problems(
-    state: &AppState,
-    levels: &Result<Levels, StoreError>,
-    now: Timestamp,
-) -> Vec<String> {
-    let mut problems = Vec::new();
-    if state.store.is_failing()
-        && let Err(error) = state.store.probe(now).await
-    {
-        problems.push(format!("nothing can be stored: {error}"));
-    }
-    if let Some(problem) = state.store.damage() {
-        problems.push(format!(
-            "the database is damaged: {problem}; restore a backup"
-        ));
-    }
-    if let Mode::Held(hold) = state.monitor.mode() {
-        problems.push(format!("calls to Serval are held: {}", hold.reason));
-    }
-    let motion = Motion {
-        is_flowing: matches!(state.monitor.mode(), Mode::Flowing) && !state.monitor.is_paused(),
-        last_beat: state.monitor.last_beat(),
-        last_progress: state.monitor.last_progress(),
-        oldest_due: levels.as_ref().ok().and_then(|levels| levels.oldest_due),
-    };
-    if motion.is_silent(now) {
-        problems.push("the delivery worker has stopped looking at its queue".to_owned());
-    }
-    if motion.is_stuck(now) {
-        problems.push("due events do not move although Serval answers".to_owned());
-    }
-    if let Err(error) = levels {
-        problems.push(format!("the database cannot be read: {error}"));
-    }
-    problems
-}
-
-/// What the worker has shown of itself, and what waits for it.
-#[derive(Debug, Clone, Copy)]
-struct Motion {
-    /// Calls are made, as far as we know.
-    is_flowing: bool,
-    last_beat: Option<Timestamp>,
-    last_progress: Option<Timestamp>,
-    oldest_due: Option<Timestamp>,
-}
-
-impl Motion {
-    /// A worker that has not begun is not silent: the process starts.
-    fn is_silent(self, now: Timestamp) -> bool {
-        self.last_beat
-            .is_some_and(|beat| later(beat, BEAT_LIMIT) < now)
-    }
-
-    fn is_stuck(self, now: Timestamp) -> bool {
-        let is_recent = |at: Timestamp| now <= later(at, PROGRESS_LIMIT);
-        let is_overdue = self.oldest_due.is_some_and(|at| !is_recent(at));
-        self.is_flowing && is_overdue && !self.last_progress.is_some_and(is_recent)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: i64 = 1_000_000;
-
-    fn ago(seconds: i64) -> Timestamp {
-        Timestamp::from_second(NOW - seconds).unwrap()
-    }
-
-    #[test]
-    fn a_worker_that_does_not_beat_or_does_not_move_what_is_due_is_a_problem() {
-        let now = Timestamp::from_second(NOW).unwrap();
-        for (is_flowing, last_beat, last_progress, oldest_due, is_silent, is_stuck) in [
-            (true, None, None, None, false, false),
-            (true, Some(1), Some(1), None, false, false),
-            (true, Some(15), None, None, false, false),
-            (true, Some(16), None, None, true, false),
-            // The clock was set back.
-            (true, Some(-3600), Some(-3600), Some(-3600), false, false),
-            (true, Some(1), None, Some(120), false, false),
-            (true, Some(1), None, Some(121), false, true),
-            (true, Some(1), Some(121), Some(121), false, true),
-            // A backlog moves, if slowly.
-            (true, Some(1), Some(120), Some(9_999), false, false),
-            // An outage, a hold or a pause: no fault of the worker.
-            (false, Some(1), None, Some(9_999), false, false),
-            (false, Some(16), None, Some(9_999), true, false),
-        ] {
-            let motion = Motion {
-                is_flowing,
-                last_beat: last_beat.map(ago),
-                last_progress: last_progress.map(ago),
-                oldest_due: oldest_due.map(ago),
-            };
-            let found = (motion.is_silent(now), motion.is_stuck(now));
-            assert_eq!(found, (is_silent, is_stuck), "{motion:?}");
-        }
-    }
 }

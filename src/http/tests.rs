@@ -12,6 +12,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, Environment, LogConfig, LogFormat};
 use crate::delivery::{Routes, Worker};
 use crate::domain::ids::SourceKind;
+use crate::operator::Rules;
 use crate::serval::ServalClient;
 use crate::sources::{Receipt, Refused, Unreadable, Unverified, Verified};
 use crate::{delivery, reload, telemetry};
@@ -63,7 +64,15 @@ async fn state(folder: &std::path::Path) -> AppState {
         disconnects_old: false,
         several_per_ticket: false,
     };
+    let desk = Desk::new(
+        store.clone(),
+        worker.monitor(),
+        Arc::clone(&clock),
+        Metrics::default(),
+        Rules::default(),
+    );
     AppState {
+        desk,
         store,
         sources: Arc::new([("faulty".parse().unwrap(), mounted)].into()),
         clock,
@@ -71,11 +80,8 @@ async fn state(folder: &std::path::Path) -> AppState {
         read_timeout: std::time::Duration::from_secs(10),
         monitor: worker.monitor(),
         metrics: Metrics::default(),
-        tokens: Arc::new(AdminTokens::new(&[])),
-        is_admin_tls: false,
         webhook_places: Places::new("webhooks", 1, Metrics::default()),
         admin_places: Places::new("admin", 1, Metrics::default()),
-        throttle: Arc::default(),
         reloads: reload::channel().0,
     }
 }

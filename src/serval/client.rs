@@ -179,23 +179,34 @@ impl ServalClient {
         let mut items = Vec::new();
         let mut next: Option<String> = None;
         for _ in 0..MAX_PAGES {
-            let mut page_url = url.clone();
-            if let Some(token) = &next {
-                page_url.query_pairs_mut().append_pair("pageToken", token);
-            }
-            let response = self.call(Method::GET, &page_url, None).await?;
-            let page: Page<T> = exchange::read_json(response, MAX_LIST).await?;
-            let data = page.data.unwrap_or_default();
-            let empty = data.is_empty();
+            let (data, token) = self.page(&url, next.as_deref()).await?;
             items.extend(data);
-            let token = page.next_page_token.filter(|token| !token.is_empty());
-            // The same token again would be the same page again.
-            if empty || token.is_none() || token == next {
+            if token.is_none() {
                 break;
             }
             next = token;
         }
         Ok(items)
+    }
+
+    /// Reads the page of a list that a token leads to, or the first; answers the token of the next.
+    pub(super) async fn page<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        token: Option<&str>,
+    ) -> Result<(Vec<T>, Option<String>), ServalError> {
+        let mut page_url = url.clone();
+        if let Some(token) = token {
+            page_url.query_pairs_mut().append_pair("pageToken", token);
+        }
+        let response = self.call(Method::GET, &page_url, None).await?;
+        let page: Page<T> = exchange::read_json(response, MAX_LIST).await?;
+        let data = page.data.unwrap_or_default();
+        let next = page.next_page_token.filter(|next| {
+            // The same token again would be the same page again.
+            !next.is_empty() && !data.is_empty() && token != Some(next.as_str())
+        });
+        Ok((data, next))
     }
 
     /// Makes a call with a token; after a 401 once more with a new one. Gives back 2xx only.

@@ -1,10 +1,13 @@
 //! Calls around a connect: the messages of a ticket, taking a pair apart, finding a ticket by its
 //! friendly identifier.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::client::ServalClient;
 use super::error::ServalError;
@@ -74,14 +77,18 @@ impl ServalClient {
         exchange::read_empty_or_json(response, exchange::MAX_ANSWER).await
     }
 
-    /// The ticket with a friendly identifier such as `ACM-10`, found among those of the team with
-    /// its prefix. Reads a list of tickets, so remember what it says.
+    /// Looks for the ticket with a friendly identifier such as `ACM-10` in the lists of the teams
+    /// with its prefix: Serval has no filter for it. No further page is asked for once `patience` is
+    /// over, so that a long list has an end, too.
     pub async fn ticket_by_friendly_identifier(
         &self,
         friendly: &str,
-    ) -> Result<Option<Ticket>, ServalError> {
+        patience: Duration,
+    ) -> Result<Search, ServalError> {
+        let started = Instant::now();
+        let mut search = Search::default();
         let Some((prefix, _)) = friendly.rsplit_once('-') else {
-            return Ok(None);
+            return Ok(search);
         };
         for team in self.teams().await? {
             if !team.prefix.eq_ignore_ascii_case(prefix) {
@@ -89,12 +96,36 @@ impl ServalClient {
             }
             let mut url = self.url(&["tickets"]);
             url.query_pairs_mut().append_pair("teamId", &team.id);
-            let tickets: Vec<Ticket> = self.list(url).await?;
-            let is_it = |ticket: &Ticket| ticket.friendly_identifier.eq_ignore_ascii_case(friendly);
-            if let Some(found) = tickets.into_iter().find(is_it) {
-                return Ok(Some(found));
+            let mut next: Option<String> = None;
+            loop {
+                if started.elapsed() >= patience {
+                    search.is_cut_short = true;
+                    return Ok(search);
+                }
+                let (tickets, token) = self.page::<Ticket>(&url, next.as_deref()).await?;
+                let is_it = |t: &Ticket| t.friendly_identifier.eq_ignore_ascii_case(friendly);
+                search.found = tickets.iter().find(|ticket| is_it(ticket)).cloned();
+                search.seen.extend(tickets);
+                if search.found.is_some() {
+                    return Ok(search);
+                }
+                if token.is_none() {
+                    break;
+                }
+                next = token;
             }
         }
-        Ok(None)
+        Ok(search)
     }
+}
+
+/// What a search through lists of tickets came to.
+#[derive(Debug, Clone, Default)]
+pub struct Search {
+    /// The ticket that was looked for.
+    pub found: Option<Ticket>,
+    /// All that were seen on the way, worth to be remembered.
+    pub seen: Vec<Ticket>,
+    /// Whether there would have been more to read.
+    pub is_cut_short: bool,
 }

@@ -22,6 +22,7 @@ pub use auth::Tokens;
 pub use client::ServalClient;
 pub use code::Code;
 pub use error::{NetworkKind, ServalError};
+pub use linking::Search;
 pub use records::{AppInstance, ExternalTicketLink, Integration, Team, Ticket};
 pub use request::{Answer, ConnectRequest};
 pub use setup::InvalidServalConfig;

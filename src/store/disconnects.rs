@@ -1,11 +1,16 @@
 //! Pairs that Serval should let go of: asked for by a changed mapping, or by its removal.
+//!
+//! Invariant: a pair that is asked to be taken apart is not remembered as connected, also where the
+//! call that makes it is still under way.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::error::StoreError;
 use super::writer::Tx;
 use super::{Store, external, millis, moment};
-use crate::domain::ids::{ExternalId, ExternalTicket, ServalTicketId};
+use crate::domain::ids::{ExternalId, ExternalTicket, ServalTicketId, SourceName};
 
 /// A pair to take apart.
 #[derive(Debug, Clone)]
@@ -22,32 +27,128 @@ pub struct Disconnect {
     pub queued_at: Timestamp,
 }
 
+/// Whether a pair may be taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MayDisconnect {
+    /// It may.
+    Now,
+    /// A call is under way that may be making it, or another pair of the same Serval ticket.
+    Later,
+    /// Another external ticket of the source has the same Serval ticket, and would lose it.
+    Shared,
+    /// Nobody wants that any more.
+    Withdrawn,
+}
+
+type Row = (i64, String, String, String, i64, i64);
+
+fn in_millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2)
+}
+
+fn from_row(row: Row) -> Result<Disconnect, StoreError> {
+    let (id, source, external_id, ticket_id, tries, queued_at) = row;
+    let corrupt = |_| StoreError::Corrupt(format!("disconnect {id}"));
+    Ok(Disconnect {
+        id,
+        ticket: ExternalTicket {
+            source: source.parse().map_err(corrupt)?,
+            external_id: ExternalId::from_store(external_id),
+        },
+        ticket_id: ticket_id.parse().map_err(corrupt)?,
+        tries: u32::try_from(tries).unwrap_or(u32::MAX),
+        queued_at: moment(queued_at)?,
+    })
+}
+
 impl Store {
-    /// The next pair that is due to be taken apart.
-    pub async fn next_disconnect(&self, now: Timestamp) -> Result<Option<Disconnect>, StoreError> {
-        const NEXT: &str = "\
-            -- store::disconnects::next
-            SELECT id, source, external_id, ticket_id, tries, queued_at FROM disconnects
-            WHERE due_at <= $1 ORDER BY due_at, id LIMIT 1";
-        type Row = (i64, String, String, String, i64, i64);
+    /// The next pair that is due to be taken apart, of those that no call may be making. Claims last
+    /// for `lease`: one that was taken later is about another Serval ticket.
+    pub async fn next_disconnect(
+        &self,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Option<Disconnect>, StoreError> {
+        const NEXT: &str = concat!(
+            "-- store::disconnects::next
+            SELECT d.id, d.source, d.external_id, d.ticket_id, d.tries, d.queued_at
+            FROM disconnects AS d
+            WHERE d.due_at <= $1
+                AND NOT EXISTS (SELECT 1 FROM claims AS h
+                    WHERE h.expires_at <= d.queued_at + $2 AND h.external = ",
+            external!("d.source", "d.external_id"),
+            ")
+            ORDER BY d.due_at, d.id LIMIT 1"
+        );
         let row: Option<Row> = sqlx::query_as(NEXT)
+            .bind(millis(now))
+            .bind(in_millis(lease))
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(from_row).transpose()
+    }
+
+    /// A pair of this Serval ticket and any external ticket of the source that is due to be taken
+    /// apart.
+    pub async fn disconnect_of(
+        &self,
+        source: &SourceName,
+        ticket_id: &ServalTicketId,
+        now: Timestamp,
+    ) -> Result<Option<Disconnect>, StoreError> {
+        const OF: &str = "\
+            -- store::disconnects::of
+            SELECT id, source, external_id, ticket_id, tries, queued_at FROM disconnects
+            WHERE source = $1 AND ticket_id = $2 AND due_at <= $3 LIMIT 1";
+        let row: Option<Row> = sqlx::query_as(OF)
+            .bind(source.as_str())
+            .bind(ticket_id.as_str())
             .bind(millis(now))
             .fetch_optional(&self.readers)
             .await?;
-        let Some((id, source, external_id, ticket_id, tries, queued_at)) = row else {
-            return Ok(None);
-        };
-        let corrupt = |_| StoreError::Corrupt(format!("disconnect {id}"));
-        Ok(Some(Disconnect {
-            id,
-            ticket: ExternalTicket {
-                source: source.parse().map_err(corrupt)?,
-                external_id: ExternalId::from_store(external_id),
-            },
-            ticket_id: ticket_id.parse().map_err(corrupt)?,
-            tries: u32::try_from(tries).unwrap_or(u32::MAX),
-            queued_at: moment(queued_at)?,
-        }))
+        row.map(from_row).transpose()
+    }
+
+    /// Whether a pair may be taken apart now. A call about `own` is in the caller's hand, and waits
+    /// for the answer.
+    pub async fn may_disconnect(
+        &self,
+        id: i64,
+        own: Option<&ExternalTicket>,
+        lease: Duration,
+    ) -> Result<MayDisconnect, StoreError> {
+        const LOOK: &str = concat!(
+            "-- store::disconnects::may
+            SELECT EXISTS (SELECT 1 FROM mappings AS m
+                    JOIN connections AS c ON c.external = m.external AND c.ticket_id = m.ticket_id
+                    WHERE m.ticket_id = d.ticket_id AND m.source = d.source
+                    AND m.external_id <> d.external_id),
+                EXISTS (SELECT 1 FROM claims AS h
+                    WHERE h.expires_at <= d.queued_at + $4 AND h.external = ",
+            external!("d.source", "d.external_id"),
+            ") OR EXISTS (SELECT 1 FROM mappings AS m
+                    JOIN claims AS h ON h.external = m.external
+                    WHERE m.ticket_id = d.ticket_id AND m.source = d.source
+                    AND m.external_id <> d.external_id
+                    AND (m.source, m.external_id) <> ($2, $3))
+            FROM disconnects AS d WHERE d.id = $1"
+        );
+        let (source, external_id) = own.map_or(("", ""), |own| {
+            (own.source.as_str(), own.external_id.as_str())
+        });
+        let row: Option<(bool, bool)> = sqlx::query_as(LOOK)
+            .bind(id)
+            .bind(source)
+            .bind(external_id)
+            .bind(in_millis(lease))
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(match row {
+            None => MayDisconnect::Withdrawn,
+            Some((true, _)) => MayDisconnect::Shared,
+            Some((false, true)) => MayDisconnect::Later,
+            Some((false, false)) => MayDisconnect::Now,
+        })
     }
 
     /// The pair is apart, or will never be: nothing more to do.
@@ -93,7 +194,8 @@ impl Store {
     }
 }
 
-/// Asks for a pair to be taken apart, if Serval has it. It may be connected again afterwards.
+/// Asks for a pair to be taken apart, if Serval has it, or may have it by a call that is under way
+/// or ended unclearly. It may be connected again afterwards.
 ///
 /// Serval takes a ticket apart from a whole integration. Where the ticket has another external
 /// ticket of the source, that one would go, too: then nothing is asked for.
@@ -107,6 +209,14 @@ pub(super) async fn ask(
         "-- store::disconnects::forget
         DELETE FROM connections WHERE ticket_id = $3 AND external = ",
         external!("$1", "$2")
+    );
+    const DOUBT: &str = concat!(
+        "-- store::disconnects::doubt
+        SELECT EXISTS (SELECT 1 FROM claims WHERE external = ",
+        external!("$1", "$2"),
+        ") OR EXISTS (SELECT 1 FROM events WHERE state = 'queued' AND in_doubt AND external = ",
+        external!("$1", "$2"),
+        ")"
     );
     const ASK: &str = "\
         -- store::disconnects::ask
@@ -139,7 +249,14 @@ pub(super) async fn ask(
         .execute(&mut tx.connection)
         .await?;
     if forgotten.rows_affected() == 0 {
-        return Ok(false);
+        let may_be: bool = sqlx::query_scalar(DOUBT)
+            .bind(ticket.source.as_str())
+            .bind(ticket.external_id.as_str())
+            .fetch_one(&mut tx.connection)
+            .await?;
+        if !may_be {
+            return Ok(false);
+        }
     }
     sqlx::query(ASK)
         .bind(ticket.source.as_str())
@@ -150,6 +267,28 @@ pub(super) async fn ask(
         .await?;
     tx.wake = true;
     Ok(true)
+}
+
+/// A call has just made the pair: if it was asked to be taken apart meanwhile, it is not remembered
+/// as connected.
+pub(super) async fn forget_where_asked(
+    tx: &mut Tx,
+    external: i64,
+    ticket_id: &ServalTicketId,
+) -> Result<(), StoreError> {
+    const FORGET: &str = "\
+        -- store::disconnects::forget_where_asked
+        DELETE FROM connections WHERE external = $1 AND ticket_id = $2
+            AND EXISTS (SELECT 1 FROM external_tickets AS x
+                JOIN disconnects AS d ON d.source = x.source AND d.external_id = x.external_id
+                WHERE x.id = $1 AND d.ticket_id = $2)";
+    let forgotten = sqlx::query(FORGET)
+        .bind(external)
+        .bind(ticket_id.as_str())
+        .execute(&mut tx.connection)
+        .await?;
+    tx.wake |= forgotten.rows_affected() > 0;
+    Ok(())
 }
 
 /// The pair is wanted again: what still waits to take it apart does not.

@@ -8,10 +8,13 @@ use super::conflicts::{self, Decision};
 use super::error::{SettleError, StoreError};
 use super::mappings::{Origin, PutMapping, Stored, put_mapping};
 use super::writer::Tx;
-use super::{Store, external, millis};
+use super::{Store, external, json, millis};
 use crate::domain::event::{EventState, Rank};
 use crate::domain::ids::{EventId, ExternalTicket, ServalTicketId};
 use crate::domain::ingest::{ECHO, LEARNING_ECHO, SUPERSEDED, park};
+
+/// Friendly identifiers that are written in one transaction.
+const REMEMBERED_AT_ONCE: usize = 1000;
 
 /// What a look at a hint came to.
 #[derive(Debug, Clone)]
@@ -29,8 +32,8 @@ pub enum Lesson {
     },
     /// Serval does not know it.
     Unknown {
-        /// What the payload named.
-        hint: ServalTicketId,
+        /// What to tell whoever looks at the event.
+        said: String,
     },
 }
 
@@ -70,32 +73,36 @@ impl Store {
         Ok(id.and_then(|id| id.parse().ok()))
     }
 
-    /// Remembers the id that Serval gave for a friendly identifier.
-    pub async fn remember_friendly_id(
+    /// Remembers the ids that Serval gave for friendly identifiers.
+    pub async fn remember_friendly_ids(
         &self,
-        friendly: &str,
-        ticket_id: ServalTicketId,
+        known: Vec<(ServalTicketId, ServalTicketId)>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         const REMEMBER: &str = "\
             -- store::learning::remember
-            INSERT INTO friendly_ids (friendly, ticket_id, found_at) VALUES ($1, $2, $3)
+            INSERT INTO friendly_ids (friendly, ticket_id, found_at)
+            SELECT upper(value ->> 0), value ->> 1, $2 FROM json_each($1) WHERE TRUE
             ON CONFLICT (friendly) DO UPDATE
-            SET ticket_id = excluded.ticket_id, found_at = excluded.found_at";
-        let friendly = friendly.to_ascii_uppercase();
-        self.write(move |tx| {
-            let (friendly, ticket_id) = (friendly.clone(), ticket_id.clone());
-            Box::pin(async move {
-                sqlx::query(REMEMBER)
-                    .bind(friendly)
-                    .bind(ticket_id.as_str())
-                    .bind(millis(now))
-                    .execute(&mut tx.connection)
-                    .await?;
-                Ok(())
+            SET ticket_id = excluded.ticket_id, found_at = excluded.found_at
+            WHERE ticket_id <> excluded.ticket_id";
+        // Webhooks wait while this is written: briefly.
+        for known in known.chunks(REMEMBERED_AT_ONCE) {
+            let rows = json(known);
+            self.write(move |tx| {
+                let rows = rows.clone();
+                Box::pin(async move {
+                    sqlx::query(REMEMBER)
+                        .bind(rows)
+                        .bind(millis(now))
+                        .execute(&mut tx.connection)
+                        .await?;
+                    Ok(())
+                })
             })
-        })
-        .await
+            .await?;
+        }
+        Ok(())
     }
 }
 
@@ -124,9 +131,7 @@ async fn learn(
     tx.wake = true;
     let said = match &lesson {
         Lesson::Names { .. } => None,
-        Lesson::Unknown { hint } => Some(format!(
-            "the payload names {hint}, which Serval does not know"
-        )),
+        Lesson::Unknown { said } => Some(said.clone()),
     };
     let is_echo = forget_hint(tx, event, said.as_deref(), now).await?;
     if is_echo {

@@ -59,7 +59,7 @@ pub use backup::{Backup, BackupError, back_up, restore};
 pub use claims::{Claim, ClaimScope, ClaimToken};
 pub use conflicts::{Conflict, Decided, Decision, Replacement};
 pub use dead::{DeadGroup, Failure};
-pub use disconnects::Disconnect;
+pub use disconnects::{Disconnect, MayDisconnect};
 pub use erase::{EraseError, Erased};
 pub use error::{OpenError, SettleError, StoreError};
 pub use find::{Found, FoundTicket};

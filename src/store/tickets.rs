@@ -3,6 +3,8 @@
 //! A row is kept for as long as anything else is of its external ticket: an event, a mapping, a
 //! connection.
 
+use std::collections::HashMap;
+
 use super::error::StoreError;
 use super::writer::Tx;
 use super::{Store, external, json};
@@ -20,6 +22,27 @@ impl Store {
             .fetch_optional(&self.readers)
             .await?;
         Ok(number.flatten())
+    }
+
+    /// The numbers of many, by source and external id; without those that have none.
+    pub async fn numbers(
+        &self,
+        tickets: &[(&str, &str)],
+    ) -> Result<HashMap<(String, String), String>, StoreError> {
+        const NUMBERS: &str = "\
+            -- store::tickets::numbers
+            SELECT t.source, t.external_id, t.number
+            FROM json_each($1) AS named CROSS JOIN external_tickets AS t
+                ON t.source = named.value ->> 0 AND t.external_id = named.value ->> 1
+            WHERE t.number IS NOT NULL";
+        let rows: Vec<(String, String, String)> = sqlx::query_as(NUMBERS)
+            .bind(json(tickets))
+            .fetch_all(&self.readers)
+            .await?;
+        let named = rows.into_iter();
+        Ok(named
+            .map(|(source, external_id, number)| ((source, external_id), number))
+            .collect())
     }
 }
 

@@ -1,6 +1,6 @@
 //! An import does to events and to Serval what as many single mappings would.
 
-use crate::support::bodies::{incident, record, sys_id};
+use crate::support::bodies::{incident, naming, record, sys_id};
 use crate::support::{TestApp, eventually};
 
 fn row(n: u32, ticket_id: &str) -> String {
@@ -123,5 +123,40 @@ async fn a_serval_ticket_gets_a_second_external_ticket_only_where_the_source_all
     let app = TestApp::builder().config(config).start().await;
     import(&app, &[row(1, "t-1"), row(2, "t-1")], 2, 0).await;
     import(&app, &[row(3, "t-1")], 1, 0).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_conflict_is_closed_by_the_import_that_answers_it_and_by_no_other() {
+    let config = "[sources.servicenow]\nticket_id_pointers = [\"/correlation_id\"]";
+    let app = TestApp::builder().config(config).start().await;
+    import(&app, &[row(1, "t-1"), row(2, "t-2")], 2, 0).await;
+    for n in 1..=2 {
+        let id = app.save(naming(n, 1, &format!("named-{n}x"))).await;
+        app.admin.wait_for_state(&id, "connected").await;
+    }
+    let conflicts = async |query: &str| {
+        let list = app.admin.get(&format!("/conflicts{query}")).await.json();
+        list["data"].as_array().unwrap().clone()
+    };
+    assert_eq!(conflicts("").await.len(), 2);
+
+    // What the first payload named, and for the second something else.
+    import(&app, &[row(1, "named-1x"), row(2, "t-3")], 0, 2).await;
+    let open = conflicts("").await;
+    assert_eq!(open.len(), 1, "{open:?}");
+    assert_eq!(open[0]["external_id"], sys_id(2));
+    let all = conflicts("?decided=true").await;
+    let closed = all.iter().find(|c| c["external_id"] == sys_id(1)).unwrap();
+    assert_eq!(closed["decision"], "replace");
+    assert!(!closed["decided_at"].is_null());
+    app.admin.drained().await;
+    assert_eq!(pairs(&app)[..2], [pair(1, "named-1x"), pair(1, "t-1")]);
+
+    // The same as it is mapped already: nothing is answered.
+    import(&app, &[row(2, "t-3")], 0, 1).await;
+    assert_eq!(conflicts("").await.len(), 1);
+    import(&app, &[row(2, "named-2x")], 0, 1).await;
+    assert!(conflicts("").await.is_empty());
     app.stop().await;
 }

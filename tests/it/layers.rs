@@ -36,6 +36,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    // What both doors of operators share.
+    (
+        "operator",
+        &[
+            "clock", "delivery", "domain", "live", "metrics", "sources", "store",
+        ],
+    ),
+    (
+        "console",
+        &["delivery", "domain", "operator", "sources", "store"],
+    ),
     (
         "http",
         &[
@@ -44,6 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "domain",
             "live",
             "metrics",
+            "operator",
             "reload",
             "sources",
             "store",
@@ -61,6 +73,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "clock",
             "config",
+            "console",
             "delivery",
             "domain",
             "http",
@@ -68,6 +81,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "listener",
             "live",
             "metrics",
+            "operator",
             "reload",
             "serval",
             "sources",
@@ -95,14 +109,16 @@ const CRATES: &[(&str, &[&str])] = &[
         "reqwest",
         &["cli", "config", "outbound", "serval", "telemetry"],
     ),
+    ("askama", &["console"]),
     ("arc_swap", &["live"]),
-    ("axum", &["http", "listener", "mock_serval"]),
+    ("axum", &["console", "http", "listener", "mock_serval"]),
     ("axum_server", &["listener"]),
     ("tower_http", &["http"]),
     ("rustls", &["outbound", "serval", "tls"]),
     ("tokio_rustls", &["listener"]),
     ("clap", &["cli", "main"]),
     ("comfy_table", &["cli"]),
+    ("indicatif", &["cli"]),
     ("tracing_subscriber", &["config", "telemetry"]),
     (
         "tokio",
@@ -126,11 +142,13 @@ const CRATES: &[(&str, &[&str])] = &[
         &[
             "app",
             "cli",
+            "console",
             "delivery",
             "http",
             "lifecycle",
             "listener",
             "mock_serval",
+            "operator",
             "serval",
             "store",
             "telemetry",

@@ -9,7 +9,9 @@
 )]
 
 mod admin;
+mod apart;
 mod api_daemon;
+mod audit;
 mod backup;
 mod broken;
 mod business_rule;
@@ -18,10 +20,15 @@ mod cli;
 mod cli_discover;
 mod cli_events;
 mod cli_map;
+mod cli_map_files;
 mod cli_run;
 mod conflicts;
 mod connect;
 mod conservation;
+mod console_access;
+mod console_actions;
+mod console_browser;
+mod console_pages;
 mod contrib;
 mod credentials;
 mod demo;
@@ -32,6 +39,7 @@ mod drop_fields;
 mod durability;
 mod durability_trace;
 mod erase;
+mod friendly;
 mod hostile;
 mod import_effects;
 mod interleavings;

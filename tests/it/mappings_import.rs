@@ -184,3 +184,24 @@ async fn a_file_that_breaks_off_is_not_imported_and_blocks_nobody() {
     assert_eq!(count(&daemon).await, 1);
     daemon.stop().await;
 }
+
+#[tokio::test]
+#[ignore = "a measurement: how long webhooks wait while very much is released at once"]
+async fn twenty_thousand_parked_events_are_released_while_webhooks_are_acknowledged() {
+    const PARKED: usize = 20_000;
+    let daemon = Daemon::start().await;
+    for first in (0..PARKED).step_by(500) {
+        let records: Vec<Value> = (first..first + 500)
+            .map(|n| serde_json::from_str(&incident(&sys_id(n))).unwrap())
+            .collect();
+        let answer = daemon.webhook("", json!(records).to_string()).send().await;
+        assert_eq!(answer.unwrap().status(), 202);
+    }
+    assert_eq!(daemon.get("/stats").await["totals"]["parked"], PARKED);
+    let row = |n| format!("servicenow,{},t{n}\n", sys_id(n));
+    let file = HEAD.to_owned() + &(0..PARKED).map(row).collect::<String>();
+    let (answer, n) = import_beside_webhooks(&daemon, file, 1_000_000).await;
+    assert_eq!(answer["created"], PARKED);
+    assert_eq!(daemon.get("/stats").await["totals"]["parked"], n);
+    daemon.stop().await;
+}

@@ -60,7 +60,7 @@ async fn where_it_is_asked_for_the_old_pair_is_taken_apart_however_often_it_take
     map(&app, 1, "tkt-1").await;
     app.save(incident(1)).await;
     app.admin.drained().await;
-    app.faults(&["500,count=2,ticket=tkt-1"]);
+    app.faults(&["500,count=2,path=connect,ticket=tkt-1"]);
     map(&app, 1, "tkt-2").await;
     until_linked(&app, &["tkt-2"]).await;
     assert_eq!(disconnects(&app, "tkt-1"), 3);

@@ -42,7 +42,10 @@ async fn everything_that_names_a_ticket_finds_it() {
     bench.map(2, "ACM-10").await;
     bench
         .store
-        .remember_friendly_id("ACM-77", "0197c2e4-55aa".parse().unwrap(), at(0))
+        .remember_friendly_ids(
+            vec![("ACM-77".parse().unwrap(), "0197c2e4-55aa".parse().unwrap())],
+            at(0),
+        )
         .await
         .unwrap();
     let mut slack = webhook(3, at(0));

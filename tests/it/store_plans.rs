@@ -138,7 +138,7 @@ fn goes_over_all(step: &str) -> bool {
         "SCAN disconnects",
         "VIRTUAL TABLE",
         "CONSTANT ROW",
-        "SCAN seen",
+        "SCAN s",
         // Rows of the statement's own.
         "SCAN g",
         "SCAN p",

@@ -116,9 +116,9 @@ async fn both_listeners_speak_tls_and_the_commands_do_so_with_them() {
         "send servicenow --bearer webhook-bearer-token-of-the-tests {}",
         site.path("record.json").display()
     );
-    let sent = site.run(&send).await;
-    assert!(sent.text().contains("202 Accepted"), "{sent:?}");
-    let id = sent.out.split("evt_").nth(1).unwrap();
+    let answered = site.run(&send).await;
+    assert!(answered.text().contains("202 Accepted"), "{answered:?}");
+    let id = answered.out.split("evt_").nth(1).unwrap();
     let digits: String = id.chars().take_while(char::is_ascii_digit).collect();
     site.wait_for(&format!("evt_{digits}"), "connected").await;
     daemon.stop().await;

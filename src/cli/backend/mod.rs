@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use super::remote::Remote;
 use super::{Failure, output};
 use crate::config::Config;
 use crate::store::{DatabaseLock, OpenError, file_of};
+pub(super) use transfer::{Answer, broke_off};
 
 /// Elements that are asked for at once.
 const PAGE: u32 = 500;
@@ -173,17 +175,7 @@ impl Backend {
         if status.is_success() {
             return Ok((status, body));
         }
-        let detail = body["detail"].as_str().unwrap_or("no explanation");
-        Err(match status {
-            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => {
-                Failure::Usage(detail.to_owned())
-            }
-            StatusCode::UNAUTHORIZED => Failure::Failed(anyhow::anyhow!(
-                "the daemon refused the first of admin.tokens: it was started with others; give \
-                 this command the daemon's configuration with --config"
-            )),
-            _ => Failure::Failed(anyhow::anyhow!("{detail}")),
-        })
+        Err(refused(status, &body))
     }
 
     /// Follows a list's cursors: `{"data": […], "next_cursor": …}`, as the API has it.
@@ -224,6 +216,21 @@ impl Backend {
             Self::Direct(_) => "; the daemon is not running, Serval is told once it is",
             Self::Remote(_) => "",
         }
+    }
+}
+
+/// What an answer other than 2xx means.
+fn refused(status: StatusCode, body: &Value) -> Failure {
+    let detail = body["detail"].as_str().unwrap_or("no explanation");
+    match status {
+        StatusCode::BAD_REQUEST
+        | StatusCode::UNPROCESSABLE_ENTITY
+        | StatusCode::PAYLOAD_TOO_LARGE => Failure::Usage(detail.to_owned()),
+        StatusCode::UNAUTHORIZED => Failure::Failed(anyhow::anyhow!(
+            "the daemon refused the first of admin.tokens: it was started with others; give this \
+             command the daemon's configuration with --config"
+        )),
+        _ => Failure::Failed(anyhow::anyhow!("{detail}")),
     }
 }
 

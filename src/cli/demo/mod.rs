@@ -223,6 +223,13 @@ fn invitation(stage: &Stage, colours: bool) -> Vec<String> {
             &format!("{public}webhooks/servicenow and {public}webhooks/slack"),
         ),
         row(
+            "console",
+            &format!(
+                "{}  in a browser, log in with  {token}",
+                admin.origin().ascii_serialization()
+            ),
+        ),
+        row(
             "admin API",
             &format!("{admin}  with  Authorization: Bearer {token}"),
         ),

@@ -1,5 +1,8 @@
 //! `map`: which Serval ticket belongs to an external ticket.
 
+mod export;
+mod format;
+mod import;
 #[cfg(test)]
 mod tests;
 
@@ -63,6 +66,10 @@ enum Command {
         #[arg(long)]
         disconnect: bool,
     },
+    /// Writes all mappings of a file, or none: then it says which lines are faulty, exit code 2
+    Import(import::Args),
+    /// Writes mappings as a file that can be imported again
+    Export(export::Args),
 }
 
 /// An external ticket as a person names it.
@@ -177,6 +184,8 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
             output::line(format_args!("removed the mapping of {ticket}"));
             Ok(())
         }
+        Command::Import(args) => import::run(&config, args).await,
+        Command::Export(args) => export::run(&config, args).await,
     }
 }
 
@@ -231,6 +240,7 @@ fn show(ticket: &ExternalTicket, mapping: &Value) {
             output::member(mapping, "accounted_for_message_ids"),
         ),
         ("origin", output::member(mapping, "origin")),
+        ("taught by", output::member(mapping, "taught_by")),
         ("created", output::time(mapping, "created_at")),
         ("updated", output::time(mapping, "updated_at")),
     ]);

@@ -1,5 +1,6 @@
 //! The configuration as a whole.
 
+mod guide;
 mod layering;
 mod reference;
 mod refusals;

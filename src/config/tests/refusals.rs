@@ -46,7 +46,7 @@ format = 'xml'";
             "0.toml:9: unknown key sources.servicenow.signing_secrets (a key of slack sources, and this is a servicenow source), did you mean sources.servicenow.secrets?",
             "SERVAL_CONNECT__DELIVERY__CONCURENCY: unknown variable, did you mean SERVAL_CONNECT__DELIVERY__CONCURRENCY?",
             "SERVAL_CONNECT__LOGS__LEVEL: unknown variable, did you mean SERVAL_CONNECT__LOG__LEVEL?",
-            "SERVAL_CONNECT__SERVER__BODY_LIMIT: server.body_limit: expected a size such as \"2MiB\", from 1.0 KiB to 64.0 MiB",
+            "SERVAL_CONNECT__SERVER__BODY_LIMIT: server.body_limit: expected a size such as \"2MiB\", from 1KiB to 64MiB",
         ]
     );
 }
@@ -81,6 +81,21 @@ fn single_faults_name_the_key() {
             "listen = 'x'",
             &[],
             "0.toml:1: unknown key listen, did you mean server.listen?",
+        ),
+        (
+            "[admin]\ntokens = ['good', 'a name token']",
+            &[],
+            "0.toml:2: admin.tokens: expected a token, or a name and a token with one blank",
+        ),
+        (
+            "[admin]\nread_only_tokens = ['what? token']",
+            &[],
+            "0.toml:2: admin.read_only_tokens: the name before the blank has 1 to 32 letters",
+        ),
+        (
+            "[admin]\nmapping_tokens = ['local token']",
+            &[],
+            "0.toml:2: admin.mapping_tokens: the name before the blank",
         ),
         ("server = 1", &[], "0.toml:1: server: expected a table"),
         ("sources = 1", &[], "0.toml:1: sources: expected tables"),

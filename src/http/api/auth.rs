@@ -1,111 +1,36 @@
 //! Who may use the admin API: bearers of a configured token, within its scope.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{AUTHORIZATION, HOST, RETRY_AFTER};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
-use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::http::{AppState, Problem};
+use crate::operator::{Access, Operator, is_loopback_host};
 
-/// Fingerprints of the configured tokens. With none, the listener is a loopback address and open
-/// to whoever can reach it: the configuration sees to that.
-pub struct AdminTokens {
-    all: Fingerprints,
-    mappings: Fingerprints,
-}
-
-impl fmt::Debug for AdminTokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (all, mappings) = (self.all.0.len(), self.mappings.0.len());
-        write!(f, "AdminTokens({all}, {mappings})")
-    }
-}
-
-/// What a caller may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Access {
-    /// Everything.
-    All,
-    /// Read and write mappings.
-    Mappings,
-    /// Nothing: no token, or none of ours.
-    Unknown,
-}
-
-impl AdminTokens {
-    /// Of the tokens that may do all.
-    pub fn new(tokens: &[SecretString]) -> Self {
-        Self {
-            all: Fingerprints::of(tokens),
-            mappings: Fingerprints::of(&[]),
-        }
-    }
-
-    /// And of those that may only read and write mappings.
-    #[must_use]
-    pub fn with_mapping_tokens(self, tokens: &[SecretString]) -> Self {
-        Self {
-            mappings: Fingerprints::of(tokens),
-            ..self
-        }
-    }
-
-    /// Whether there is none, so that none is asked for.
-    fn is_open(&self) -> bool {
-        self.all.0.is_empty() && self.mappings.0.is_empty()
-    }
-
-    fn access(&self, presented: Option<&str>) -> Access {
-        let is_open = self.is_open();
-        let presented = presented.map(|token| Sha256::digest(token).into());
-        match presented {
-            _ if is_open => Access::All,
-            Some(token) if self.all.hold(&token) => Access::All,
-            Some(token) if self.mappings.hold(&token) => Access::Mappings,
-            Some(_) | None => Access::Unknown,
-        }
-    }
-}
-
-/// SHA-256 of tokens.
-struct Fingerprints(Vec<[u8; 32]>);
-
-impl Fingerprints {
-    fn of(tokens: &[SecretString]) -> Self {
-        let fingerprint = |token: &SecretString| Sha256::digest(token.expose_secret()).into();
-        Self(tokens.iter().map(fingerprint).collect())
-    }
-
-    /// Takes the same time whichever it is, or none.
-    fn hold(&self, presented: &[u8; 32]) -> bool {
-        let hit = |hit: Choice, token: &[u8; 32]| hit | token.ct_eq(presented);
-        self.0.iter().fold(Choice::from(0), hit).into()
-    }
-}
-
-/// Lets requests with a token that may do all pass.
+/// Lets requests with a token that may do all pass, and those that look with one that may look.
 pub(super) async fn for_all(
     State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Response {
-    match access(&state, &request) {
-        Err(wait) => throttled(wait),
-        Ok(Access::All) => next.run(request).await,
-        Ok(Access::Mappings) => {
+    let operator = match operator(&state, &request, "admin.tokens") {
+        Ok(operator) => operator,
+        Err(refusal) => return refusal,
+    };
+    match operator.access() {
+        Access::All => run(operator, request, next).await,
+        Access::Read if only_looks(&request) => run(operator, request, next).await,
+        Access::Read => read_only(),
+        Access::Mappings => {
             let detail =
                 "this token may only read and write mappings; this needs one of admin.tokens";
             Problem::new(StatusCode::FORBIDDEN, detail).into_response()
         }
-        Ok(Access::Unknown) => unauthorized("admin.tokens"),
     }
 }
 
@@ -115,36 +40,42 @@ pub(super) async fn for_mappings(
     request: Request,
     next: Next,
 ) -> Response {
-    match access(&state, &request) {
-        Err(wait) => throttled(wait),
-        Ok(Access::All | Access::Mappings) => next.run(request).await,
-        Ok(Access::Unknown) => unauthorized("admin.tokens or admin.mapping_tokens"),
+    match operator(&state, &request, "admin.tokens or admin.mapping_tokens") {
+        Ok(operator) if operator.access() == Access::Read && !only_looks(&request) => read_only(),
+        Ok(operator) => run(operator, request, next).await,
+        Err(refusal) => refusal,
     }
 }
 
-/// What the bearer may do. An error: its address has guessed too often, and its token is not looked
-/// at before this time has passed.
-fn access(state: &AppState, request: &Request) -> Result<Access, Duration> {
-    let presented = bearer(request);
+async fn run(operator: Operator, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(operator);
+    next.run(request).await
+}
+
+/// Who asks, or the refusal.
+#[expect(
+    clippy::result_large_err,
+    reason = "made once, and sent as it is at once"
+)]
+fn operator(state: &AppState, request: &Request, keys: &str) -> Result<Operator, Response> {
+    let host = request.headers().get(HOST);
+    let is_foreign = host.is_some_and(|host| !host.to_str().is_ok_and(is_loopback_host));
+    if is_foreign && state.desk.is_open() {
+        let detail = "without admin.tokens only the names of this machine are answered, such as \
+                      localhost; configure a token to use another";
+        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail).into_response());
+    }
+    // Within the process there is no peer.
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    // Without a token nothing is guessed, and within the process there is no peer.
-    let (Some(ConnectInfo(peer)), Some(_), false) = (peer, presented, state.tokens.is_open())
-    else {
-        return Ok(state.tokens.access(presented));
-    };
-    let now = state.clock.now();
-    if let Err(wait) = state.throttle.try_from(peer.ip(), now) {
-        state.metrics.token_refused("throttled");
-        return Err(wait);
+    let peer = peer.map(|ConnectInfo(peer)| peer.ip());
+    match state.desk.admit(peer, bearer(request)) {
+        Ok(Some(operator)) => Ok(operator),
+        Ok(None) => {
+            let detail = format!("needs the header Authorization: Bearer with one of {keys}");
+            Err(Problem::new(StatusCode::UNAUTHORIZED, detail).into_response())
+        }
+        Err(wait) => Err(throttled(wait)),
     }
-    let access = state.tokens.access(presented);
-    if access == Access::Unknown {
-        state.metrics.token_refused("unknown");
-        tracing::warn!(peer = %peer.ip(), "a token was refused that is none of ours");
-    } else {
-        state.throttle.was_right(peer.ip(), now);
-    }
-    Ok(access)
 }
 
 fn throttled(wait: Duration) -> Response {
@@ -155,44 +86,17 @@ fn throttled(wait: Duration) -> Response {
     response
 }
 
-fn unauthorized(keys: &str) -> Response {
-    let detail = format!("needs the header Authorization: Bearer with one of {keys}");
-    Problem::new(StatusCode::UNAUTHORIZED, detail).into_response()
+fn only_looks(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+}
+
+fn read_only() -> Response {
+    let detail = "this token may only look; this needs one of admin.tokens";
+    Problem::new(StatusCode::FORBIDDEN, detail).into_response()
 }
 
 fn bearer(request: &Request) -> Option<&str> {
     let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_opens_what_it_was_made_for() {
-        use Access::{All, Mappings, Unknown};
-
-        let secrets = |tokens: &[&str]| -> Vec<SecretString> {
-            tokens.iter().map(|token| (*token).into()).collect()
-        };
-        for (all, mappings, presented, expected) in [
-            (&[][..], &[][..], None, All),
-            (&[], &[], Some("x"), All),
-            (&["a", "b"], &["m"], Some("b"), All),
-            (&["a", "b"], &["m"], Some("m"), Mappings),
-            (&["a"], &["a", "m"], Some("a"), All),
-            (&["a"], &[], Some("m"), Unknown),
-            (&["a"], &["m"], None, Unknown),
-            (&["a"], &["m"], Some(""), Unknown),
-            // Tokens for mappings alone do not leave the rest open.
-            (&[], &["m"], None, Unknown),
-            (&[], &["m"], Some("x"), Unknown),
-            (&[], &["m"], Some("m"), Mappings),
-        ] {
-            let tokens = AdminTokens::new(&secrets(all)).with_mapping_tokens(&secrets(mappings));
-            assert_eq!(tokens.access(presented), expected, "{presented:?}");
-        }
-    }
 }

@@ -28,7 +28,7 @@ pub(super) fn precondition(headers: &HeaderMap) -> Result<Precondition, Problem>
 }
 
 /// The refusal of a write whose condition does not hold.
-pub(super) fn failed() -> Problem {
+pub(in crate::http) fn failed() -> Problem {
     Problem::new(
         StatusCode::PRECONDITION_FAILED,
         "the mapping is not what If-Match or If-None-Match asks for; read it again, then decide",

@@ -1,19 +1,19 @@
 //! `/api/v1/conflicts`: payloads that name another Serval ticket than the mapping does.
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::{Extension, Json};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::input::{self, Page};
-use crate::domain::ids::{EventId, SourceName};
+use crate::domain::ids::EventId;
 use crate::http::extract::{Path, RawBody};
 use crate::http::{AppState, Problem};
-use crate::store::{Conflict, Decided, Decision, Origin, Replacement};
+use crate::operator::{Operator, Why};
+use crate::store::{Conflict, Decision, Origin};
 
 /// A conflict as the API shows it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -141,6 +141,7 @@ fn decisions() -> Object {
 )]
 pub(super) async fn decide(
     State(state): State<AppState>,
+    Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
     RawBody(body): RawBody,
 ) -> Result<Json<ConflictView>, Problem> {
@@ -148,44 +149,10 @@ pub(super) async fn decide(
         .parse()
         .map_err(|_| input::bad_request("the id of a conflict is a number"))?;
     let body: DecideBody = input::json(&body)?;
-    let conflict = state.store.conflict(id).await?.ok_or_else(none)?;
-    let source: Option<SourceName> = conflict.source.parse().ok();
-    let source = source.and_then(|name| state.sources.get(&name));
-    let replacement = Replacement {
-        origin: Origin::Api,
-        disconnects_old: source.is_some_and(|source| source.disconnects_old),
-        several_per_ticket: source.is_some_and(|source| source.several_per_ticket),
-    };
-    let now = state.clock.now();
-    let decided = state
-        .store
-        .decide_conflict(id, body.decision, replacement, now)
+    let why = Why::default();
+    let conflict = state
+        .desk
+        .decide(&operator, id, body.decision, Origin::Api, &why)
         .await?;
-    let conflict = match decided.ok_or_else(none)? {
-        Decided::Done(conflict) => conflict,
-        Decided::Before(conflict) => {
-            let decision = conflict.decision.unwrap_or_default();
-            let detail = format!("it was decided already: {decision}");
-            return Err(Problem::new(StatusCode::CONFLICT, detail));
-        }
-        Decided::Taken(other) => {
-            let detail = format!(
-                "the Serval ticket {} has {other} of this source already; remove that mapping, or \
-                 set several_per_ticket for the source",
-                conflict.learned
-            );
-            return Err(Problem::new(StatusCode::CONFLICT, detail));
-        }
-    };
-    tracing::info!(
-        source = conflict.source,
-        ticket.external = conflict.external_id,
-        decision = conflict.decision,
-        "a conflict was decided"
-    );
     Ok(Json(conflict.into()))
-}
-
-fn none() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "no such conflict")
 }

@@ -1,11 +1,12 @@
 //! `/api/v1/connects`: the switch of all calls to Serval. Webhooks are stored all the same.
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::{AppState, Problem};
+use crate::operator::{Operator, Why};
 
 /// How the switch stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,8 +25,11 @@ pub(crate) struct Switch {
     tag = "connects",
     responses((status = 200, body = Switch))
 )]
-pub(super) async fn pause(State(state): State<AppState>) -> Result<Json<Switch>, Problem> {
-    set(&state, true).await
+pub(super) async fn pause(
+    State(state): State<AppState>,
+    Extension(operator): Extension<Operator>,
+) -> Result<Json<Switch>, Problem> {
+    set(&state, &operator, true).await
 }
 
 /// Restart the calls to Serval
@@ -36,17 +40,14 @@ pub(super) async fn pause(State(state): State<AppState>) -> Result<Json<Switch>,
     tag = "connects",
     responses((status = 200, body = Switch))
 )]
-pub(super) async fn resume(State(state): State<AppState>) -> Result<Json<Switch>, Problem> {
-    set(&state, false).await
+pub(super) async fn resume(
+    State(state): State<AppState>,
+    Extension(operator): Extension<Operator>,
+) -> Result<Json<Switch>, Problem> {
+    set(&state, &operator, false).await
 }
 
-async fn set(state: &AppState, paused: bool) -> Result<Json<Switch>, Problem> {
-    let now = state.clock.now();
-    state.monitor.set_paused(&state.store, paused, now).await?;
-    if paused {
-        tracing::warn!("an operator paused the calls to Serval; webhooks are stored all the same");
-    } else {
-        tracing::warn!("an operator resumed the calls to Serval");
-    }
+async fn set(state: &AppState, operator: &Operator, paused: bool) -> Result<Json<Switch>, Problem> {
+    state.desk.pause(operator, paused, &Why::default()).await?;
     Ok(Json(Switch { paused }))
 }

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::input;
-use crate::domain::ids::{ExternalId, ExternalTicket, SourceName};
+use crate::domain::ids::{ExternalId, SourceName};
 use crate::http::extract::RawBody;
 use crate::http::{AppState, Problem};
-use crate::store::EraseError;
+use crate::operator::{Operator, Why};
 
 /// What to erase.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -65,24 +64,18 @@ pub(crate) struct ErasedView {
 )]
 pub(super) async fn erase(
     State(state): State<AppState>,
+    Extension(operator): Extension<Operator>,
     RawBody(body): RawBody,
 ) -> Result<Json<ErasedView>, Problem> {
     let Body {
         source,
         external_id,
     } = input::json(&body)?;
-    let ticket = ticket(&state, &source, &external_id)?;
+    let ticket = state.desk.stored_ticket(&source, &external_id)?;
     let erased = state
-        .store
-        .erase(&ticket, state.clock.now())
-        .await
-        .map_err(|error| match error {
-            EraseError::InHand => Problem::new(StatusCode::CONFLICT, error.to_string()),
-            EraseError::Store(error) => error.into(),
-        })?;
-    let rows: u64 = erased.tables().map(|(_, n)| n).iter().sum();
-    // Without the id: the log is kept by others, and for longer.
-    tracing::info!(source, rows, left = erased.left, "external ticket erased");
+        .desk
+        .erase(&operator, &ticket, &Why::default())
+        .await?;
     Ok(Json(ErasedView {
         source: ticket.source,
         external_id: ticket.external_id,
@@ -91,16 +84,4 @@ pub(super) async fn erase(
         left: erased.left,
         log_emptied: erased.is_log_empty,
     }))
-}
-
-/// The external ticket. What is left of a source that is not configured any more is erased as it
-/// was stored.
-fn ticket(state: &AppState, name: &str, external_id: &str) -> Result<ExternalTicket, Problem> {
-    match name.parse() {
-        Ok(source) if !state.sources.contains_key(&source) => Ok(ExternalTicket {
-            source,
-            external_id: ExternalId::from_store(external_id.to_owned()),
-        }),
-        Ok(_) | Err(_) => input::ticket(state, name, external_id),
-    }
 }

@@ -96,7 +96,7 @@ pub(crate) struct EventDetailView {
     attempts: Vec<AttemptView>,
     /// Its states, oldest first.
     history: Vec<ChangeView>,
-    /// The raw body; null after its retention, and where it was not kept.
+    /// The raw body; null after its retention, where it was not kept, and where it is not shown.
     body: Option<String>,
     /// What is sent to Serval, but for the channel target.
     sent: Option<Sent>,
@@ -113,8 +113,9 @@ pub(crate) struct Sent {
     accounted_for_message_ids: Vec<String>,
 }
 
-impl From<EventDetail> for EventDetailView {
-    fn from(detail: EventDetail) -> Self {
+impl EventDetailView {
+    /// Of an event, with its payload or without.
+    pub(super) fn new(detail: EventDetail, shows_payload: bool) -> Self {
         let EventDetail {
             row,
             attempts,
@@ -122,6 +123,7 @@ impl From<EventDetail> for EventDetailView {
             payload,
             accounted_for,
         } = detail;
+        let payload = payload.filter(|_| shows_payload);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let sent = payload.as_ref().map(|(body, object)| Sent {
             external_ticket_id: row.external_id.clone(),

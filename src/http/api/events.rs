@@ -1,22 +1,19 @@
 //! `/api/v1/events`
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::event_views::{EventDetailView, EventView, state_words};
 use super::input::{self, Page};
 use crate::domain::event::EventState;
-use crate::domain::ids::EventId;
 use crate::http::extract::{Path, RawBody};
 use crate::http::{AppState, Problem};
-use crate::store::{EventFilter, Replay};
-
-/// The longest reason of a replay.
-const MAX_REASON: usize = 200;
+use crate::operator::{Desk, Operator, Why, one_spelling};
+use crate::store::EventFilter;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -88,19 +85,10 @@ fn read_state(word: &str) -> Result<EventState, Problem> {
     })
 }
 
-/// A `sys_id` is stored in lower case.
-fn one_spelling(external_id: String) -> String {
-    let is_sys_id = external_id.len() == 32 && external_id.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_sys_id {
-        external_id.to_ascii_lowercase()
-    } else {
-        external_id
-    }
-}
-
 /// Read an event
 ///
-/// With its attempts, its history, the raw body and what is sent to Serval.
+/// With its attempts, its history, the raw body and what is sent to Serval. Those two are left out for
+/// a token that may only look, and where `admin.show_payloads` is off.
 #[utoipa::path(
     get,
     path = "/events/{id}",
@@ -114,15 +102,13 @@ fn one_spelling(external_id: String) -> String {
 )]
 pub(super) async fn get(
     State(state): State<AppState>,
+    Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
 ) -> Result<Json<EventDetailView>, Problem> {
-    let id = event_id(&id)?;
+    let id = state.desk.event_id(&id)?;
     let detail = state.store.event(id).await?.ok_or_else(none)?;
-    Ok(Json(detail.into()))
-}
-
-fn event_id(text: &str) -> Result<EventId, Problem> {
-    text.parse().map_err(|_| none())
+    let shows_payload = state.desk.shows_payloads() && operator.may_act();
+    Ok(Json(EventDetailView::new(detail, shows_payload)))
 }
 
 fn none() -> Problem {
@@ -161,45 +147,21 @@ pub(crate) struct ReplayBody {
 )]
 pub(super) async fn replay(
     State(state): State<AppState>,
+    Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
     RawBody(body): RawBody,
 ) -> Result<(StatusCode, Json<EventDetailView>), Problem> {
-    let id = event_id(&id)?;
+    let id = state.desk.event_id(&id)?;
     let body: ReplayBody = if body.is_empty() {
         ReplayBody::default()
     } else {
         input::json(&body)?
     };
-    let reason = replay_reason(body.reason)?;
-    let replay = state.store.replay(id, reason, state.clock.now()).await?;
-    let refusal = match replay.ok_or_else(none)? {
-        Replay::Queued => None,
-        Replay::NotFinished(before) => Some(format!(
-            "the event is {}; only dead and expired events are replayed",
-            before.as_str()
-        )),
-        Replay::Refused(why) => Some(format!("the event is never replayed: {why}")),
-    };
-    if let Some(detail) = refusal {
-        return Err(Problem::new(StatusCode::CONFLICT, detail));
-    }
+    let why = Why::read(body.reason.as_deref())?;
+    state.desk.replay(&operator, id, &why).await?;
     let detail = state.store.event(id).await?.ok_or_else(none)?;
-    tracing::info!(event = %id, "event replayed by an operator");
-    Ok((StatusCode::ACCEPTED, Json(detail.into())))
-}
-
-fn replay_reason(reason: Option<String>) -> Result<String, Problem> {
-    let reason = reason.unwrap_or_default();
-    let reason = reason.trim();
-    if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
-        let detail = format!("reason: at most {MAX_REASON} characters in one line");
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
-    }
-    Ok(if reason.is_empty() {
-        "replayed".to_owned()
-    } else {
-        format!("replayed: {reason}")
-    })
+    let view = EventDetailView::new(detail, state.desk.shows_payloads());
+    Ok((StatusCode::ACCEPTED, Json(view)))
 }
 
 /// Which events to replay.
@@ -252,6 +214,7 @@ pub(crate) struct Replayed {
 )]
 pub(super) async fn replay_many(
     State(state): State<AppState>,
+    Extension(operator): Extension<Operator>,
     RawBody(body): RawBody,
 ) -> Result<Json<Replayed>, Problem> {
     let body: ReplayManyBody = input::json(&body)?;
@@ -259,10 +222,7 @@ pub(super) async fn replay_many(
         .state
         .as_deref()
         .map_or(Ok(EventState::Dead), read_state)?;
-    if !matches!(from, EventState::Dead | EventState::Expired) {
-        let detail = "state: only dead and expired events are replayed";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
-    }
+    Desk::replayable(from)?;
     let filter = EventFilter {
         state: Some(from),
         source: body
@@ -274,22 +234,12 @@ pub(super) async fn replay_many(
         before: None,
         limit: body.limit.unwrap_or(u32::MAX),
     };
-    let reason = replay_reason(body.reason)?;
+    let why = Why::read(body.reason.as_deref())?;
     let matched = state.store.count_replayable(&filter).await?;
     let replayed = if body.dry_run {
         0
     } else {
-        state
-            .store
-            .replay_many(filter, reason, state.clock.now())
-            .await?
+        state.desk.replay_many(&operator, filter, &why).await?
     };
-    if replayed > 0 {
-        tracing::info!(
-            replayed,
-            state = from.as_str(),
-            "events replayed by an operator"
-        );
-    }
     Ok(Json(Replayed { matched, replayed }))
 }

@@ -33,6 +33,8 @@ pub(super) struct ExportQuery {
     format: Format,
     /// Of one source.
     source: Option<String>,
+    /// Of one Serval ticket.
+    ticket_id: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
@@ -130,7 +132,7 @@ impl Rest {
 
 /// Export mappings
 ///
-/// All of them, or those of one source, as a file that can be imported as it is.
+/// All of them, or those of one source or Serval ticket, as a file that can be imported as it is.
 #[utoipa::path(
     get,
     path = "/mappings/export",
@@ -157,6 +159,7 @@ pub(super) async fn export(
         format: query.format,
         filter: MappingFilter {
             source,
+            ticket_id: query.ticket_id,
             limit: PAGE,
             ..MappingFilter::default()
         },

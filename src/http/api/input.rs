@@ -6,15 +6,14 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use utoipa::ToSchema;
 
-use crate::domain::ids::{ExternalTicket, SourceName, check_message_id};
+use crate::domain::ids::{ExternalTicket, SourceName};
 use crate::http::{AppState, Problem};
+pub(super) use crate::operator::{message_ids, taken};
 
 /// Elements of a list, when the caller does not say.
 const DEFAULT_LIMIT: u32 = 100;
 /// Elements of a list at most.
 const MAX_LIMIT: u32 = 1000;
-/// Message ids of a mapping at most, so that each mapping fits into one row of an import.
-const MAX_MESSAGE_IDS: usize = 1000;
 
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -100,37 +99,9 @@ fn not_json(error: &serde_json::Error) -> Problem {
     bad_request(format!("the body is not JSON: {error}"))
 }
 
-/// Checks the ids of Serval messages that a mapping names.
-pub(super) fn message_ids(ids: &[String]) -> Result<(), String> {
-    if ids.len() > MAX_MESSAGE_IDS {
-        return Err(format!(
-            "accounted_for_message_ids: at most {MAX_MESSAGE_IDS} ids"
-        ));
-    }
-    ids.iter()
-        .try_for_each(|id| check_message_id(id))
-        .map_err(|error| format!("accounted_for_message_ids: {error}"))
-}
-
-/// Why a Serval ticket cannot have a further external ticket.
-pub(super) fn taken(other: &str) -> String {
-    format!(
-        "the Serval ticket has {other} of this source already; remove that mapping, or set \
-         several_per_ticket for the source"
-    )
-}
-
 /// A configured source.
 pub(super) fn source(state: &AppState, name: &str) -> Result<SourceName, Problem> {
-    name.parse()
-        .ok()
-        .filter(|name| state.sources.contains_key(name))
-        .ok_or_else(|| {
-            Problem::new(
-                StatusCode::NOT_FOUND,
-                format!("no source is named {name:?}"),
-            )
-        })
+    Ok(state.desk.source(name)?)
 }
 
 /// An external ticket of a configured source.
@@ -139,13 +110,5 @@ pub(super) fn ticket(
     name: &str,
     external_id: &str,
 ) -> Result<ExternalTicket, Problem> {
-    let source = source(state, name)?;
-    let kind = state.sources[&source].source.kind();
-    let external_id = kind
-        .parse_external_id(external_id)
-        .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
-    Ok(ExternalTicket {
-        source,
-        external_id,
-    })
+    Ok(state.desk.ticket(name, external_id)?)
 }

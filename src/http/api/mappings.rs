@@ -1,22 +1,23 @@
 //! `/api/v1/mappings`
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::header::ETAG;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::{Extension, Json};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::conditions::{etag, failed, precondition};
+use super::conditions::{etag, precondition};
 use super::input::{self, Page};
-use crate::domain::ids::{EventId, ServalTicketId};
+use crate::domain::ids::EventId;
 use crate::http::extract::{Path, RawBody};
 use crate::http::{AppState, Problem};
-use crate::store::{Mapping, MappingFilter, Origin, PutMapping, Stored};
+use crate::operator::{MapTicket, Operator, Why};
+use crate::store::{Mapping, MappingFilter, Origin};
 
 /// A mapping as the API shows it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -148,6 +149,7 @@ fn tagged(mapping: Mapping) -> Tagged {
 )]
 pub(super) async fn put(
     State(state): State<AppState>,
+    Extension(operator): Extension<Operator>,
     Path((source, external_id)): Path<(String, String)>,
     query: Result<Query<PutQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -157,44 +159,19 @@ pub(super) async fn put(
     let origin = query.origin()?;
     let ticket = input::ticket(&state, &source, &external_id)?;
     let body: PutBody = input::json(&body)?;
-    let ticket_id: ServalTicketId = body.ticket_id.trim().parse().map_err(|error| {
-        Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            format!("ticket_id: {error}"),
-        )
-    })?;
-    input::message_ids(&body.accounted_for_message_ids)
-        .map_err(|detail| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail))?;
-    let condition = precondition(&headers)?;
-    let mounted = &state.sources[&ticket.source];
-    let put = PutMapping {
+    let map = MapTicket {
         ticket,
-        ticket_id,
+        ticket_id: body.ticket_id,
         accounted_for: body.accounted_for_message_ids,
         origin,
-        taught_by: None,
-        disconnects_old: mounted.disconnects_old,
-        several_per_ticket: mounted.several_per_ticket,
+        condition: precondition(&headers)?,
     };
-    let stored = state
-        .store
-        .put_mapping_if(put, condition, state.clock.now())
-        .await?
-        .map_err(|_| failed())?;
-    let (status, mapping) = match stored {
-        Stored::Created(mapping) => (StatusCode::CREATED, mapping),
-        Stored::Replaced(mapping) => (StatusCode::OK, mapping),
-        Stored::Taken(other) => {
-            return Err(Problem::new(StatusCode::CONFLICT, input::taken(&other)));
-        }
+    let (mapping, is_new) = state.desk.map(&operator, map, &Why::default()).await?;
+    let status = if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
     };
-    tracing::info!(
-        source = mapping.source,
-        ticket.external = mapping.external_id,
-        ticket.serval = mapping.ticket_id,
-        origin = mapping.origin,
-        "mapping written"
-    );
     Ok((status, tagged(mapping)))
 }
 
@@ -249,6 +226,7 @@ pub(super) struct DeleteQuery {
 )]
 pub(super) async fn delete(
     State(state): State<AppState>,
+    Extension(operator): Extension<Operator>,
     Path((source, external_id)): Path<(String, String)>,
     query: Result<Query<DeleteQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -256,14 +234,11 @@ pub(super) async fn delete(
     let Query(query) = query.map_err(|error| input::bad_request(error.body_text()))?;
     let ticket = input::ticket(&state, &source, &external_id)?;
     let condition = precondition(&headers)?;
-    let deleted = state
-        .store
-        .delete_mapping_if(&ticket, condition, query.disconnect, state.clock.now())
+    let why = Why::default();
+    state
+        .desk
+        .unmap(&operator, &ticket, condition, query.disconnect, &why)
         .await?;
-    if !deleted.map_err(|_| failed())? {
-        return Err(none());
-    }
-    tracing::info!(ticket.external = %ticket, "mapping removed");
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,5 +1,7 @@
 //! The admin API, `/api/v1`: JSON in and out, lists by cursor, mappings as files.
 
+#[expect(unused_qualifications, reason = "written by the macro of utoipa")]
+mod audit;
 mod auth;
 mod conditions;
 #[expect(unused_qualifications, reason = "written by the macro of utoipa")]
@@ -28,8 +30,9 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::problem::{method_not_allowed, not_found};
 use crate::live::Live;
-pub use auth::AdminTokens;
+pub(super) use conditions::failed;
 pub(super) use event_views::state_words;
+pub use import::MAX_FILE as MAX_IMPORT;
 
 /// Where it is served.
 pub(super) const PREFIX: &str = "/api/v1";
@@ -69,6 +72,7 @@ pub(super) fn for_all() -> OpenApiRouter<Live<AppState>> {
         .routes(routes!(stats::get))
         .routes(routes!(conflicts::list))
         .routes(routes!(conflicts::decide))
+        .routes(routes!(audit::list))
         .routes(routes!(connects::pause))
         .routes(routes!(connects::resume))
         .routes(routes!(reload::reload))

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::input::{self, Page};
-use crate::domain::ids::{EventId, SourceName};
+use crate::domain::ids::EventId;
 use crate::http::{AppState, Problem};
-use crate::sources;
+use crate::sources::Title;
 use crate::store::ParkedRow;
 
 /// An external ticket that waits for a mapping.
@@ -94,14 +94,7 @@ pub(super) async fn list(
 
 async fn show(state: &AppState, row: ParkedRow) -> Result<ParkedView, Problem> {
     let object = state.store.object(row.event).await?;
-    let name: Option<SourceName> = row.source.parse().ok();
-    let kind = name
-        .and_then(|name| state.sources.get(&name))
-        .map(|source| source.source.kind());
-    let sources::Title { number, title } = kind
-        .zip(object)
-        .map(|(kind, object)| sources::title(kind, &object))
-        .unwrap_or_default();
+    let Title { number, title } = state.desk.title(&row.source, object.as_deref());
     Ok(ParkedView {
         source: row.source,
         external_id: row.external_id,

@@ -52,7 +52,15 @@ impl<'a> Field<'a> {
 
     /// An object, read as `T`.
     pub(super) fn object<T: Deserialize<'a>>(self) -> Result<Option<T>, Unreadable> {
-        self.object_json().map(read).transpose()
+        let Some(json) = self.object_json() else {
+            return Ok(None);
+        };
+        match serde_json::from_str(json) {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_data() => Err(repeated_key()),
+            // It is JSON, so a key of it is no text: half of a surrogate pair.
+            Err(_) => Ok(None),
+        }
     }
 
     /// The elements of an array; none of anything else.
@@ -71,11 +79,6 @@ impl<'a> Field<'a> {
         let json = self.0?.get();
         json.starts_with(first).then_some(json)
     }
-}
-
-/// Reads an object that is known to be JSON.
-fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Unreadable> {
-    serde_json::from_str(json).map_err(|_| repeated_key())
 }
 
 fn repeated_key() -> Unreadable {
@@ -99,21 +102,24 @@ pub(super) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads a body without the white space around it. `None`: JSON, but no object.
+    /// Reads a body without the white space around it. `None`: JSON, but no object with keys of text.
     pub(super) fn parse(json: &'a str) -> Result<Option<Self>, Unreadable> {
         let parsed = if json.starts_with('{') {
             serde_json::from_str(json).map(Some)
         } else {
             serde_json::from_str::<serde::de::IgnoredAny>(json).map(|_| None)
         };
-        parsed.map_err(|error| {
+        parsed.or_else(|error| {
             if error.is_data() {
-                repeated_key()
+                Err(repeated_key())
+            } else if serde_json::from_str::<serde::de::IgnoredAny>(json).is_ok() {
+                // A key that is no text: half of a surrogate pair.
+                Ok(None)
             } else {
                 let (line, column) = (error.line(), error.column());
-                Unreadable::Body(format!(
+                Err(Unreadable::Body(format!(
                     "the body is not JSON: line {line}, column {column}"
-                ))
+                )))
             }
         })
     }

@@ -107,7 +107,9 @@ async fn count(tx: &mut Tx, id: i64) -> Result<(i64, i64), StoreError> {
     Ok((staged, known))
 }
 
-/// Asks for the pairs that are about to be replaced to be taken apart, where Serval has them.
+/// Asks for the pairs that are about to be replaced to be taken apart, where Serval has them, or may
+/// have them by a call that is under way or ended unclearly. Not where the Serval ticket has, and
+/// keeps, another external ticket of the source, which would lose it.
 async fn disconnect_old(
     tx: &mut Tx,
     id: i64,
@@ -117,18 +119,27 @@ async fn disconnect_old(
     const ASK: &str = "\
         -- store::import::ask
         INSERT INTO disconnects (source, external_id, ticket_id, due_at, tries, queued_at)
-        SELECT m.source, m.external_id, c.ticket_id, $3, 0, $3
+        SELECT m.source, m.external_id, m.ticket_id, $3, 0, $3
         FROM import_rows AS r
         CROSS JOIN mappings AS m ON m.external = r.external AND m.ticket_id <> r.ticket_id
-        CROSS JOIN connections AS c ON c.external = m.external AND c.ticket_id = m.ticket_id
-        WHERE r.import_id = $1 AND r.source IN (SELECT value FROM json_each($2))";
+        WHERE r.import_id = $1 AND r.source IN (SELECT value FROM json_each($2))
+            AND (EXISTS (SELECT 1 FROM connections AS c
+                    WHERE c.external = m.external AND c.ticket_id = m.ticket_id)
+                OR EXISTS (SELECT 1 FROM claims AS h WHERE h.external = m.external)
+                OR EXISTS (SELECT 1 FROM events AS e
+                    WHERE e.state = 'queued' AND e.external = m.external AND e.in_doubt))
+            AND NOT EXISTS (SELECT 1 FROM mappings AS o
+                JOIN connections AS c ON c.external = o.external AND c.ticket_id = o.ticket_id
+                WHERE o.ticket_id = m.ticket_id AND o.source = m.source
+                AND o.external <> m.external
+                AND NOT EXISTS (SELECT 1 FROM import_rows AS x
+                    WHERE x.import_id = $1 AND x.source = o.source
+                    AND x.external_id = o.external_id AND x.ticket_id <> o.ticket_id))";
     const FORGET: &str = "\
         -- store::import::forget
         DELETE FROM connections WHERE (external, ticket_id) IN (
-            SELECT m.external, m.ticket_id
-            FROM import_rows AS r
-            CROSS JOIN mappings AS m ON m.external = r.external AND m.ticket_id <> r.ticket_id
-            WHERE r.import_id = $1 AND r.source IN (SELECT value FROM json_each($2)))";
+            SELECT x.id, d.ticket_id FROM disconnects AS d
+            JOIN external_tickets AS x ON x.source = d.source AND x.external_id = d.external_id)";
     if sources.is_empty() {
         return Ok(());
     }
@@ -141,11 +152,7 @@ async fn disconnect_old(
     if asked.rows_affected() == 0 {
         return Ok(());
     }
-    sqlx::query(FORGET)
-        .bind(id)
-        .bind(json(&sources))
-        .execute(&mut tx.connection)
-        .await?;
+    sqlx::query(FORGET).execute(&mut tx.connection).await?;
     tx.wake = true;
     Ok(())
 }
@@ -256,9 +263,13 @@ async fn set_in_motion(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), Store
             FROM import_rows AS r
             WHERE r.import_id = $1
                 AND NOT EXISTS (SELECT 1 FROM connections AS c
-                    WHERE c.external = r.external AND c.ticket_id = r.ticket_id))
+                    WHERE c.external = r.external AND c.ticket_id = r.ticket_id)
+                AND NOT EXISTS (SELECT 1 FROM events AS q
+                    WHERE q.state = 'queued' AND q.external = r.external))
         WHERE best IS NOT NULL"
     );
+    // What is queued already may have a Serval ticket only now.
+    tx.wake = true;
     find_and_move(tx, BEST, id, EventState::Queued, "mapped", now).await
 }
 

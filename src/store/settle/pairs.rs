@@ -9,7 +9,7 @@ use crate::domain::ids::{EventId, ServalTicketId};
 use crate::domain::ingest::ALREADY_CONNECTED;
 use crate::store::error::StoreError;
 use crate::store::writer::Tx;
-use crate::store::{change, json, millis};
+use crate::store::{change, disconnects, json, millis};
 
 /// An event whose external ticket is connected to a Serval ticket.
 pub(super) struct Pair<'a> {
@@ -24,6 +24,10 @@ pub(super) struct Pair<'a> {
 }
 
 impl Pair<'_> {
+    fn is_as_mapped(&self) -> bool {
+        self.subject.mapped_to.as_deref() == Some(self.ticket_id.as_str())
+    }
+
     /// Whether it was mapped to another Serval ticket while the call was under way.
     fn was_mapped_away(&self) -> bool {
         let mapped_to = self.subject.mapped_to.as_deref();
@@ -86,6 +90,9 @@ pub(super) async fn finish(
         .bind(json(&tickets))
         .fetch_all(&mut tx.connection)
         .await?;
+    for pair in pairs.iter().filter(|pair| !pair.is_as_mapped()) {
+        disconnects::forget_where_asked(tx, pair.subject.external, pair.ticket_id).await?;
+    }
     for pair in pairs.iter().filter(|pair| pair.to == EventState::Connected) {
         tx.tally.connected(&pair.subject.source, pair.now);
     }

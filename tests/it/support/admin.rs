@@ -6,7 +6,7 @@ use http::Method;
 use reqwest::Client;
 use serde_json::{Value, json};
 
-use super::{Answer, eventually};
+use super::{Answer, Browser, eventually};
 
 /// The token of the admin API.
 pub(crate) const ADMIN_TOKEN: &str = "an-admin-token-that-nobody-guesses";
@@ -24,6 +24,16 @@ impl Admin {
             client,
             base: format!("http://{addr}"),
         }
+    }
+
+    /// Where a path is, for clients of other kinds.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// A browser that nobody has logged in with.
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::new(self.client.clone(), self.base.clone())
     }
 
     /// One request, with whatever `Authorization` there should be.

@@ -3,6 +3,7 @@
 mod admin;
 mod app;
 pub(crate) mod bodies;
+pub(crate) mod browser;
 mod config;
 mod node;
 mod peer;
@@ -17,11 +18,12 @@ use tokio::time::Instant;
 
 pub(crate) use admin::{ADMIN_TOKEN, Admin};
 pub(crate) use app::TestApp;
+pub(crate) use browser::Browser;
 pub(crate) use config::Settings;
 pub(crate) use node::{node, play};
 pub(crate) use peer::{Call, Peer, Reply};
 pub(crate) use process::{Daemon, run};
-pub(crate) use senders::{Answer, BASIC, BEARER, Senders, whsec};
+pub(crate) use senders::{Answer, BASIC, BEARER, SERVICENOW_KEY, Senders, whsec};
 
 /// How long a condition may take. Generous: a machine under load must not fail a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

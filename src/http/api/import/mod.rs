@@ -9,23 +9,24 @@ mod ndjson;
 mod reader;
 pub(super) mod row;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::{AppState, Problem};
+use crate::operator::{Operator, Why};
 use crate::store::{Import, ImportRow, ImportRules};
 use faults::Faults;
 use reader::Reader;
 use row::RawRow;
 
-/// The largest file, in bytes.
-const MAX_FILE: usize = 64 << 20;
+/// The largest file of mappings, in bytes.
+pub const MAX_FILE: usize = 64 << 20;
 /// The longest row, in bytes.
 const MAX_ROW: usize = 512 << 10;
 const TOO_LONG: &str = "this is longer than 512 KiB";
@@ -74,6 +75,7 @@ pub(crate) struct ImportAnswer {
 )]
 pub(super) async fn import(
     State(state): State<AppState>,
+    Extension(operator): Extension<Operator>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ImportAnswer>, Problem> {
@@ -84,7 +86,8 @@ pub(super) async fn import(
     if announced.is_some_and(|length| length > MAX_FILE as u64) {
         return Err(too_large());
     }
-    let import = state.store.begin_import().await?;
+    let store = state.desk.by(&operator, &Why::default());
+    let import = store.begin_import().await?;
     let intake = Intake {
         state: &state,
         import: &import,
@@ -170,6 +173,10 @@ impl Intake<'_> {
         let reader = std::mem::replace(&mut self.reader, Reader::Ndjson(ndjson::Reader::new()));
         reader.finish(&mut |line, raw| sort(state, line, raw, batch, faults));
         self.stage().await?;
+        if self.rows > MAX_ROWS {
+            let detail = format!("the file has more than {MAX_ROWS} rows; import it in parts");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+        }
         for clash in self.import.shared_tickets(rules).await? {
             let (line, first) = (clash.line, clash.first_line);
             let detail = format!(
@@ -215,9 +222,9 @@ impl Intake<'_> {
             return Ok(());
         }
         self.rows += batch.rows.len() as u64;
+        // The rest is read all the same: who is still sending may never see an answer.
         if self.rows > MAX_ROWS {
-            let detail = format!("the file has more than {MAX_ROWS} rows; import it in parts");
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+            return Ok(());
         }
         for clash in self.import.stage(&batch.rows).await? {
             let (line, first) = (clash.line, clash.first_line);

@@ -17,13 +17,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use jiff::{SignedDuration, Timestamp};
 
 /// Tries in a row.
 const TRIES: NonZeroU32 = NonZeroU32::new(20).expect("it is not zero");
 /// After those, between two tries.
 const GAP: Duration = Duration::from_secs(3);
+/// Logins in a row, of all addresses together, and the gap between two after those.
+const LOGINS: NonZeroU32 = NonZeroU32::new(60).expect("it is not zero");
+const LOGIN_GAP: Duration = Duration::from_secs(1);
 /// For how long a right token speaks for its address.
 const GOOD_NAME: SignedDuration = SignedDuration::from_hours(1);
 /// Addresses that are remembered, of either kind.
@@ -32,8 +35,9 @@ const ADDRESSES: usize = 4096;
 const EVERYBODY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// Counts tries.
-pub struct Throttle {
+pub(super) struct Throttle {
     tries: DefaultKeyedRateLimiter<IpAddr>,
+    logins: DefaultDirectRateLimiter,
     good: Mutex<HashMap<IpAddr, Timestamp>>,
     /// When addresses were last forgotten, in Unix seconds: it takes a look at each.
     swept: AtomicI64,
@@ -48,8 +52,10 @@ impl std::fmt::Debug for Throttle {
 impl Default for Throttle {
     fn default() -> Self {
         let quota = Quota::with_period(GAP).expect("it is not zero");
+        let of_all = Quota::with_period(LOGIN_GAP).expect("it is not zero");
         Self {
             tries: RateLimiter::hashmap(quota.allow_burst(TRIES)),
+            logins: RateLimiter::direct(of_all.allow_burst(LOGINS)),
             good: Mutex::default(),
             swept: AtomicI64::new(i64::MIN),
         }
@@ -58,7 +64,7 @@ impl Default for Throttle {
 
 impl Throttle {
     /// A token comes from `peer`. An error: it is not to be looked at before this time has passed.
-    pub fn try_from(&self, peer: IpAddr, now: Timestamp) -> Result<(), Duration> {
+    pub(super) fn try_from(&self, peer: IpAddr, now: Timestamp) -> Result<(), Duration> {
         let peer = network(peer);
         let is_good = |at: &Timestamp| now.duration_since(*at) < GOOD_NAME;
         if self.good().get(&peer).is_some_and(is_good) {
@@ -78,8 +84,15 @@ impl Throttle {
             .map_err(|until| until.wait_time_from(DefaultClock::default().now()))
     }
 
+    /// A token comes from a form, from wherever. An error: as above.
+    pub(super) fn try_of_all(&self) -> Result<(), Duration> {
+        self.logins
+            .check()
+            .map_err(|until| until.wait_time_from(DefaultClock::default().now()))
+    }
+
     /// The token was right.
-    pub fn was_right(&self, peer: IpAddr, now: Timestamp) {
+    pub(super) fn was_right(&self, peer: IpAddr, now: Timestamp) {
         let mut good = self.good();
         if good.len() >= ADDRESSES {
             good.retain(|_, at| now.duration_since(*at) < GOOD_NAME);
@@ -130,6 +143,15 @@ mod tests {
         throttle.was_right(one, at(0));
         assert_eq!(tries(&throttle, one), 100);
         assert!(throttle.try_from(one, at(3600)).is_err(), "an hour later");
+    }
+
+    #[test]
+    fn forms_are_limited_in_all() {
+        let throttle = Throttle::default();
+        let passed = (0..100).take_while(|_| throttle.try_of_all().is_ok());
+        assert_eq!(passed.count(), 60);
+        let wait = throttle.try_of_all().unwrap_err();
+        assert!(wait > Duration::ZERO && wait <= LOGIN_GAP, "{wait:?}");
     }
 
     #[test]
