@@ -3,7 +3,8 @@
 //!
 //! Under steady writing this alone never empties the log, since there is always a newer page. So
 //! the writer's own connection does the rest when the log is long (`wal_autocheckpoint`): by then
-//! that is little, and the log begins anew.
+//! that is little, and the log begins anew. "Long" is no more than a few megabytes, since the log takes
+//! room on a disk that may have little.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,9 +18,12 @@ use super::error::StoreError;
 use super::open::base;
 
 /// Bytes written that are worth a move.
-const WORTH: u64 = 4 << 20;
+const WORTH: u64 = 2 << 20;
 /// What a write costs beside the bodies that it brings.
 pub(super) const BYTES_PER_WRITE: u64 = 4096;
+/// What a commit costs, however little is in it: a page of each table and index that it touches. Too
+/// little here lets the log of lone commits grow to many times of [`WORTH`].
+const BYTES_PER_COMMIT: u64 = 16 * 4096;
 /// Between two moves, at least.
 const PAUSE: Duration = Duration::from_millis(100);
 /// After one that failed.
@@ -35,6 +39,7 @@ pub(super) struct Growth {
 impl Growth {
     /// So much more was committed.
     pub(super) fn add(&self, bytes: u64) {
+        let bytes = bytes + BYTES_PER_COMMIT;
         if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes >= WORTH {
             self.is_worth_a_move.notify_one();
         }

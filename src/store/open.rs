@@ -209,7 +209,7 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .pragma("journal_size_limit", "67108864")
         // Pages: see `checkpoint`.
-        .pragma("wal_autocheckpoint", "8000")
+        .pragma("wal_autocheckpoint", "1000")
         // Kibibytes. The readers have the system's cache behind their own.
         .pragma("cache_size", "-8192")
         // What is deleted is overwritten: see `erase`.

@@ -17,6 +17,8 @@ use crate::config::{Config, Environment, report};
 use crate::units;
 
 const NOT_SET: &str = "not set";
+/// What is said of a key that a reload leaves as it is.
+const RESTART: &str = " *A change takes a restart.*";
 
 fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")
@@ -117,9 +119,10 @@ fn table(section: &str, keys: &[Key], entries: &BTreeMap<(String, String), Entry
         };
         let (holds, allowed) = words(key.shape);
         let meaning = entry.comment.replace('|', "\\|");
+        let restart = if key.is_fixed { RESTART } else { "" };
         writeln!(
             text,
-            "| `{name}` | {holds} | {default} | {allowed} | {meaning} |"
+            "| `{name}` | {holds} | {default} | {allowed} | {meaning}{restart} |"
         )
         .unwrap();
     }
