@@ -136,7 +136,7 @@ pub(crate) async fn request(
 ) -> anyhow::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(to).await?;
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
