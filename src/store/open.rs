@@ -212,6 +212,8 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", "1000")
         // Kibibytes. The readers have the system's cache behind their own.
         .pragma("cache_size", "-8192")
+        // The inserts have a statement for each size of a group.
+        .statement_cache_capacity(256)
         // What is deleted is overwritten: see `erase`.
         .pragma("secure_delete", "ON")
 }

@@ -14,8 +14,19 @@ use crate::store::error::StoreError;
 use crate::store::millis;
 use crate::store::writer::Tx;
 
-/// Rows of one insert, largest first: fixed sizes keep the statements prepared.
-const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
+/// Rows of one insert, largest first: fixed sizes keep the statements prepared. Each statement is a
+/// journey to the connection's thread and back, which costs as much as several rows: so a group of
+/// usual size goes in one.
+const SIZES: [usize; 34] = {
+    let mut sizes = [0; 34];
+    (sizes[0], sizes[1]) = (64, 48);
+    let mut index = 2;
+    while index < sizes.len() {
+        sizes[index] = sizes.len() - index;
+        index += 1;
+    }
+    sizes
+};
 
 /// A row to insert.
 pub(super) struct Row<'a> {
