@@ -8,7 +8,7 @@ WORKDIR /build
 
 # The dependencies first, with empty sources, so that a change of ours does not build them again. Every target that
 # Cargo.toml names needs its file, or Cargo refuses to read it.
-COPY Cargo.toml Cargo.lock askama.toml ./
+COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src tests/it benches/bench \
     && echo 'fn main() {}' > src/main.rs \
     && echo 'fn main() {}' > tests/it/main.rs \

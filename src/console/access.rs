@@ -103,7 +103,7 @@ fn viewer(console: &Console, request: &Request) -> Result<Option<Viewer>, Fault>
 }
 
 #[derive(Template)]
-#[template(path = "again.html")]
+#[template(path = "again.html", config = "src/console/askama.toml")]
 struct Again {
     assets: &'static assets::Names,
     path: String,

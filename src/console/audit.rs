@@ -14,7 +14,7 @@ use super::{href, words};
 use crate::store::AuditFilter;
 
 #[derive(Template)]
-#[template(path = "audit.html")]
+#[template(path = "audit.html", config = "src/console/askama.toml")]
 struct AuditPage {
     page: Page,
     rows: Vec<Row>,

@@ -19,7 +19,7 @@ use crate::operator::{Refusal, Why};
 use crate::store::{Conflict, Decision, Origin};
 
 #[derive(Template)]
-#[template(path = "conflicts.html")]
+#[template(path = "conflicts.html", config = "src/console/askama.toml")]
 struct ConflictsPage {
     page: Page,
     conflicts: Vec<ConflictView>,

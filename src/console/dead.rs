@@ -20,14 +20,14 @@ use crate::operator::{Desk, Refusal, Why};
 use crate::store::EventFilter;
 
 #[derive(Template)]
-#[template(path = "dead.html")]
+#[template(path = "dead.html", config = "src/console/askama.toml")]
 struct DeadPage {
     page: Page,
     groups: Vec<Group>,
 }
 
 #[derive(Template)]
-#[template(path = "dead_group.html")]
+#[template(path = "dead_group.html", config = "src/console/askama.toml")]
 struct GroupPage {
     page: Page,
     source: String,
@@ -41,7 +41,7 @@ struct GroupPage {
 }
 
 #[derive(Template)]
-#[template(path = "dead_confirm.html")]
+#[template(path = "dead_confirm.html", config = "src/console/askama.toml")]
 struct ConfirmPage {
     page: Page,
     source: String,

@@ -20,7 +20,7 @@ use crate::operator::{Refusal, Why};
 use crate::store::{Action as Done, EventDetail};
 
 #[derive(Template)]
-#[template(path = "event.html")]
+#[template(path = "event.html", config = "src/console/askama.toml")]
 struct EventPage {
     page: Page,
     event: EventLine,

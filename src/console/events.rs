@@ -17,7 +17,7 @@ use crate::operator::one_spelling;
 use crate::store::{EventFilter, EventRow};
 
 #[derive(Template)]
-#[template(path = "events.html")]
+#[template(path = "events.html", config = "src/console/askama.toml")]
 struct EventsPage {
     page: Page,
     rows: Vec<EventLine>,

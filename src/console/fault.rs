@@ -24,7 +24,7 @@ pub(super) struct Fault {
 }
 
 #[derive(Template)]
-#[template(path = "fault.html")]
+#[template(path = "fault.html", config = "src/console/askama.toml")]
 struct FaultPage<'a> {
     assets: &'static assets::Names,
     status: u16,

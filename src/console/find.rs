@@ -20,7 +20,7 @@ pub(super) struct FindQuery {
 }
 
 #[derive(Template)]
-#[template(path = "find.html")]
+#[template(path = "find.html", config = "src/console/askama.toml")]
 struct FindPage {
     page: Page,
     hits: Vec<Hit>,

@@ -18,7 +18,7 @@ use crate::operator::{Access, fingerprint};
 use crate::store::Action as Done;
 
 #[derive(Template)]
-#[template(path = "login.html")]
+#[template(path = "login.html", config = "src/console/askama.toml")]
 struct LoginPage {
     assets: &'static assets::Names,
     error: Option<String>,

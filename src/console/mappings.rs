@@ -14,7 +14,7 @@ use super::{href, words};
 use crate::store::MappingFilter;
 
 #[derive(Template)]
-#[template(path = "mappings.html")]
+#[template(path = "mappings.html", config = "src/console/askama.toml")]
 struct MappingsPage {
     page: Page,
     rows: Vec<Row>,

@@ -21,7 +21,7 @@ const FAILURES: u32 = 6;
 const LATE_SECONDS: i64 = 120;
 
 #[derive(Template)]
-#[template(path = "overview.html")]
+#[template(path = "overview.html", config = "src/console/askama.toml")]
 struct Overview {
     page: Page,
     verdict: Verdict,

@@ -20,7 +20,7 @@ use crate::store::{Origin, ParkedRow, Precondition, Versions};
 const FIELD: &str = "map:";
 
 #[derive(Template)]
-#[template(path = "parked.html")]
+#[template(path = "parked.html", config = "src/console/askama.toml")]
 struct ParkedPage {
     page: Page,
     rows: Vec<Row>,

@@ -160,7 +160,7 @@ pub(in crate::console) async fn reveal(
 }
 
 #[derive(Template)]
-#[template(path = "forget.html")]
+#[template(path = "forget.html", config = "src/console/askama.toml")]
 struct ForgetPage {
     page: Page,
     source: String,

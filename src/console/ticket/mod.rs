@@ -25,7 +25,7 @@ use crate::store::{EventDetail, TicketPage};
 pub(super) use story::Step;
 
 #[derive(Template)]
-#[template(path = "ticket.html")]
+#[template(path = "ticket.html", config = "src/console/askama.toml")]
 struct TicketView {
     page: Page,
     source: String,
