@@ -245,7 +245,7 @@ async fn new_credentials_end_a_hold() {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_under_way_end_as_they_began() {
     let mut app = TestApp::start().await;
-    app.faults(&["latency=1s"]);
+    app.faults(&["latency=4s"]);
     for n in 1..=4 {
         app.admin
             .map("servicenow", &sys_id(n), &format!("tkt-{n}"))
