@@ -55,7 +55,7 @@ async fn acknowledgements(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<
         }
         let cpu = targets[1].ratio(&targets[0], |s| s.cpu_us);
         let name = format!("CPU per acknowledgement over null, {}", kind.name());
-        goals.push(Goal::new(name, cpu, AtMost(20.0), 3.5));
+        goals.push(Goal::new(name, cpu, AtMost(12.0), 3.5));
         daemon.stop().await?;
     }
     table.print();
