@@ -54,8 +54,8 @@ CREATE TABLE events (
     external      INTEGER,
     subtype       TEXT,
     event_type    TEXT    NOT NULL,
-    -- Names the delivery: a second one of the external ticket (or, without one, of the source) with
-    -- the same name is a duplicate. 128 bits of a hash.
+    -- Names the delivery: a second one of the source with the same name is a duplicate. 128 bits of a
+    -- hash.
     delivery      BLOB,
     -- Names the content in the same way: NULL when another event may take its place (ignored, dead,
     -- expired).
@@ -72,12 +72,11 @@ CREATE TABLE events (
     traceparent   TEXT
 ) STRICT;
 
+-- The hashes are in no order, so this one costs a page for every event. It is what stops replays, also
+-- of an event whose external ticket has got another name since.
+CREATE UNIQUE INDEX events_delivery ON events (source, delivery) WHERE delivery IS NOT NULL;
 -- External tickets are numbered as they come, and what happens next is mostly about the latest: an
 -- index that begins with the number is written at its end.
-CREATE UNIQUE INDEX events_delivery ON events (external, delivery)
-    WHERE delivery IS NOT NULL AND external IS NOT NULL;
-CREATE UNIQUE INDEX events_nameless ON events (source, delivery)
-    WHERE delivery IS NOT NULL AND external IS NULL;
 -- The content, and all events of an external ticket. NULLs differ from each other.
 CREATE UNIQUE INDEX events_external ON events (external, content) WHERE external IS NOT NULL;
 CREATE INDEX events_due ON events (due_at, id) WHERE state = 'queued';

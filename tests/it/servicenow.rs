@@ -282,6 +282,19 @@ async fn a_delivery_that_comes_again_is_a_duplicate_and_stored_once() {
 }
 
 #[tokio::test]
+async fn a_delivery_is_the_same_whatever_it_is_about() {
+    let app = TestApp::start().await;
+    let first = app.webhooks.servicenow(incident(1)).id("msg_again");
+    let first = first.send().await.event();
+    let other = app.webhooks.servicenow(incident(2)).id("msg_again");
+    let other = other.send().await.event();
+    assert_eq!(other["duplicate"], true);
+    assert_eq!(other["id"], first["id"]);
+    assert_eq!(stored(&app).await, 1);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn the_same_save_in_another_delivery_is_skipped_as_a_duplicate() {
     let app = TestApp::start().await;
     let first = app.webhooks.servicenow(incident(1)).send().await.event();

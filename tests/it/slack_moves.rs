@@ -65,6 +65,19 @@ async fn mappings_connections_and_parked_events_follow_their_channel() {
 }
 
 #[tokio::test]
+async fn what_slack_repeats_after_the_move_is_still_the_same_delivery() {
+    let app = TestApp::start().await;
+    let parked = say(&app, OLD, "1.000001", Value::Null).await;
+    move_channel(&app, "EvMove").await;
+    let before = app.admin.events("source=slack").await.len();
+    say(&app, OLD, "1.000001", Value::Null).await;
+    let after = app.admin.events("source=slack").await;
+    assert_eq!(after.len(), before, "{after:?}");
+    assert_eq!(app.admin.event(&parked).await["state"], "parked");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_parked_under_one_id_and_mapped_under_the_other_is_sent() {
     for (parked_in, mapped_in) in [(NEW, OLD), (OLD, NEW)] {
         let app = TestApp::start().await;

@@ -19,20 +19,17 @@ macro_rules! known_statement {
     () => {
         "-- store::inbox::known
             SELECT wanted.key, x.id, x.ticket_id, c.ticket_id IS NOT NULL, x.team, x.number,
-                   p.id, p.rank_major, p.rank_minor, d.id, d.state, d.reason, s.id
+                   p.id, p.rank_major, p.rank_minor, s.id
             FROM json_each($1) AS wanted
             CROSS JOIN external_tickets AS x
                 ON x.source = wanted.value ->> 0 AND x.external_id = wanted.value ->> 1
             LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
             LEFT JOIN events AS p INDEXED BY events_parked
                 ON p.external = x.id AND p.state = 'parked'
-            LEFT JOIN events AS d INDEXED BY events_delivery
-                ON d.external = x.id AND d.delivery = unhex(wanted.value ->> 2)
             LEFT JOIN events AS s INDEXED BY events_external
-                ON s.external = x.id AND s.content = unhex(wanted.value ->> 3)
+                ON s.external = x.id AND s.content = unhex(wanted.value ->> 2)
             UNION ALL
-            SELECT NULL, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-                   NULL, NULL
+            SELECT NULL, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL
             FROM external_tickets"
     };
 }
@@ -82,7 +79,6 @@ pub(super) struct Ticket<'a> {
     pub(super) new_number: Option<&'a str>,
     number: Option<String>,
     facts: TicketFacts,
-    deliveries: HashMap<Key, Found>,
     contents: HashMap<Key, EventId>,
 }
 
@@ -90,8 +86,8 @@ pub(super) struct Ticket<'a> {
 pub(super) struct Known<'a> {
     wanted: Vec<Wanted<'a>>,
     pub(super) tickets: Vec<Ticket<'a>>,
-    /// Of events that name no external ticket, by source.
-    nameless: HashMap<(&'a str, Key), Found>,
+    /// By source: a delivery is the same whatever it is about.
+    deliveries: HashMap<(&'a str, Key), Found>,
     next_ticket: i64,
     pub(super) superseded: Vec<EventId>,
 }
@@ -101,7 +97,7 @@ impl<'a> Known<'a> {
     pub(super) async fn look_up(tx: &mut Tx, webhooks: &'a [Webhook]) -> Result<Self, StoreError> {
         let mut known = Self::of(webhooks);
         known.look_for_tickets(tx).await?;
-        known.look_for_nameless(tx).await?;
+        known.look_for_deliveries(tx).await?;
         Ok(known)
     }
 
@@ -130,7 +126,7 @@ impl<'a> Known<'a> {
         Self {
             wanted,
             tickets,
-            nameless: HashMap::new(),
+            deliveries: HashMap::new(),
             next_ticket: 1,
             superseded: Vec::new(),
         }
@@ -150,9 +146,6 @@ impl<'a> Known<'a> {
             Option<i64>,
             Option<i64>,
             Option<i64>,
-            Option<String>,
-            Option<String>,
-            Option<i64>,
         );
         if self.tickets.is_empty() {
             return tx.begin().await;
@@ -167,8 +160,7 @@ impl<'a> Known<'a> {
             .iter()
             .map(|(ticket, wanted)| {
                 let ticket = &self.tickets[*ticket];
-                let (delivery, content) = (hex(wanted.delivery), hex(wanted.content));
-                (ticket.source, ticket.external_id, delivery, content)
+                (ticket.source, ticket.external_id, hex(wanted.content))
             })
             .collect();
         let statement = if tx.is_open { KNOWN } else { BEGIN_AND_KNOWN };
@@ -179,7 +171,7 @@ impl<'a> Known<'a> {
         tx.is_open = true;
         for row in rows {
             let (index, id, mapped_to, connected, team, number, parked, major, minor, ..) = row;
-            let (.., delivered, word, reason, same) = row;
+            let (.., same) = row;
             let Some(index) = index.and_then(|index| usize::try_from(index).ok()) else {
                 self.next_ticket = id + 1;
                 continue;
@@ -193,16 +185,6 @@ impl<'a> Known<'a> {
             ticket.facts.parked = parked.map(|id| (EventId(id), rank));
             ticket.facts.team = team;
             ticket.number = number;
-            if let (Some(key), Some(event), Some(word)) = (wanted.delivery, delivered, word) {
-                let recorded = Recorded {
-                    id: EventId(event),
-                    external_id: Some(ticket.external_id.clone()),
-                    state: state(&word)?,
-                    reason,
-                    duplicate: true,
-                };
-                ticket.deliveries.insert(key, Found::Stored(recorded));
-            }
             if let (Some(key), Some(event)) = (wanted.content, same) {
                 ticket.contents.insert(key, EventId(event));
             }
@@ -210,19 +192,19 @@ impl<'a> Known<'a> {
         Ok(())
     }
 
-    /// Deliveries of events that name no external ticket.
-    async fn look_for_nameless(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
-        const NAMELESS: &str = "\
-            -- store::inbox::nameless
-            SELECT wanted.key, e.id, e.state, e.reason
+    /// Deliveries that are stored already.
+    async fn look_for_deliveries(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        const DELIVERIES: &str = "\
+            -- store::inbox::deliveries
+            SELECT wanted.key, e.id, e.state, e.reason, x.external_id
             FROM json_each($1) AS wanted
-            CROSS JOIN events AS e INDEXED BY events_nameless
+            CROSS JOIN events AS e INDEXED BY events_delivery
                 ON e.source = wanted.value ->> 0 AND e.delivery = unhex(wanted.value ->> 1)
-                AND e.external IS NULL";
+            LEFT JOIN external_tickets AS x ON x.id = e.external";
+        type Delivered = (i64, i64, String, Option<String>, Option<String>);
         let named: Vec<(&'a str, Key)> = self
             .wanted
             .iter()
-            .filter(|wanted| wanted.ticket.is_none())
             .filter_map(|wanted| Some((wanted.webhook.source.as_str(), wanted.delivery?)))
             .collect();
         if named.is_empty() {
@@ -232,20 +214,20 @@ impl<'a> Known<'a> {
             .iter()
             .map(|(source, key)| (source, hex::encode(key)))
             .collect();
-        let rows: Vec<(i64, i64, String, Option<String>)> = sqlx::query_as(NAMELESS)
+        let rows: Vec<Delivered> = sqlx::query_as(DELIVERIES)
             .bind(json(&asked))
             .fetch_all(&mut tx.connection)
             .await?;
-        for (index, id, word, reason) in rows {
+        for (index, id, word, reason, external_id) in rows {
             let recorded = Recorded {
                 id: EventId(id),
-                external_id: None,
+                external_id: external_id.map(ExternalId::from_store),
                 state: state(&word)?,
                 reason,
                 duplicate: true,
             };
             if let Some(name) = usize::try_from(index).ok().and_then(|at| named.get(at)) {
-                self.nameless.insert(*name, Found::Stored(recorded));
+                self.deliveries.insert(*name, Found::Stored(recorded));
             }
         }
         Ok(())
@@ -268,23 +250,12 @@ impl<'a> Known<'a> {
 
     /// The event of the same delivery; where there is none, `next` will be it.
     fn delivered_before(&mut self, wanted: &Wanted<'a>, next: usize) -> Option<Found> {
-        let key = wanted.delivery?;
-        let again = Found::Again(next);
-        if let Some(ticket) = wanted.ticket {
-            let deliveries = &mut self.tickets[ticket].deliveries;
-            let before = deliveries.get(&key).cloned();
-            if before.is_none() {
-                deliveries.insert(key, again);
-            }
-            before
-        } else {
-            let name = (wanted.webhook.source.as_str(), key);
-            let before = self.nameless.get(&name).cloned();
-            if before.is_none() {
-                self.nameless.insert(name, again);
-            }
-            before
+        let name = (wanted.webhook.source.as_str(), wanted.delivery?);
+        let before = self.deliveries.get(&name).cloned();
+        if before.is_none() {
+            self.deliveries.insert(name, Found::Again(next));
         }
+        before
     }
 
     /// Decides about one event, and remembers the decision for the rest of the group.
@@ -346,7 +317,6 @@ impl<'a> Ticket<'a> {
             new_number: None,
             number: None,
             facts: TicketFacts::default(),
-            deliveries: HashMap::new(),
             contents: HashMap::new(),
         }
     }

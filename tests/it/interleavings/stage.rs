@@ -28,8 +28,6 @@ pub(super) struct Stage {
     pub(super) now: Timestamp,
     pub(super) in_hand: Vec<Claim>,
     pub(super) deliveries: u64,
-    /// The last delivery about each ticket: a sender repeats it as it was.
-    last: BTreeMap<u8, u64>,
     pub(super) mapped: BTreeMap<u8, u8>,
     /// Tickets that Serval has, as told by the ends of calls.
     pub(super) linked: BTreeSet<(u8, u8)>,
@@ -82,7 +80,6 @@ impl Stage {
             now,
             in_hand: Vec::new(),
             deliveries: 0,
-            last: BTreeMap::new(),
             mapped: BTreeMap::new(),
             linked: BTreeSet::new(),
             refused: BTreeSet::new(),
@@ -105,17 +102,17 @@ impl Stage {
                 rank,
                 again,
             } => {
-                let last = self.last.get(&ticket).copied().filter(|_| again);
-                let delivery = last.unwrap_or_else(|| self.next_delivery(ticket));
-                let webhook = self.webhook(ticket, rank, delivery);
+                let is_again = again && self.deliveries > 0;
+                self.deliveries += u64::from(!is_again);
+                let webhook = self.webhook(ticket, rank, self.deliveries);
                 let recorded = self.store().record(webhook).await.unwrap();
-                assert_eq!(recorded[0].duplicate, last.is_some());
+                assert_eq!(recorded[0].duplicate, is_again);
             }
             Step::Crowd { tickets } => {
                 let mut webhooks = Vec::new();
                 for ticket in tickets {
-                    let delivery = self.next_delivery(ticket);
-                    webhooks.push(self.webhook(ticket, 1, delivery));
+                    self.deliveries += 1;
+                    webhooks.push(self.webhook(ticket, 1, self.deliveries));
                 }
                 let mut crowd = JoinSet::new();
                 for webhook in webhooks {
@@ -157,12 +154,6 @@ impl Stage {
                 self.store().expire_parked(self.now).await.unwrap();
             }
         }
-    }
-
-    fn next_delivery(&mut self, ticket: u8) -> u64 {
-        self.deliveries += 1;
-        self.last.insert(ticket, self.deliveries);
-        self.deliveries
     }
 
     fn webhook(&self, n: u8, rank: i64, delivery: u64) -> Webhook {
