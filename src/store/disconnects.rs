@@ -3,6 +3,7 @@
 //! Invariant: a pair that is asked to be taken apart is not remembered as connected, also where the
 //! call that makes it is still under way.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -42,6 +43,37 @@ pub enum MayDisconnect {
 
 type Row = (i64, String, String, String, i64, i64);
 
+/// Whether there may be any pair to take apart. Every connect asks about its own; mostly there is
+/// none at all, and a look into the database would cost as much as the rest of the step.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// How many times pairs were asked for.
+    times: AtomicU64,
+    /// How many of these times there was none left after.
+    done: AtomicU64,
+}
+
+impl Default for Asked {
+    /// What a dead process left is not known yet.
+    fn default() -> Self {
+        Self {
+            times: AtomicU64::new(1),
+            done: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Asked {
+    /// After the commit that asks, and before its answer.
+    pub(super) fn again(&self) {
+        self.times.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn is_open(&self) -> bool {
+        self.times.load(Ordering::SeqCst) != self.done.load(Ordering::SeqCst)
+    }
+}
+
 fn in_millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2)
 }
@@ -80,6 +112,9 @@ impl Store {
             ")
             ORDER BY d.due_at, d.id LIMIT 1"
         );
+        if !self.is_any_disconnect_left().await? {
+            return Ok(None);
+        }
         let row: Option<Row> = sqlx::query_as(NEXT)
             .bind(millis(now))
             .bind(in_millis(lease))
@@ -100,6 +135,9 @@ impl Store {
             -- store::disconnects::of
             SELECT id, source, external_id, ticket_id, tries, queued_at FROM disconnects
             WHERE source = $1 AND ticket_id = $2 AND due_at <= $3 LIMIT 1";
+        if !self.shared.asked.is_open() {
+            return Ok(None);
+        }
         let row: Option<Row> = sqlx::query_as(OF)
             .bind(source.as_str())
             .bind(ticket_id.as_str())
@@ -149,6 +187,24 @@ impl Store {
             Some((false, true)) => MayDisconnect::Later,
             Some((false, false)) => MayDisconnect::Now,
         })
+    }
+
+    /// Looks whether all that was asked for is done.
+    async fn is_any_disconnect_left(&self) -> Result<bool, StoreError> {
+        const LEFT: &str = "\
+            -- store::disconnects::left
+            SELECT EXISTS (SELECT 1 FROM disconnects)";
+        let asked = &self.shared.asked;
+        if !asked.is_open() {
+            return Ok(false);
+        }
+        // Read before the look: what is asked for after it is not among the times that are done.
+        let times = asked.times.load(Ordering::SeqCst);
+        let is_left: bool = sqlx::query_scalar(LEFT).fetch_one(&self.readers).await?;
+        if !is_left {
+            asked.done.store(times, Ordering::SeqCst);
+        }
+        Ok(is_left)
     }
 
     /// The pair is apart, or will never be: nothing more to do.
@@ -266,6 +322,7 @@ pub(super) async fn ask(
         .execute(&mut tx.connection)
         .await?;
     tx.wake = true;
+    tx.asks_to_disconnect = true;
     Ok(true)
 }
 

@@ -110,6 +110,7 @@ struct Shared {
     write_failed: AtomicBool,
     damage: OnceLock<String>,
     growth: checkpoint::Growth,
+    asked: disconnects::Asked,
     imports: import::Imports,
     /// Held for as long as anybody has the store.
     lock: DatabaseLock,

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, mpsc};
 use super::activity::Tally;
 use super::checkpoint::Growth;
 use super::counts::Counts;
+use super::disconnects::Asked;
 use super::error::OpenError;
 use super::import::Imports;
 use super::writer::{QUEUE, Tx, Writer};
@@ -162,6 +163,7 @@ impl Store {
             write_failed: AtomicBool::new(false),
             damage: OnceLock::new(),
             growth: Growth::default(),
+            asked: Asked::default(),
             imports: Imports::default(),
             lock,
         });
@@ -170,6 +172,7 @@ impl Store {
             counts: Counts::default(),
             tally: Tally::default(),
             wake: false,
+            asks_to_disconnect: false,
             next_event,
             is_open: false,
             claims_last_until: 0,

@@ -43,6 +43,8 @@ pub(super) struct Tx {
     pub(super) tally: Tally,
     /// Whether events became due, so that the worker should look.
     pub(super) wake: bool,
+    /// Whether pairs are to be taken apart.
+    pub(super) asks_to_disconnect: bool,
     /// The id of the next event.
     pub(super) next_event: i64,
     /// Whether the transaction is begun.
@@ -207,6 +209,7 @@ impl Writer {
     /// One transaction over all of them, and their answers. Gives the group back when it failed.
     async fn write_all(&mut self, mut group: Group) -> Result<(), (Group, StoreError)> {
         self.tx.wake = false;
+        self.tx.asks_to_disconnect = false;
         self.tx.counts.clear();
         self.tx.tally.clear();
         let started = Instant::now();
@@ -215,6 +218,9 @@ impl Writer {
                 self.metrics.committed(group.len(), started.elapsed());
                 self.shared.growth.add(group.bytes());
                 self.note_success();
+                if self.tx.asks_to_disconnect {
+                    self.shared.asked.again();
+                }
                 if self.tx.wake {
                     self.shared.wake.notify_one();
                 }

@@ -154,6 +154,7 @@ async fn disconnect_old(
     }
     sqlx::query(FORGET).execute(&mut tx.connection).await?;
     tx.wake = true;
+    tx.asks_to_disconnect = true;
     Ok(())
 }
 

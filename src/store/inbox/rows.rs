@@ -11,8 +11,8 @@ use crate::domain::ids::{EventId, ServalTicketId};
 use crate::domain::ingest::Placement;
 use crate::domain::trace::TraceParent;
 use crate::store::error::StoreError;
-use crate::store::millis;
 use crate::store::writer::Tx;
+use crate::store::{json, millis};
 
 /// Rows of one insert, largest first: fixed sizes keep the statements prepared. Each statement is a
 /// journey to the connection's thread and back, which costs as much as several rows: so a group of
@@ -132,12 +132,6 @@ pub(super) async fn insert_tickets(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Resul
             5,
         )
     });
-    const TEAM: &str = "\
-        -- store::inbox::team
-        UPDATE external_tickets SET team = $2 WHERE id = $1 AND team IS NULL";
-    const NUMBER: &str = "\
-        -- store::inbox::number
-        UPDATE external_tickets SET number = $2 WHERE id = $1";
     let new: Vec<&Ticket<'_>> = tickets.iter().filter(|ticket| ticket.is_new).collect();
     let mut rest = new.as_slice();
     while !rest.is_empty() {
@@ -155,16 +149,30 @@ pub(super) async fn insert_tickets(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Resul
         query.execute(&mut tx.connection).await?;
         rest = later;
     }
-    for ticket in tickets.iter().filter(|ticket| !ticket.is_new) {
-        for (statement, value) in [(TEAM, ticket.new_team), (NUMBER, ticket.new_number)] {
-            let Some(value) = value else { continue };
-            sqlx::query(statement)
-                .bind(ticket.id)
-                .bind(value)
-                .execute(&mut tx.connection)
-                .await?;
-        }
+    note_news(tx, tickets).await
+}
+
+/// What is new about external tickets that were known.
+async fn note_news(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError> {
+    const NEWS: &str = "\
+        -- store::inbox::news
+        UPDATE external_tickets
+        SET team = COALESCE(team, news.value ->> 1), number = COALESCE(news.value ->> 2, number)
+        FROM json_each($1) AS news
+        WHERE external_tickets.id = news.value ->> 0";
+    let news: Vec<_> = tickets
+        .iter()
+        .filter(|ticket| !ticket.is_new)
+        .filter(|ticket| ticket.new_team.is_some() || ticket.new_number.is_some())
+        .map(|ticket| (ticket.id, ticket.new_team, ticket.new_number))
+        .collect();
+    if news.is_empty() {
+        return Ok(());
     }
+    sqlx::query(NEWS)
+        .bind(json(&news))
+        .execute(&mut tx.connection)
+        .await?;
     Ok(())
 }
 
