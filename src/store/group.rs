@@ -4,6 +4,7 @@
 
 use tokio::sync::oneshot;
 
+use super::batch::Batch;
 use super::checkpoint::BYTES_PER_WRITE;
 use super::error::StoreError;
 use super::inbox::{self, Recorded, Webhook};
@@ -64,9 +65,12 @@ impl Group {
         bodies as u64 + self.len() as u64 * BYTES_PER_WRITE
     }
 
-    /// Does it all, in the transaction that it begins.
-    pub(super) async fn run(&mut self, tx: &mut Tx) -> Result<Done, StoreError> {
-        let recorded = inbox::record_all(tx, &self.webhooks).await?;
+    /// Does it all, in the transaction that it begins, but for what may go with the commit.
+    pub(super) async fn run(&mut self, tx: &mut Tx) -> Result<(Done, Batch), StoreError> {
+        let (recorded, mut rest) = inbox::record_all(tx, &self.webhooks).await?;
+        if !self.settles.is_empty() || !self.writes.is_empty() {
+            std::mem::take(&mut rest).run(&mut tx.connection).await?;
+        }
         let settled = settle::settle_all(tx, &self.settles).await?;
         tx.begin().await?;
         for write in &mut self.writes {
@@ -74,7 +78,7 @@ impl Group {
             write.run(tx).await?;
             tx.place = tx.next_place.take();
         }
-        Ok(Done { recorded, settled })
+        Ok((Done { recorded, settled }, rest))
     }
 
     /// Tells everybody, after the commit. Who has gone away does not want to know.

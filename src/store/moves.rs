@@ -18,6 +18,12 @@ const NUMBERED: [&str; 3] = ["connections", "claims", "events"];
 /// What goes by its name.
 const NAMED: [&str; 4] = ["external_tickets", "conflicts", "disconnects", "audit"];
 
+/// Whether any of `webhooks` announces a move.
+pub(super) fn are_announced(webhooks: &[Webhook]) -> bool {
+    let mut events = webhooks.iter().flat_map(|webhook| &webhook.events);
+    events.any(|event| event.channel_move.is_some())
+}
+
 /// Applies the moves that `webhooks` announce. A delivery that is repeated finds nothing to move.
 pub(super) async fn apply(tx: &mut Tx, webhooks: &[Webhook]) -> Result<(), StoreError> {
     for webhook in webhooks {
@@ -26,7 +32,6 @@ pub(super) async fn apply(tx: &mut Tx, webhooks: &[Webhook]) -> Result<(), Store
             .iter()
             .filter_map(|event| event.channel_move.as_ref());
         for channel_move in moves {
-            tx.begin().await?;
             move_channel(tx, &webhook.source, channel_move, webhook.received_at).await?;
         }
     }

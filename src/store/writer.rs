@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::activity::Tally;
+use super::batch::Batch;
 use super::claims::Place;
 use super::counts::Counts;
 use super::error::StoreError;
@@ -77,30 +78,27 @@ impl Tx {
         Ok(())
     }
 
-    /// Commits, with the numbers of what was changed.
-    async fn commit(&mut self) -> Result<(), StoreError> {
-        const COUNT_AND_COMMIT: &str = "\
+    /// Commits, after what is left to do and with the numbers of what was changed.
+    async fn commit(&mut self, mut rest: Batch) -> Result<(), StoreError> {
+        const COUNT: &str = "\
             -- store::counts::add
             INSERT INTO counts (source, state, n)
-            SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE TRUE
+            SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE TRUE
             ON CONFLICT (source, state) DO UPDATE SET n = n + excluded.n;
             -- store::activity::add
             INSERT INTO activity (at, source, stored, connected)
-            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($2) WHERE TRUE
+            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE TRUE
             ON CONFLICT (at, source) DO UPDATE
-            SET stored = stored + excluded.stored, connected = connected + excluded.connected;
-            COMMIT";
+            SET stored = stored + excluded.stored, connected = connected + excluded.connected";
         let (counts, tally) = (self.counts.rows(), self.tally.rows());
-        if counts.is_none() && tally.is_none() {
-            return self.run("COMMIT").await;
+        if counts.is_some() || tally.is_some() {
+            let or_nothing = |rows: Option<String>| rows.unwrap_or_else(|| "[]".to_owned());
+            rest.push(COUNT);
+            rest.bind(or_nothing(counts))?;
+            rest.bind(or_nothing(tally))?;
         }
-        let or_nothing = |rows: Option<String>| rows.unwrap_or_else(|| "[]".to_owned());
-        sqlx::query(COUNT_AND_COMMIT)
-            .bind(or_nothing(counts))
-            .bind(or_nothing(tally))
-            .execute(&mut self.connection)
-            .await?;
-        Ok(())
+        rest.push("COMMIT");
+        rest.run(&mut self.connection).await
     }
 
     async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
@@ -170,6 +168,9 @@ impl Writer {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut jobs = Vec::with_capacity(GROUP);
         loop {
+            // What was just answered makes room for more, and what is at the door comes in: a group
+            // costs little more than a lone write.
+            tokio::task::yield_now().await;
             tokio::select! {
                 biased;
                 n = self.queue.recv_many(&mut jobs, GROUP) => {
@@ -239,8 +240,8 @@ impl Writer {
 
     async fn fill_transaction(&mut self, group: &mut Group) -> Result<Done, StoreError> {
         self.tx.is_open = false;
-        let done = group.run(&mut self.tx).await?;
-        self.tx.commit().await?;
+        let (done, rest) = group.run(&mut self.tx).await?;
+        self.tx.commit(rest).await?;
         Ok(done)
     }
 

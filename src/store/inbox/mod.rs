@@ -11,6 +11,7 @@ use std::fmt;
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use super::batch::Batch;
 use super::error::StoreError;
 use super::writer::Tx;
 use super::{change, millis, moves};
@@ -19,7 +20,7 @@ use crate::domain::ids::{EventId, ExternalId, SourceName};
 use crate::domain::ingest::SUPERSEDED;
 use crate::domain::trace::TraceParent;
 use known::{Found, Known};
-use rows::{Row, insert_events, insert_payloads, insert_tickets};
+use rows::{Row, insert};
 
 /// A verified webhook, ready to be stored.
 #[derive(Clone)]
@@ -69,23 +70,25 @@ pub struct Recorded {
     pub duplicate: bool,
 }
 
-/// Places `webhooks` and inserts what is new. One answer for each event of each webhook.
+/// Begins the transaction, places `webhooks` and inserts what is new. One answer for each event of
+/// each webhook, and the inserts that are left to do, before anything else.
 pub(super) async fn record_all(
     tx: &mut Tx,
     webhooks: &[Webhook],
-) -> Result<Vec<Vec<Recorded>>, StoreError> {
+) -> Result<(Vec<Vec<Recorded>>, Batch), StoreError> {
     if webhooks.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Default::default());
     }
     let mut known = Known::look_up(tx, webhooks).await?;
     let mut rows = Vec::new();
     let mut found = known.place_all(tx, &mut rows).into_iter();
     supersede(tx, &mut rows, &known.superseded, webhooks[0].received_at).await?;
-    insert_tickets(tx, &known.tickets).await?;
-    insert_events(tx, &rows).await?;
-    insert_payloads(tx, &rows).await?;
-    // After the inserts, so that what shares the commit with a notice moves along.
-    moves::apply(tx, webhooks).await?;
+    let mut inserts = insert(tx, &known.tickets, &rows).await?;
+    if moves::are_announced(webhooks) {
+        // After the inserts, so that what shares the commit with a notice moves along.
+        std::mem::take(&mut inserts).run(&mut tx.connection).await?;
+        moves::apply(tx, webhooks).await?;
+    }
     for row in &rows {
         let source = row.webhook.source.as_str();
         tx.counts.entered(source, row.placement.state);
@@ -106,7 +109,7 @@ pub(super) async fn record_all(
         let events = found.by_ref().take(webhook.events.len());
         answers.push(events.map(answer).collect());
     }
-    Ok(answers)
+    Ok((answers, inserts))
 }
 
 /// Gives up the places of events that better ones took: in the database, or in this very group.
