@@ -103,17 +103,16 @@ impl Goal {
     }
 }
 
-/// Says which goals are missed. The last lines of a run are what is left of it in many a log.
+/// Says which goals are missed; `true` if any is. The last lines of a run are what is left of it in many a log.
 pub(crate) fn print_missed(goals: &[Goal]) -> bool {
     let missed = goals.iter().filter(|goal| !goal.is_met());
-    let lines: Vec<_> = missed
-        .map(|goal| {
-            let (name, value) = (&goal.name, number(goal.measured));
-            format!("missed: {name}: {value}, wanted {}", goal.wanted())
-        })
-        .collect();
-    lines.iter().for_each(|line| println!("{line}"));
-    !lines.is_empty()
+    let mut is_any = false;
+    for goal in missed {
+        let (name, value) = (&goal.name, number(goal.measured));
+        println!("missed: {name}: {value}, wanted {}", goal.wanted());
+        is_any = true;
+    }
+    is_any
 }
 
 /// Prints the goals.

@@ -1,7 +1,7 @@
 //! Statements that share one journey to the connection's thread and back. A journey costs as much as
 //! storing several rows: two threads fall asleep over it and are woken again.
 
-use sqlx::sqlite::SqliteArguments;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Encode, Sqlite, SqliteConnection, Type};
 
 use super::error::StoreError;
@@ -35,7 +35,7 @@ impl Batch {
             .map_err(|error| sqlx::Error::Encode(error).into())
     }
 
-    /// Runs them. The connection keeps the prepared statements, by the whole text.
+    /// Runs them, if there are any. The connection keeps the prepared statements, by the whole text.
     pub(super) async fn run(self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         if !self.statements.is_empty() {
             sqlx::query_with(AssertSqlSafe(self.statements), self.arguments)
@@ -43,5 +43,14 @@ impl Batch {
                 .await?;
         }
         Ok(())
+    }
+
+    /// Runs them, and answers the rows of all of them.
+    pub(super) async fn fetch_all(
+        self,
+        connection: &mut SqliteConnection,
+    ) -> Result<Vec<SqliteRow>, StoreError> {
+        let query = sqlx::query_with(AssertSqlSafe(self.statements), self.arguments);
+        Ok(query.fetch_all(connection).await?)
     }
 }

@@ -4,7 +4,6 @@
 
 use tokio::sync::oneshot;
 
-use super::batch::Batch;
 use super::checkpoint::BYTES_PER_WRITE;
 use super::error::StoreError;
 use super::inbox::{self, Recorded, Webhook};
@@ -65,20 +64,16 @@ impl Group {
         bodies as u64 + self.len() as u64 * BYTES_PER_WRITE
     }
 
-    /// Does it all, in the transaction that it begins, but for what may go with the commit.
-    pub(super) async fn run(&mut self, tx: &mut Tx) -> Result<(Done, Batch), StoreError> {
-        let (recorded, mut rest) = inbox::record_all(tx, &self.webhooks).await?;
-        if !self.settles.is_empty() || !self.writes.is_empty() {
-            std::mem::take(&mut rest).run(&mut tx.connection).await?;
-        }
+    /// Does it all.
+    pub(super) async fn run(&mut self, tx: &mut Tx) -> Result<Done, StoreError> {
+        let recorded = inbox::record_all(tx, &self.webhooks).await?;
         let settled = settle::settle_all(tx, &self.settles).await?;
-        tx.begin().await?;
         for write in &mut self.writes {
             tx.next_place = None;
             write.run(tx).await?;
             tx.place = tx.next_place.take();
         }
-        Ok((Done { recorded, settled }, rest))
+        Ok(Done { recorded, settled })
     }
 
     /// Tells everybody, after the commit. Who has gone away does not want to know.

@@ -18,12 +18,6 @@ const NUMBERED: [&str; 3] = ["connections", "claims", "events"];
 /// What goes by its name.
 const NAMED: [&str; 4] = ["external_tickets", "conflicts", "disconnects", "audit"];
 
-/// Whether any of `webhooks` announces a move.
-pub(super) fn are_announced(webhooks: &[Webhook]) -> bool {
-    let mut events = webhooks.iter().flat_map(|webhook| &webhook.events);
-    events.any(|event| event.channel_move.is_some())
-}
-
 /// Applies the moves that `webhooks` announce. A delivery that is repeated finds nothing to move.
 pub(super) async fn apply(tx: &mut Tx, webhooks: &[Webhook]) -> Result<(), StoreError> {
     for webhook in webhooks {
@@ -59,7 +53,7 @@ async fn move_channel(
             .bind(&threads.until)
             .bind(threads.to)
             .bind(threads.rest)
-            .execute(&mut tx.connection)
+            .execute(tx.connection().await?)
             .await?;
     }
     release_mapped(tx, source, &channel_move.to, now).await?;
@@ -131,7 +125,7 @@ async fn join_threads(tx: &mut Tx, threads: &Threads<'_>) -> Result<(), StoreErr
         .bind(&threads.until)
         .bind(threads.to)
         .bind(threads.rest)
-        .fetch_all(&mut tx.connection)
+        .fetch_all(tx.connection().await?)
         .await?;
     for (old, new, brings_mapping) in both {
         let mut statements = vec![TEAM.to_owned()];
@@ -148,7 +142,7 @@ async fn join_threads(tx: &mut Tx, threads: &Threads<'_>) -> Result<(), StoreErr
             sqlx::query(AssertSqlSafe(statement))
                 .bind(old)
                 .bind(new)
-                .execute(&mut tx.connection)
+                .execute(tx.connection().await?)
                 .await?;
         }
     }
@@ -176,7 +170,7 @@ async fn choose_parked(
         .bind(&threads.until)
         .bind(threads.to)
         .bind(threads.rest)
-        .fetch_all(&mut tx.connection)
+        .fetch_all(tx.connection().await?)
         .await?;
     for (old, major, minor, new, new_major, new_minor) in both {
         let (old, new) = (EventId(old), EventId(new));
@@ -208,7 +202,7 @@ async fn release_mapped(
         .bind(source.as_str())
         .bind(from)
         .bind(until)
-        .fetch_all(&mut tx.connection)
+        .fetch_all(tx.connection().await?)
         .await?;
     for (external_id, is_connected) in mapped {
         let ticket = ExternalTicket {

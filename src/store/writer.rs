@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -36,8 +37,10 @@ pub(super) type WriteFuture<'a, T> =
 
 /// The open transaction, as a write sees it.
 pub(super) struct Tx {
-    /// The writing connection, inside a transaction.
-    pub(super) connection: SqliteConnection,
+    /// The writing connection.
+    connection: SqliteConnection,
+    /// Statements that nobody waits for: they go ahead of the next one.
+    later: Batch,
     /// What the transaction changed in the number of events by source and state.
     pub(super) counts: Counts,
     /// What the transaction adds to the activity.
@@ -49,7 +52,7 @@ pub(super) struct Tx {
     /// The id of the next event.
     pub(super) next_event: i64,
     /// Whether the transaction is begun.
-    pub(super) is_open: bool,
+    is_open: bool,
     /// Before that moment no claim runs out.
     pub(super) claims_last_until: i64,
     /// Where the next claim goes on. Webhooks and pairs that are connected leave it be where they
@@ -59,27 +62,58 @@ pub(super) struct Tx {
     pub(super) next_place: Option<Place>,
 }
 
-/// A statement that begins the transaction on its way. Each run of a statement is a journey to the
-/// connection's thread and back, so those that always follow one another share one.
-macro_rules! begin {
-    ($statement:expr) => {
-        concat!("BEGIN IMMEDIATE;\n", $statement)
-    };
-}
-pub(super) use begin;
-
 impl Tx {
-    /// Begins the transaction, unless a statement has.
-    pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
-        if !self.is_open {
-            self.run("BEGIN IMMEDIATE").await?;
-            self.is_open = true;
+    /// Nothing is begun on `connection`; the next event gets the id `next_event`.
+    pub(super) fn new(connection: SqliteConnection, next_event: i64) -> Self {
+        Self {
+            connection,
+            later: Batch::default(),
+            counts: Counts::default(),
+            tally: Tally::default(),
+            wake: false,
+            asks_to_disconnect: false,
+            next_event,
+            is_open: false,
+            claims_last_until: 0,
+            place: None,
+            next_place: None,
         }
-        Ok(())
     }
 
-    /// Commits, after what is left to do and with the numbers of what was changed.
-    async fn commit(&mut self, mut rest: Batch) -> Result<(), StoreError> {
+    /// Forgets the transaction before.
+    fn clear(&mut self) {
+        self.later = Batch::default();
+        self.is_open = false;
+        self.wake = false;
+        self.asks_to_disconnect = false;
+        self.counts.clear();
+        self.tally.clear();
+    }
+
+    /// The connection inside the transaction, for one statement, after all that came before.
+    pub(super) async fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        let before = std::mem::take(self.later());
+        before.run(&mut self.connection).await?;
+        Ok(&mut self.connection)
+    }
+
+    /// Takes statements inside the transaction whose answers nobody waits for.
+    pub(super) fn later(&mut self) -> &mut Batch {
+        if !self.is_open {
+            self.later.push("BEGIN IMMEDIATE");
+            self.is_open = true;
+        }
+        &mut self.later
+    }
+
+    /// Runs what was put into [`Tx::later`] and answers its rows.
+    pub(super) async fn fetch_all(&mut self) -> Result<Vec<SqliteRow>, StoreError> {
+        let batch = std::mem::take(self.later());
+        batch.fetch_all(&mut self.connection).await
+    }
+
+    /// Commits, with the numbers of what was changed.
+    async fn commit(&mut self) -> Result<(), StoreError> {
         const COUNT: &str = "\
             -- store::counts::add
             INSERT INTO counts (source, state, n)
@@ -93,17 +127,21 @@ impl Tx {
         let (counts, tally) = (self.counts.rows(), self.tally.rows());
         if counts.is_some() || tally.is_some() {
             let or_nothing = |rows: Option<String>| rows.unwrap_or_else(|| "[]".to_owned());
-            rest.push(COUNT);
-            rest.bind(or_nothing(counts))?;
-            rest.bind(or_nothing(tally))?;
+            let later = self.later();
+            later.push(COUNT);
+            later.bind(or_nothing(counts))?;
+            later.bind(or_nothing(tally))?;
         }
-        rest.push("COMMIT");
-        rest.run(&mut self.connection).await
+        self.later().push("COMMIT");
+        self.connection().await?;
+        Ok(())
     }
 
-    async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
-        sqlx::query(statement).execute(&mut self.connection).await?;
-        Ok(())
+    /// Gives it up. SQLite may have done so by itself; then this fails, and that is fine.
+    async fn roll_back(&mut self) {
+        drop(sqlx::query("ROLLBACK").execute(&mut self.connection).await);
+        self.claims_last_until = 0;
+        self.place = None;
     }
 }
 
@@ -209,10 +247,7 @@ impl Writer {
 
     /// One transaction over all of them, and their answers. Gives the group back when it failed.
     async fn write_all(&mut self, mut group: Group) -> Result<(), (Group, StoreError)> {
-        self.tx.wake = false;
-        self.tx.asks_to_disconnect = false;
-        self.tx.counts.clear();
-        self.tx.tally.clear();
+        self.tx.clear();
         let started = Instant::now();
         match self.fill_transaction(&mut group).await {
             Ok(done) => {
@@ -229,19 +264,15 @@ impl Writer {
                 Ok(())
             }
             Err(error) => {
-                // SQLite may have rolled back by itself; then this fails, and that is fine.
-                drop(self.tx.run("ROLLBACK").await);
-                self.tx.claims_last_until = 0;
-                self.tx.place = None;
+                self.tx.roll_back().await;
                 Err((group, error))
             }
         }
     }
 
     async fn fill_transaction(&mut self, group: &mut Group) -> Result<Done, StoreError> {
-        self.tx.is_open = false;
-        let (done, rest) = group.run(&mut self.tx).await?;
-        self.tx.commit(rest).await?;
+        let done = group.run(&mut self.tx).await?;
+        self.tx.commit().await?;
         Ok(done)
     }
 

@@ -18,8 +18,7 @@ use crate::store::{json, state};
 /// What there is of external tickets that are known, and of deliveries: two statements, whose rows
 /// tell themselves apart by their number of columns. The last row of the first is about no ticket: it has
 /// the last number that is taken.
-const BEGIN_AND_LOOK_UP: &str = "\
-    BEGIN IMMEDIATE;
+const LOOK_UP: &str = "\
     -- store::inbox::known
     SELECT wanted.key, x.id, x.ticket_id, c.ticket_id IS NOT NULL, x.team, x.number,
            p.id, p.rank_major, p.rank_minor, s.id
@@ -136,7 +135,7 @@ pub(super) struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    /// Begins the transaction and asks the database about all of them.
+    /// Asks the database about all of them.
     pub(super) async fn look_up(tx: &mut Tx, webhooks: &'a [Webhook]) -> Result<Self, StoreError> {
         let mut known = Self::of(webhooks);
         let tickets: Vec<_> = known
@@ -150,12 +149,11 @@ impl<'a> Known<'a> {
             .named_deliveries()
             .map(|(source, key)| (source, hex::encode(key)))
             .collect();
-        let rows = sqlx::query(BEGIN_AND_LOOK_UP)
-            .bind(json(&tickets))
-            .bind(json(&deliveries))
-            .fetch_all(&mut tx.connection)
-            .await?;
-        tx.is_open = true;
+        let batch = tx.later();
+        batch.push(LOOK_UP);
+        batch.bind(json(&tickets))?;
+        batch.bind(json(&deliveries))?;
+        let rows = tx.fetch_all().await?;
         known.note(&rows)?;
         Ok(known)
     }

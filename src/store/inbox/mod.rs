@@ -11,7 +11,6 @@ use std::fmt;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::batch::Batch;
 use super::error::StoreError;
 use super::writer::Tx;
 use super::{change, millis, moves};
@@ -70,25 +69,21 @@ pub struct Recorded {
     pub duplicate: bool,
 }
 
-/// Begins the transaction, places `webhooks` and inserts what is new. One answer for each event of
-/// each webhook, and the inserts that are left to do, before anything else.
+/// Places `webhooks` and inserts what is new. One answer for each event of each webhook.
 pub(super) async fn record_all(
     tx: &mut Tx,
     webhooks: &[Webhook],
-) -> Result<(Vec<Vec<Recorded>>, Batch), StoreError> {
+) -> Result<Vec<Vec<Recorded>>, StoreError> {
     if webhooks.is_empty() {
-        return Ok(Default::default());
+        return Ok(Vec::new());
     }
     let mut known = Known::look_up(tx, webhooks).await?;
     let mut rows = Vec::new();
     let mut found = known.place_all(tx, &mut rows).into_iter();
     supersede(tx, &mut rows, &known.superseded, webhooks[0].received_at).await?;
-    let mut inserts = insert(tx, &known.tickets, &rows).await?;
-    if moves::are_announced(webhooks) {
-        // After the inserts, so that what shares the commit with a notice moves along.
-        std::mem::take(&mut inserts).run(&mut tx.connection).await?;
-        moves::apply(tx, webhooks).await?;
-    }
+    insert(tx, &known.tickets, &rows).await?;
+    // After the inserts, so that what shares the commit with a notice moves along.
+    moves::apply(tx, webhooks).await?;
     for row in &rows {
         let source = row.webhook.source.as_str();
         tx.counts.entered(source, row.placement.state);
@@ -109,7 +104,7 @@ pub(super) async fn record_all(
         let events = found.by_ref().take(webhook.events.len());
         answers.push(events.map(answer).collect());
     }
-    Ok((answers, inserts))
+    Ok(answers)
 }
 
 /// Gives up the places of events that better ones took: in the database, or in this very group.

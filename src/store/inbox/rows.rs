@@ -125,29 +125,26 @@ fn next_size(left: usize) -> (usize, usize) {
     (index, SIZES[index])
 }
 
-/// Inserts new external tickets, events and payloads. Answers what may go with the commit: whatever
-/// takes one statement of the same size, so that there are few texts to keep prepared.
+/// Inserts new external tickets, events and payloads.
 pub(super) async fn insert(
     tx: &mut Tx,
     tickets: &[Ticket<'_>],
     rows: &[Row<'_>],
-) -> Result<Batch, StoreError> {
+) -> Result<(), StoreError> {
     let new: Vec<&Ticket<'_>> = tickets.iter().filter(|ticket| ticket.is_new).collect();
     let kept: Vec<&Row<'_>> = rows.iter().filter(|row| row.keeps_body()).collect();
     let all: Vec<&Row<'_>> = rows.iter().collect();
     note_news(tx, tickets).await?;
-    let mut rest = Batch::default();
     let size = all.len();
-    insert_chunks(tx, &mut rest, size, &TICKETS, &new, bind_ticket).await?;
-    insert_chunks(tx, &mut rest, size, &EVENTS, &all, bind_event).await?;
-    insert_chunks(tx, &mut rest, size, &PAYLOADS, &kept, bind_payload).await?;
-    Ok(rest)
+    insert_chunks(tx, size, &TICKETS, &new, bind_ticket).await?;
+    insert_chunks(tx, size, &EVENTS, &all, bind_event).await?;
+    insert_chunks(tx, size, &PAYLOADS, &kept, bind_payload).await
 }
 
-/// Leaves a single statement of `size` rows for `rest`, and runs the others.
+/// What takes one statement of `size` rows goes with others of that size, everything else alone: so
+/// there are few texts to keep prepared.
 async fn insert_chunks<T: Copy>(
     tx: &mut Tx,
-    rest: &mut Batch,
     size: usize,
     inserts: &Inserts,
     rows: &[T],
@@ -158,14 +155,18 @@ async fn insert_chunks<T: Copy>(
         let (index, chunk_size) = next_size(left.len());
         let (chunk, later) = left.split_at(chunk_size);
         left = later;
-        let mut alone = Batch::default();
-        let is_for_rest = chunk_size == size;
-        let batch = if is_for_rest { &mut *rest } else { &mut alone };
+        let is_alone = chunk_size != size;
+        if is_alone {
+            tx.connection().await?;
+        }
+        let batch = tx.later();
         batch.push(&inserts[index]);
         for row in chunk {
             bind(batch, *row)?;
         }
-        alone.run(&mut tx.connection).await?;
+        if is_alone {
+            tx.connection().await?;
+        }
     }
     Ok(())
 }
@@ -189,7 +190,7 @@ async fn note_news(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError
     }
     sqlx::query(NEWS)
         .bind(json(&news))
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }
