@@ -86,8 +86,10 @@ async fn series() -> BTreeMap<String, BTreeSet<String>> {
 async fn what_alerts_panels_and_documents_ask_for_is_there() {
     let series = series().await;
     let alerts = alerts().into_values().map(|(query, _)| query);
-    let queries: Vec<String> = alerts.chain(panels()).collect();
+    let mut queries: Vec<String> = alerts.chain(panels()).collect();
     assert!(queries.len() > 40, "the search has lost its way");
+    // Only Linux says so much of a process.
+    queries.retain(|query| cfg!(target_os = "linux") || !query.contains("process_"));
     for query in &queries {
         let names = named(query);
         assert!(!names.is_empty(), "{query}");
@@ -103,13 +105,14 @@ async fn what_alerts_panels_and_documents_ask_for_is_there() {
             assert!(known.contains(label), "{label}: {query}");
         }
     }
-    for name in named(&read(DASHBOARD)) {
-        assert!(series.contains_key(&name), "{name}");
-    }
-    for document in ["docs/operations.md", "docs/security.md"] {
+    for document in [DASHBOARD, "docs/operations.md", "docs/security.md"] {
         let text = read(document);
-        for name in named(&text).iter().filter(|name| *name != "up") {
-            assert!(series.contains_key(name), "{document}: {name}");
+        for name in named(&text).iter().filter(|name| name.contains("serval")) {
+            // A histogram goes by the name of its family.
+            let is_there = [name.clone(), format!("{name}_bucket")]
+                .iter()
+                .any(|name| series.contains_key(name));
+            assert!(is_there, "{document}: {name}");
         }
     }
 }
