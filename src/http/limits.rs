@@ -46,6 +46,12 @@ impl Places {
             metrics,
         }))
     }
+
+    /// The listener, and how many of its places are taken.
+    pub(super) fn taken(&self) -> (&'static str, usize) {
+        let free = self.0.free.available_permits();
+        (self.0.name, self.0.limit.saturating_sub(free))
+    }
 }
 
 /// Lets a request pass that has a place, and tells others to come back.
