@@ -13,22 +13,16 @@ use crate::store::error::StoreError;
 use crate::store::writer::Tx;
 use crate::store::{json, millis};
 
-/// Rows of one insert, largest first: fixed sizes keep the statements prepared. Each statement is a
-/// journey to the connection's thread and back, which costs as much as several rows: so a group of
-/// usual size goes in one.
-const SIZES: [usize; 34] = {
-    let mut sizes = [0; 34];
-    (sizes[0], sizes[1]) = (64, 48);
-    let mut index = 2;
-    while index < sizes.len() {
-        sizes[index] = sizes.len() - index;
-        index += 1;
-    }
-    sizes
-};
+/// Rows of one insert: a few fixed sizes keep the statements prepared. What is left of a statement is
+/// filled up with rows of nothing, since each statement of its own is a journey to the connection's
+/// thread and back, which costs as much as several rows.
+const SIZES: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 
-/// An insert for each of [`SIZES`].
-type Inserts = [String; SIZES.len()];
+/// The inserts into one table, one for each of [`SIZES`].
+struct Inserts {
+    columns: usize,
+    statements: [String; SIZES.len()],
+}
 
 /// A row to insert.
 pub(super) struct Row<'a> {
@@ -98,31 +92,30 @@ impl<'a> Row<'a> {
     }
 }
 
-/// `INSERT` with rows of `columns` placeholders, for each of [`SIZES`].
+/// `INSERT` of `columns`, whose first is never NULL.
 ///
 /// Nothing that is inserted can be there already, so a conflict is a fault, and the whole transaction
 /// is rolled back: `OR FAIL` saves `SQLite` the journal with which it could undo this one statement.
-fn inserts(head: &str, columns: usize) -> Inserts {
-    SIZES.map(|rows| {
-        let mut sql = String::from(head);
-        for row in 0..rows {
-            sql.push_str(if row == 0 { "(" } else { ", (" });
-            for column in 0..columns {
-                sql.push_str(if column == 0 { "?" } else { ", ?" });
-            }
-            sql.push(')');
-        }
-        sql
-    })
+fn inserts(table: &str, columns: &[&str]) -> Inserts {
+    let names = columns.join(", ");
+    let row = format!("({})", vec!["?"; columns.len()].join(", "));
+    let statements = SIZES.map(|size| {
+        let rows = vec![row.as_str(); size].join(", ");
+        format!(
+            "INSERT OR FAIL INTO {table} ({names}) \
+             SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+        )
+    });
+    Inserts {
+        columns: columns.len(),
+        statements,
+    }
 }
 
-/// The statements' index for the next chunk of `left` rows, and its size.
-fn next_size(left: usize) -> (usize, usize) {
-    let index = SIZES
-        .iter()
-        .position(|size| *size <= left)
-        .unwrap_or(SIZES.len() - 1);
-    (index, SIZES[index])
+/// The index of the size that takes `rows`, or as many of them as possible.
+fn size_for(rows: usize) -> usize {
+    let fits = SIZES.iter().position(|size| *size >= rows);
+    fits.unwrap_or(SIZES.len() - 1)
 }
 
 /// Inserts new external tickets, events and payloads.
@@ -135,34 +128,34 @@ pub(super) async fn insert(
     let kept: Vec<&Row<'_>> = rows.iter().filter(|row| row.keeps_body()).collect();
     let all: Vec<&Row<'_>> = rows.iter().collect();
     note_news(tx, tickets).await?;
-    let size = all.len();
-    insert_chunks(tx, size, &TICKETS, &new, bind_ticket).await?;
-    insert_chunks(tx, size, &EVENTS, &all, bind_event).await?;
-    insert_chunks(tx, size, &PAYLOADS, &kept, bind_payload).await
+    let size = size_for(all.len());
+    insert_rows(tx, size, &TICKETS, &new, bind_ticket).await?;
+    insert_rows(tx, size, &EVENTS, &all, bind_event).await?;
+    insert_rows(tx, size, &PAYLOADS, &kept, bind_payload).await
 }
 
-/// What takes one statement of `size` rows goes with others of that size, everything else alone: so
-/// there are few texts to keep prepared.
-async fn insert_chunks<T: Copy>(
+/// Inserts into one table. A statement of the size that all events take goes with the others of that
+/// size, every other one alone: so there are few texts to keep prepared.
+async fn insert_rows<T: Copy>(
     tx: &mut Tx,
-    size: usize,
+    size_of_all: usize,
     inserts: &Inserts,
     rows: &[T],
     bind: impl Fn(&mut Batch, T) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let mut left = rows;
-    while !left.is_empty() {
-        let (index, chunk_size) = next_size(left.len());
-        let (chunk, later) = left.split_at(chunk_size);
-        left = later;
-        let is_alone = chunk_size != size;
+    for chunk in rows.chunks(SIZES[SIZES.len() - 1]) {
+        let size = size_for(chunk.len());
+        let is_alone = size != size_of_all;
         if is_alone {
             tx.connection().await?;
         }
         let batch = tx.later();
-        batch.push(&inserts[index]);
+        batch.push(&inserts.statements[size]);
         for row in chunk {
             bind(batch, *row)?;
+        }
+        for _ in 0..(SIZES[size] - chunk.len()) * inserts.columns {
+            batch.bind(None::<i64>)?;
         }
         if is_alone {
             tx.connection().await?;
@@ -196,10 +189,8 @@ async fn note_news(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError
 }
 
 static TICKETS: LazyLock<Inserts> = LazyLock::new(|| {
-    inserts(
-        "INSERT OR FAIL INTO external_tickets (id, source, external_id, team, number) VALUES ",
-        5,
-    )
+    let columns = ["id", "source", "external_id", "team", "number"];
+    inserts("external_tickets", &columns)
 });
 
 fn bind_ticket(batch: &mut Batch, ticket: &Ticket<'_>) -> Result<(), StoreError> {
@@ -211,12 +202,28 @@ fn bind_ticket(batch: &mut Batch, ticket: &Ticket<'_>) -> Result<(), StoreError>
 }
 
 static EVENTS: LazyLock<Inserts> = LazyLock::new(|| {
-    inserts(
-        "INSERT OR FAIL INTO events (id, state, due_at, received_at, queued_at, updated_at, \
-         rank_major, rank_minor, source, external, subtype, event_type, delivery, content, \
-         first_state, first_reason, reason, hint, traceparent) VALUES ",
-        19,
-    )
+    let columns = [
+        "id",
+        "state",
+        "due_at",
+        "received_at",
+        "queued_at",
+        "updated_at",
+        "rank_major",
+        "rank_minor",
+        "source",
+        "external",
+        "subtype",
+        "event_type",
+        "delivery",
+        "content",
+        "first_state",
+        "first_reason",
+        "reason",
+        "hint",
+        "traceparent",
+    ];
+    inserts("events", &columns)
 });
 
 fn bind_event(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
@@ -244,10 +251,8 @@ fn bind_event(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
 }
 
 static PAYLOADS: LazyLock<Inserts> = LazyLock::new(|| {
-    inserts(
-        "INSERT OR FAIL INTO payloads (event_id, object_start, object_len, body) VALUES ",
-        4,
-    )
+    let columns = ["event_id", "object_start", "object_len", "body"];
+    inserts("payloads", &columns)
 });
 
 fn bind_payload(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
