@@ -18,7 +18,7 @@ pub(crate) struct Args {
     #[arg(skip)]
     pub(crate) rounds: usize,
 
-    /// Seconds of each round: 2, or 1.5 with `all`.
+    /// Seconds of each round: 2, 1.5 with `all`, 1 with `smoke`.
     #[arg(long = "seconds", global = true)]
     pub(crate) seconds_wanted: Option<f64>,
     #[arg(skip)]
@@ -74,10 +74,13 @@ impl Args {
     pub(crate) fn read() -> Self {
         let mut args = Self::parse();
         let is_all = matches!(args.command, Some(Command::All));
-        args.rounds = args.rounds_wanted.unwrap_or(if is_all { 3 } else { 5 });
-        args.seconds = args
-            .seconds_wanted
-            .unwrap_or(if is_all { 1.5 } else { 2.0 });
+        let (rounds, seconds) = match args.command {
+            Some(Command::All) => (3, 1.5),
+            Some(Command::Smoke) | None => (5, 1.0),
+            Some(_) => (5, 2.0),
+        };
+        args.rounds = args.rounds_wanted.unwrap_or(rounds);
+        args.seconds = args.seconds_wanted.unwrap_or(seconds);
         args.sizes = match (args.sizes_wanted.is_empty(), args.full, is_all) {
             (false, ..) => args.sizes_wanted.clone(),
             (true, true, _) => vec![10_000, 1_000_000, 5_000_000],

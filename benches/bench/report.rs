@@ -74,7 +74,7 @@ impl Goal {
         }
     }
 
-    pub(crate) fn is_met(&self) -> bool {
+    fn is_met(&self) -> bool {
         self.reaches(match self.bound {
             Bound::AtLeast(bound) | Bound::AtMost(bound) => bound,
         })
@@ -87,6 +87,13 @@ impl Goal {
         }
     }
 
+    fn wanted(&self) -> String {
+        match self.bound {
+            Bound::AtLeast(bound) => format!(">= {bound}"),
+            Bound::AtMost(bound) => format!("<= {bound}"),
+        }
+    }
+
     fn verdict(&self) -> &'static str {
         match (self.is_met(), self.reaches(self.aim)) {
             (true, true) => "yes, and the aim",
@@ -96,17 +103,25 @@ impl Goal {
     }
 }
 
-/// Prints the goals; `true` when all are met.
-pub(crate) fn print_goals(goals: &[Goal]) -> bool {
+/// Says which goals are missed; `true` if any is. The last lines of a run are what is left of it in many a log.
+pub(crate) fn print_missed(goals: &[Goal]) -> bool {
+    let missed = goals.iter().filter(|goal| !goal.is_met());
+    let mut is_any = false;
+    for goal in missed {
+        let (name, value) = (&goal.name, number(goal.measured));
+        println!("missed: {name}: {value}, wanted {}", goal.wanted());
+        is_any = true;
+    }
+    is_any
+}
+
+/// Prints the goals.
+pub(crate) fn print_goals(goals: &[Goal]) {
     if goals.is_empty() {
-        return true;
+        return;
     }
     let mut table = Table::new("Goals", &["measure", "value", "at least", "aim", "met?"]);
     for goal in goals {
-        let bound = match goal.bound {
-            Bound::AtLeast(bound) => format!(">= {bound}"),
-            Bound::AtMost(bound) => format!("<= {bound}"),
-        };
         let aim = match goal.bound {
             Bound::AtLeast(_) => format!(">= {}", goal.aim),
             Bound::AtMost(_) => format!("<= {}", goal.aim),
@@ -114,13 +129,12 @@ pub(crate) fn print_goals(goals: &[Goal]) -> bool {
         table.row(vec![
             goal.name.clone(),
             number(goal.measured),
-            bound,
+            goal.wanted(),
             aim,
             goal.verdict().to_owned(),
         ]);
     }
     table.print();
-    goals.iter().all(Goal::is_met)
 }
 
 /// Three significant digits.

@@ -35,7 +35,9 @@
             record: recordOf()
         }));
         // New for each save, and the same however often this save is sent: by it, repetitions are told from news.
-        var id = String(gs.generateGUID());
+        // The time in front keeps the ids in order, which makes them cheap to remember.
+        var time = Number(new GlideDateTime().getNumericValue()).toString(16);
+        var id = time + String(gs.generateGUID()).substring(time.length);
         if (property('outbox', 'true') === 'false') {
             send(id, body);
         } else {

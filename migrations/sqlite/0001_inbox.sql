@@ -54,10 +54,10 @@ CREATE TABLE events (
     external      INTEGER,
     subtype       TEXT,
     event_type    TEXT    NOT NULL,
-    -- Names the delivery: a second one of the source with the same name is a duplicate. 128 bits of a
-    -- hash.
+    -- Names the delivery: a second one of the source with the same name is a duplicate. The sender's own
+    -- word; of a long one the beginning, and a hash.
     delivery      BLOB,
-    -- Names the content in the same way: NULL when another event may take its place (ignored, dead,
+    -- Names the content, by 128 bits of a hash: NULL when another event may take its place (ignored, dead,
     -- expired).
     content       BLOB,
     first_state   TEXT    NOT NULL,
@@ -72,8 +72,8 @@ CREATE TABLE events (
     traceparent   TEXT
 ) STRICT;
 
--- The hashes are in no order, so this one costs a page for every event. It is what stops replays, also
--- of an event whose external ticket has got another name since.
+-- What stops replays, also of an event whose external ticket has got another name since. Most senders
+-- count their deliveries up, or name them by the time: then it grows at its end.
 CREATE UNIQUE INDEX events_delivery ON events (source, delivery) WHERE delivery IS NOT NULL;
 -- External tickets are numbered as they come, and what happens next is mostly about the latest: an
 -- index that begins with the number is written at its end.

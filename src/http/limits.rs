@@ -48,6 +48,12 @@ impl Places {
         }))
     }
 
+    /// The listener, and how many of its places are taken.
+    pub(super) fn taken(&self) -> (&'static str, usize) {
+        let free = self.0.free.available_permits();
+        (self.0.name, self.0.limit.saturating_sub(free))
+    }
+
     /// Has a request answered that has a place, and tells others to come back.
     pub(super) async fn admit<F: Future<Output = Response>>(
         &self,

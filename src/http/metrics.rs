@@ -51,6 +51,7 @@ pub(crate) async fn page(state: &AppState) -> (Timestamp, String) {
         },
         is_held: matches!(mode, Mode::Held(_)),
         is_paused: state.monitor.is_paused(),
+        requests_in_flight: vec![state.webhook_places.taken(), state.admin_places.taken()],
         calls_in_flight: state.monitor.in_flight(),
         token_refreshes: state.monitor.token_refreshes(),
         is_store_failing: state.store.is_failing(),

@@ -22,6 +22,8 @@ pub struct Scrape {
     pub is_held: bool,
     /// Whether an operator paused the calls.
     pub is_paused: bool,
+    /// Requests in hand by listener, those that do not count against its limit left out.
+    pub requests_in_flight: Vec<(&'static str, usize)>,
     /// Calls to Serval under way.
     pub calls_in_flight: usize,
     /// Times that a token was asked for since the start.
@@ -80,6 +82,7 @@ impl Metrics {
     pub fn render(&self, scrape: &Scrape) -> String {
         let mut levels = Registry::with_prefix(PREFIX);
         line(&mut levels, scrape);
+        requests(&mut levels, scrape);
         files(&mut levels, scrape);
         if let Some(store) = &scrape.store {
             events(&mut levels, store);
@@ -132,6 +135,19 @@ fn line(levels: &mut Registry, scrape: &Scrape) {
         "token_refreshes",
         "Times that Serval was asked for a token",
         ConstCounter::new(scrape.token_refreshes),
+    );
+}
+
+fn requests(levels: &mut Registry, scrape: &Scrape) {
+    let requests = Family::<One, Gauge>::default();
+    for (listener, n) in &scrape.requests_in_flight {
+        let gauge = requests.get_or_create_owned(&[("listener", (*listener).into())]);
+        gauge.set(number(*n));
+    }
+    levels.register(
+        "requests_in_flight",
+        "Webhooks and calls of the API under way, by listener",
+        requests,
     );
 }
 

@@ -20,6 +20,7 @@ fn what_happened_is_what_is_shown() {
     let page = metrics.render(&Scrape {
         is_ready: true,
         breaker: Breaker::Open,
+        requests_in_flight: vec![("webhooks", 5)],
         token_refreshes: 7,
         database_bytes: 4096,
         store: Some(StoreLevels {
@@ -47,6 +48,7 @@ fn what_happened_is_what_is_shown() {
         r#"serval_connect_breaker_state{state="closed"} 0"#,
         "serval_connect_ready 1",
         "serval_connect_held 0",
+        r#"serval_connect_requests_in_flight{listener="webhooks"} 5"#,
         "serval_connect_token_refreshes_total 7",
         "serval_connect_database_size_bytes 4096",
         r#"serval_connect_events{source="slack",state="parked"} 2"#,

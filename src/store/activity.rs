@@ -147,7 +147,7 @@ impl Store {
             Box::pin(async move {
                 let purged = sqlx::query(PURGE)
                     .bind(millis(before))
-                    .execute(&mut tx.connection)
+                    .execute(tx.connection().await?)
                     .await?;
                 Ok(usize::try_from(purged.rows_affected()).unwrap_or(usize::MAX))
             })

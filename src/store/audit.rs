@@ -223,7 +223,7 @@ impl Store {
             Box::pin(async move {
                 let purged = sqlx::query(PURGE)
                     .bind(last)
-                    .execute(&mut tx.connection)
+                    .execute(tx.connection().await?)
                     .await?;
                 Ok(usize::try_from(purged.rows_affected()).unwrap_or(usize::MAX))
             })
@@ -254,7 +254,7 @@ pub(super) async fn note(
         .bind(ticket.map(|ticket| ticket.external_id.as_str()))
         .bind(subject)
         .bind(by.reason.as_deref())
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }
@@ -265,7 +265,7 @@ pub(super) async fn last(tx: &mut Tx) -> Result<i64, StoreError> {
         -- store::audit::last
         SELECT MAX(id) FROM audit";
     let last = sqlx::query_scalar(LAST);
-    Ok(last.fetch_one(&mut tx.connection).await?)
+    Ok(last.fetch_one(tx.connection().await?).await?)
 }
 
 /// Changes what an entry is about, for what is done in several transactions.
@@ -276,7 +276,7 @@ pub(super) async fn say_again(tx: &mut Tx, entry: i64, subject: &str) -> Result<
     sqlx::query(SAY)
         .bind(entry)
         .bind(subject)
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(super) async fn move_event(
         .bind(to.as_str())
         .bind(reason)
         .bind(millis(now))
-        .fetch_optional(&mut tx.connection)
+        .fetch_optional(tx.connection().await?)
         .await?;
     let Some(source) = source else {
         return Ok(false);
@@ -61,7 +61,7 @@ pub(super) async fn note(
         .bind(millis(now))
         .bind(state.as_str())
         .bind(reason)
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }

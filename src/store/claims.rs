@@ -8,10 +8,11 @@ use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::FromRow as _;
 
 use super::error::StoreError;
 use super::writer::Tx;
-use super::{Store, change, millis, moment};
+use super::{Store, change, json, millis, moment};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
 use crate::domain::trace::TraceParent;
@@ -183,17 +184,17 @@ async fn claim(
         LEFT JOIN external_tickets AS x ON x.id = e.external
         LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
         LEFT JOIN payloads AS p ON p.event_id = e.id
-        WHERE e.state = 'queued' AND e.due_at <= $1 AND e.not_before <= $3
-            AND (e.due_at, e.id) > ($4, $5)
+        WHERE e.state = 'queued' AND e.due_at <= ? AND e.not_before <= ?
+            AND (e.due_at, e.id) > (?, ?)
             AND NOT EXISTS (SELECT 1 FROM events AS o INDEXED BY events_head
                 WHERE o.state = 'queued' AND o.external = e.external AND o.id < e.id)
             AND NOT EXISTS (SELECT 1 FROM claims AS h WHERE h.external = e.external)
         ORDER BY e.due_at, e.id
-        LIMIT $2";
+        LIMIT ?";
     const HOLD: &str = "\
         -- store::claims::hold
         INSERT INTO claims (event_id, token, expires_at, external)
-        SELECT value ->> 0, value ->> 1, $2, value ->> 2 FROM json_each($1)";
+        SELECT value ->> 0, value ->> 1, ?, value ->> 2 FROM json_each(?)";
 
     if millis(now) >= tx.claims_last_until {
         give_back_expired(tx, now).await?;
@@ -211,14 +212,16 @@ async fn claim(
         },
     };
     let rows = loop {
-        let rows: Vec<ClaimRow> = sqlx::query_as(TAKE)
-            .bind(due_until)
-            .bind(limit)
-            .bind(millis(now))
-            .bind(from.due_at)
-            .bind(from.id)
-            .fetch_all(&mut tx.connection)
-            .await?;
+        let batch = tx.later();
+        batch.push(TAKE);
+        batch.bind(due_until)?;
+        batch.bind(millis(now))?;
+        batch.bind(from.due_at)?;
+        batch.bind(from.id)?;
+        batch.bind(limit)?;
+        let rows = tx.fetch_all().await?;
+        let rows = rows.iter().map(ClaimRow::from_row);
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
         let is_full = i64::try_from(rows.len()).is_ok_and(|n| n == limit);
         match rows.last() {
             Some(last) if is_full => {
@@ -247,11 +250,10 @@ async fn claim(
             Err(error) => set_aside(tx, event, &error, now).await?,
         }
     }
-    sqlx::query(HOLD)
-        .bind(serde_json::to_string(&held).expect("numbers and strings are JSON"))
-        .bind(millis(expires_at))
-        .execute(&mut tx.connection)
-        .await?;
+    let batch = tx.later();
+    batch.push(HOLD);
+    batch.bind(millis(expires_at))?;
+    batch.bind(json(&held))?;
     tx.claims_last_until = tx.claims_last_until.min(millis(expires_at));
     Ok(claims)
 }
@@ -282,17 +284,17 @@ async fn give_back_expired(tx: &mut Tx, now: Timestamp) -> Result<(), StoreError
         SELECT MIN(expires_at) FROM claims";
     let expired: Vec<i64> = sqlx::query_scalar(FREE)
         .bind(millis(now))
-        .fetch_all(&mut tx.connection)
+        .fetch_all(tx.connection().await?)
         .await?;
     for event in expired {
         tracing::warn!(event = %EventId(event), "a claim ran out; the event is due again");
         sqlx::query(DOUBT)
             .bind(event)
-            .execute(&mut tx.connection)
+            .execute(tx.connection().await?)
             .await?;
     }
     let next: Option<i64> = sqlx::query_scalar(NEXT)
-        .fetch_one(&mut tx.connection)
+        .fetch_one(tx.connection().await?)
         .await?;
     tx.claims_last_until = next.unwrap_or(i64::MAX);
     Ok(())

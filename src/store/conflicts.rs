@@ -176,7 +176,7 @@ async fn decide(
             decision";
     let row: Option<Row> = sqlx::query_as(ONE)
         .bind(id)
-        .fetch_optional(&mut tx.connection)
+        .fetch_optional(tx.connection().await?)
         .await?;
     let Some(conflict) = row.map(from_row).transpose()? else {
         return Ok(None);
@@ -194,7 +194,7 @@ async fn decide(
         .bind(id)
         .bind(millis(now))
         .bind(decision.as_str())
-        .fetch_one(&mut tx.connection)
+        .fetch_one(tx.connection().await?)
         .await?;
     Ok(Some(Decided::Done(from_row(row)?)))
 }
@@ -268,7 +268,7 @@ pub(super) async fn note(
         .bind(millis(now))
         .bind(decided.map(|_| millis(now)))
         .bind(decided.map(Decision::as_str))
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }
@@ -289,7 +289,7 @@ pub(super) async fn close(
         .bind(ticket.external_id.as_str())
         .bind(ticket_id.as_str())
         .bind(millis(now))
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }

@@ -216,7 +216,7 @@ impl Store {
             Box::pin(async move {
                 sqlx::query(END)
                     .bind(id)
-                    .execute(&mut tx.connection)
+                    .execute(tx.connection().await?)
                     .await?;
                 Ok(())
             })
@@ -241,7 +241,7 @@ impl Store {
                     .bind(id)
                     .bind(millis(at))
                     .bind(error)
-                    .execute(&mut tx.connection)
+                    .execute(tx.connection().await?)
                     .await?;
                 Ok(())
             })
@@ -287,7 +287,7 @@ pub(super) async fn ask(
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())
         .bind(ticket_id)
-        .fetch_one(&mut tx.connection)
+        .fetch_one(tx.connection().await?)
         .await?;
     if is_shared {
         tracing::warn!(
@@ -302,13 +302,13 @@ pub(super) async fn ask(
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())
         .bind(ticket_id)
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     if forgotten.rows_affected() == 0 {
         let may_be: bool = sqlx::query_scalar(DOUBT)
             .bind(ticket.source.as_str())
             .bind(ticket.external_id.as_str())
-            .fetch_one(&mut tx.connection)
+            .fetch_one(tx.connection().await?)
             .await?;
         if !may_be {
             return Ok(false);
@@ -319,7 +319,7 @@ pub(super) async fn ask(
         .bind(ticket.external_id.as_str())
         .bind(ticket_id)
         .bind(millis(now))
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     tx.wake = true;
     tx.asks_to_disconnect = true;
@@ -342,7 +342,7 @@ pub(super) async fn forget_where_asked(
     let forgotten = sqlx::query(FORGET)
         .bind(external)
         .bind(ticket_id.as_str())
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     tx.wake |= forgotten.rows_affected() > 0;
     Ok(())
@@ -361,7 +361,7 @@ pub(super) async fn withdraw(
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())
         .bind(ticket_id.as_str())
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }

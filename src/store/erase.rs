@@ -179,7 +179,7 @@ impl Store {
                     Box::pin(async move {
                         sqlx::query(clear)
                             .bind(found)
-                            .execute(&mut tx.connection)
+                            .execute(tx.connection().await?)
                             .await?;
                         Ok(())
                     })
@@ -244,7 +244,7 @@ async fn step(
         .bind(source)
         .bind(external_id)
         .bind(millis(now))
-        .fetch_one(&mut tx.connection)
+        .fetch_one(tx.connection().await?)
         .await?;
     if in_hand > 0 {
         return Ok(None);
@@ -253,7 +253,7 @@ async fn step(
         .bind(source)
         .bind(external_id)
         .bind(STEP)
-        .fetch_all(&mut tx.connection)
+        .fetch_all(tx.connection().await?)
         .await?;
     let rows = delete_events(tx, &events).await?;
     let mut erased = Erased {
@@ -268,7 +268,7 @@ async fn step(
         let mapped: i64 = sqlx::query_scalar(MAPPED)
             .bind(source)
             .bind(external_id)
-            .fetch_one(&mut tx.connection)
+            .fetch_one(tx.connection().await?)
             .await?;
         erased.mappings = mapped.unsigned_abs();
         for (statement, count) in [
@@ -315,7 +315,7 @@ async fn step(
             let deleted = sqlx::query(statement)
                 .bind(source)
                 .bind(external_id)
-                .execute(&mut tx.connection)
+                .execute(tx.connection().await?)
                 .await?;
             *count = deleted.rows_affected();
         }

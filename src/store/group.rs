@@ -64,11 +64,10 @@ impl Group {
         bodies as u64 + self.len() as u64 * BYTES_PER_WRITE
     }
 
-    /// Does it all, in the transaction that it begins.
+    /// Does it all.
     pub(super) async fn run(&mut self, tx: &mut Tx) -> Result<Done, StoreError> {
         let recorded = inbox::record_all(tx, &self.webhooks).await?;
         let settled = settle::settle_all(tx, &self.settles).await?;
-        tx.begin().await?;
         for write in &mut self.writes {
             tx.next_place = None;
             write.run(tx).await?;

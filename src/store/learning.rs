@@ -95,7 +95,7 @@ impl Store {
                     sqlx::query(REMEMBER)
                         .bind(rows)
                         .bind(millis(now))
-                        .execute(&mut tx.connection)
+                        .execute(tx.connection().await?)
                         .await?;
                     Ok(())
                 })
@@ -123,7 +123,7 @@ async fn learn(
     let ended = sqlx::query(END)
         .bind(event.0)
         .bind(token)
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     if ended.rows_affected() != 1 {
         return Ok(false);
@@ -150,7 +150,7 @@ async fn learn(
     let mapped_to: Option<String> = sqlx::query_scalar(MAPPED)
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())
-        .fetch_optional(&mut tx.connection)
+        .fetch_optional(tx.connection().await?)
         .await?;
     match &mapped_to {
         Some(mapped_to) if mapped_to == ticket_id.as_str() => return Ok(true),
@@ -209,7 +209,7 @@ async fn forget_hint(
         .bind(event.0)
         .bind(millis(now))
         .bind(said)
-        .fetch_optional(&mut tx.connection)
+        .fetch_optional(tx.connection().await?)
         .await?;
     Ok(first_reason.as_deref() == Some(LEARNING_ECHO))
 }
@@ -233,7 +233,7 @@ async fn lesser(
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())
         .bind(event.0)
-        .fetch_optional(&mut tx.connection)
+        .fetch_optional(tx.connection().await?)
         .await?;
     Ok(both.map(|(parked, major, minor, own_major, own_minor)| {
         let kept = Some((EventId(parked), Rank(major, minor)));

@@ -12,6 +12,7 @@
 mod activity;
 mod audit;
 mod backup;
+mod batch;
 mod change;
 mod checkpoint;
 mod claims;

@@ -61,7 +61,7 @@ async fn set_in_motion(
     let best: Option<(i64, String)> = sqlx::query_as(BEST)
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())
-        .fetch_optional(&mut tx.connection)
+        .fetch_optional(tx.connection().await?)
         .await?;
     let Some((id, from)) = best else {
         return Ok(());
@@ -91,7 +91,7 @@ async fn end_parking(
     let parked: Option<i64> = sqlx::query_scalar(PARKED)
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())
-        .fetch_optional(&mut tx.connection)
+        .fetch_optional(tx.connection().await?)
         .await?;
     if let Some(id) = parked {
         let from = EventState::Parked;
@@ -118,7 +118,7 @@ pub(super) async fn begin_anew(
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())
         .bind(millis(now))
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }

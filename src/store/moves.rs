@@ -26,7 +26,6 @@ pub(super) async fn apply(tx: &mut Tx, webhooks: &[Webhook]) -> Result<(), Store
             .iter()
             .filter_map(|event| event.channel_move.as_ref());
         for channel_move in moves {
-            tx.begin().await?;
             move_channel(tx, &webhook.source, channel_move, webhook.received_at).await?;
         }
     }
@@ -54,7 +53,7 @@ async fn move_channel(
             .bind(&threads.until)
             .bind(threads.to)
             .bind(threads.rest)
-            .execute(&mut tx.connection)
+            .execute(tx.connection().await?)
             .await?;
     }
     release_mapped(tx, source, &channel_move.to, now).await?;
@@ -126,7 +125,7 @@ async fn join_threads(tx: &mut Tx, threads: &Threads<'_>) -> Result<(), StoreErr
         .bind(&threads.until)
         .bind(threads.to)
         .bind(threads.rest)
-        .fetch_all(&mut tx.connection)
+        .fetch_all(tx.connection().await?)
         .await?;
     for (old, new, brings_mapping) in both {
         let mut statements = vec![TEAM.to_owned()];
@@ -143,7 +142,7 @@ async fn join_threads(tx: &mut Tx, threads: &Threads<'_>) -> Result<(), StoreErr
             sqlx::query(AssertSqlSafe(statement))
                 .bind(old)
                 .bind(new)
-                .execute(&mut tx.connection)
+                .execute(tx.connection().await?)
                 .await?;
         }
     }
@@ -171,7 +170,7 @@ async fn choose_parked(
         .bind(&threads.until)
         .bind(threads.to)
         .bind(threads.rest)
-        .fetch_all(&mut tx.connection)
+        .fetch_all(tx.connection().await?)
         .await?;
     for (old, major, minor, new, new_major, new_minor) in both {
         let (old, new) = (EventId(old), EventId(new));
@@ -203,7 +202,7 @@ async fn release_mapped(
         .bind(source.as_str())
         .bind(from)
         .bind(until)
-        .fetch_all(&mut tx.connection)
+        .fetch_all(tx.connection().await?)
         .await?;
     for (external_id, is_connected) in mapped {
         let ticket = ExternalTicket {

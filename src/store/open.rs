@@ -12,9 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, SqlSafeStr as _, SqliteConnection};
 use tokio::sync::{Notify, mpsc};
 
-use super::activity::Tally;
 use super::checkpoint::Growth;
-use super::counts::Counts;
 use super::disconnects::Asked;
 use super::error::OpenError;
 use super::import::Imports;
@@ -167,20 +165,8 @@ impl Store {
             imports: Imports::default(),
             lock,
         });
-        let tx = Tx {
-            connection,
-            counts: Counts::default(),
-            tally: Tally::default(),
-            wake: false,
-            asks_to_disconnect: false,
-            next_event,
-            is_open: false,
-            claims_last_until: 0,
-            place: None,
-            next_place: None,
-        };
         let writer = Writer {
-            tx,
+            tx: Tx::new(connection, next_event),
             queue,
             shared: Arc::clone(&shared),
             metrics: Metrics::default(),

@@ -194,7 +194,7 @@ async fn replay(
     type Row = (String, Option<String>, String, Option<String>);
     let row: Option<Row> = sqlx::query_as(EVENT)
         .bind(id.0)
-        .fetch_optional(&mut tx.connection)
+        .fetch_optional(tx.connection().await?)
         .await?;
     let Some((word, given_up_for, source, external_id)) = row else {
         return Ok(None);
@@ -229,7 +229,7 @@ async fn has_payload(tx: &mut Tx, id: EventId) -> Result<bool, StoreError> {
         SELECT COUNT(*) FROM payloads WHERE event_id = $1";
     let n: i64 = sqlx::query_scalar(PAYLOAD)
         .bind(id.0)
-        .fetch_one(&mut tx.connection)
+        .fetch_one(tx.connection().await?)
         .await?;
     Ok(n > 0)
 }

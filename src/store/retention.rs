@@ -135,7 +135,7 @@ async fn delete_payloads(tx: &mut Tx, due: &[i64], before: Timestamp) -> Result<
     let deleted = sqlx::query(DELETE)
         .bind(list(due))
         .bind(millis(before))
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(usize::try_from(deleted.rows_affected()).unwrap_or(usize::MAX))
 }
@@ -150,7 +150,7 @@ async fn delete_finished(tx: &mut Tx, due: &[i64], before: Timestamp) -> Result<
     let due: Vec<(i64, String, String, Option<i64>)> = sqlx::query_as(STILL)
         .bind(list(due))
         .bind(millis(before))
-        .fetch_all(&mut tx.connection)
+        .fetch_all(tx.connection().await?)
         .await?;
     let externals: Vec<i64> = due.iter().filter_map(|(.., external)| *external).collect();
     let events: Vec<_> = due
@@ -187,7 +187,7 @@ pub(super) async fn delete_events(
     for (statement, count) in STATEMENTS.into_iter().zip(&mut counts) {
         let deleted = sqlx::query(statement)
             .bind(&ids)
-            .execute(&mut tx.connection)
+            .execute(tx.connection().await?)
             .await?;
         *count = deleted.rows_affected();
     }

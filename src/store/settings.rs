@@ -74,7 +74,7 @@ impl Store {
                 let overdue: Vec<i64> = sqlx::query_scalar(OVERDUE)
                     .bind(millis(now))
                     .bind(EXPIRE_STEP)
-                    .fetch_all(&mut tx.connection)
+                    .fetch_all(tx.connection().await?)
                     .await?;
                 for id in &overdue {
                     let (from, to) = (EventState::Parked, EventState::Expired);
@@ -104,11 +104,11 @@ impl Store {
                 sqlx::query(EVENTS)
                     .bind(jump)
                     .bind(millis(was))
-                    .execute(&mut tx.connection)
+                    .execute(tx.connection().await?)
                     .await?;
                 sqlx::query(CLAIMS)
                     .bind(jump)
-                    .execute(&mut tx.connection)
+                    .execute(tx.connection().await?)
                     .await?;
                 tx.claims_last_until = 0;
                 tx.wake = true;
@@ -128,7 +128,7 @@ impl Store {
             Box::pin(async move {
                 sqlx::query(HASTEN)
                     .bind(millis(now))
-                    .execute(&mut tx.connection)
+                    .execute(tx.connection().await?)
                     .await?;
                 tx.wake = true;
                 Ok(())
@@ -146,7 +146,7 @@ async fn set(tx: &mut Tx, key: &'static str, value: &str) -> Result<(), StoreErr
     sqlx::query(SET)
         .bind(key)
         .bind(value)
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }

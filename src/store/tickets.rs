@@ -52,7 +52,7 @@ pub(super) async fn forget(tx: &mut Tx, ticket: &ExternalTicket) -> Result<(), S
     let row: Option<i64> = sqlx::query_scalar(ROW)
         .bind(ticket.source.as_str())
         .bind(ticket.external_id.as_str())
-        .fetch_one(&mut tx.connection)
+        .fetch_one(tx.connection().await?)
         .await?;
     forget_all(tx, row.as_slice()).await
 }
@@ -70,7 +70,7 @@ pub(super) async fn forget_all(tx: &mut Tx, rows: &[i64]) -> Result<(), StoreErr
     }
     sqlx::query(FORGET)
         .bind(json(rows))
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }

@@ -12,12 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Connection as _, SqliteConnection};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::activity::Tally;
+use super::batch::Batch;
 use super::claims::Place;
 use super::counts::Counts;
 use super::error::StoreError;
@@ -35,8 +37,10 @@ pub(super) type WriteFuture<'a, T> =
 
 /// The open transaction, as a write sees it.
 pub(super) struct Tx {
-    /// The writing connection, inside a transaction.
-    pub(super) connection: SqliteConnection,
+    /// The writing connection.
+    connection: SqliteConnection,
+    /// Statements that nobody waits for: they go ahead of the next one.
+    later: Batch,
     /// What the transaction changed in the number of events by source and state.
     pub(super) counts: Counts,
     /// What the transaction adds to the activity.
@@ -48,7 +52,7 @@ pub(super) struct Tx {
     /// The id of the next event.
     pub(super) next_event: i64,
     /// Whether the transaction is begun.
-    pub(super) is_open: bool,
+    is_open: bool,
     /// Before that moment no claim runs out.
     pub(super) claims_last_until: i64,
     /// Where the next claim goes on. Webhooks and pairs that are connected leave it be where they
@@ -58,54 +62,86 @@ pub(super) struct Tx {
     pub(super) next_place: Option<Place>,
 }
 
-/// A statement that begins the transaction on its way. Each run of a statement is a journey to the
-/// connection's thread and back, so those that always follow one another share one.
-macro_rules! begin {
-    ($statement:expr) => {
-        concat!("BEGIN IMMEDIATE;\n", $statement)
-    };
-}
-pub(super) use begin;
-
 impl Tx {
-    /// Begins the transaction, unless a statement has.
-    pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
+    /// Nothing is begun on `connection`; the next event gets the id `next_event`.
+    pub(super) fn new(connection: SqliteConnection, next_event: i64) -> Self {
+        Self {
+            connection,
+            later: Batch::default(),
+            counts: Counts::default(),
+            tally: Tally::default(),
+            wake: false,
+            asks_to_disconnect: false,
+            next_event,
+            is_open: false,
+            claims_last_until: 0,
+            place: None,
+            next_place: None,
+        }
+    }
+
+    /// Forgets the transaction before.
+    fn clear(&mut self) {
+        self.later = Batch::default();
+        self.is_open = false;
+        self.wake = false;
+        self.asks_to_disconnect = false;
+        self.counts.clear();
+        self.tally.clear();
+    }
+
+    /// The connection inside the transaction, for one statement, after all that came before.
+    pub(super) async fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        let before = std::mem::take(self.later());
+        before.run(&mut self.connection).await?;
+        Ok(&mut self.connection)
+    }
+
+    /// Takes statements inside the transaction whose answers nobody waits for.
+    pub(super) fn later(&mut self) -> &mut Batch {
         if !self.is_open {
-            self.run("BEGIN IMMEDIATE").await?;
+            self.later.push("BEGIN IMMEDIATE");
             self.is_open = true;
         }
-        Ok(())
+        &mut self.later
+    }
+
+    /// Runs what was put into [`Tx::later`] and answers its rows.
+    pub(super) async fn fetch_all(&mut self) -> Result<Vec<SqliteRow>, StoreError> {
+        let batch = std::mem::take(self.later());
+        batch.fetch_all(&mut self.connection).await
     }
 
     /// Commits, with the numbers of what was changed.
     async fn commit(&mut self) -> Result<(), StoreError> {
-        const COUNT_AND_COMMIT: &str = "\
+        const COUNT: &str = "\
             -- store::counts::add
             INSERT INTO counts (source, state, n)
-            SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE TRUE
+            SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE TRUE
             ON CONFLICT (source, state) DO UPDATE SET n = n + excluded.n;
             -- store::activity::add
             INSERT INTO activity (at, source, stored, connected)
-            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($2) WHERE TRUE
+            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE TRUE
             ON CONFLICT (at, source) DO UPDATE
-            SET stored = stored + excluded.stored, connected = connected + excluded.connected;
-            COMMIT";
+            SET stored = stored + excluded.stored, connected = connected + excluded.connected";
         let (counts, tally) = (self.counts.rows(), self.tally.rows());
-        if counts.is_none() && tally.is_none() {
-            return self.run("COMMIT").await;
+        if counts.is_some() || tally.is_some() {
+            let or_nothing = |rows: Option<String>| rows.unwrap_or_else(|| "[]".to_owned());
+            let later = self.later();
+            later.push(COUNT);
+            later.bind(or_nothing(counts))?;
+            later.bind(or_nothing(tally))?;
         }
-        let or_nothing = |rows: Option<String>| rows.unwrap_or_else(|| "[]".to_owned());
-        sqlx::query(COUNT_AND_COMMIT)
-            .bind(or_nothing(counts))
-            .bind(or_nothing(tally))
-            .execute(&mut self.connection)
-            .await?;
+        self.later().push("COMMIT");
+        self.connection().await?;
         Ok(())
     }
 
-    async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
-        sqlx::query(statement).execute(&mut self.connection).await?;
-        Ok(())
+    /// Gives it up. SQLite may have done so by itself; then this fails, and that is fine.
+    async fn roll_back(&mut self) {
+        drop(sqlx::query("ROLLBACK").execute(&mut self.connection).await);
+        self.claims_last_until = 0;
+        self.place = None;
     }
 }
 
@@ -170,6 +206,9 @@ impl Writer {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut jobs = Vec::with_capacity(GROUP);
         loop {
+            // What was just answered makes room for more, and what is at the door comes in: a group
+            // costs little more than a lone write.
+            tokio::task::yield_now().await;
             tokio::select! {
                 biased;
                 n = self.queue.recv_many(&mut jobs, GROUP) => {
@@ -208,10 +247,7 @@ impl Writer {
 
     /// One transaction over all of them, and their answers. Gives the group back when it failed.
     async fn write_all(&mut self, mut group: Group) -> Result<(), (Group, StoreError)> {
-        self.tx.wake = false;
-        self.tx.asks_to_disconnect = false;
-        self.tx.counts.clear();
-        self.tx.tally.clear();
+        self.tx.clear();
         let started = Instant::now();
         match self.fill_transaction(&mut group).await {
             Ok(done) => {
@@ -228,17 +264,13 @@ impl Writer {
                 Ok(())
             }
             Err(error) => {
-                // SQLite may have rolled back by itself; then this fails, and that is fine.
-                drop(self.tx.run("ROLLBACK").await);
-                self.tx.claims_last_until = 0;
-                self.tx.place = None;
+                self.tx.roll_back().await;
                 Err((group, error))
             }
         }
     }
 
     async fn fill_transaction(&mut self, group: &mut Group) -> Result<Done, StoreError> {
-        self.tx.is_open = false;
         let done = group.run(&mut self.tx).await?;
         self.tx.commit().await?;
         Ok(done)

@@ -263,28 +263,3 @@ fn the_guides_configurations_can_be_read() {
             .unwrap_or_else(|problem| panic!("{name}: {problem:?}"));
     }
 }
-
-#[test]
-fn every_alert_has_its_section() {
-    const ALERTS: [&str; 14] = [
-        "Down",
-        "NotReady",
-        "Held",
-        "BreakerOpen",
-        "DueNotMoving",
-        "ParkedTooLong",
-        "DeadLetters",
-        "StoreFailing",
-        "Crowded",
-        "ReloadRefused",
-        "SlowAcknowledgements",
-        "VerificationFailures",
-        "SlackRetries",
-        "DiskGrowing",
-    ];
-    let text = document("docs/operations.md");
-    for alert in ALERTS {
-        let heading = format!("\n### ServalConnect{alert}\n");
-        assert!(text.contains(&heading), "{alert}");
-    }
-}

@@ -170,13 +170,18 @@ fn head(length: usize) -> String {
     )
 }
 
-async fn turned_away(app: &TestApp, what: &str) -> bool {
+/// A number of the webhook listener.
+async fn number(app: &TestApp, family: &str, more: &str) -> u64 {
     let page = app.admin.request(Method::GET, "/metrics", None, "").await;
     let page = String::from_utf8(page.body.to_vec()).unwrap();
-    let labels = format!("listener=\"webhooks\",what=\"{what}\"");
-    let series = format!("serval_connect_turned_away_total{{{labels}}} ");
+    let series = format!("serval_connect_{family}{{listener=\"webhooks\"{more}}} ");
     let value = page.lines().find_map(|line| line.strip_prefix(&series));
-    value.unwrap().parse::<f64>().unwrap() > 0.0
+    value.unwrap().parse().unwrap()
+}
+
+async fn turned_away(app: &TestApp, what: &str) -> bool {
+    let what = format!(",what=\"{what}\"");
+    number(app, "turned_away_total", &what).await > 0
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,6 +215,7 @@ async fn beyond_the_limit_of_webhooks_they_get_503_while_probes_and_operators_ar
     );
     assert_eq!(app.admin.stats().await["totals"]["connected"], 0);
     assert!(turned_away(&app, "request").await);
+    assert_eq!(number(&app, "requests_in_flight", "").await, 2);
 
     for (mut stream, body) in waiting {
         stream.write_all(body.as_bytes()).await.unwrap();

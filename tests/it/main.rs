@@ -53,6 +53,7 @@ mod mapping_files;
 mod mappings;
 mod mappings_import;
 mod metrics;
+mod monitoring;
 mod openapi;
 mod parked;
 mod parking;

@@ -14,18 +14,13 @@ use crate::trace;
 use crate::webhooks::{Kind, Sender};
 
 pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()> {
-    let mut args = Args {
-        rounds: 3,
-        seconds: 1.0,
+    acknowledgements(args, goals).await?;
+    synced(args, goals).await?;
+    let once = Args {
+        rounds: 1,
         ..args.clone()
     };
-    acknowledgements(&args, goals).await?;
-    synced(&args, goals).await?;
-    let mut killed = Vec::new();
-    args.rounds = 1;
-    kill::run(&args, &mut killed).await?;
-    goals.append(&mut killed);
-    Ok(())
+    kill::run(&once, goals).await
 }
 
 async fn acknowledgements(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()> {

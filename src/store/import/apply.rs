@@ -60,7 +60,7 @@ async fn taken(tx: &mut Tx, id: i64, sources: &[SourceName]) -> Result<Vec<Taken
     let rows: Vec<(i64, String)> = sqlx::query_as(TAKEN)
         .bind(id)
         .bind(json(&sources))
-        .fetch_all(&mut tx.connection)
+        .fetch_all(tx.connection().await?)
         .await?;
     let taken = |(line, external_id): (i64, String)| Taken {
         line: line.unsigned_abs(),
@@ -85,7 +85,7 @@ async fn number(tx: &mut Tx, id: i64) -> Result<(), StoreError> {
         WHERE import_id = $1";
     for statement in [NAME, NUMBER] {
         let numbered = sqlx::query(statement).bind(id);
-        numbered.execute(&mut tx.connection).await?;
+        numbered.execute(tx.connection().await?).await?;
     }
     Ok(())
 }
@@ -101,9 +101,9 @@ async fn count(tx: &mut Tx, id: i64) -> Result<(i64, i64), StoreError> {
         CROSS JOIN mappings AS m ON m.external = r.external
         WHERE r.import_id = $1";
     let staged = sqlx::query_scalar(STAGED).bind(id);
-    let staged = staged.fetch_one(&mut tx.connection).await?;
+    let staged = staged.fetch_one(tx.connection().await?).await?;
     let known = sqlx::query_scalar(KNOWN).bind(id);
-    let known = known.fetch_one(&mut tx.connection).await?;
+    let known = known.fetch_one(tx.connection().await?).await?;
     Ok((staged, known))
 }
 
@@ -147,12 +147,12 @@ async fn disconnect_old(
         .bind(id)
         .bind(json(&sources))
         .bind(millis(now))
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     if asked.rows_affected() == 0 {
         return Ok(());
     }
-    sqlx::query(FORGET).execute(&mut tx.connection).await?;
+    sqlx::query(FORGET).execute(tx.connection().await?).await?;
     tx.wake = true;
     tx.asks_to_disconnect = true;
     Ok(())
@@ -173,7 +173,7 @@ async fn write(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), StoreError> {
         .bind(id)
         .bind(Origin::Import.as_str())
         .bind(millis(now))
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }
@@ -186,7 +186,7 @@ async fn withdraw_disconnects(tx: &mut Tx, id: i64) -> Result<(), StoreError> {
             WHERE r.import_id = $1 AND r.source = disconnects.source
             AND r.external_id = disconnects.external_id AND r.ticket_id = disconnects.ticket_id)";
     let withdraw = sqlx::query(WITHDRAW).bind(id);
-    withdraw.execute(&mut tx.connection).await?;
+    withdraw.execute(tx.connection().await?).await?;
     Ok(())
 }
 
@@ -199,7 +199,7 @@ async fn close_conflicts(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), Sto
             WHERE r.import_id = $1 AND r.source = conflicts.source
             AND r.external_id = conflicts.external_id AND r.ticket_id = conflicts.learned)";
     let close = sqlx::query(CLOSE).bind(id).bind(millis(now));
-    close.execute(&mut tx.connection).await?;
+    close.execute(tx.connection().await?).await?;
     Ok(())
 }
 
@@ -217,7 +217,7 @@ async fn begin_anew(tx: &mut Tx, id: i64, now: Timestamp) -> Result<(), StoreErr
             CROSS JOIN events AS e ON e.state = 'queued' AND e.external = m.external
             WHERE r.import_id = $1)";
     let anew = sqlx::query(ANEW).bind(id).bind(millis(now));
-    tx.wake |= anew.execute(&mut tx.connection).await?.rows_affected() > 0;
+    tx.wake |= anew.execute(tx.connection().await?).await?.rows_affected() > 0;
     Ok(())
 }
 
@@ -283,7 +283,7 @@ async fn find_and_move(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let found = sqlx::query(find).bind(id);
-    if found.execute(&mut tx.connection).await?.rows_affected() > 0 {
+    if found.execute(tx.connection().await?).await?.rows_affected() > 0 {
         move_found(tx, to, reason, now).await?;
         tx.wake |= to == EventState::Queued;
     }
@@ -321,7 +321,7 @@ async fn move_found(
         DELETE FROM import_events";
     let moved: Vec<(String, String, i64)> = sqlx::query_as(COUNT)
         .bind(to.as_str())
-        .fetch_all(&mut tx.connection)
+        .fetch_all(tx.connection().await?)
         .await?;
     for (source, from, n) in moved {
         tx.counts.moved(&source, state(&from)?, to, n);
@@ -331,9 +331,9 @@ async fn move_found(
             .bind(to.as_str())
             .bind(reason)
             .bind(millis(now))
-            .execute(&mut tx.connection)
+            .execute(tx.connection().await?)
             .await?;
     }
-    sqlx::query(EMPTY).execute(&mut tx.connection).await?;
+    sqlx::query(EMPTY).execute(tx.connection().await?).await?;
     Ok(())
 }

@@ -118,7 +118,7 @@ impl Store {
             DELETE FROM import_rows";
         self.write(|tx| {
             Box::pin(async move {
-                sqlx::query(CLEAR).execute(&mut tx.connection).await?;
+                sqlx::query(CLEAR).execute(tx.connection().await?).await?;
                 Ok(())
             })
         })
@@ -160,12 +160,12 @@ impl Import {
                 sqlx::query(STAGE)
                     .bind(id)
                     .bind(&rows)
-                    .execute(&mut tx.connection)
+                    .execute(tx.connection().await?)
                     .await?;
                 let clashes: Vec<(i64, i64)> = sqlx::query_as(CLASHES)
                     .bind(id)
                     .bind(&rows)
-                    .fetch_all(&mut tx.connection)
+                    .fetch_all(tx.connection().await?)
                     .await?;
                 Ok(clashes)
             })

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use sha2::{Digest as _, Sha256};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow as _, Row as _};
 
 use super::rows::Row;
 use super::{Recorded, Webhook};
@@ -10,29 +12,48 @@ use crate::domain::event::{EventState, NewEvent, Rank};
 use crate::domain::ids::{EventId, ExternalId};
 use crate::domain::ingest::{TicketFacts, place};
 use crate::store::error::StoreError;
-use crate::store::writer::{Tx, begin};
+use crate::store::writer::Tx;
 use crate::store::{json, state};
 
-/// What there is of external tickets that are known. The last row is about none: it has the last
-/// number that is taken.
-macro_rules! known_statement {
-    () => {
-        "-- store::inbox::known
-            SELECT wanted.key, x.id, x.ticket_id, c.ticket_id IS NOT NULL, x.team, x.number,
-                   p.id, p.rank_major, p.rank_minor, s.id
-            FROM json_each($1) AS wanted
-            CROSS JOIN external_tickets AS x
-                ON x.source = wanted.value ->> 0 AND x.external_id = wanted.value ->> 1
-            LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
-            LEFT JOIN events AS p INDEXED BY events_parked
-                ON p.external = x.id AND p.state = 'parked'
-            LEFT JOIN events AS s INDEXED BY events_external
-                ON s.external = x.id AND s.content = unhex(wanted.value ->> 2)
-            UNION ALL
-            SELECT NULL, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL
-            FROM external_tickets"
-    };
-}
+/// What there is of external tickets that are known, and of deliveries: two statements, whose rows
+/// tell themselves apart by their number of columns. The last row of the first is about no ticket: it has
+/// the last number that is taken.
+const LOOK_UP: &str = "\
+    -- store::inbox::known
+    SELECT wanted.key, x.id, x.ticket_id, c.ticket_id IS NOT NULL, x.team, x.number,
+           p.id, p.rank_major, p.rank_minor, s.id
+    FROM json_each(?) AS wanted
+    CROSS JOIN external_tickets AS x
+        ON x.source = wanted.value ->> 0 AND x.external_id = wanted.value ->> 1
+    LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
+    LEFT JOIN events AS p INDEXED BY events_parked
+        ON p.external = x.id AND p.state = 'parked'
+    LEFT JOIN events AS s INDEXED BY events_external
+        ON s.external = x.id AND s.content = unhex(wanted.value ->> 2)
+    UNION ALL
+    SELECT NULL, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM external_tickets;
+    -- store::inbox::deliveries
+    SELECT wanted.key, e.id, e.state, e.reason, x.external_id
+    FROM json_each(?) AS wanted
+    CROSS JOIN events AS e INDEXED BY events_delivery
+        ON e.source = wanted.value ->> 0 AND e.delivery = unhex(wanted.value ->> 1)
+    LEFT JOIN external_tickets AS x ON x.id = e.external";
+
+type KnownRow = (
+    Option<i64>,
+    i64,
+    Option<String>,
+    bool,
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
+type DeliveryRow = (i64, i64, String, Option<String>, Option<String>);
+const DELIVERY_COLUMNS: usize = 5;
 
 /// Where an event of the group is to be found.
 #[derive(Clone)]
@@ -45,25 +66,46 @@ pub(super) enum Found {
     Again(usize),
 }
 
-/// The name of a delivery or of a content as it is stored: short, whatever a sender calls it. Of 128
-/// bits of a hash no two are the same by chance, and nobody can make two that are.
-pub(super) type Key = [u8; 16];
+/// The name of a content as it is stored: short, whatever it is made of. Of 128 bits of a hash no two
+/// are the same by chance, and nobody can make two that are.
+pub(super) type ContentKey = [u8; 16];
 
-pub(super) fn key(name: &str) -> Key {
+pub(super) fn content_key(name: &str) -> ContentKey {
     let digest = Sha256::digest(name);
-    let mut key = Key::default();
+    let mut key = ContentKey::default();
     key.copy_from_slice(&digest[..16]);
     key
+}
+
+/// The name of a delivery as it is stored: itself, so that names which senders count up stay in
+/// order, and the index of them grows at its end. In the place of a long one stands its beginning
+/// with a hash, which makes it one byte longer than any that stands for itself.
+pub(super) type DeliveryKey = Vec<u8>;
+
+pub(super) fn delivery_key(name: &str) -> DeliveryKey {
+    const LONGEST: usize = 48;
+    const BEGINNING: usize = LONGEST + 1 - size_of::<ContentKey>();
+    if name.len() <= LONGEST {
+        return name.into();
+    }
+    [&name.as_bytes()[..BEGINNING], &content_key(name)].concat()
 }
 
 /// An event of the group, as it is looked up and placed.
 struct Wanted<'a> {
     webhook: &'a Webhook,
     event: &'a NewEvent,
-    delivery: Option<Key>,
-    content: Option<Key>,
+    delivery: Option<DeliveryKey>,
+    content: Option<ContentKey>,
     /// Index of its external ticket among [`Known::tickets`].
     ticket: Option<usize>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Its delivery, as its source names it.
+    fn named_delivery(&self) -> Option<(&'a str, DeliveryKey)> {
+        Some((self.webhook.source.as_str(), self.delivery.clone()?))
+    }
 }
 
 /// An external ticket of the group.
@@ -79,7 +121,7 @@ pub(super) struct Ticket<'a> {
     pub(super) new_number: Option<&'a str>,
     number: Option<String>,
     facts: TicketFacts,
-    contents: HashMap<Key, EventId>,
+    contents: HashMap<ContentKey, EventId>,
 }
 
 /// What the database said about a group, kept up to date while the group is placed.
@@ -87,7 +129,7 @@ pub(super) struct Known<'a> {
     wanted: Vec<Wanted<'a>>,
     pub(super) tickets: Vec<Ticket<'a>>,
     /// By source: a delivery is the same whatever it is about.
-    deliveries: HashMap<(&'a str, Key), Found>,
+    deliveries: HashMap<(&'a str, DeliveryKey), Found>,
     next_ticket: i64,
     pub(super) superseded: Vec<EventId>,
 }
@@ -96,8 +138,23 @@ impl<'a> Known<'a> {
     /// Asks the database about all of them.
     pub(super) async fn look_up(tx: &mut Tx, webhooks: &'a [Webhook]) -> Result<Self, StoreError> {
         let mut known = Self::of(webhooks);
-        known.look_for_tickets(tx).await?;
-        known.look_for_deliveries(tx).await?;
+        let tickets: Vec<_> = known
+            .named_tickets()
+            .map(|(ticket, content)| {
+                let ticket = &known.tickets[ticket];
+                (ticket.source, ticket.external_id, content.map(hex::encode))
+            })
+            .collect();
+        let deliveries: Vec<_> = known
+            .named_deliveries()
+            .map(|(source, key)| (source, hex::encode(key)))
+            .collect();
+        let batch = tx.later();
+        batch.push(LOOK_UP);
+        batch.bind(json(&tickets))?;
+        batch.bind(json(&deliveries))?;
+        let rows = tx.fetch_all().await?;
+        known.note(&rows)?;
         Ok(known)
     }
 
@@ -117,8 +174,8 @@ impl<'a> Known<'a> {
                 wanted.push(Wanted {
                     webhook,
                     event,
-                    delivery: event.delivery_key.as_deref().map(key),
-                    content: event.content_key.as_deref().map(key),
+                    delivery: event.delivery_key.as_deref().map(delivery_key),
+                    content: event.content_key.as_deref().map(content_key),
                     ticket,
                 });
             }
@@ -132,103 +189,66 @@ impl<'a> Known<'a> {
         }
     }
 
-    async fn look_for_tickets(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
-        const KNOWN: &str = known_statement!();
-        const BEGIN_AND_KNOWN: &str = begin!(known_statement!());
-        type Known = (
-            Option<i64>,
-            i64,
-            Option<String>,
-            bool,
-            Option<String>,
-            Option<String>,
-            Option<i64>,
-            Option<i64>,
-            Option<i64>,
-            Option<i64>,
-        );
-        if self.tickets.is_empty() {
-            return tx.begin().await;
-        }
-        let hex = |key: Option<Key>| key.map(hex::encode);
-        let named: Vec<(usize, &Wanted<'a>)> = self
-            .wanted
-            .iter()
-            .filter_map(|wanted| Some((wanted.ticket?, wanted)))
-            .collect();
-        let asked: Vec<_> = named
-            .iter()
-            .map(|(ticket, wanted)| {
-                let ticket = &self.tickets[*ticket];
-                (ticket.source, ticket.external_id, hex(wanted.content))
-            })
-            .collect();
-        let statement = if tx.is_open { KNOWN } else { BEGIN_AND_KNOWN };
-        let rows: Vec<Known> = sqlx::query_as(statement)
-            .bind(json(&asked))
-            .fetch_all(&mut tx.connection)
-            .await?;
-        tx.is_open = true;
+    /// Notes what the database has. The places of the rows are those of the events in the group that
+    /// name a ticket, and of those that name a delivery.
+    fn note(&mut self, rows: &[SqliteRow]) -> Result<(), StoreError> {
+        let named: Vec<(usize, Option<ContentKey>)> = self.named_tickets().collect();
+        let delivered: Vec<(&'a str, DeliveryKey)> = self.named_deliveries().collect();
         for row in rows {
-            let (index, id, mapped_to, connected, team, number, parked, major, minor, ..) = row;
-            let (.., same) = row;
-            let Some(index) = index.and_then(|index| usize::try_from(index).ok()) else {
-                self.next_ticket = id + 1;
-                continue;
-            };
-            let (ticket, wanted) = named[index];
-            let ticket = &mut self.tickets[ticket];
-            ticket.id = Some(id);
-            let rank = Rank(major.unwrap_or_default(), minor.unwrap_or_default());
-            ticket.facts.mapped_to = mapped_to;
-            ticket.facts.connected = connected;
-            ticket.facts.parked = parked.map(|id| (EventId(id), rank));
-            ticket.facts.team = team;
-            ticket.number = number;
-            if let (Some(key), Some(event)) = (wanted.content, same) {
-                ticket.contents.insert(key, EventId(event));
+            if row.len() == DELIVERY_COLUMNS {
+                self.note_delivery(&delivered, DeliveryRow::from_row(row)?)?;
+            } else {
+                self.note_ticket(&named, KnownRow::from_row(row)?);
             }
         }
         Ok(())
     }
 
-    /// Deliveries that are stored already.
-    async fn look_for_deliveries(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
-        const DELIVERIES: &str = "\
-            -- store::inbox::deliveries
-            SELECT wanted.key, e.id, e.state, e.reason, x.external_id
-            FROM json_each($1) AS wanted
-            CROSS JOIN events AS e INDEXED BY events_delivery
-                ON e.source = wanted.value ->> 0 AND e.delivery = unhex(wanted.value ->> 1)
-            LEFT JOIN external_tickets AS x ON x.id = e.external";
-        type Delivered = (i64, i64, String, Option<String>, Option<String>);
-        let named: Vec<(&'a str, Key)> = self
-            .wanted
-            .iter()
-            .filter_map(|wanted| Some((wanted.webhook.source.as_str(), wanted.delivery?)))
-            .collect();
-        if named.is_empty() {
-            return Ok(());
+    /// The external tickets that events name, by their index, with the content.
+    fn named_tickets(&self) -> impl Iterator<Item = (usize, Option<ContentKey>)> {
+        let named = |wanted: &Wanted<'a>| Some((wanted.ticket?, wanted.content));
+        self.wanted.iter().filter_map(named)
+    }
+
+    fn named_deliveries(&self) -> impl Iterator<Item = (&'a str, DeliveryKey)> {
+        self.wanted.iter().filter_map(Wanted::named_delivery)
+    }
+
+    fn note_ticket(&mut self, named: &[(usize, Option<ContentKey>)], row: KnownRow) {
+        let (index, id, mapped_to, connected, team, number, parked, major, minor, same) = row;
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        let Some((ticket, content)) = index.and_then(|index| named.get(index)) else {
+            self.next_ticket = id + 1;
+            return;
+        };
+        let ticket = &mut self.tickets[*ticket];
+        ticket.id = Some(id);
+        let rank = Rank(major.unwrap_or_default(), minor.unwrap_or_default());
+        ticket.facts.mapped_to = mapped_to;
+        ticket.facts.connected = connected;
+        ticket.facts.parked = parked.map(|id| (EventId(id), rank));
+        ticket.facts.team = team;
+        ticket.number = number;
+        if let (Some(key), Some(event)) = (content, same) {
+            ticket.contents.insert(*key, EventId(event));
         }
-        let asked: Vec<_> = named
-            .iter()
-            .map(|(source, key)| (source, hex::encode(key)))
-            .collect();
-        let rows: Vec<Delivered> = sqlx::query_as(DELIVERIES)
-            .bind(json(&asked))
-            .fetch_all(&mut tx.connection)
-            .await?;
-        for (index, id, word, reason, external_id) in rows {
-            let recorded = Recorded {
-                id: EventId(id),
-                external_id: external_id.map(ExternalId::from_store),
-                state: state(&word)?,
-                reason,
-                duplicate: true,
-            };
-            if let Some(name) = usize::try_from(index).ok().and_then(|at| named.get(at)) {
-                self.deliveries.insert(*name, Found::Stored(recorded));
-            }
+    }
+
+    fn note_delivery(
+        &mut self,
+        named: &[(&'a str, DeliveryKey)],
+        (index, id, word, reason, external_id): DeliveryRow,
+    ) -> Result<(), StoreError> {
+        let recorded = Recorded {
+            id: EventId(id),
+            external_id: external_id.map(ExternalId::from_store),
+            state: state(&word)?,
+            reason,
+            duplicate: true,
+        };
+        if let Some(name) = usize::try_from(index).ok().and_then(|at| named.get(at)) {
+            self.deliveries
+                .insert(name.clone(), Found::Stored(recorded));
         }
         Ok(())
     }
@@ -250,7 +270,7 @@ impl<'a> Known<'a> {
 
     /// The event of the same delivery; where there is none, `next` will be it.
     fn delivered_before(&mut self, wanted: &Wanted<'a>, next: usize) -> Option<Found> {
-        let name = (wanted.webhook.source.as_str(), wanted.delivery?);
+        let name = wanted.named_delivery()?;
         let before = self.deliveries.get(&name).cloned();
         if before.is_none() {
             self.deliveries.insert(name, Found::Again(next));
@@ -281,7 +301,7 @@ impl<'a> Known<'a> {
             webhook,
             event,
             external: ticket.as_ref().and_then(|ticket| ticket.id),
-            delivery: wanted.delivery,
+            delivery: wanted.delivery.clone(),
             content: wanted.content,
             placement: place(event, is_twin, facts),
             is_twin,
@@ -327,5 +347,24 @@ impl<'a> Ticket<'a> {
         if number.is_some() && number != known {
             self.new_number = number;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_stands_for_itself_or_for_its_beginning_and_a_hash() {
+        assert_eq!(delivery_key("wh:msg_1"), b"wh:msg_1");
+        let longest = "a".repeat(48);
+        assert_eq!(delivery_key(&longest), longest.as_bytes());
+        let (long, other) = (format!("{longest}b"), format!("{longest}c"));
+        let key = delivery_key(&long);
+        assert_eq!((key.len(), &key[..33]), (49, &longest.as_bytes()[..33]));
+        assert_ne!(key, delivery_key(&other));
+        assert!(delivery_key("wh:0001-x") < delivery_key("wh:0002-a"));
+        // A beginning may end within a letter.
+        assert_eq!(delivery_key(&"\u{e9}".repeat(40)).len(), 49);
     }
 }

@@ -19,7 +19,7 @@ use crate::domain::ids::{EventId, ExternalId, SourceName};
 use crate::domain::ingest::SUPERSEDED;
 use crate::domain::trace::TraceParent;
 use known::{Found, Known};
-use rows::{Row, insert_events, insert_payloads, insert_tickets};
+use rows::{Row, insert};
 
 /// A verified webhook, ready to be stored.
 #[derive(Clone)]
@@ -81,9 +81,7 @@ pub(super) async fn record_all(
     let mut rows = Vec::new();
     let mut found = known.place_all(tx, &mut rows).into_iter();
     supersede(tx, &mut rows, &known.superseded, webhooks[0].received_at).await?;
-    insert_tickets(tx, &known.tickets).await?;
-    insert_events(tx, &rows).await?;
-    insert_payloads(tx, &rows).await?;
+    insert(tx, &known.tickets, &rows).await?;
     // After the inserts, so that what shares the commit with a notice moves along.
     moves::apply(tx, webhooks).await?;
     for row in &rows {

@@ -1,15 +1,14 @@
 //! The rows of new events, many to a statement.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
-use sqlx::AssertSqlSafe;
-
-use super::known::{Key, Ticket};
+use super::known::{ContentKey, DeliveryKey, Ticket};
 use super::{Recorded, Webhook};
 use crate::domain::event::{Disposition, EventState, NewEvent};
 use crate::domain::ids::{EventId, ServalTicketId};
 use crate::domain::ingest::Placement;
 use crate::domain::trace::TraceParent;
+use crate::store::batch::Batch;
 use crate::store::error::StoreError;
 use crate::store::writer::Tx;
 use crate::store::{json, millis};
@@ -28,6 +27,9 @@ const SIZES: [usize; 34] = {
     sizes
 };
 
+/// An insert for each of [`SIZES`].
+type Inserts = [String; SIZES.len()];
+
 /// A row to insert.
 pub(super) struct Row<'a> {
     pub(super) id: EventId,
@@ -35,8 +37,8 @@ pub(super) struct Row<'a> {
     pub(super) event: &'a NewEvent,
     /// Its external ticket, by its number.
     pub(super) external: Option<i64>,
-    pub(super) delivery: Option<Key>,
-    pub(super) content: Option<Key>,
+    pub(super) delivery: Option<DeliveryKey>,
+    pub(super) content: Option<ContentKey>,
     pub(super) placement: Placement,
     /// Another event holds the same content.
     pub(super) is_twin: bool,
@@ -77,7 +79,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn held_content(&self) -> Option<&Key> {
+    fn held_content(&self) -> Option<&ContentKey> {
         self.content.as_ref().filter(|_| self.holds_content())
     }
 
@@ -98,10 +100,9 @@ impl<'a> Row<'a> {
 
 /// `INSERT` with rows of `columns` placeholders, for each of [`SIZES`].
 ///
-/// The placeholders have no numbers: sqlx would look up the name of each. Nothing that is inserted
-/// can be there already, so a conflict is a fault, and the whole transaction is rolled back: `OR
-/// FAIL` saves `SQLite` the journal with which it could undo this one statement.
-fn inserts(head: &str, columns: usize) -> [Arc<str>; SIZES.len()] {
+/// Nothing that is inserted can be there already, so a conflict is a fault, and the whole transaction
+/// is rolled back: `OR FAIL` saves `SQLite` the journal with which it could undo this one statement.
+fn inserts(head: &str, columns: usize) -> Inserts {
     SIZES.map(|rows| {
         let mut sql = String::from(head);
         for row in 0..rows {
@@ -111,7 +112,7 @@ fn inserts(head: &str, columns: usize) -> [Arc<str>; SIZES.len()] {
             }
             sql.push(')');
         }
-        sql.into()
+        sql
     })
 }
 
@@ -124,32 +125,50 @@ fn next_size(left: usize) -> (usize, usize) {
     (index, SIZES[index])
 }
 
-/// Gives new external tickets their names, and those that were known what is new about them.
-pub(super) async fn insert_tickets(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError> {
-    static INSERTS: LazyLock<[Arc<str>; SIZES.len()]> = LazyLock::new(|| {
-        inserts(
-            "INSERT OR FAIL INTO external_tickets (id, source, external_id, team, number) VALUES ",
-            5,
-        )
-    });
+/// Inserts new external tickets, events and payloads.
+pub(super) async fn insert(
+    tx: &mut Tx,
+    tickets: &[Ticket<'_>],
+    rows: &[Row<'_>],
+) -> Result<(), StoreError> {
     let new: Vec<&Ticket<'_>> = tickets.iter().filter(|ticket| ticket.is_new).collect();
-    let mut rest = new.as_slice();
-    while !rest.is_empty() {
-        let (index, size) = next_size(rest.len());
-        let (chunk, later) = rest.split_at(size);
-        let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&INSERTS[index])));
-        for ticket in chunk {
-            query = query
-                .bind(ticket.id)
-                .bind(ticket.source)
-                .bind(ticket.external_id.as_str())
-                .bind(ticket.new_team)
-                .bind(ticket.new_number);
+    let kept: Vec<&Row<'_>> = rows.iter().filter(|row| row.keeps_body()).collect();
+    let all: Vec<&Row<'_>> = rows.iter().collect();
+    note_news(tx, tickets).await?;
+    let size = all.len();
+    insert_chunks(tx, size, &TICKETS, &new, bind_ticket).await?;
+    insert_chunks(tx, size, &EVENTS, &all, bind_event).await?;
+    insert_chunks(tx, size, &PAYLOADS, &kept, bind_payload).await
+}
+
+/// What takes one statement of `size` rows goes with others of that size, everything else alone: so
+/// there are few texts to keep prepared.
+async fn insert_chunks<T: Copy>(
+    tx: &mut Tx,
+    size: usize,
+    inserts: &Inserts,
+    rows: &[T],
+    bind: impl Fn(&mut Batch, T) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut left = rows;
+    while !left.is_empty() {
+        let (index, chunk_size) = next_size(left.len());
+        let (chunk, later) = left.split_at(chunk_size);
+        left = later;
+        let is_alone = chunk_size != size;
+        if is_alone {
+            tx.connection().await?;
         }
-        query.execute(&mut tx.connection).await?;
-        rest = later;
+        let batch = tx.later();
+        batch.push(&inserts[index]);
+        for row in chunk {
+            bind(batch, *row)?;
+        }
+        if is_alone {
+            tx.connection().await?;
+        }
     }
-    note_news(tx, tickets).await
+    Ok(())
 }
 
 /// What is new about external tickets that were known.
@@ -171,84 +190,76 @@ async fn note_news(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError
     }
     sqlx::query(NEWS)
         .bind(json(&news))
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }
 
-pub(super) async fn insert_events(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), StoreError> {
-    static INSERTS: LazyLock<[Arc<str>; SIZES.len()]> = LazyLock::new(|| {
-        inserts(
-            "INSERT OR FAIL INTO events (id, state, due_at, received_at, queued_at, updated_at, \
-             rank_major, rank_minor, source, external, subtype, event_type, delivery, content, \
-             first_state, first_reason, reason, hint, traceparent) VALUES ",
-            19,
-        )
-    });
-    let mut rest = rows;
-    while !rest.is_empty() {
-        let (index, size) = next_size(rest.len());
-        let (chunk, later) = rest.split_at(size);
-        let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&INSERTS[index])));
-        for row in chunk {
-            let received_at = millis(row.webhook.received_at);
-            let state = row.placement.state.as_str();
-            query = query
-                .bind(row.id.0)
-                .bind(state)
-                .bind(row.due_at())
-                .bind(received_at)
-                .bind(received_at)
-                .bind(received_at)
-                .bind(row.event.rank.0)
-                .bind(row.event.rank.1)
-                .bind(row.webhook.source.as_str())
-                .bind(row.external)
-                .bind(row.event.subtype)
-                .bind(row.event.event_type.as_str())
-                .bind(row.delivery.as_ref().map(Key::as_slice))
-                .bind(row.held_content().map(Key::as_slice))
-                .bind(state)
-                .bind(row.placement.reason)
-                .bind(row.placement.reason)
-                .bind(row.event.hint.as_ref().map(ServalTicketId::as_str))
-                .bind(row.webhook.traceparent.as_ref().map(TraceParent::as_str));
-        }
-        query.execute(&mut tx.connection).await?;
-        rest = later;
-    }
-    Ok(())
+static TICKETS: LazyLock<Inserts> = LazyLock::new(|| {
+    inserts(
+        "INSERT OR FAIL INTO external_tickets (id, source, external_id, team, number) VALUES ",
+        5,
+    )
+});
+
+fn bind_ticket(batch: &mut Batch, ticket: &Ticket<'_>) -> Result<(), StoreError> {
+    batch.bind(ticket.id)?;
+    batch.bind(ticket.source)?;
+    batch.bind(ticket.external_id.as_str())?;
+    batch.bind(ticket.new_team)?;
+    batch.bind(ticket.new_number)
 }
 
-pub(super) async fn insert_payloads(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), StoreError> {
-    static INSERTS: LazyLock<[Arc<str>; SIZES.len()]> = LazyLock::new(|| {
-        inserts(
-            "INSERT OR FAIL INTO payloads (event_id, object_start, object_len, body) VALUES ",
-            4,
-        )
-    });
-    let kept: Vec<&Row<'_>> = rows.iter().filter(|row| row.keeps_body()).collect();
-    let mut rest = kept.as_slice();
-    while !rest.is_empty() {
-        let (index, size) = next_size(rest.len());
-        let (chunk, later) = rest.split_at(size);
-        let mut query = sqlx::query(AssertSqlSafe(Arc::clone(&INSERTS[index])));
-        for row in chunk {
-            let object = row.event.object.clone();
-            // An element of a batch is stored alone: a body for each would multiply the batch.
-            let (start, body) = if row.webhook.events.len() == 1 {
-                (object.start, row.webhook.body.as_ref())
-            } else {
-                (0, row.webhook.body.get(object.clone()).unwrap_or_default())
-            };
-            query = query
-                .bind(row.id.0)
-                .bind(i64::try_from(start).unwrap_or(i64::MAX))
-                .bind(i64::try_from(object.len()).unwrap_or(i64::MAX))
-                .bind(body);
-        }
-        query.execute(&mut tx.connection).await?;
-        rest = later;
-    }
-    Ok(())
+static EVENTS: LazyLock<Inserts> = LazyLock::new(|| {
+    inserts(
+        "INSERT OR FAIL INTO events (id, state, due_at, received_at, queued_at, updated_at, \
+         rank_major, rank_minor, source, external, subtype, event_type, delivery, content, \
+         first_state, first_reason, reason, hint, traceparent) VALUES ",
+        19,
+    )
+});
+
+fn bind_event(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
+    let received_at = millis(row.webhook.received_at);
+    let state = row.placement.state.as_str();
+    batch.bind(row.id.0)?;
+    batch.bind(state)?;
+    batch.bind(row.due_at())?;
+    batch.bind(received_at)?;
+    batch.bind(received_at)?;
+    batch.bind(received_at)?;
+    batch.bind(row.event.rank.0)?;
+    batch.bind(row.event.rank.1)?;
+    batch.bind(row.webhook.source.as_str())?;
+    batch.bind(row.external)?;
+    batch.bind(row.event.subtype)?;
+    batch.bind(row.event.event_type.as_str())?;
+    batch.bind(row.delivery.as_deref())?;
+    batch.bind(row.held_content().map(ContentKey::as_slice))?;
+    batch.bind(state)?;
+    batch.bind(row.placement.reason)?;
+    batch.bind(row.placement.reason)?;
+    batch.bind(row.event.hint.as_ref().map(ServalTicketId::as_str))?;
+    batch.bind(row.webhook.traceparent.as_ref().map(TraceParent::as_str))
+}
+
+static PAYLOADS: LazyLock<Inserts> = LazyLock::new(|| {
+    inserts(
+        "INSERT OR FAIL INTO payloads (event_id, object_start, object_len, body) VALUES ",
+        4,
+    )
+});
+
+fn bind_payload(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
+    let object = row.event.object.clone();
+    // An element of a batch is stored alone: a body for each would multiply the batch.
+    let (start, body) = if row.webhook.events.len() == 1 {
+        (object.start, row.webhook.body.as_ref())
+    } else {
+        (0, row.webhook.body.get(object.clone()).unwrap_or_default())
+    };
+    batch.bind(row.id.0)?;
+    batch.bind(i64::try_from(start).unwrap_or(i64::MAX))?;
+    batch.bind(i64::try_from(object.len()).unwrap_or(i64::MAX))?;
+    batch.bind(body)
 }

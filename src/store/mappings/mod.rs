@@ -114,7 +114,7 @@ impl Store {
                 sqlx::query(DELETE)
                     .bind(ticket.source.as_str())
                     .bind(ticket.external_id.as_str())
-                    .execute(&mut tx.connection)
+                    .execute(tx.connection().await?)
                     .await?;
                 let mut action = Action::Unmap;
                 if disconnects && disconnects::ask(tx, &ticket, &before.ticket_id, now).await? {
@@ -199,7 +199,7 @@ fn from_row(row: MappingRow) -> Result<Mapping, StoreError> {
 async fn current(tx: &mut Tx, ticket: &ExternalTicket) -> Result<Option<Mapping>, StoreError> {
     let row: Option<MappingRow> = one(ticket.source.as_str(), ticket.external_id.as_str())
         .build_query_as()
-        .fetch_optional(&mut tx.connection)
+        .fetch_optional(tx.connection().await?)
         .await?;
     row.map(from_row).transpose()
 }
@@ -230,7 +230,7 @@ pub(super) async fn put_mapping(
             .bind(put.ticket_id.as_str())
             .bind(source)
             .bind(external_id)
-            .fetch_optional(&mut tx.connection)
+            .fetch_optional(tx.connection().await?)
             .await?;
         if let Some(other) = taken {
             return Ok(Stored::Taken(other));
@@ -245,7 +245,7 @@ pub(super) async fn put_mapping(
         .bind(put.origin.as_str())
         .bind(millis(now))
         .bind(put.taught_by.map(|event| event.0))
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     if let Some(before) = before
         .as_ref()

@@ -5,12 +5,13 @@ mod pairs;
 mod types;
 
 use jiff::Timestamp;
+use sqlx::FromRow as _;
 use tokio::sync::oneshot;
 
 use super::claims::Claim;
 use super::error::{SettleError, StoreError};
 use super::group::Job;
-use super::writer::{Tx, begin};
+use super::writer::Tx;
 use super::{Store, change, json, millis};
 use crate::domain::event::{EventState, Rank};
 use crate::domain::ids::EventId;
@@ -197,26 +198,20 @@ async fn settle<'a>(
     Ok(None)
 }
 
-macro_rules! held_statement {
-    () => {
-        "-- store::settle::held
-        SELECT shown.key, c.event_id, e.source, e.external, e.rank_major, e.rank_minor, x.ticket_id
-        FROM json_each($1) AS shown
-        CROSS JOIN claims AS c
-            ON c.event_id = shown.value ->> 0 AND c.token = shown.value ->> 1
-        LEFT JOIN events AS e
-            ON e.id = c.event_id AND e.state = 'queued' AND e.external IS NOT NULL
-        LEFT JOIN external_tickets AS x ON x.id = e.external"
-    };
-}
-
 /// Which of `settles` show the token of their claim, by index, with the event if it is still queued.
 async fn held(
     tx: &mut Tx,
     settles: &[Settle],
 ) -> Result<Vec<(usize, Option<Subject>)>, StoreError> {
-    const HELD: &str = held_statement!();
-    const BEGIN_AND_HELD: &str = begin!(held_statement!());
+    const HELD: &str = "\
+        -- store::settle::held
+        SELECT shown.key, c.event_id, e.source, e.external, e.rank_major, e.rank_minor, x.ticket_id
+        FROM json_each(?) AS shown
+        CROSS JOIN claims AS c
+            ON c.event_id = shown.value ->> 0 AND c.token = shown.value ->> 1
+        LEFT JOIN events AS e
+            ON e.id = c.event_id AND e.state = 'queued' AND e.external IS NOT NULL
+        LEFT JOIN external_tickets AS x ON x.id = e.external";
     type HeldRow = (
         i64,
         i64,
@@ -230,14 +225,13 @@ async fn held(
         .iter()
         .map(|s| (s.event.0, s.token.as_str()))
         .collect();
-    let statement = if tx.is_open { HELD } else { BEGIN_AND_HELD };
-    let rows: Vec<HeldRow> = sqlx::query_as(statement)
-        .bind(json(&shown))
-        .fetch_all(&mut tx.connection)
-        .await?;
-    tx.is_open = true;
+    let batch = tx.later();
+    batch.push(HELD);
+    batch.bind(json(&shown))?;
+    let rows = tx.fetch_all().await?;
     let mut held = Vec::with_capacity(rows.len());
-    for (key, event, source, external, major, minor, mapped_to) in rows {
+    for row in rows {
+        let (key, event, source, external, major, minor, mapped_to) = HeldRow::from_row(&row)?;
         let index = usize::try_from(key).unwrap_or(usize::MAX);
         let subject = source.zip(external).map(|(source, external)| Subject {
             event: EventId(event),

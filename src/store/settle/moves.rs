@@ -33,7 +33,7 @@ pub(super) async fn reschedule(
         .bind(in_doubt)
         .bind(error)
         .bind(millis(now))
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }
@@ -55,7 +55,7 @@ pub(super) async fn release(
         .bind(in_doubt)
         .bind(error)
         .bind(millis(now))
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }
@@ -67,7 +67,7 @@ pub(super) async fn set_error(tx: &mut Tx, event: EventId, error: &str) -> Resul
     sqlx::query(SET)
         .bind(event.0)
         .bind(error)
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     Ok(())
 }
@@ -91,7 +91,7 @@ pub(super) async fn park_event(
     }
     let parked: Option<(i64, i64, i64)> = sqlx::query_as(PARKED)
         .bind(subject.external)
-        .fetch_optional(&mut tx.connection)
+        .fetch_optional(tx.connection().await?)
         .await?;
     let parked = parked.map(|(id, major, minor)| (EventId(id), Rank(major, minor)));
     let placement = park(subject.rank, parked);
@@ -106,7 +106,7 @@ pub(super) async fn park_event(
         sqlx::query(EXPIRY)
             .bind(subject.event.0)
             .bind(millis(until))
-            .execute(&mut tx.connection)
+            .execute(tx.connection().await?)
             .await?;
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Pairs that Serval has now: most of what is settled, so all of a group share their statements.
 
 use jiff::Timestamp;
+use sqlx::FromRow as _;
 
 use super::moves::release;
 use super::{Settle, Subject};
@@ -46,31 +47,31 @@ pub(super) async fn finish(
     // is for each group: what is left over is skipped when it is claimed.
     const FINISH: &str = "\
         -- store::settle::end
-        DELETE FROM claims WHERE event_id IN (SELECT value FROM json_each($1));
+        DELETE FROM claims WHERE event_id IN (SELECT value FROM json_each(?));
         -- store::settle::attempts
         INSERT INTO attempts (event_id, started_at, duration_ms, ticket_id, outcome, status,
             code, answer, request_id, retry_after, probe)
         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
             value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
-        FROM json_each($2);
+        FROM json_each(?);
         -- store::settle::pairs
         INSERT INTO connections (external, ticket_id, connected_at, event_id)
         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3
-        FROM json_each($3) WHERE TRUE
+        FROM json_each(?) WHERE TRUE
         ON CONFLICT (external, ticket_id) DO NOTHING;
         -- store::settle::move
         UPDATE events
         SET state = pair.value ->> 1, reason = pair.value ->> 2, updated_at = pair.value ->> 3,
             due_at = pair.value ->> 3, not_before = 0, ticket_id = pair.value ->> 4,
             in_doubt = 0, last_error = NULL
-        FROM json_each($4) AS pair
+        FROM json_each(?) AS pair
         WHERE events.id = pair.value ->> 0;
         -- store::settle::note
         INSERT INTO changes (event_id, at, state, reason)
-        SELECT value ->> 0, value ->> 3, value ->> 1, value ->> 2 FROM json_each($4);
+        SELECT value ->> 0, value ->> 3, value ->> 1, value ->> 2 FROM json_each(?);
         -- store::settle::siblings
         SELECT e.id, pair.key
-        FROM json_each($5) AS pair
+        FROM json_each(?) AS pair
         CROSS JOIN events AS e INDEXED BY events_head ON e.external = pair.value
         WHERE e.state = 'queued' AND e.hint IS NULL
             AND EXISTS (SELECT 1 FROM external_tickets AS x JOIN connections AS c
@@ -82,14 +83,16 @@ pub(super) async fn finish(
         pairs.iter().partition(|pair| pair.was_mapped_away());
     let done: Vec<&Pair<'_>> = pairs.iter().filter(|pair| pair.siblings_done).collect();
     let tickets: Vec<i64> = done.iter().map(|pair| pair.subject.external).collect();
-    let siblings: Vec<(i64, i64)> = sqlx::query_as(FINISH)
-        .bind(json(&events))
-        .bind(attempts(ended))
-        .bind(connections(pairs))
-        .bind(moved(&arrived))
-        .bind(json(&tickets))
-        .fetch_all(&mut tx.connection)
-        .await?;
+    let arrivals = moved(&arrived);
+    let batch = tx.later();
+    batch.push(FINISH);
+    batch.bind(json(&events))?;
+    batch.bind(attempts(ended))?;
+    batch.bind(connections(pairs))?;
+    batch.bind(arrivals.as_str())?;
+    batch.bind(arrivals.as_str())?;
+    batch.bind(json(&tickets))?;
+    let siblings = tx.fetch_all().await?;
     for pair in pairs.iter().filter(|pair| !pair.is_as_mapped()) {
         disconnects::forget_where_asked(tx, pair.subject.external, pair.ticket_id).await?;
     }
@@ -103,7 +106,8 @@ pub(super) async fn finish(
     for pair in elsewhere {
         go_there_too(tx, pair).await?;
     }
-    for (sibling, key) in siblings {
+    for sibling in siblings {
+        let (sibling, key) = <(i64, i64)>::from_row(&sibling)?;
         let now = usize::try_from(key)
             .ok()
             .and_then(|key| done.get(key))
@@ -171,7 +175,7 @@ async fn go_there_too(tx: &mut Tx, pair: &Pair<'_>) -> Result<(), StoreError> {
     sqlx::query(CLEAR)
         .bind(pair.subject.event.0)
         .bind(pair.ticket_id.as_str())
-        .execute(&mut tx.connection)
+        .execute(tx.connection().await?)
         .await?;
     tx.wake = true;
     tx.place = None;
