@@ -1,6 +1,8 @@
 //! Opening the database: lock, settings, schema, and what a dead process left behind.
 
 use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
@@ -140,6 +142,7 @@ impl Store {
             path: path.display().to_string(),
             source,
         };
+        make_private(&path)?;
         let mut connection = writing(&path).connect().await.map_err(failed)?;
         check(&mut connection, &path).await?;
         migrator(MIGRATIONS)
@@ -180,6 +183,19 @@ impl Store {
             },
             writer,
         ))
+    }
+}
+
+/// What people tell their help desk is nobody else's to read: a new database is its owner's alone.
+/// `SQLite` gives the log beside it the same rights.
+fn make_private(path: &Path) -> Result<(), OpenError> {
+    let mut new = File::options();
+    match new.write(true).create_new(true).mode(0o600).open(path) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(OpenError::File {
+            path: path.display().to_string(),
+            source,
+        }),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 
@@ -282,6 +298,8 @@ async fn recover(connection: &mut SqliteConnection, now: Timestamp) -> Result<i6
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     #[test]
@@ -445,6 +463,19 @@ mod tests {
             .unwrap();
         // 2 is FULL: with a write-ahead log, every commit waits for the disk.
         assert_eq!((journal.as_str(), synchronous), ("wal", 2));
+    }
+
+    #[tokio::test]
+    async fn a_new_database_is_readable_by_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new.db");
+        let url = format!("sqlite://{}", path.display());
+        let opened = Store::open(&url, Timestamp::UNIX_EPOCH).await.unwrap();
+        for file in ["new.db", "new.db-wal"] {
+            let mode = fs::metadata(folder.path().join(file)).unwrap().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+        drop(opened);
     }
 
     #[test]
