@@ -3,6 +3,7 @@
 //!
 //! Invariant: liveness, readiness and metrics are not counted, so that they answer in any crowd.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -52,31 +53,40 @@ impl Places {
         let free = self.0.free.available_permits();
         (self.0.name, self.0.limit.saturating_sub(free))
     }
+
+    /// Has a request answered that has a place, and tells others to come back.
+    pub(super) async fn admit<F: Future<Output = Response>>(
+        &self,
+        request: Request,
+        answer: impl FnOnce(Request) -> F,
+    ) -> Response {
+        let inner = &*self.0;
+        if request.extensions().get::<Crowded>().is_some() {
+            inner.metrics.turned_away(inner.name, "connection");
+            let mut response = turned_away("connections");
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+            return response;
+        }
+        let Ok(_place) = inner.free.try_acquire() else {
+            inner.metrics.turned_away(inner.name, "request");
+            if !inner.is_said.swap(true, Ordering::Relaxed) {
+                let (listener, limit) = (inner.name, inner.limit);
+                tracing::warn!(listener, limit, "request_limit is reached: more get 503");
+            }
+            return turned_away("requests");
+        };
+        let response = answer(request).await;
+        if inner.free.available_permits() > inner.limit / 2 {
+            inner.is_said.store(false, Ordering::Relaxed);
+        }
+        response
+    }
 }
 
-/// Lets a request pass that has a place, and tells others to come back.
+/// Lets the requests pass that have a place.
 pub(super) async fn admit(State(places): State<Places>, request: Request, next: Next) -> Response {
-    let inner = &*places.0;
-    if request.extensions().get::<Crowded>().is_some() {
-        inner.metrics.turned_away(inner.name, "connection");
-        let mut response = turned_away("connections");
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(CONNECTION, close);
-        return response;
-    }
-    let Ok(_place) = inner.free.try_acquire() else {
-        inner.metrics.turned_away(inner.name, "request");
-        if !inner.is_said.swap(true, Ordering::Relaxed) {
-            let (listener, limit) = (inner.name, inner.limit);
-            tracing::warn!(listener, limit, "request_limit is reached: more get 503");
-        }
-        return turned_away("requests");
-    };
-    let response = next.run(request).await;
-    if inner.free.available_permits() > inner.limit / 2 {
-        inner.is_said.store(false, Ordering::Relaxed);
-    }
-    response
+    places.admit(request, |request| next.run(request)).await
 }
 
 fn turned_away(of: &str) -> Response {

@@ -111,22 +111,28 @@ impl FromRef<Live<AppState>> for AppState {
     }
 }
 
+impl FromRef<Live<AppState>> for Arc<AppState> {
+    fn from_ref(live: &Live<AppState>) -> Self {
+        live.now()
+    }
+}
+
 /// The listener that faces the internet: webhooks and liveness, nothing else.
 pub fn public_router(state: Live<AppState>) -> Router {
     let (webhooks, _) = webhook_routes().split_for_parts();
     let (health, _) = OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .split_for_parts();
-    let places = state.now().webhook_places.clone();
     webhooks
-        .layer(from_fn_with_state(places, limits::admit))
         .merge(health)
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(CatchPanicLayer::custom(problem::panicked))
-        .layer(from_fn(limits::unpacked))
-        // Outside of the panics, so that their answers are counted, too.
-        .layer(from_fn_with_state(state.clone(), observe::observe))
+        // As few layers as will do: each is allocated anew for every request, with all below it.
+        .layer((
+            // Outside of the panics, so that their answers are counted, too.
+            from_fn_with_state(state.clone(), observe::observe),
+            CatchPanicLayer::custom(problem::panicked),
+        ))
         .with_state(state)
 }
 

@@ -1,6 +1,7 @@
 //! Webhooks: receive, verify, interpret, store, acknowledge - in this order, on every path.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
@@ -48,11 +49,12 @@ use crate::store::{Recorded, Webhook};
     security(())
 )]
 pub(super) async fn receive(
-    State(state): State<AppState>,
+    State(state): State<Arc<AppState>>,
     Path(source): Path<String>,
     request: Request,
 ) -> Response {
-    handle(&state, &source, None, request).await
+    let answer = |request| handle(&state, &source, None, request);
+    state.webhook_places.admit(request, answer).await
 }
 
 /// Deliver a webhook of a table
@@ -83,11 +85,12 @@ pub(super) async fn receive(
     security(())
 )]
 pub(super) async fn receive_table(
-    State(state): State<AppState>,
+    State(state): State<Arc<AppState>>,
     Path((source, table)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    handle(&state, &source, Some(&table), request).await
+    let answer = |request| handle(&state, &source, Some(&table), request);
+    state.webhook_places.admit(request, answer).await
 }
 
 async fn handle(state: &AppState, name: &str, table: Option<&str>, request: Request) -> Response {
@@ -101,7 +104,7 @@ async fn handle(state: &AppState, name: &str, table: Option<&str>, request: Requ
         return Problem::new(StatusCode::NOT_FOUND, detail).into_response();
     };
     let trace = request.extensions().get::<Trace>();
-    let trace = trace.and_then(|trace| Some(trace.0.as_ref()?.trace_id().to_owned()));
+    let trace = trace.map(|Trace(trace)| trace.trace_id().to_owned());
     match accept(state, name, mounted, table, request).await {
         Ok(Accepted::Challenge(challenge)) => {
             tracing::info!(source = %name, "answered the url_verification challenge");
@@ -167,10 +170,7 @@ async fn accept(
         park_for_ms: mounted.park_for_ms,
         keep_ignored_bodies: mounted.keep_ignored_bodies,
         reconnects: mounted.reconnects,
-        traceparent: parts
-            .extensions
-            .get()
-            .and_then(|Trace(trace)| trace.clone()),
+        traceparent: parts.extensions.get().map(|Trace(trace)| trace.clone()),
         body,
         events,
     };
