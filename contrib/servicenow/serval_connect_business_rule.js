@@ -36,8 +36,7 @@
         }));
         // New for each save, and the same however often this save is sent: by it, repetitions are told from news.
         // The time in front keeps the ids in order, which makes them cheap to remember.
-        var time = Number(new GlideDateTime().getNumericValue()).toString(16);
-        var id = time + String(gs.generateGUID()).substring(time.length);
+        var id = Number(new GlideDateTime().getNumericValue()).toString(36) + gs.generateGUID();
         if (property('outbox', 'true') === 'false') {
             send(id, body);
         } else {

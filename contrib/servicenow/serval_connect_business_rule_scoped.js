@@ -35,8 +35,7 @@
         }));
         // New for each save, and the same however often this save is sent: by it, repetitions are told from news.
         // The time in front keeps the ids in order, which makes them cheap to remember.
-        var time = Number(new GlideDateTime().getNumericValue()).toString(16);
-        var id = time + String(gs.generateGUID()).substring(time.length);
+        var id = Number(new GlideDateTime().getNumericValue()).toString(36) + gs.generateGUID();
         var answer = send(id, body);
         if (answer.status === 202) return;
         if (answer.status === 400 || answer.status === 413 || answer.status === 422) {

@@ -1,7 +1,8 @@
 //! What is turned away before anything of it is read: requests beyond the limit, and bodies that
 //! would have to be unpacked.
 //!
-//! Invariant: liveness, readiness and metrics are not counted, so that they answer in any crowd.
+//! Invariant: liveness, readiness and metrics are not counted, so that they answer in any crowd. Nor is
+//! what nothing is done for, such as a path that leads nowhere.
 
 use std::future::Future;
 use std::sync::Arc;

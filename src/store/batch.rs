@@ -35,6 +35,11 @@ impl Batch {
             .map_err(|error| sqlx::Error::Encode(error).into())
     }
 
+    /// Placeholders that are bound.
+    pub(super) fn bound(&self) -> usize {
+        self.arguments.len()
+    }
+
     /// Runs them, if there are any. The connection keeps the prepared statements, by the whole text.
     pub(super) async fn run(self, connection: &mut SqliteConnection) -> Result<(), StoreError> {
         if !self.statements.is_empty() {

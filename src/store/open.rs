@@ -217,7 +217,7 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", "1000")
         // Kibibytes. The readers have the system's cache behind their own.
         .pragma("cache_size", "-8192")
-        // The inserts have a statement for each size of a group.
+        // The inserts have a text for each size of a group and for what goes along.
         .statement_cache_capacity(256)
         // What is deleted is overwritten: see `erase`.
         .pragma("secure_delete", "ON")
@@ -330,7 +330,7 @@ mod tests {
             "INSERT INTO events (state, due_at, received_at, queued_at, updated_at, rank_major,
                 rank_minor, source, external, event_type, first_state, delivery)
              VALUES ('parked', 9, 1, 1, 1, 4, 5, 'servicenow', 1, 'incident.update', 'parked',
-                x'00112233445566778899aabbccddeeff')",
+                CAST('wh:msg_1' AS BLOB))",
         ),
         (
             1,

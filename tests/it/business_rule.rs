@@ -1,6 +1,8 @@
 //! The scripts of `contrib/servicenow`, run in Node against the real daemon, through to the connect
 //! call. The stand-ins for the instance are in `tests/servicenow/glide.js`.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use serval_connect::clock::{Clock as _, SystemClock};
 
@@ -168,6 +170,31 @@ async fn the_outbox_sends_again_under_the_same_id_until_it_is_acknowledged_and_o
     let events = app.admin.events("source=servicenow").await;
     assert_eq!(events.len(), 1, "{events:#?}");
     assert_eq!(app.mock.connects().len(), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn saves_of_one_moment_get_ids_of_their_own_and_later_ones_get_later_ids() {
+    let app = TestApp::start().await;
+    for rule in [RULE, SCOPED] {
+        let save = |n| {
+            let scoped = rule == SCOPED;
+            json!({ "rule": rule, "scoped": scoped, "operation": "update", "record": saved(n) })
+        };
+        let mut steps: Vec<Value> = (1..=20).map(save).collect();
+        steps.extend([json!({ "advance": 1 }), save(21)]);
+        let properties = properties(&app, &[("outbox", "false")]);
+        let scenario = json!({ "frozen": true, "properties": properties, "steps": steps });
+        let Some(happened) = play(&scenario).await else {
+            return app.stop().await;
+        };
+        let ids = headers(&happened, "webhook-id");
+        let (last, earlier) = ids.split_last().unwrap_or_else(|| panic!("{happened:#}"));
+        assert_eq!(earlier.iter().collect::<BTreeSet<_>>().len(), 20, "{ids:?}");
+        assert!(earlier.iter().all(|id| id < last), "{ids:?}");
+        // The column of the ECC queue that keeps it takes 40 characters for certain.
+        assert!(ids.iter().all(|id| id.len() <= 40), "{ids:?}");
+    }
     app.stop().await;
 }
 

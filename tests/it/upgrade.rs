@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serval_connect::domain::event::{Disposition, EventState};
 use serval_connect::domain::ids::EventId;
 use serval_connect::mock_serval::{MockConfig, MockServal};
-use serval_connect::store::{AttemptOutcome, EventFilter, Settlement, Store, back_up};
+use serval_connect::store::{AttemptOutcome, EventFilter, Settlement, Store, Webhook, back_up};
 
 use crate::store::{Bench, at, attempt, ticket, url, webhook};
 use crate::support::bodies::{incident, sys_id};
@@ -40,6 +40,13 @@ const STATES: [EventState; 7] = [
     EventState::Queued,
 ];
 
+/// A webhook whose delivery has a name.
+fn named(n: u32) -> Webhook {
+    let mut webhook = webhook(n, at(100_000));
+    webhook.events[0].delivery_key = Some(format!("wh:msg_{n}"));
+    webhook
+}
+
 #[tokio::test]
 #[ignore = "writes a file of the repository: run once for each released version"]
 async fn writes_the_database_of_this_version() {
@@ -64,7 +71,7 @@ async fn writes_the_database_of_this_version() {
     settle(Settlement::Dead { reason, error }, AttemptOutcome::Dead).await;
     bench.store.record(webhook(3, at(0))).await.unwrap();
     bench.store.expire_parked(at(86_400)).await.unwrap();
-    bench.store.record(webhook(4, at(100_000))).await.unwrap();
+    bench.store.record(named(4)).await.unwrap();
     for (n, disposition) in [
         (5, Disposition::Skip("echo")),
         (6, Disposition::Ignore("deleted")),
@@ -121,7 +128,9 @@ async fn a_database_of_every_released_version_opens_and_works() {
         let mapping = bench.store.mapping(&ticket(1)).await.unwrap().unwrap();
         assert!(mapping.connected_at.is_some(), "{shown}");
 
-        // It takes events and mappings, and gives out work.
+        // It knows its deliveries, takes events and mappings, and gives out work.
+        let repeated = bench.store.record(named(4)).await.unwrap().remove(0);
+        assert_eq!((repeated.id, repeated.duplicate), (EventId(4), true));
         assert_eq!(bench.record(8).await.id, EventId(8), "{shown}");
         bench.map(4, "tkt-4").await;
         let claims = bench.claim(10, at(200_000)).await;

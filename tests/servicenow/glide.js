@@ -35,14 +35,24 @@ const POST = `
 `;
 
 const scenario = JSON.parse(fs.readFileSync(0, 'utf8'));
-const offset = scenario.now === undefined ? 0 : scenario.now - Date.now();
+const started = Date.now();
+const offset = scenario.now === undefined ? 0 : scenario.now - started;
 let advanced = 0;
+let guids = 0;
 let answers = [];
 const happened = { requests: [], queue: [], log: [], events: [] };
 
-const now = () => Date.now() + offset + advanced;
+const now = () => (scenario.frozen ? started : Date.now()) + offset + advanced;
 const text = (ms) => new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
-const guid = () => crypto.randomBytes(16).toString('hex');
+// Those of an instance that follow each other are alike but for their ends.
+const middle = crypto.randomBytes(14).toString('hex');
+const byte = (n) => (n % 256).toString(16).padStart(2, '0');
+
+function guid() {
+    guids += 1;
+    return byte(guids * 7) + middle + byte(guids);
+}
+
 
 function post(request) {
     const fate = answers.shift();

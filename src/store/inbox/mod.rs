@@ -3,6 +3,7 @@
 //! A group of webhooks shares a handful of statements: two look-ups over all of them, the decisions
 //! in memory, then inserts of many rows each.
 
+mod keys;
 mod known;
 mod rows;
 

@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use super::known::{ContentKey, DeliveryKey, Ticket};
+use super::keys::{ContentKey, DeliveryKey};
+use super::known::Ticket;
 use super::{Recorded, Webhook};
 use crate::domain::event::{Disposition, EventState, NewEvent};
 use crate::domain::ids::{EventId, ServalTicketId};
@@ -16,7 +17,8 @@ use crate::store::{json, millis};
 /// Rows of one insert: a few fixed sizes keep the statements prepared. What is left of a statement is
 /// filled up with rows of nothing, since each statement of its own is a journey to the connection's
 /// thread and back, which costs as much as several rows.
-const SIZES: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
+const SIZES: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, LARGEST];
+const LARGEST: usize = 64;
 
 /// The inserts into one table, one for each of [`SIZES`].
 struct Inserts {
@@ -128,31 +130,34 @@ pub(super) async fn insert(
     let kept: Vec<&Row<'_>> = rows.iter().filter(|row| row.keeps_body()).collect();
     let all: Vec<&Row<'_>> = rows.iter().collect();
     note_news(tx, tickets).await?;
-    let size = size_for(all.len());
+    let size = Some(size_for(all.len())).filter(|_| all.len() <= LARGEST);
     insert_rows(tx, size, &TICKETS, &new, bind_ticket).await?;
     insert_rows(tx, size, &EVENTS, &all, bind_event).await?;
     insert_rows(tx, size, &PAYLOADS, &kept, bind_payload).await
 }
 
-/// Inserts into one table. A statement of the size that all events take goes with the others of that
-/// size, every other one alone: so there are few texts to keep prepared.
+/// Inserts into one table. A statement of the size that takes all events goes with the others of that
+/// size, every other one alone: so there are few texts to keep prepared, and no more bodies are copied
+/// at once than such a statement takes.
 async fn insert_rows<T: Copy>(
     tx: &mut Tx,
-    size_of_all: usize,
+    size_of_all: Option<usize>,
     inserts: &Inserts,
     rows: &[T],
     bind: impl Fn(&mut Batch, T) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    for chunk in rows.chunks(SIZES[SIZES.len() - 1]) {
+    for chunk in rows.chunks(LARGEST) {
         let size = size_for(chunk.len());
-        let is_alone = size != size_of_all;
+        let is_alone = Some(size) != size_of_all;
         if is_alone {
             tx.connection().await?;
         }
         let batch = tx.later();
         batch.push(&inserts.statements[size]);
         for row in chunk {
+            let before = batch.bound();
             bind(batch, *row)?;
+            debug_assert_eq!(batch.bound() - before, inserts.columns, "a shifted row");
         }
         for _ in 0..(SIZES[size] - chunk.len()) * inserts.columns {
             batch.bind(None::<i64>)?;
@@ -267,4 +272,15 @@ fn bind_payload(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
     batch.bind(i64::try_from(start).unwrap_or(i64::MAX))?;
     batch.bind(i64::try_from(object.len()).unwrap_or(i64::MAX))?;
     batch.bind(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_takes_all_rows_or_as_many_as_it_can() {
+        let sizes = [1, 2, 5, 13, 33, 64, 65].map(|rows| SIZES[size_for(rows)]);
+        assert_eq!(sizes, [1, 2, 6, 16, 48, 64, 64]);
+    }
 }
