@@ -1,7 +1,8 @@
 # The images are build arguments, so that a mirror or a local image can stand in for them.
 ARG BUILD_IMAGE=docker.io/library/rust:1.95-slim-bookworm
-# glibc, CA certificates and the user 65532; no shell, no package manager.
-ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
+# glibc, CA certificates and the user 65532; no shell, no package manager. The image for C++ would have what the binary
+# needs beyond that, but also OpenSSL and libstdc++, which nothing uses: a fifth of the whole.
+ARG RUNTIME_IMAGE=gcr.io/distroless/base-nossl-debian12:nonroot
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /build
@@ -23,7 +24,7 @@ COPY src src
 RUN touch src/main.rs src/lib.rs \
     && cargo build --profile dist --locked --bin serval-connect \
     && mkdir -p /out/data \
-    && cp target/dist/serval-connect /out/serval-connect
+    && cp target/dist/serval-connect "$(gcc -print-file-name=libgcc_s.so.1)" /out/
 
 FROM ${RUNTIME_IMAGE}
 ARG RUNTIME_IMAGE
@@ -37,6 +38,7 @@ LABEL org.opencontainers.image.title="serval-connect" \
       org.opencontainers.image.revision="${REVISION}"
 
 COPY --from=build --chown=0:0 --chmod=0755 /out/serval-connect /usr/local/bin/serval-connect
+COPY --from=build --chown=0:0 --chmod=0644 /out/libgcc_s.so.1 /usr/lib/libgcc_s.so.1
 COPY --from=build --chown=65532:65532 /out/data /data
 
 # The environment wins over configuration files, so a file cannot move these by accident.
