@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow as _, Row as _};
 
 use super::keys::{ContentKey, DeliveryKey, content_key, delivery_key};
@@ -113,23 +112,30 @@ impl<'a> Known<'a> {
     /// Asks the database about all of them.
     pub(super) async fn look_up(tx: &mut Tx, webhooks: &'a [Webhook]) -> Result<Self, StoreError> {
         let mut known = Self::of(webhooks);
-        let tickets: Vec<_> = known
-            .named_tickets()
+        let named: Vec<_> = known.named_tickets().collect();
+        let delivered: Vec<_> = known.named_deliveries().collect();
+        let tickets: Vec<_> = named
+            .iter()
             .map(|(ticket, content)| {
-                let ticket = &known.tickets[ticket];
+                let ticket = &known.tickets[*ticket];
                 (ticket.source, ticket.external_id, content.map(hex::encode))
             })
             .collect();
-        let deliveries: Vec<_> = known
-            .named_deliveries()
+        let deliveries: Vec<_> = delivered
+            .iter()
             .map(|(source, key)| (source, hex::encode(key)))
             .collect();
         let batch = tx.later();
         batch.push(LOOK_UP);
         batch.bind(json(&tickets))?;
         batch.bind(json(&deliveries))?;
-        let rows = tx.fetch_all().await?;
-        known.note(&rows)?;
+        for row in &tx.fetch_all().await? {
+            if row.len() == DELIVERY_COLUMNS {
+                known.note_delivery(&delivered, DeliveryRow::from_row(row)?)?;
+            } else {
+                known.note_ticket(&named, KnownRow::from_row(row)?);
+            }
+        }
         Ok(known)
     }
 
@@ -164,21 +170,6 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Notes what the database has. The places of the rows are those of the events in the group that
-    /// name a ticket, and of those that name a delivery.
-    fn note(&mut self, rows: &[SqliteRow]) -> Result<(), StoreError> {
-        let named: Vec<(usize, Option<ContentKey>)> = self.named_tickets().collect();
-        let delivered: Vec<(&'a str, DeliveryKey)> = self.named_deliveries().collect();
-        for row in rows {
-            if row.len() == DELIVERY_COLUMNS {
-                self.note_delivery(&delivered, DeliveryRow::from_row(row)?)?;
-            } else {
-                self.note_ticket(&named, KnownRow::from_row(row)?);
-            }
-        }
-        Ok(())
-    }
-
     /// The external tickets that events name, by their index, with the content.
     fn named_tickets(&self) -> impl Iterator<Item = (usize, Option<ContentKey>)> {
         let named = |wanted: &Wanted<'a>| Some((wanted.ticket?, wanted.content));
@@ -189,6 +180,7 @@ impl<'a> Known<'a> {
         self.wanted.iter().filter_map(Wanted::named_delivery)
     }
 
+    /// Notes a ticket that the database has; the row says for which of `named`.
     fn note_ticket(&mut self, named: &[(usize, Option<ContentKey>)], row: KnownRow) {
         let (index, id, mapped_to, connected, team, number, parked, major, minor, same) = row;
         let index = index.and_then(|index| usize::try_from(index).ok());
@@ -209,6 +201,7 @@ impl<'a> Known<'a> {
         }
     }
 
+    /// Notes a delivery that the database has; the row says which of `named` it is.
     fn note_delivery(
         &mut self,
         named: &[(&'a str, DeliveryKey)],

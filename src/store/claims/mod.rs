@@ -4,6 +4,8 @@
 //! show, and an end; a claim that ran out goes back to the queue as in doubt, since its call may
 //! have been made. At most one claim for an external ticket, its oldest event first.
 
+mod row;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -14,8 +16,9 @@ use super::error::StoreError;
 use super::writer::Tx;
 use super::{Store, change, json, millis, moment};
 use crate::domain::event::EventState;
-use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
+use crate::domain::ids::{EventId, ExternalTicket, ServalTicketId};
 use crate::domain::trace::TraceParent;
+use row::{ClaimRow, from_row};
 
 /// Proves that a claim is still held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,24 +90,6 @@ pub enum ClaimScope {
     /// whether Serval answers.
     Probe,
 }
-
-type ClaimRow = (
-    i64,             // id
-    String,          // source
-    Option<String>,  // external id
-    i64,             // tries
-    bool,            // in doubt
-    i64,             // queued at
-    Option<String>,  // subtype
-    Option<String>,  // mapped to
-    bool,            // connected
-    Option<String>,  // accounted for
-    Option<Vec<u8>>, // object
-    Option<String>,  // hint
-    Option<String>,  // traceparent
-    i64,             // external ticket, by its number
-    i64,             // due at
-);
 
 /// How far the queue was gone through by the claim before. What lies before that place is in hand,
 /// or was passed over since its external ticket is; going through it again for every claim would
@@ -298,57 +283,4 @@ async fn give_back_expired(tx: &mut Tx, now: Timestamp) -> Result<(), StoreError
         .await?;
     tx.claims_last_until = next.unwrap_or(i64::MAX);
     Ok(())
-}
-
-fn from_row(row: ClaimRow, expires_at: Timestamp) -> Result<Claim, StoreError> {
-    let (
-        id,
-        source,
-        external_id,
-        tries,
-        in_doubt,
-        queued_at,
-        subtype,
-        mapped_to,
-        is_connected,
-        accounted_for,
-        object,
-        hint,
-        traceparent,
-        _,
-        _,
-    ) = row;
-    let corrupt = |what: &str| StoreError::Corrupt(format!("{what} of {}", EventId(id)));
-    let source: SourceName = source.parse().map_err(|_| corrupt("the source"))?;
-    let mapped_to: Option<ServalTicketId> = mapped_to
-        .map(|id| id.parse())
-        .transpose()
-        .map_err(|_| corrupt("the mapped Serval ticket id"))?;
-    let accounted_for = accounted_for
-        .map(|json| serde_json::from_str(&json))
-        .transpose()
-        .map_err(|_| corrupt("the accounted-for message ids"))?
-        .unwrap_or_default();
-    let external_id = external_id.ok_or_else(|| corrupt("the external ticket"))?;
-    Ok(Claim {
-        event: EventId(id),
-        ticket: ExternalTicket {
-            source,
-            external_id: ExternalId::from_store(external_id),
-        },
-        token: ClaimToken::random(),
-        expires_at,
-        tries: u32::try_from(tries).unwrap_or(u32::MAX),
-        in_doubt,
-        queued_at: moment(queued_at)?,
-        subtype,
-        mapped_to,
-        is_connected,
-        hint: hint.and_then(|hint| hint.parse().ok()),
-        traceparent: traceparent.and_then(|text| text.parse().ok()),
-        accounted_for,
-        object: object
-            .filter(|object| !object.is_empty())
-            .ok_or_else(|| corrupt("the payload"))?,
-    })
 }
