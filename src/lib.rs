@@ -100,9 +100,11 @@
 //!    `skipped`, `ignored` or `dead`.
 //! 5. *Acknowledge.* After the commit: 202 with the events' ids, or Slack's empty 200. When nothing
 //!    could be stored: 503 with `Retry-After`.
-//! 6. *Claim.* The commit wakes the [`Worker`](delivery::Worker). As far as the line allows,
-//!    [`Store::claim`](store::Store::claim) takes what is due, the oldest event of each external
-//!    ticket and at most one, and writes down that it did.
+//! 6. *Claim.* While nothing else is due and the [`Worker`](delivery::Worker) has places, 4 claims the
+//!    event as it stores it, and the worker [gets it](store::Store::handed_off) after the commit.
+//!    Otherwise the commit wakes the worker. As far as the line allows,
+//!    [`Store::claim_or_offer`](store::Store::claim_or_offer) takes what is due, the oldest event of
+//!    each external ticket and at most one, and writes down that it did.
 //! 7. *Connect.* If the payload names a Serval ticket that the mapping does not, `delivery::learn`
 //!    asks Serval about it, and [`Store::learn`](store::Store::learn) writes the mapping or a
 //!    conflict; the event is claimed again. Then `delivery::step` has

@@ -192,7 +192,7 @@ fn prepare(context: &Context, claim: &Claim) -> Result<ConnectRequest, Settlemen
         ticket_id,
         channel_target: route.target(&claim.ticket.external_id),
         external_id: claim.ticket.external_id.clone(),
-        object: claim.object.clone().into(),
+        object: claim.object.clone(),
         subtype: claim.subtype.clone(),
         accounted_for_message_ids: claim.accounted_for.clone(),
         traceparent: claim.traceparent.clone(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::hand::Hand;
@@ -17,7 +18,7 @@ use crate::clock::{JumpDetector, SharedClock};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::serval::ServalClient;
-use crate::store::{ClaimScope, Store};
+use crate::store::{Claim, ClaimScope, Store};
 
 /// The worker looks at the queue at least this often: wake-ups are a courtesy, this is the promise.
 const POLL: Duration = Duration::from_secs(1);
@@ -25,6 +26,10 @@ const POLL: Duration = Duration::from_secs(1);
 /// Claims whose calls ended and whose results are not written yet, for each place to call from:
 /// beyond that the disk is too slow, and no more calls are made.
 const UNSETTLED: usize = 8;
+
+/// While webhooks bring all there is to do, what else became due is looked for so long after a call
+/// ended: a look for each would cost more than many a call.
+const LOOK_AFTER: Duration = Duration::from_millis(10);
 
 /// Makes the connect calls.
 pub struct Worker {
@@ -39,6 +44,21 @@ struct Calls {
     tasks: JoinSet<()>,
     /// Whether the last claim left some behind.
     is_more_due: bool,
+    /// Whether there is reason to look at the queue, though it was seen to be empty.
+    is_to_look: bool,
+    /// When the first call ended since the last look: the next event of its external ticket may wait.
+    ended_at: Option<Instant>,
+    /// When an event is due, as of the last look.
+    next_due: Option<Timestamp>,
+}
+
+impl Calls {
+    fn start(&mut self, context: &Arc<Context>, claim: Claim, is_probe: bool) {
+        let held = context.hand.take();
+        let context = Arc::clone(context);
+        self.tasks
+            .spawn(async move { step(&context, claim, held, is_probe).await });
+    }
 }
 
 impl std::fmt::Debug for Worker {
@@ -91,7 +111,7 @@ impl Worker {
     /// start takes it up again.
     pub async fn run(self, soft: CancellationToken, hard: CancellationToken) {
         // What these have is the same in every configuration: store, clock, line, pace and hand.
-        let context = &*self.live.now();
+        let context = &self.live.now();
         let mut calls = Calls::default();
         let mut helpers = JoinSet::new();
         helpers.spawn(watch_credentials(self.live.clone(), soft.clone()));
@@ -113,21 +133,36 @@ impl Worker {
             let Some(wait) = wait else { continue };
             tokio::select! {
                 () = soft.cancelled() => {}
-                Some(ended) = calls.tasks.join_next() => self.call_ended(ended),
+                Some(ended) = calls.tasks.join_next() => {
+                    self.call_ended(ended);
+                    calls.ended_at.get_or_insert_with(Instant::now);
+                }
                 () = context.hand.changed() => {}
+                () = context.store.hands_off() => {}
                 // They end at the soft stop only: one that died takes the worker, and so the
                 // process, with it.
                 Some(_) = helpers.join_next(), if !soft.is_cancelled() => break,
-                () = context.store.woken() => {}
+                () = context.store.woken() => calls.is_to_look = true,
                 () = context.hurry.notified() => is_hurried = true,
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(wait) => calls.is_to_look = true,
             }
             while let Some(ended) = calls.tasks.try_join_next() {
                 self.call_ended(ended);
             }
         }
         context.hand.close();
-        let finish = async { while calls.tasks.join_next().await.is_some() {} };
+        let finish = async {
+            match context.store.end_hand_off().await {
+                // They are handed back: there is no place to call from any more.
+                Ok(claims) => claims
+                    .into_iter()
+                    .for_each(|claim| calls.start(context, claim, false)),
+                Err(error) => {
+                    tracing::warn!(%error, "claims may be left; the next start looks before it calls about them");
+                }
+            }
+            while calls.tasks.join_next().await.is_some() {}
+        };
         tokio::select! {
             () = finish => {}
             () = hard.cancelled() => {
@@ -168,30 +203,60 @@ impl Worker {
     /// there may be more to start at once.
     async fn fill(&self, calls: &mut Calls) -> Option<Duration> {
         let context = &self.live.now();
+        for claim in context.store.handed_off() {
+            calls.start(context, claim, false);
+        }
         let now = context.clock.now();
         let hand = &context.hand;
         let is_behind = calls.tasks.len() > context.settings.concurrency * UNSETTLED;
         let admission = context.line().admission(hand.open(), hand.room(), now);
-        let (scope, limit) = match admission {
-            Admission::Nothing => return Some(until_news(context, now, None)),
-            Admission::Due(more) if is_behind || !hand.is_worth(more) => {
-                return Some(until_news(context, now, None));
+        match admission {
+            Admission::Due(limit) if !is_behind => self.claim(context, calls, limit, now).await,
+            Admission::Due(_) | Admission::Nothing => {
+                context.store.close_hand_off();
+                Some(until_news(context, now, None))
             }
-            Admission::Due(limit) => (ClaimScope::Due, limit),
-            Admission::Probe => (ClaimScope::Probe, 1),
-        };
-        let is_probe = scope == ClaimScope::Probe;
+            Admission::Probe => self.probe(context, calls, now).await,
+        }
+    }
+
+    /// Claims up to `limit` events that are due. Where there are none, webhooks bring the next ones
+    /// themselves.
+    async fn claim(
+        &self,
+        context: &Arc<Context>,
+        calls: &mut Calls,
+        limit: usize,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let store = &context.store;
+        let is_handed = store.resize_hand_off(limit);
+        let wait = |next_due| Some(until_news(context, now, next_due));
+        let look_in = calls
+            .ended_at
+            .map(|ended_at| LOOK_AFTER.saturating_sub(ended_at.elapsed()));
+        calls.is_to_look |= look_in.is_some_and(|wait| wait.is_zero());
+        if is_handed && !calls.is_more_due && !calls.is_to_look {
+            return wait(calls.next_due).map(|wait| look_in.map_or(wait, |look| look.min(wait)));
+        }
+        if !context.hand.is_worth(limit) {
+            return wait(None);
+        }
+        calls.is_to_look = false;
+        calls.ended_at = None;
+        let lease = context.settings.lease();
         // A look first, since an idle worker writes nothing; a claim that was filled to its limit
         // says the same.
-        if !is_probe
-            && !calls.is_more_due
-            && let Ok(next) = context.store.next_due().await
+        if !calls.is_more_due
+            && let Ok(next) = store.next_due().await
             && next.is_none_or(|next| next > now)
         {
-            return Some(until_news(context, now, next));
+            calls.next_due = next;
+            store.open_hand_off(limit, lease);
+            return wait(next);
         }
-        let lease = context.settings.lease();
-        let claims = match context.store.claim(scope, limit, now, lease).await {
+        calls.next_due = None;
+        let claims = match store.claim_or_offer(limit, now, lease).await {
             Ok(claims) => claims,
             Err(error) => {
                 tracing::debug!(%error, "nothing can be claimed");
@@ -199,25 +264,42 @@ impl Worker {
             }
         };
         calls.is_more_due = claims.len() == limit;
-        if is_probe {
-            let mut line = context.line();
-            if claims.is_empty() {
-                line.probe_unused(now);
-            } else {
-                line.probe_sent();
-            }
-        }
         if claims.is_empty() {
-            return Some(until_news(context, now, None));
+            return wait(None);
         }
         for claim in claims {
-            let held = hand.take();
-            let context = Arc::clone(context);
-            calls
-                .tasks
-                .spawn(async move { step(&context, claim, held, is_probe).await });
+            calls.start(context, claim, false);
         }
         None
+    }
+
+    /// Claims one event, due or not, to see whether Serval answers.
+    async fn probe(
+        &self,
+        context: &Arc<Context>,
+        calls: &mut Calls,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let store = &context.store;
+        store.close_hand_off();
+        let lease = context.settings.lease();
+        match store.claim(ClaimScope::Probe, 1, now, lease).await {
+            Ok(claims) if claims.is_empty() => {
+                context.line().probe_unused(now);
+                Some(until_news(context, now, None))
+            }
+            Ok(claims) => {
+                context.line().probe_sent();
+                for claim in claims {
+                    calls.start(context, claim, true);
+                }
+                None
+            }
+            Err(error) => {
+                tracing::debug!(%error, "nothing can be claimed for a probe");
+                Some(POLL)
+            }
+        }
     }
 }
 

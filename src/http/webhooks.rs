@@ -204,6 +204,7 @@ async fn read_body(state: &AppState, headers: &HeaderMap, body: Body) -> Result<
         .get(CONTENT_LENGTH)
         .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > state.body_limit as u64) {
+        discard(state, body).await;
         return Err(too_large());
     }
     let read = Limited::new(body, state.body_limit).collect();
@@ -219,6 +220,16 @@ async fn read_body(state: &AppState, headers: &HeaderMap, body: Body) -> Result<
             "the body took too long to arrive",
         )),
     }
+}
+
+/// Lets a body go by that is somewhat too large: a sender that is still writing when the connection
+/// closes reads no answer, and learns nothing.
+async fn discard(state: &AppState, body: Body) {
+    const TIMES_THE_LIMIT: usize = 4;
+    let most = state.body_limit.saturating_mul(TIMES_THE_LIMIT);
+    let mut rest = Limited::new(body, most);
+    let read = async { while let Some(Ok(_)) = rest.frame().await {} };
+    drop(tokio::time::timeout(state.read_timeout, read).await);
 }
 
 fn unreadable(error: &Unreadable) -> Problem {

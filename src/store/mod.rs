@@ -25,6 +25,7 @@ mod erase;
 mod error;
 mod find;
 mod group;
+mod hand_off;
 mod import;
 mod inbox;
 mod inspect;
@@ -113,6 +114,7 @@ struct Shared {
     growth: checkpoint::Growth,
     asked: disconnects::Asked,
     imports: import::Imports,
+    hand_off: hand_off::HandOff,
     /// Held for as long as anybody has the store.
     lock: DatabaseLock,
 }

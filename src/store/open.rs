@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc};
 use super::checkpoint::Growth;
 use super::disconnects::Asked;
 use super::error::OpenError;
+use super::hand_off::HandOff;
 use super::import::Imports;
 use super::writer::{QUEUE, Tx, Writer};
 use super::{Shared, Store, millis};
@@ -166,6 +167,7 @@ impl Store {
             growth: Growth::default(),
             asked: Asked::default(),
             imports: Imports::default(),
+            hand_off: HandOff::default(),
             lock,
         });
         let writer = Writer {

@@ -24,6 +24,7 @@ use super::claims::Place;
 use super::counts::Counts;
 use super::error::StoreError;
 use super::group::{Done, Group, Job, Reply};
+use super::hand_off::Handing;
 use crate::metrics::Metrics;
 
 /// Writes that wait at most; one more is refused.
@@ -47,6 +48,8 @@ pub(super) struct Tx {
     pub(super) tally: Tally,
     /// Whether events became due, so that the worker should look.
     pub(super) wake: bool,
+    /// What is claimed for the worker as it is stored.
+    pub(super) handing: Handing,
     /// Whether pairs are to be taken apart.
     pub(super) asks_to_disconnect: bool,
     /// The id of the next event.
@@ -71,6 +74,7 @@ impl Tx {
             counts: Counts::default(),
             tally: Tally::default(),
             wake: false,
+            handing: Handing::default(),
             asks_to_disconnect: false,
             next_event,
             is_open: false,
@@ -80,8 +84,9 @@ impl Tx {
         }
     }
 
-    /// Forgets the transaction before.
-    fn clear(&mut self) {
+    /// Forgets the transaction before; the next one may hand off what `handing` says.
+    fn clear(&mut self, handing: Handing) {
+        self.handing = handing;
         self.later = Batch::default();
         self.is_open = false;
         self.wake = false;
@@ -247,7 +252,7 @@ impl Writer {
 
     /// One transaction over all of them, and their answers. Gives the group back when it failed.
     async fn write_all(&mut self, mut group: Group) -> Result<(), (Group, StoreError)> {
-        self.tx.clear();
+        self.tx.clear(self.shared.hand_off.begin());
         let started = Instant::now();
         match self.fill_transaction(&mut group).await {
             Ok(done) => {
@@ -257,7 +262,10 @@ impl Writer {
                 if self.tx.asks_to_disconnect {
                     self.shared.asked.again();
                 }
-                if self.tx.wake {
+                let handing = std::mem::take(&mut self.tx.handing);
+                let is_more_due = self.tx.wake || handing.left_some;
+                self.shared.hand_off.end(handing, is_more_due);
+                if is_more_due {
                     self.shared.wake.notify_one();
                 }
                 group.answer(done);

@@ -72,6 +72,7 @@ mod store;
 mod store_activity;
 mod store_audit;
 mod store_find;
+mod store_hand_off;
 mod store_plans;
 mod store_ticket;
 mod support;

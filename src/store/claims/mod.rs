@@ -9,6 +9,7 @@ mod row;
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use sqlx::FromRow as _;
 
@@ -25,7 +26,7 @@ use row::{ClaimRow, from_row};
 pub struct ClaimToken(String);
 
 impl ClaimToken {
-    fn random() -> Self {
+    pub(super) fn random() -> Self {
         let mut bytes = [0_u8; 16];
         getrandom::fill(&mut bytes).expect("the system has randomness to give");
         Self(hex::encode(bytes))
@@ -66,7 +67,7 @@ pub struct Claim {
     /// Where the event belongs in a trace.
     pub traceparent: Option<TraceParent>,
     /// The external object, byte for byte.
-    pub object: Vec<u8>,
+    pub object: Bytes,
 }
 
 impl fmt::Debug for Claim {
@@ -132,9 +133,31 @@ impl Store {
         now: Timestamp,
         lease: Duration,
     ) -> Result<Vec<Claim>, StoreError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.write(move |tx| Box::pin(claim(tx, scope, limit, now, lease)))
             .await
+    }
+
+    /// The same for events that are due. Where there are fewer than `limit`, the places that are left
+    /// are offered to the webhooks that come next: see [`Store::handed_off`].
+    pub async fn claim_or_offer(
+        &self,
+        limit: usize,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Claim>, StoreError> {
+        self.close_hand_off();
+        self.write(move |tx| {
+            Box::pin(async move {
+                // What shares the transaction may have arrived a little later.
+                let arrived = moment(tx.handing.received_until)?;
+                let claims = claim(tx, ClaimScope::Due, limit, now.max(arrived), lease).await?;
+                if claims.len() < limit {
+                    tx.handing.found_nothing_more(limit - claims.len(), lease);
+                }
+                Ok(claims)
+            })
+        })
+        .await
     }
 
     /// The earliest moment at which a queued event is due, of those that are not in hand.
@@ -155,7 +178,7 @@ impl Store {
 async fn claim(
     tx: &mut Tx,
     scope: ClaimScope,
-    limit: i64,
+    limit: usize,
     now: Timestamp,
     lease: Duration,
 ) -> Result<Vec<Claim>, StoreError> {
@@ -176,11 +199,7 @@ async fn claim(
             AND NOT EXISTS (SELECT 1 FROM claims AS h WHERE h.external = e.external)
         ORDER BY e.due_at, e.id
         LIMIT ?";
-    const HOLD: &str = "\
-        -- store::claims::hold
-        INSERT INTO claims (event_id, token, expires_at, external)
-        SELECT value ->> 0, value ->> 1, ?, value ->> 2 FROM json_each(?)";
-
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     if millis(now) >= tx.claims_last_until {
         give_back_expired(tx, now).await?;
         tx.place = None;
@@ -228,19 +247,37 @@ async fn claim(
         let (event, external) = (EventId(row.0), row.13);
         match from_row(row, expires_at) {
             Ok(claim) => {
-                held.push((event.0, claim.token.as_str().to_owned(), external));
+                held.push(held_row(&claim, external));
                 claims.push(claim);
             }
             // One broken row must not stand in the way of the others.
             Err(error) => set_aside(tx, event, &error, now).await?,
         }
     }
+    hold(tx, &held)?;
+    Ok(claims)
+}
+
+/// A row of a claim: event, token, when it runs out, external ticket.
+pub(super) type HeldRow = (i64, String, i64, i64);
+
+pub(super) fn held_row(claim: &Claim, external: i64) -> HeldRow {
+    let expires_at = millis(claim.expires_at);
+    (claim.event.0, claim.token.0.clone(), expires_at, external)
+}
+
+/// Writes claims down.
+pub(super) fn hold(tx: &mut Tx, held: &[HeldRow]) -> Result<(), StoreError> {
+    const HOLD: &str = "\
+        -- store::claims::hold
+        INSERT INTO claims (event_id, token, expires_at, external)
+        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)";
     let batch = tx.later();
     batch.push(HOLD);
-    batch.bind(millis(expires_at))?;
-    batch.bind(json(&held))?;
-    tx.claims_last_until = tx.claims_last_until.min(millis(expires_at));
-    Ok(claims)
+    batch.bind(json(held))?;
+    let first = held.iter().map(|(_, _, expires_at, _)| *expires_at).min();
+    tx.claims_last_until = tx.claims_last_until.min(first.unwrap_or(i64::MAX));
+    Ok(())
 }
 
 /// Buries an event whose row cannot be worked on; a person can look at it.

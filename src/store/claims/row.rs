@@ -74,6 +74,7 @@ pub(super) fn from_row(row: ClaimRow, expires_at: Timestamp) -> Result<Claim, St
         accounted_for,
         object: object
             .filter(|object| !object.is_empty())
-            .ok_or_else(|| corrupt("the payload"))?,
+            .ok_or_else(|| corrupt("the payload"))?
+            .into(),
     })
 }

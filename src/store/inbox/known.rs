@@ -20,7 +20,10 @@ use crate::store::{json, state};
 const LOOK_UP: &str = "\
     -- store::inbox::known
     SELECT wanted.key, x.id, x.ticket_id, c.ticket_id IS NOT NULL, x.team, x.number,
-           p.id, p.rank_major, p.rank_minor, s.id
+           p.id, p.rank_major, p.rank_minor, s.id, x.accounted_for,
+           EXISTS (SELECT 1 FROM events AS q INDEXED BY events_head
+               WHERE q.state = 'queued' AND q.external = x.id)
+           OR EXISTS (SELECT 1 FROM claims AS h WHERE h.external = x.id)
     FROM json_each(?) AS wanted
     CROSS JOIN external_tickets AS x
         ON x.source = wanted.value ->> 0 AND x.external_id = wanted.value ->> 1
@@ -30,7 +33,7 @@ const LOOK_UP: &str = "\
     LEFT JOIN events AS s INDEXED BY events_external
         ON s.external = x.id AND s.content = unhex(wanted.value ->> 2)
     UNION ALL
-    SELECT NULL, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL
+    SELECT NULL, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
     FROM external_tickets;
     -- store::inbox::deliveries
     SELECT wanted.key, e.id, e.state, e.reason, x.external_id
@@ -50,6 +53,8 @@ type KnownRow = (
     Option<i64>,
     Option<i64>,
     Option<i64>,
+    Option<String>,
+    bool,
 );
 type DeliveryRow = (i64, i64, String, Option<String>, Option<String>);
 const DELIVERY_COLUMNS: usize = 5;
@@ -94,7 +99,11 @@ pub(super) struct Ticket<'a> {
     /// The number by which people know it, if it was not known by that before.
     pub(super) new_number: Option<&'a str>,
     number: Option<String>,
-    facts: TicketFacts,
+    /// Its mapping's, as JSON.
+    pub(super) accounted_for: Option<String>,
+    /// Whether an event of it is queued or in hand.
+    is_busy: bool,
+    pub(super) facts: TicketFacts,
     contents: HashMap<ContentKey, EventId>,
 }
 
@@ -182,7 +191,20 @@ impl<'a> Known<'a> {
 
     /// Notes a ticket that the database has; the row says for which of `named`.
     fn note_ticket(&mut self, named: &[(usize, Option<ContentKey>)], row: KnownRow) {
-        let (index, id, mapped_to, connected, team, number, parked, major, minor, same) = row;
+        let (
+            index,
+            id,
+            mapped_to,
+            connected,
+            team,
+            number,
+            parked,
+            major,
+            minor,
+            same,
+            known,
+            busy,
+        ) = row;
         let index = index.and_then(|index| usize::try_from(index).ok());
         let Some((ticket, content)) = index.and_then(|index| named.get(index)) else {
             self.next_ticket = id + 1;
@@ -196,6 +218,8 @@ impl<'a> Known<'a> {
         ticket.facts.parked = parked.map(|id| (EventId(id), rank));
         ticket.facts.team = team;
         ticket.number = number;
+        ticket.accounted_for = known;
+        ticket.is_busy = busy;
         if let (Some(key), Some(event)) = (content, same) {
             ticket.contents.insert(*key, EventId(event));
         }
@@ -264,7 +288,7 @@ impl<'a> Known<'a> {
         let is_twin = ticket.as_ref().zip(wanted.content);
         let is_twin = is_twin.is_some_and(|(ticket, key)| ticket.contents.contains_key(&key));
         let facts = ticket.as_ref().map_or(&nothing, |ticket| &ticket.facts);
-        let row = Row {
+        let mut row = Row {
             id,
             webhook,
             event,
@@ -273,11 +297,16 @@ impl<'a> Known<'a> {
             content: wanted.content,
             placement: place(event, is_twin, facts),
             is_twin,
+            comes_first: None,
         };
         if let Some(loser) = row.placement.supersedes {
             self.superseded.push(loser);
         }
         if let Some(ticket) = ticket {
+            if row.placement.state == EventState::Queued {
+                row.comes_first = wanted.ticket.filter(|_| !ticket.is_busy);
+                ticket.is_busy = true;
+            }
             if row.placement.state == EventState::Parked {
                 ticket.facts.parked = Some((id, event.rank));
             }
@@ -304,6 +333,8 @@ impl<'a> Ticket<'a> {
             new_team: None,
             new_number: None,
             number: None,
+            accounted_for: None,
+            is_busy: false,
             facts: TicketFacts::default(),
             contents: HashMap::new(),
         }

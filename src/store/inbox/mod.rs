@@ -3,6 +3,7 @@
 //! A group of webhooks shares a handful of statements: two look-ups over all of them, the decisions
 //! in memory, then inserts of many rows each.
 
+mod hand;
 mod keys;
 mod known;
 mod rows;
@@ -84,15 +85,16 @@ pub(super) async fn record_all(
     supersede(tx, &mut rows, &known.superseded, webhooks[0].received_at).await?;
     insert(tx, &known.tickets, &rows).await?;
     // After the inserts, so that what shares the commit with a notice moves along.
+    hand::hand_off(tx, &known.tickets, &rows)?;
     moves::apply(tx, webhooks).await?;
     for row in &rows {
         let source = row.webhook.source.as_str();
         tx.counts.entered(source, row.placement.state);
         tx.tally.stored(source, row.webhook.received_at);
+        let received_at = millis(row.webhook.received_at);
+        tx.handing.received_until = tx.handing.received_until.max(received_at);
         if row.placement.state == EventState::Queued {
-            tx.wake = true;
-            let due_at = millis(row.webhook.received_at);
-            tx.place = tx.place.filter(|place| place.is_before(due_at));
+            tx.place = tx.place.filter(|place| place.is_before(received_at));
         }
     }
     let answer = |found: Found| match found {

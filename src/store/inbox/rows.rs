@@ -38,6 +38,8 @@ pub(super) struct Row<'a> {
     pub(super) placement: Placement,
     /// Another event holds the same content.
     pub(super) is_twin: bool,
+    /// Its external ticket, by its index in the group, if no other event of it is queued or in hand.
+    pub(super) comes_first: Option<usize>,
 }
 
 impl<'a> Row<'a> {

@@ -36,6 +36,12 @@ pub(crate) enum Step {
         limits: (usize, usize),
         probe: bool,
     },
+    /// A worker claims what is due, and offers the places that are left to the webhooks that come.
+    ClaimOrOffer {
+        limit: usize,
+    },
+    /// No more webhooks are handed to it.
+    CloseHandOff,
     /// A call ends.
     Settle {
         which: usize,
@@ -94,6 +100,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => ticket.prop_map(|ticket| Step::Unmap { ticket }),
         6 => ((0_usize..3, 0_usize..3), prop::bool::weighted(0.2))
             .prop_map(|(limits, probe)| Step::Claim { limits, probe }),
+        5 => (1_usize..4).prop_map(|limit| Step::ClaimOrOffer { limit }),
+        1 => Just(Step::CloseHandOff),
         6 => (0_usize..8, end()).prop_map(|(which, end)| Step::Settle { which, end }),
         1 => Just(Step::Crash),
         2 => (0_u64..200).prop_map(|seconds| Step::Pass { seconds }),

@@ -107,6 +107,7 @@ impl Stage {
                 let webhook = self.webhook(ticket, rank, self.deliveries);
                 let recorded = self.store().record(webhook).await.unwrap();
                 assert_eq!(recorded[0].duplicate, is_again);
+                self.take_handed_off();
             }
             Step::Crowd { tickets } => {
                 let mut webhooks = Vec::new();
@@ -120,6 +121,7 @@ impl Stage {
                     crowd.spawn(async move { store.record(webhook).await.unwrap() });
                 }
                 crowd.join_all().await;
+                self.take_handed_off();
             }
             Step::Map { ticket, target } => self.map(ticket, target).await,
             Step::Unmap { ticket: n } => {
@@ -131,6 +133,8 @@ impl Stage {
                 assert_eq!(deleted, self.mapped.remove(&n).is_some());
             }
             Step::Claim { limits, probe } => self.claim(limits, probe).await,
+            Step::ClaimOrOffer { limit } => self.claim_or_offer(limit).await,
+            Step::CloseHandOff => self.store().close_hand_off(),
             Step::Settle { which, end } => self.settle(which, end).await,
             Step::Crash => self.crash().await,
             Step::Pass { seconds } => {

@@ -23,12 +23,32 @@ impl Stage {
             self.store().claim(scope, one, self.now, LEASE),
             self.store().claim(scope, other, self.now, LEASE),
         );
-        for claim in one.unwrap().into_iter().chain(other.unwrap()) {
-            let twin = self
-                .in_hand
-                .iter()
-                .find(|held| held.ticket == claim.ticket && held.expires_at > self.now);
-            assert!(twin.is_none(), "two calls at once: {twin:?} and {claim:?}");
+        let claims = one.unwrap().into_iter().chain(other.unwrap());
+        self.take(claims.collect());
+    }
+
+    pub(super) async fn claim_or_offer(&mut self, limit: usize) {
+        let claims = self.store().claim_or_offer(limit, self.now, LEASE).await;
+        self.take(claims.unwrap());
+    }
+
+    /// Takes what webhooks brought themselves: none comes before an event of its external ticket that
+    /// waits.
+    pub(super) fn take_handed_off(&mut self) {
+        for claim in self.store().handed_off() {
+            let name = claim.ticket.external_id.as_str();
+            let mut queued = self
+                .before
+                .values()
+                .filter(|row| row.state == EventState::Queued);
+            let elder = queued.find(|row| row.external_id == name);
+            assert!(elder.is_none(), "{claim:?} before {elder:?}");
+            self.take_up(claim);
+        }
+    }
+
+    fn take(&mut self, claims: Vec<Claim>) {
+        for claim in claims {
             let name = claim.ticket.external_id.as_str();
             let mut queued = self
                 .before
@@ -36,14 +56,23 @@ impl Stage {
                 .filter(|(_, row)| row.external_id == name && row.state == EventState::Queued);
             let oldest = queued.next().map(|(id, _)| *id);
             assert_eq!(oldest, Some(claim.event.0), "the oldest goes first");
-            let object = String::from_utf8(claim.object.clone()).unwrap();
-            let n = number(claim.ticket.external_id.as_str());
-            assert!(
-                object.starts_with(&format!(r#"{{"ticket":{n},"#)),
-                "{object}"
-            );
-            self.in_hand.push(claim);
+            self.take_up(claim);
         }
+    }
+
+    fn take_up(&mut self, claim: Claim) {
+        let twin = self
+            .in_hand
+            .iter()
+            .find(|held| held.ticket == claim.ticket && held.expires_at > self.now);
+        assert!(twin.is_none(), "two calls at once: {twin:?} and {claim:?}");
+        let object = String::from_utf8(claim.object.to_vec()).unwrap();
+        let n = number(claim.ticket.external_id.as_str());
+        assert!(
+            object.starts_with(&format!(r#"{{"ticket":{n},"#)),
+            "{object}"
+        );
+        self.in_hand.push(claim);
     }
 
     /// What `step` of the worker does with a claim whose call ends in a given way.

@@ -1,0 +1,83 @@
+//! Claims events as they are stored, where a worker has a place for them: see `hand_off`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::known::Ticket;
+use super::rows::Row;
+use crate::domain::ids::{ExternalTicket, ServalTicketId};
+use crate::domain::retry::later;
+use crate::store::claims::{self, Claim, ClaimToken, HeldRow};
+use crate::store::error::StoreError;
+use crate::store::writer::Tx;
+
+/// Claims those of `rows` that are due, come first for their external ticket, and find a place. Comes
+/// after the inserts, to go with them.
+pub(super) fn hand_off(
+    tx: &mut Tx,
+    tickets: &[Ticket<'_>],
+    rows: &[Row<'_>],
+) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // What moves with its channel in this very transaction would be called about under its old name.
+    let is_moving = rows.iter().any(|row| row.event.channel_move.is_some());
+    let mut held: Vec<HeldRow> = Vec::new();
+    for row in rows {
+        // A later event of an external ticket waits for the first, and asks for nobody's attention.
+        let Some(ticket) = row.comes_first.map(|index| &tickets[index]) else {
+            continue;
+        };
+        let lease = tx.handing.lease().filter(|_| !is_moving);
+        let claim = lease.and_then(|lease| claim(row, ticket, lease));
+        match (claim, row.external) {
+            (Some(claim), Some(external)) => {
+                held.push(claims::held_row(&claim, external));
+                tx.handing.claims.push(claim);
+            }
+            _ => tx.handing.left_some = true,
+        }
+    }
+    claims::hold(tx, &held)
+}
+
+/// The claim of a row for `lease`, as [`claims`] would make it; `None`: that has to look into it.
+fn claim(row: &Row<'_>, ticket: &Ticket<'_>, lease: Duration) -> Option<Claim> {
+    let mapped_to: Option<ServalTicketId> = match &ticket.facts.mapped_to {
+        Some(id) => Some(id.parse().ok()?),
+        None => None,
+    };
+    let accounted_for = match &ticket.accounted_for {
+        Some(json) => serde_json::from_str(json).ok()?,
+        None => Vec::new(),
+    };
+    let received_at = row.webhook.received_at;
+    Some(Claim {
+        event: row.id,
+        ticket: ExternalTicket {
+            source: row.webhook.source.clone(),
+            external_id: ticket.external_id.clone(),
+        },
+        token: ClaimToken::random(),
+        expires_at: later(received_at, lease),
+        tries: 0,
+        in_doubt: false,
+        queued_at: received_at,
+        subtype: row.event.subtype.map(str::to_owned),
+        mapped_to,
+        is_connected: ticket.facts.connected,
+        hint: row.event.hint.clone(),
+        accounted_for,
+        traceparent: row.webhook.traceparent.clone(),
+        object: object(row)?,
+    })
+}
+
+/// The external object, without a copy.
+fn object(row: &Row<'_>) -> Option<Bytes> {
+    let body = &row.webhook.body;
+    let object = body.get(row.event.object.clone())?;
+    (!object.is_empty()).then(|| body.slice_ref(object))
+}
