@@ -35,6 +35,11 @@ impl Batch {
             .map_err(|error| sqlx::Error::Encode(error).into())
     }
 
+    /// Makes room for so many more placeholders.
+    pub(super) fn reserve(&mut self, placeholders: usize) {
+        self.arguments.reserve(placeholders, 0);
+    }
+
     /// Placeholders that are bound.
     pub(super) fn bound(&self) -> usize {
         self.arguments.len()

@@ -16,7 +16,9 @@ use super::open::reading;
 const BUDGET: Duration = Duration::from_secs(5);
 /// How many times the length of its work it rests.
 const SHARE: u32 = 3;
-/// Steps of `SQLite`, each a page or some rows, between two rests.
+/// How long it works before it rests: naps for less would cost more than the work.
+const SLICE: Duration = Duration::from_millis(1);
+/// Steps of `SQLite`, each a page or some rows, between two looks at the time.
 const STEPS: i32 = 500;
 /// `SQLITE_INTERRUPT`: what a statement that was told to end says.
 const INTERRUPTED: &str = "9";
@@ -67,9 +69,12 @@ async fn rest_between(
     let mut worked_since = began;
     let mut handle = connection.lock_handle().await?;
     handle.set_progress_handler(STEPS, move || {
-        // The connection's own thread sleeps, and no other.
-        std::thread::sleep(worked_since.elapsed() * SHARE);
-        worked_since = Instant::now();
+        let worked = worked_since.elapsed();
+        if worked >= SLICE {
+            // The connection's own thread sleeps, and no other.
+            std::thread::sleep(worked * SHARE);
+            worked_since = Instant::now();
+        }
         began.elapsed() < budget && wanted.strong_count() > 0
     });
     Ok(())

@@ -42,6 +42,7 @@ mod retention;
 mod schema;
 mod settings;
 mod settle;
+mod sized;
 mod ticket;
 mod tickets;
 mod version;

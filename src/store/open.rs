@@ -217,8 +217,9 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .pragma("journal_size_limit", "67108864")
         // Pages: see `checkpoint`.
         .pragma("wal_autocheckpoint", "1000")
-        // Kibibytes. The readers have the system's cache behind their own.
-        .pragma("cache_size", "-8192")
+        // Kibibytes. The system keeps the file in its memory as well, and what is hot in a small cache
+        // is hot in the processor's.
+        .pragma("cache_size", "-2048")
         // The inserts have a text for each size of a group and for what goes along.
         .statement_cache_capacity(256)
         // What is deleted is overwritten: see `erase`.

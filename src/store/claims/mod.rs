@@ -7,6 +7,7 @@
 mod row;
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,8 +15,9 @@ use jiff::Timestamp;
 use sqlx::FromRow as _;
 
 use super::error::StoreError;
+use super::sized::{LARGEST, Size, Sized};
 use super::writer::Tx;
-use super::{Store, change, json, millis, moment};
+use super::{Store, change, millis, moment};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalTicket, ServalTicketId};
 use crate::domain::trace::TraceParent;
@@ -242,41 +244,44 @@ async fn claim(
     }
     let expires_at = now + lease;
     let mut claims = Vec::with_capacity(rows.len());
-    let mut held = Vec::with_capacity(rows.len());
+    let mut externals = Vec::with_capacity(rows.len());
     for row in rows {
         let (event, external) = (EventId(row.0), row.13);
         match from_row(row, expires_at) {
             Ok(claim) => {
-                held.push(held_row(&claim, external));
+                externals.push(external);
                 claims.push(claim);
             }
             // One broken row must not stand in the way of the others.
             Err(error) => set_aside(tx, event, &error, now).await?,
         }
     }
-    hold(tx, &held)?;
+    let held: Vec<_> = claims.iter().zip(externals).collect();
+    hold(tx, None, &held)?;
     Ok(claims)
 }
 
-/// A row of a claim: event, token, when it runs out, external ticket.
-pub(super) type HeldRow = (i64, String, i64, i64);
-
-pub(super) fn held_row(claim: &Claim, external: i64) -> HeldRow {
-    let expires_at = millis(claim.expires_at);
-    (claim.event.0, claim.token.0.clone(), expires_at, external)
-}
-
-/// Writes claims down.
-pub(super) fn hold(tx: &mut Tx, held: &[HeldRow]) -> Result<(), StoreError> {
-    const HOLD: &str = "\
-        -- store::claims::hold
-        INSERT INTO claims (event_id, token, expires_at, external)
-        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)";
-    let batch = tx.later();
-    batch.push(HOLD);
-    batch.bind(json(held))?;
-    let first = held.iter().map(|(_, _, expires_at, _)| *expires_at).min();
-    tx.claims_last_until = tx.claims_last_until.min(first.unwrap_or(i64::MAX));
+/// Writes claims down, each with its external ticket, in statements of `size` if that takes them.
+pub(super) fn hold(
+    tx: &mut Tx,
+    size: Option<Size>,
+    claims: &[(&Claim, i64)],
+) -> Result<(), StoreError> {
+    static HOLD: LazyLock<Sized> =
+        LazyLock::new(|| Sized::insert("claims", &["event_id", "token", "expires_at", "external"]));
+    for chunk in claims.chunks(LARGEST) {
+        let size = size.or_else(|| Size::of(chunk.len()));
+        let Some(size) = size else { continue };
+        HOLD.push(tx.later(), size, chunk, |batch, (claim, external)| {
+            batch.bind(claim.event.0)?;
+            batch.bind(claim.token.as_str())?;
+            batch.bind(millis(claim.expires_at))?;
+            batch.bind(external)
+        })?;
+    }
+    let ends = claims.iter().map(|(claim, _)| millis(claim.expires_at));
+    let first = ends.min().unwrap_or(i64::MAX);
+    tx.claims_last_until = tx.claims_last_until.min(first);
     Ok(())
 }
 

@@ -8,8 +8,9 @@ use super::known::Ticket;
 use super::rows::Row;
 use crate::domain::ids::{ExternalTicket, ServalTicketId};
 use crate::domain::retry::later;
-use crate::store::claims::{self, Claim, ClaimToken, HeldRow};
+use crate::store::claims::{self, Claim, ClaimToken};
 use crate::store::error::StoreError;
+use crate::store::sized::Size;
 use crate::store::writer::Tx;
 
 /// Claims those of `rows` that are due, come first for their external ticket, and find a place. Comes
@@ -24,7 +25,7 @@ pub(super) fn hand_off(
     }
     // What moves with its channel in this very transaction would be called about under its old name.
     let is_moving = rows.iter().any(|row| row.event.channel_move.is_some());
-    let mut held: Vec<HeldRow> = Vec::new();
+    let mut externals = Vec::new();
     for row in rows {
         // A later event of an external ticket waits for the first, and asks for nobody's attention.
         let Some(ticket) = row.comes_first.map(|index| &tickets[index]) else {
@@ -32,15 +33,19 @@ pub(super) fn hand_off(
         };
         let lease = tx.handing.lease().filter(|_| !is_moving);
         let claim = lease.and_then(|lease| claim(row, ticket, lease));
-        match (claim, row.external) {
-            (Some(claim), Some(external)) => {
-                held.push(claims::held_row(&claim, external));
+        match claim.zip(row.external) {
+            Some((claim, external)) => {
+                externals.push(external);
                 tx.handing.claims.push(claim);
             }
-            _ => tx.handing.left_some = true,
+            None => tx.handing.left_some = true,
         }
     }
-    claims::hold(tx, &held)
+    let claims = std::mem::take(&mut tx.handing.claims);
+    let held: Vec<_> = claims.iter().zip(externals).collect();
+    claims::hold(tx, Size::of(rows.len()), &held)?;
+    tx.handing.claims = claims;
+    Ok(())
 }
 
 /// The claim of a row for `lease`, as [`claims`] would make it; `None`: that has to look into it.

@@ -1,6 +1,7 @@
 //! What is known about a group of webhooks before it is stored, and the decisions that follow.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use sqlx::{FromRow as _, Row as _};
 
@@ -11,35 +12,41 @@ use crate::domain::event::{EventState, NewEvent, Rank};
 use crate::domain::ids::{EventId, ExternalId};
 use crate::domain::ingest::{TicketFacts, place};
 use crate::store::error::StoreError;
+use crate::store::sized::{LARGEST, Size, Sized};
+use crate::store::state;
 use crate::store::writer::Tx;
-use crate::store::{json, state};
 
-/// What there is of external tickets that are known, and of deliveries: two statements, whose rows
-/// tell themselves apart by their number of columns. The last row of the first is about no ticket: it has
-/// the last number that is taken.
-const LOOK_UP: &str = "\
+/// What there is of external tickets that are known. The last row is about no ticket: it has the last
+/// number that is taken. Its rows and those of [`DELIVERIES`] tell themselves apart by their number of
+/// columns.
+static TICKETS: LazyLock<Sized> = LazyLock::new(|| Sized::new(KNOWN, 4));
+const KNOWN: &str = "\
     -- store::inbox::known
-    SELECT wanted.key, x.id, x.ticket_id, c.ticket_id IS NOT NULL, x.team, x.number,
+    SELECT wanted.column1, x.id, x.ticket_id, c.ticket_id IS NOT NULL, x.team, x.number,
            p.id, p.rank_major, p.rank_minor, s.id, x.accounted_for,
            EXISTS (SELECT 1 FROM events AS q INDEXED BY events_head
                WHERE q.state = 'queued' AND q.external = x.id)
            OR EXISTS (SELECT 1 FROM claims AS h WHERE h.external = x.id)
-    FROM json_each(?) AS wanted
+    FROM (VALUES {rows}) AS wanted
     CROSS JOIN external_tickets AS x
-        ON x.source = wanted.value ->> 0 AND x.external_id = wanted.value ->> 1
+        ON x.source = wanted.column2 AND x.external_id = wanted.column3
     LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
     LEFT JOIN events AS p INDEXED BY events_parked
         ON p.external = x.id AND p.state = 'parked'
     LEFT JOIN events AS s INDEXED BY events_external
-        ON s.external = x.id AND s.content = unhex(wanted.value ->> 2)
+        ON s.external = x.id AND s.content = wanted.column4
     UNION ALL
     SELECT NULL, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0
-    FROM external_tickets;
+    FROM external_tickets";
+
+/// The events of deliveries that are known.
+static DELIVERIES: LazyLock<Sized> = LazyLock::new(|| Sized::new(DELIVERED, 3));
+const DELIVERED: &str = "\
     -- store::inbox::deliveries
-    SELECT wanted.key, e.id, e.state, e.reason, x.external_id
-    FROM json_each(?) AS wanted
+    SELECT wanted.column1, e.id, e.state, e.reason, x.external_id
+    FROM (VALUES {rows}) AS wanted
     CROSS JOIN events AS e INDEXED BY events_delivery
-        ON e.source = wanted.value ->> 0 AND e.delivery = unhex(wanted.value ->> 1)
+        ON e.source = wanted.column2 AND e.delivery = wanted.column3
     LEFT JOIN external_tickets AS x ON x.id = e.external";
 
 type KnownRow = (
@@ -123,26 +130,41 @@ impl<'a> Known<'a> {
         let mut known = Self::of(webhooks);
         let named: Vec<_> = known.named_tickets().collect();
         let delivered: Vec<_> = known.named_deliveries().collect();
-        let tickets: Vec<_> = named
-            .iter()
-            .map(|(ticket, content)| {
-                let ticket = &known.tickets[*ticket];
-                (ticket.source, ticket.external_id, content.map(hex::encode))
-            })
-            .collect();
-        let deliveries: Vec<_> = delivered
-            .iter()
-            .map(|(source, key)| (source, hex::encode(key)))
-            .collect();
-        let batch = tx.later();
-        batch.push(LOOK_UP);
-        batch.bind(json(&tickets))?;
-        batch.bind(json(&deliveries))?;
-        for row in &tx.fetch_all().await? {
-            if row.len() == DELIVERY_COLUMNS {
-                known.note_delivery(&delivered, DeliveryRow::from_row(row)?)?;
-            } else {
-                known.note_ticket(&named, KnownRow::from_row(row)?);
+        // There is no delivery more than events, and no named ticket either.
+        for from in (0..known.wanted.len()).step_by(LARGEST) {
+            let named_here = part(&named, from);
+            let delivered_here = part(&delivered, from);
+            let most = named_here.len().max(delivered_here.len());
+            let Some(size) = Size::of(most) else { continue };
+            let batch = tx.later();
+            TICKETS.push(
+                batch,
+                size,
+                &named_here,
+                |batch, (key, (ticket, content))| {
+                    let ticket = &known.tickets[*ticket];
+                    batch.bind(*key)?;
+                    batch.bind(ticket.source)?;
+                    batch.bind(ticket.external_id.as_str())?;
+                    batch.bind(content.as_ref().map(ContentKey::as_slice))
+                },
+            )?;
+            DELIVERIES.push(
+                batch,
+                size,
+                &delivered_here,
+                |batch, (key, (source, name))| {
+                    batch.bind(*key)?;
+                    batch.bind(*source)?;
+                    batch.bind(name.as_slice())
+                },
+            )?;
+            for row in &tx.fetch_all().await? {
+                if row.len() == DELIVERY_COLUMNS {
+                    known.note_delivery(&delivered, DeliveryRow::from_row(row)?)?;
+                } else {
+                    known.note_ticket(&named, KnownRow::from_row(row)?);
+                }
             }
         }
         Ok(known)
@@ -321,6 +343,12 @@ impl<'a> Known<'a> {
         }
         row
     }
+}
+
+/// What stands in `all` from `from` on, with its places there, as much as a statement takes.
+fn part<T>(all: &[T], from: usize) -> Vec<(i64, &T)> {
+    let numbered = (0_i64..).zip(all);
+    numbered.skip(from).take(LARGEST).collect()
 }
 
 impl<'a> Ticket<'a> {

@@ -11,20 +11,9 @@ use crate::domain::ingest::Placement;
 use crate::domain::trace::TraceParent;
 use crate::store::batch::Batch;
 use crate::store::error::StoreError;
+use crate::store::sized::{LARGEST, Size, Sized};
 use crate::store::writer::Tx;
 use crate::store::{json, millis};
-
-/// Rows of one insert: a few fixed sizes keep the statements prepared. What is left of a statement is
-/// filled up with rows of nothing, since each statement of its own is a journey to the connection's
-/// thread and back, which costs as much as several rows.
-const SIZES: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, LARGEST];
-const LARGEST: usize = 64;
-
-/// The inserts into one table, one for each of [`SIZES`].
-struct Inserts {
-    columns: usize,
-    statements: [String; SIZES.len()],
-}
 
 /// A row to insert.
 pub(super) struct Row<'a> {
@@ -96,32 +85,6 @@ impl<'a> Row<'a> {
     }
 }
 
-/// `INSERT` of `columns`, whose first is never NULL.
-///
-/// Nothing that is inserted can be there already, so a conflict is a fault, and the whole transaction
-/// is rolled back: `OR FAIL` saves `SQLite` the journal with which it could undo this one statement.
-fn inserts(table: &str, columns: &[&str]) -> Inserts {
-    let names = columns.join(", ");
-    let row = format!("({})", vec!["?"; columns.len()].join(", "));
-    let statements = SIZES.map(|size| {
-        let rows = vec![row.as_str(); size].join(", ");
-        format!(
-            "INSERT OR FAIL INTO {table} ({names}) \
-             SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
-        )
-    });
-    Inserts {
-        columns: columns.len(),
-        statements,
-    }
-}
-
-/// The index of the size that takes `rows`, or as many of them as possible.
-fn size_for(rows: usize) -> usize {
-    let fits = SIZES.iter().position(|size| *size >= rows);
-    fits.unwrap_or(SIZES.len() - 1)
-}
-
 /// Inserts new external tickets, events and payloads.
 pub(super) async fn insert(
     tx: &mut Tx,
@@ -132,7 +95,7 @@ pub(super) async fn insert(
     let kept: Vec<&Row<'_>> = rows.iter().filter(|row| row.keeps_body()).collect();
     let all: Vec<&Row<'_>> = rows.iter().collect();
     note_news(tx, tickets).await?;
-    let size = Some(size_for(all.len())).filter(|_| all.len() <= LARGEST);
+    let size = Size::of(all.len());
     insert_rows(tx, size, &TICKETS, &new, bind_ticket).await?;
     insert_rows(tx, size, &EVENTS, &all, bind_event).await?;
     insert_rows(tx, size, &PAYLOADS, &kept, bind_payload).await
@@ -143,27 +106,20 @@ pub(super) async fn insert(
 /// at once than such a statement takes.
 async fn insert_rows<T: Copy>(
     tx: &mut Tx,
-    size_of_all: Option<usize>,
-    inserts: &Inserts,
+    size_of_all: Option<Size>,
+    insert: &Sized,
     rows: &[T],
     bind: impl Fn(&mut Batch, T) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     for chunk in rows.chunks(LARGEST) {
-        let size = size_for(chunk.len());
+        let Some(size) = Size::of(chunk.len()) else {
+            continue;
+        };
         let is_alone = Some(size) != size_of_all;
         if is_alone {
             tx.connection().await?;
         }
-        let batch = tx.later();
-        batch.push(&inserts.statements[size]);
-        for row in chunk {
-            let before = batch.bound();
-            bind(batch, *row)?;
-            debug_assert_eq!(batch.bound() - before, inserts.columns, "a shifted row");
-        }
-        for _ in 0..(SIZES[size] - chunk.len()) * inserts.columns {
-            batch.bind(None::<i64>)?;
-        }
+        insert.push(tx.later(), size, chunk, |batch, row| bind(batch, *row))?;
         if is_alone {
             tx.connection().await?;
         }
@@ -195,9 +151,9 @@ async fn note_news(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError
     Ok(())
 }
 
-static TICKETS: LazyLock<Inserts> = LazyLock::new(|| {
+static TICKETS: LazyLock<Sized> = LazyLock::new(|| {
     let columns = ["id", "source", "external_id", "team", "number"];
-    inserts("external_tickets", &columns)
+    Sized::insert("external_tickets", &columns)
 });
 
 fn bind_ticket(batch: &mut Batch, ticket: &Ticket<'_>) -> Result<(), StoreError> {
@@ -208,7 +164,7 @@ fn bind_ticket(batch: &mut Batch, ticket: &Ticket<'_>) -> Result<(), StoreError>
     batch.bind(ticket.new_number)
 }
 
-static EVENTS: LazyLock<Inserts> = LazyLock::new(|| {
+static EVENTS: LazyLock<Sized> = LazyLock::new(|| {
     let columns = [
         "id",
         "state",
@@ -230,7 +186,7 @@ static EVENTS: LazyLock<Inserts> = LazyLock::new(|| {
         "hint",
         "traceparent",
     ];
-    inserts("events", &columns)
+    Sized::insert("events", &columns)
 });
 
 fn bind_event(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
@@ -257,9 +213,9 @@ fn bind_event(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
     batch.bind(row.webhook.traceparent.as_ref().map(TraceParent::as_str))
 }
 
-static PAYLOADS: LazyLock<Inserts> = LazyLock::new(|| {
+static PAYLOADS: LazyLock<Sized> = LazyLock::new(|| {
     let columns = ["event_id", "object_start", "object_len", "body"];
-    inserts("payloads", &columns)
+    Sized::insert("payloads", &columns)
 });
 
 fn bind_payload(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
@@ -274,15 +230,4 @@ fn bind_payload(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
     batch.bind(i64::try_from(start).unwrap_or(i64::MAX))?;
     batch.bind(i64::try_from(object.len()).unwrap_or(i64::MAX))?;
     batch.bind(body)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_size_takes_all_rows_or_as_many_as_it_can() {
-        let sizes = [1, 2, 5, 13, 33, 64, 65].map(|rows| SIZES[size_for(rows)]);
-        assert_eq!(sizes, [1, 2, 6, 16, 48, 64, 64]);
-    }
 }

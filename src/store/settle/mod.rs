@@ -2,6 +2,7 @@
 
 mod moves;
 mod pairs;
+mod rows;
 mod types;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use tokio::sync::oneshot;
 use super::claims::Claim;
 use super::error::{SettleError, StoreError};
 use super::group::Job;
+use super::sized::{LARGEST, Size};
 use super::writer::Tx;
 use super::{Store, change, json, millis};
 use crate::domain::event::{EventState, Rank};
@@ -98,10 +100,15 @@ impl Subject {
 /// Settles claims that are held, and answers which were. All that ended in a pair share their
 /// statements: these are many.
 pub(super) async fn settle_all(tx: &mut Tx, settles: &[Settle]) -> Result<Vec<bool>, StoreError> {
-    let mut is_held = vec![false; settles.len()];
-    if settles.is_empty() {
-        return Ok(is_held);
+    let mut is_held = Vec::with_capacity(settles.len());
+    for chunk in settles.chunks(LARGEST) {
+        is_held.extend(settle_some(tx, chunk).await?);
     }
+    Ok(is_held)
+}
+
+async fn settle_some(tx: &mut Tx, settles: &[Settle]) -> Result<Vec<bool>, StoreError> {
+    let mut is_held = vec![false; settles.len()];
     let mut held = held(tx, settles).await?;
     // One claim is settled once, also where it is shown twice.
     held.retain(|(index, _)| {
@@ -110,9 +117,9 @@ pub(super) async fn settle_all(tx: &mut Tx, settles: &[Settle]) -> Result<Vec<bo
         is_held[*index] = is_first;
         is_first
     });
-    if held.is_empty() {
+    let Some(size) = Size::of(held.len()).filter(|_| !held.is_empty()) else {
         return Ok(is_held);
-    }
+    };
     let ended: Vec<&Settle> = held.iter().map(|(index, _)| &settles[*index]).collect();
     let mut pairs = Vec::new();
     for (index, subject) in held {
@@ -123,7 +130,7 @@ pub(super) async fn settle_all(tx: &mut Tx, settles: &[Settle]) -> Result<Vec<bo
             pairs.push(pair);
         }
     }
-    pairs::finish(tx, &ended, &pairs).await?;
+    pairs::finish(tx, size, &ended, &pairs).await?;
     Ok(is_held)
 }
 

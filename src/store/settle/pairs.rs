@@ -4,13 +4,14 @@ use jiff::Timestamp;
 use sqlx::FromRow as _;
 
 use super::moves::release;
-use super::{Settle, Subject};
+use super::{Settle, Subject, rows};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ServalTicketId};
 use crate::domain::ingest::ALREADY_CONNECTED;
 use crate::store::error::StoreError;
+use crate::store::sized::Size;
 use crate::store::writer::Tx;
-use crate::store::{change, disconnects, json, millis};
+use crate::store::{change, disconnects};
 
 /// An event whose external ticket is connected to a Serval ticket.
 pub(super) struct Pair<'a> {
@@ -37,61 +38,18 @@ impl Pair<'_> {
 }
 
 /// Ends the claims with their attempts on record, writes the pairs down, moves their events, and
-/// takes along what else is queued for external tickets that are connected as they are mapped.
+/// takes along what else is queued for external tickets that are connected as they are mapped. `size`
+/// takes all that `ended`.
 pub(super) async fn finish(
     tx: &mut Tx,
+    size: Size,
     ended: &[&Settle],
     pairs: &[Pair<'_>],
 ) -> Result<(), StoreError> {
-    // The events were queued when their claims were looked up, in this very transaction. The limit
-    // is for each group: what is left over is skipped when it is claimed.
-    const FINISH: &str = "\
-        -- store::settle::end
-        DELETE FROM claims WHERE event_id IN (SELECT value FROM json_each(?));
-        -- store::settle::attempts
-        INSERT INTO attempts (event_id, started_at, duration_ms, ticket_id, outcome, status,
-            code, answer, request_id, retry_after, probe)
-        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,
-            value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10
-        FROM json_each(?);
-        -- store::settle::pairs
-        INSERT INTO connections (external, ticket_id, connected_at, event_id)
-        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3
-        FROM json_each(?) WHERE TRUE
-        ON CONFLICT (external, ticket_id) DO NOTHING;
-        -- store::settle::move
-        UPDATE events
-        SET state = pair.value ->> 1, reason = pair.value ->> 2, updated_at = pair.value ->> 3,
-            due_at = pair.value ->> 3, not_before = 0, ticket_id = pair.value ->> 4,
-            in_doubt = 0, last_error = NULL
-        FROM json_each(?) AS pair
-        WHERE events.id = pair.value ->> 0;
-        -- store::settle::note
-        INSERT INTO changes (event_id, at, state, reason)
-        SELECT value ->> 0, value ->> 3, value ->> 1, value ->> 2 FROM json_each(?);
-        -- store::settle::siblings
-        SELECT e.id, pair.key
-        FROM json_each(?) AS pair
-        CROSS JOIN events AS e INDEXED BY events_head ON e.external = pair.value
-        WHERE e.state = 'queued' AND e.hint IS NULL
-            AND EXISTS (SELECT 1 FROM external_tickets AS x JOIN connections AS c
-                ON c.external = x.id AND c.ticket_id = x.ticket_id
-                WHERE x.id = e.external)
-        LIMIT 1000";
-    let events: Vec<i64> = ended.iter().map(|settle| settle.event.0).collect();
     let (elsewhere, arrived): (Vec<&Pair<'_>>, Vec<_>) =
         pairs.iter().partition(|pair| pair.was_mapped_away());
     let done: Vec<&Pair<'_>> = pairs.iter().filter(|pair| pair.siblings_done).collect();
-    let tickets: Vec<i64> = done.iter().map(|pair| pair.subject.external).collect();
-    let arrivals = moved(&arrived);
-    let batch = tx.later();
-    batch.push(FINISH);
-    batch.bind(json(&events))?;
-    batch.bind(attempts(ended))?;
-    batch.bind(connections(pairs))?;
-    batch.bind(arrivals.as_str())?;
-    batch.bind(arrivals.as_str())?;
-    batch.bind(json(&tickets))?;
+    rows::push(tx.later(), size, ended, pairs, &arrived, &done)?;
     let siblings = tx.fetch_all().await?;
     for pair in pairs.iter().filter(|pair| !pair.is_as_mapped()) {
         disconnects::forget_where_asked(tx, pair.subject.external, pair.ticket_id).await?;
@@ -118,53 +76,6 @@ pub(super) async fn finish(
         change::move_event(tx, EventId(sibling), queued, skipped, reason, now).await?;
     }
     Ok(())
-}
-
-fn attempts(ended: &[&Settle]) -> String {
-    let attempts: Vec<_> = ended
-        .iter()
-        .filter_map(|settle| Some((settle.event.0, settle.attempt.as_ref()?)))
-        .map(|(event, attempt)| {
-            (
-                event,
-                millis(attempt.started_at),
-                attempt.duration_ms,
-                attempt.ticket_id.as_str(),
-                attempt.outcome.as_str(),
-                attempt.status,
-                attempt.code.as_deref(),
-                attempt.answer.as_deref(),
-                attempt.request_id.as_deref(),
-                attempt.retry_after_ms,
-                attempt.is_probe,
-            )
-        })
-        .collect();
-    json(&attempts)
-}
-
-fn connections(pairs: &[Pair<'_>]) -> String {
-    let rows: Vec<_> = pairs
-        .iter()
-        .map(|pair| {
-            let (subject, at) = (&pair.subject, millis(pair.now));
-            let ticket_id = pair.ticket_id.as_str();
-            (subject.external, ticket_id, at, subject.event.0)
-        })
-        .collect();
-    json(&rows)
-}
-
-fn moved(pairs: &[&Pair<'_>]) -> String {
-    let rows: Vec<_> = pairs
-        .iter()
-        .map(|pair| {
-            let (event, to) = (pair.subject.event.0, pair.to.as_str());
-            let ticket_id = pair.ticket_id.as_str();
-            (event, to, pair.reason, millis(pair.now), ticket_id)
-        })
-        .collect();
-    json(&rows)
 }
 
 /// The event stays in the queue, for the Serval ticket that it is mapped to now.

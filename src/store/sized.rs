@@ -1,0 +1,104 @@
+//! Statements over rows that are bound value by value, each in a few fixed sizes, so that they stay
+//! prepared. What is left of a size is filled up with rows of nothing, since each statement of its
+//! own is a journey to the connection's thread and back, which costs as much as several rows.
+//!
+//! Why not `json_each`: taking the values out of the JSON costs more than what is done with them.
+
+use super::batch::Batch;
+use super::error::StoreError;
+
+/// Rows of one statement.
+const SIZES: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, LARGEST];
+/// Rows that fit into one statement.
+pub(super) const LARGEST: usize = 64;
+
+/// The number of rows that statements are made for; those of the same size go together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size(usize);
+
+impl Size {
+    /// The smallest that takes `rows`; `None`: there are more than [`LARGEST`].
+    pub(super) fn of(rows: usize) -> Option<Self> {
+        SIZES.iter().position(|size| *size >= rows).map(Self)
+    }
+}
+
+/// A statement, once for each size.
+pub(super) struct Sized {
+    columns: usize,
+    texts: [String; SIZES.len()],
+}
+
+impl Sized {
+    /// `statement` with `{rows}` where its rows go, each of `columns` placeholders, of which the first
+    /// is NULL in a row of nothing.
+    pub(super) fn new(statement: &str, columns: usize) -> Self {
+        let row = format!("({})", vec!["?"; columns].join(", "));
+        let texts = SIZES.map(|size| {
+            let rows = vec![row.as_str(); size].join(", ");
+            statement.replace("{rows}", &rows)
+        });
+        Self { columns, texts }
+    }
+
+    /// `INSERT` of `columns`, whose first is never NULL.
+    ///
+    /// Nothing that is inserted can be there already, so a conflict is a fault, and the whole
+    /// transaction is rolled back: `OR FAIL` saves `SQLite` the journal with which it could undo this
+    /// one statement.
+    pub(super) fn insert(table: &str, columns: &[&str]) -> Self {
+        let names = columns.join(", ");
+        let statement = format!(
+            "INSERT OR FAIL INTO {table} ({names}) \
+             SELECT * FROM (VALUES {{rows}}) WHERE column1 IS NOT NULL"
+        );
+        Self::new(&statement, columns.len())
+    }
+
+    /// Adds it to `batch` in a size that takes all `rows`.
+    pub(super) fn push<T>(
+        &self,
+        batch: &mut Batch,
+        Size(size): Size,
+        rows: &[T],
+        bind: impl Fn(&mut Batch, &T) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        debug_assert!(rows.len() <= SIZES[size], "more rows than fit");
+        batch.push(&self.texts[size]);
+        batch.reserve(SIZES[size] * self.columns);
+        for row in rows {
+            let before = batch.bound();
+            bind(batch, row)?;
+            debug_assert_eq!(batch.bound() - before, self.columns, "a shifted row");
+        }
+        for _ in 0..(SIZES[size] - rows.len()) * self.columns {
+            batch.bind(None::<i64>)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_takes_all_rows() {
+        let sizes = [1, 2, 5, 13, 33, 64].map(|rows| SIZES[Size::of(rows).unwrap().0]);
+        assert_eq!(sizes, [1, 2, 6, 16, 48, 64]);
+        assert_eq!(Size::of(0), Size::of(1));
+        assert_eq!(Size::of(65), None);
+    }
+
+    #[test]
+    fn a_statement_has_a_row_for_each_of_its_size() {
+        let statement = Sized::new("SELECT {rows}", 2);
+        assert_eq!(statement.texts[1], "SELECT (?, ?), (?, ?)");
+        let insert = Sized::insert("claims", &["event_id", "token"]);
+        assert_eq!(
+            insert.texts[0],
+            "INSERT OR FAIL INTO claims (event_id, token) \
+             SELECT * FROM (VALUES (?, ?)) WHERE column1 IS NOT NULL"
+        );
+    }
+}
