@@ -624,3 +624,69 @@ async fn staged_rows(folder: &TempDir) -> i64 {
     connection.close().await.unwrap();
     rows
 }
+
+/// More events than a statement takes rows: in one webhook, and in one group of results.
+#[tokio::test]
+async fn what_takes_several_statements_is_stored_and_settled_whole() {
+    let bench = Bench::open().await;
+    let many = 150;
+    for n in 1..=many {
+        bench.map(n, &format!("tkt-{n}")).await;
+    }
+    let events = |n: u32| {
+        let mut events = webhook(n, at(1)).events;
+        events[0].delivery_key = Some(format!("wh:{n}"));
+        events[0].object = 0..2;
+        events.remove(0)
+    };
+    let batch = |events: Vec<NewEvent>| Webhook {
+        events,
+        ..webhook(1, at(1))
+    };
+    let recorded = bench
+        .store
+        .record(batch((1..=many).map(events).collect()))
+        .await
+        .unwrap();
+    assert!(recorded.iter().all(|event| !event.duplicate));
+    // The last 75 of them again, and 75 that are new.
+    let again = bench
+        .store
+        .record(batch((76..=225).map(events).collect()))
+        .await
+        .unwrap();
+    let (known, new) = again.split_at(75);
+    assert!(known.iter().zip(&recorded[75..]).all(|(again, first)| {
+        again.duplicate && again.id == first.id && again.external_id == first.external_id
+    }));
+    assert!(
+        new.iter()
+            .all(|event| !event.duplicate && event.state == EventState::Parked)
+    );
+    let claims = bench.claim(1000, at(2)).await;
+    assert_eq!(claims.len(), 150);
+    let settle = async |claim: &Claim| {
+        let connected = Settlement::Connected {
+            ticket_id: claim.mapped_to.clone().unwrap(),
+            reason: None,
+            reconnects: false,
+        };
+        let attempt = attempt(AttemptOutcome::Connected);
+        bench
+            .store
+            .settle(claim, Some(attempt), connected, at(3))
+            .await
+    };
+    let settled = futures_util::future::join_all(claims.iter().map(settle)).await;
+    assert!(settled.iter().all(Result::is_ok));
+    let counts = bench.store.stats(at(4)).await.unwrap().counts;
+    let connected = ("servicenow".to_owned(), EventState::Connected, 150);
+    assert!(counts.contains(&connected), "{counts:?}");
+    for claim in &claims {
+        let event = bench.store.event(claim.event).await.unwrap().unwrap();
+        assert_eq!(
+            (event.attempts.len(), event.row.state),
+            (1, EventState::Connected)
+        );
+    }
+}
