@@ -1,6 +1,8 @@
 //! Statements that share one journey to the connection's thread and back. A journey costs as much as
 //! storing several rows: two threads fall asleep over it and are woken again.
 
+use std::sync::Arc;
+
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Encode, Sqlite, SqliteConnection, Type};
 
@@ -33,6 +35,14 @@ impl Batch {
         self.arguments
             .add(value)
             .map_err(|error| sqlx::Error::Encode(error).into())
+    }
+
+    /// Binds the next placeholder to a text, or to NULL; of a text, sqlx's own way makes two copies.
+    pub(super) fn bind_text<'t>(
+        &mut self,
+        text: impl Into<Option<&'t str>>,
+    ) -> Result<(), StoreError> {
+        self.bind(text.into().map(Arc::<str>::from))
     }
 
     /// Makes room for so many more placeholders.

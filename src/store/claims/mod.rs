@@ -274,7 +274,7 @@ pub(super) fn hold(
         let Some(size) = size else { continue };
         HOLD.push(tx.later(), size, chunk, |batch, (claim, external)| {
             batch.bind(claim.event.0)?;
-            batch.bind(claim.token.as_str())?;
+            batch.bind_text(claim.token.as_str())?;
             batch.bind(millis(claim.expires_at))?;
             batch.bind(external)
         })?;

@@ -144,8 +144,8 @@ impl<'a> Known<'a> {
                 |batch, (key, (ticket, content))| {
                     let ticket = &known.tickets[*ticket];
                     batch.bind(*key)?;
-                    batch.bind(ticket.source)?;
-                    batch.bind(ticket.external_id.as_str())?;
+                    batch.bind_text(ticket.source)?;
+                    batch.bind_text(ticket.external_id.as_str())?;
                     batch.bind(content.as_ref().map(ContentKey::as_slice))
                 },
             )?;
@@ -155,7 +155,7 @@ impl<'a> Known<'a> {
                 &delivered_here,
                 |batch, (key, (source, name))| {
                     batch.bind(*key)?;
-                    batch.bind(*source)?;
+                    batch.bind_text(*source)?;
                     batch.bind(name.as_slice())
                 },
             )?;

@@ -158,10 +158,10 @@ static TICKETS: LazyLock<Sized> = LazyLock::new(|| {
 
 fn bind_ticket(batch: &mut Batch, ticket: &Ticket<'_>) -> Result<(), StoreError> {
     batch.bind(ticket.id)?;
-    batch.bind(ticket.source)?;
-    batch.bind(ticket.external_id.as_str())?;
-    batch.bind(ticket.new_team)?;
-    batch.bind(ticket.new_number)
+    batch.bind_text(ticket.source)?;
+    batch.bind_text(ticket.external_id.as_str())?;
+    batch.bind_text(ticket.new_team)?;
+    batch.bind_text(ticket.new_number)
 }
 
 static EVENTS: LazyLock<Sized> = LazyLock::new(|| {
@@ -193,24 +193,24 @@ fn bind_event(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
     let received_at = millis(row.webhook.received_at);
     let state = row.placement.state.as_str();
     batch.bind(row.id.0)?;
-    batch.bind(state)?;
+    batch.bind_text(state)?;
     batch.bind(row.due_at())?;
     batch.bind(received_at)?;
     batch.bind(received_at)?;
     batch.bind(received_at)?;
     batch.bind(row.event.rank.0)?;
     batch.bind(row.event.rank.1)?;
-    batch.bind(row.webhook.source.as_str())?;
+    batch.bind_text(row.webhook.source.as_str())?;
     batch.bind(row.external)?;
-    batch.bind(row.event.subtype)?;
-    batch.bind(row.event.event_type.as_str())?;
+    batch.bind_text(row.event.subtype)?;
+    batch.bind_text(row.event.event_type.as_str())?;
     batch.bind(row.delivery.as_deref())?;
     batch.bind(row.held_content().map(ContentKey::as_slice))?;
-    batch.bind(state)?;
-    batch.bind(row.placement.reason)?;
-    batch.bind(row.placement.reason)?;
-    batch.bind(row.event.hint.as_ref().map(ServalTicketId::as_str))?;
-    batch.bind(row.webhook.traceparent.as_ref().map(TraceParent::as_str))
+    batch.bind_text(state)?;
+    batch.bind_text(row.placement.reason)?;
+    batch.bind_text(row.placement.reason)?;
+    batch.bind_text(row.event.hint.as_ref().map(ServalTicketId::as_str))?;
+    batch.bind_text(row.webhook.traceparent.as_ref().map(TraceParent::as_str))
 }
 
 static PAYLOADS: LazyLock<Sized> = LazyLock::new(|| {

@@ -97,22 +97,22 @@ pub(super) fn push(
     ATTEMPTS.push(batch, size, &attempts, bind_attempt)?;
     CONNECTIONS.push(batch, size, pairs, |batch, pair| {
         batch.bind(pair.subject.external)?;
-        batch.bind(pair.ticket_id.as_str())?;
+        batch.bind_text(pair.ticket_id.as_str())?;
         batch.bind(millis(pair.now))?;
         batch.bind(pair.subject.event.0)
     })?;
     MOVE.push(batch, size, arrived, |batch, pair| {
         batch.bind(pair.subject.event.0)?;
-        batch.bind(pair.to.as_str())?;
-        batch.bind(pair.reason)?;
+        batch.bind_text(pair.to.as_str())?;
+        batch.bind_text(pair.reason)?;
         batch.bind(millis(pair.now))?;
-        batch.bind(pair.ticket_id.as_str())
+        batch.bind_text(pair.ticket_id.as_str())
     })?;
     NOTE.push(batch, size, arrived, |batch, pair| {
         batch.bind(pair.subject.event.0)?;
         batch.bind(millis(pair.now))?;
-        batch.bind(pair.to.as_str())?;
-        batch.bind(pair.reason)
+        batch.bind_text(pair.to.as_str())?;
+        batch.bind_text(pair.reason)
     })?;
     SIBLINGS.push(batch, size, &done, |batch, (index, pair)| {
         batch.bind(pair.subject.external)?;
@@ -124,12 +124,12 @@ fn bind_attempt(batch: &mut Batch, (event, attempt): &(i64, &Attempt)) -> Result
     batch.bind(*event)?;
     batch.bind(millis(attempt.started_at))?;
     batch.bind(attempt.duration_ms)?;
-    batch.bind(attempt.ticket_id.as_str())?;
-    batch.bind(attempt.outcome.as_str())?;
+    batch.bind_text(attempt.ticket_id.as_str())?;
+    batch.bind_text(attempt.outcome.as_str())?;
     batch.bind(attempt.status)?;
-    batch.bind(attempt.code.as_deref())?;
-    batch.bind(attempt.answer.as_deref())?;
-    batch.bind(attempt.request_id.as_deref())?;
+    batch.bind_text(attempt.code.as_deref())?;
+    batch.bind_text(attempt.answer.as_deref())?;
+    batch.bind_text(attempt.request_id.as_deref())?;
     batch.bind(attempt.retry_after_ms)?;
     batch.bind(attempt.is_probe)
 }
