@@ -1,6 +1,6 @@
 //! Delivery: claims events that are due and makes their connect calls.
 //!
-//! [`Worker`] claims and keeps the calls going, [`mod@line`] says whether and how many may be made,
+//! [`Worker`] keeps the calls going, `queue` claims, [`mod@line`] says whether and how many may be made,
 //! [`pace`] how fast, `step` makes one and settles it, [`classify`] reads what came of it.
 //!
 //! Invariant: a call is made only under a claim, and a claim ends in one settlement. No policy
@@ -15,6 +15,7 @@ mod learn;
 pub mod line;
 mod monitor;
 pub mod pace;
+mod queue;
 mod settings;
 mod steering;
 mod step;

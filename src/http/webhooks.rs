@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -203,8 +203,8 @@ async fn read_body(state: &AppState, headers: &HeaderMap, body: Body) -> Result<
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > state.body_limit as u64) {
-        discard(state, body).await;
+    if let Some(length) = announced.filter(|length| *length > state.body_limit as u64) {
+        discard(state, headers, length, body).await;
         return Err(too_large());
     }
     let read = Limited::new(body, state.body_limit).collect();
@@ -222,13 +222,16 @@ async fn read_body(state: &AppState, headers: &HeaderMap, body: Body) -> Result<
     }
 }
 
-/// Lets a body go by that is somewhat too large: a sender that is still writing when the connection
-/// closes reads no answer, and learns nothing.
-async fn discard(state: &AppState, body: Body) {
-    const TIMES_THE_LIMIT: usize = 4;
-    let most = state.body_limit.saturating_mul(TIMES_THE_LIMIT);
-    let mut rest = Limited::new(body, most);
-    let read = async { while let Some(Ok(_)) = rest.frame().await {} };
+/// Lets a body of `length` go by that is somewhat too large: a sender that is still writing when the
+/// connection closes reads no answer, and learns nothing. One that asks first has sent nothing yet.
+async fn discard(state: &AppState, headers: &HeaderMap, length: u64, body: Body) {
+    const TIMES_THE_LIMIT: u64 = 4;
+    let most = TIMES_THE_LIMIT.saturating_mul(state.body_limit as u64);
+    if length > most || headers.contains_key(EXPECT) {
+        return;
+    }
+    let mut body = body;
+    let read = async { while let Some(Ok(_)) = body.frame().await {} };
     drop(tokio::time::timeout(state.read_timeout, read).await);
 }
 

@@ -2,18 +2,17 @@
 //! after the commit with the body that is still in memory. It saves a transaction for the claim, and
 //! the reading of what was just written.
 //!
-//! Invariant: it is open only while nothing is due that is not in hand. An event that finds no place
-//! waits in the queue and closes it, so that no later one overtakes the queue until a claim has found
-//! it empty.
+//! Invariant: an event is handed off only if no other of its external ticket is queued or in hand. And
+//! nothing waits for long because of it: what finds no place closes it, so that no later event overtakes
+//! the queue until a claim has found it empty.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::Store;
 use super::claims::Claim;
-use super::error::StoreError;
 use super::writer::Tx;
 
 /// Where the writer leaves claims for the worker.
@@ -25,12 +24,19 @@ pub(super) struct HandOff {
 
 #[derive(Default)]
 struct Counter {
-    /// How long the claims last; `None`: it is closed.
-    lease: Option<Duration>,
-    /// Claims that the worker would take. A bound to go by: a group that was begun under an earlier
-    /// one may exceed it.
-    places: usize,
+    /// What the worker would take; `None`: it is closed.
+    offer: Option<Offer>,
     claims: Vec<Claim>,
+}
+
+/// What a worker would take.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer {
+    /// So many claims. A bound to go by: a group that was begun under an earlier offer may exceed it.
+    pub places: usize,
+    /// When they run out, by the worker's clock, which is the one that follows a jump; those that
+    /// stamp webhooks may be ahead of it then.
+    pub expires_at: Timestamp,
 }
 
 /// What a transaction has to do with it.
@@ -38,15 +44,13 @@ struct Counter {
 pub(super) struct Handing {
     /// What it claimed, to be given to the worker after the commit.
     pub(super) claims: Vec<Claim>,
-    /// Claims that may still be added, and how long they last.
-    places: usize,
-    lease: Duration,
+    offer: Option<Offer>,
     /// An event that it stored is due, and nobody claimed it yet.
     pub(super) left_some: bool,
-    /// When the last webhook arrived that it stores, in milliseconds.
-    pub(super) received_until: i64,
-    /// So many places are offered from now on.
-    opens: Option<(usize, Duration)>,
+    /// When the last webhook arrived that it stores.
+    pub(super) received_until: Timestamp,
+    /// What is offered from now on.
+    opens: Option<Offer>,
 }
 
 impl HandOff {
@@ -56,22 +60,22 @@ impl HandOff {
 
     /// What a transaction that begins may hand off.
     pub(super) fn begin(&self) -> Handing {
-        let counter = self.counter();
         Handing {
-            places: counter.lease.map_or(0, |_| counter.places),
-            lease: counter.lease.unwrap_or_default(),
+            offer: self.counter().offer,
             ..Handing::default()
         }
     }
 
-    /// A transaction was committed. `is_more_due`: it left something that is due.
+    /// A transaction was committed, and left nothing that is due, or something: then the offer ends.
     pub(super) fn end(&self, handing: Handing, is_more_due: bool) {
         let mut counter = self.counter();
-        counter.places = counter.places.saturating_sub(handing.claims.len());
-        match handing.opens {
-            _ if is_more_due => counter.lease = None,
-            Some((places, lease)) => (counter.places, counter.lease) = (places, Some(lease)),
-            None => {}
+        if let Some(offer) = &mut counter.offer {
+            offer.places = offer.places.saturating_sub(handing.claims.len());
+        }
+        if is_more_due {
+            counter.offer = None;
+        } else if handing.opens.is_some() {
+            counter.offer = handing.opens;
         }
         if !handing.claims.is_empty() {
             counter.claims.extend(handing.claims);
@@ -81,15 +85,17 @@ impl HandOff {
 }
 
 impl Handing {
-    /// How long a claim of an event lasts that is stored now; `None`: there is no place for one.
-    pub(super) fn lease(&self) -> Option<Duration> {
-        (self.claims.len() < self.places).then_some(self.lease)
+    /// When a claim of an event runs out that is stored now, after `claims` others; `None`: there is
+    /// no place for one.
+    pub(super) fn place(&self, claims: usize) -> Option<Timestamp> {
+        let offer = self.offer.filter(|offer| claims < offer.places);
+        offer.map(|offer| offer.expires_at)
     }
 
     /// The queue has nothing that is due and not in hand.
-    pub(super) fn found_nothing_more(&mut self, places: usize, lease: Duration) {
+    pub(super) fn found_nothing_more(&mut self, offer: Offer) {
         self.left_some = false;
-        self.opens = Some((places, lease));
+        self.opens = Some(offer);
     }
 }
 
@@ -104,30 +110,37 @@ impl Store {
         self.shared.hand_off.has_claims.notified().await;
     }
 
-    /// Opens the hand-off for `places` claims of `lease`. The queue was just seen to have nothing due.
-    pub fn open_hand_off(&self, places: usize, lease: Duration) {
+    /// Opens the hand-off. The queue was just seen to have nothing due.
+    pub fn open_hand_off(&self, offer: Offer) {
         let mut counter = self.shared.hand_off.counter();
-        (counter.places, counter.lease) = (places, Some(lease));
+        counter.offer = Some(offer.less(counter.claims.len()));
     }
 
-    /// From now on `places`, if it is open; answers whether it is.
-    pub fn resize_hand_off(&self, places: usize) -> bool {
+    /// From now on `offer`, if it is open; answers whether it is.
+    pub fn renew_hand_off(&self, offer: Offer) -> bool {
         let mut counter = self.shared.hand_off.counter();
-        counter.places = places.saturating_sub(counter.claims.len());
-        counter.lease.is_some()
+        counter.offer = counter.offer.map(|_| offer.less(counter.claims.len()));
+        counter.offer.is_some()
     }
 
     /// Closes it: what comes from now on waits in the queue. A transaction under way may still
     /// hand some off.
     pub fn close_hand_off(&self) {
-        self.shared.hand_off.counter().lease = None;
+        self.shared.hand_off.counter().offer = None;
     }
 
     /// Closes it for good, and answers the last claims.
-    pub async fn end_hand_off(&self) -> Result<Vec<Claim>, StoreError> {
+    pub async fn end_hand_off(&self) -> Vec<Claim> {
         self.close_hand_off();
-        // Comes after every transaction that began while it was open.
-        self.write(|_: &mut Tx| Box::pin(async { Ok(()) })).await?;
-        Ok(self.handed_off())
+        // Comes after every transaction that began while it was open. One that fails hands off nothing.
+        drop(self.write(|_: &mut Tx| Box::pin(async { Ok(()) })).await);
+        self.handed_off()
+    }
+}
+
+impl Offer {
+    fn less(self, claims: usize) -> Self {
+        let places = self.places.saturating_sub(claims);
+        Self { places, ..self }
     }
 }

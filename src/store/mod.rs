@@ -66,6 +66,7 @@ pub use disconnects::{Disconnect, MayDisconnect};
 pub use erase::{EraseError, Erased};
 pub use error::{OpenError, SettleError, StoreError};
 pub use find::{Found, FoundTicket};
+pub use hand_off::Offer;
 pub use import::{Clash, Import, ImportRow, ImportRules, Imported, Taken};
 pub use inbox::{Recorded, Webhook};
 pub use learning::Lesson;

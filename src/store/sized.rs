@@ -24,12 +24,12 @@ impl Size {
 }
 
 /// A statement, once for each size.
-pub(super) struct Sized {
+pub(super) struct SizedStatement {
     columns: usize,
     texts: [String; SIZES.len()],
 }
 
-impl Sized {
+impl SizedStatement {
     /// `statement` with `{rows}` where its rows go, each of `columns` placeholders, of which the first
     /// is NULL in a row of nothing.
     pub(super) fn new(statement: &str, columns: usize) -> Self {
@@ -92,9 +92,9 @@ mod tests {
 
     #[test]
     fn a_statement_has_a_row_for_each_of_its_size() {
-        let statement = Sized::new("SELECT {rows}", 2);
+        let statement = SizedStatement::new("SELECT {rows}", 2);
         assert_eq!(statement.texts[1], "SELECT (?, ?), (?, ?)");
-        let insert = Sized::insert("claims", &["event_id", "token"]);
+        let insert = SizedStatement::insert("claims", &["event_id", "token"]);
         assert_eq!(
             insert.texts[0],
             "INSERT OR FAIL INTO claims (event_id, token) \

@@ -240,7 +240,7 @@ async fn a_claim_brings_all_that_the_call_needs() {
     );
     assert_eq!(claim.expires_at, at(61));
     assert_eq!(
-        bench.store.next_due().await.unwrap(),
+        bench.store.next_due(at(0)).await.unwrap(),
         None,
         "what is in hand is not due"
     );

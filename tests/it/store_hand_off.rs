@@ -2,14 +2,24 @@
 
 use jiff::Timestamp;
 use serval_connect::domain::event::EventState;
-use serval_connect::store::{Claim, SettleError, Settlement, Webhook};
+use serval_connect::store::{Claim, Offer, SettleError, Settlement, Webhook};
 
 use crate::store::{Bench, LEASE, at, ticket, webhook};
+
+fn offer(places: usize, now: Timestamp) -> Offer {
+    Offer {
+        places,
+        expires_at: now + LEASE,
+    }
+}
 
 /// A bench that offers `places`, its queue being empty.
 async fn offering(places: usize) -> Bench {
     let bench = Bench::open().await;
-    let claims = bench.store.claim_or_offer(places, at(0), LEASE).await;
+    let claims = bench
+        .store
+        .claim_or_offer(offer(places, at(0)), at(0))
+        .await;
     assert!(claims.unwrap().is_empty());
     bench
 }
@@ -20,7 +30,7 @@ fn events(claims: &[Claim]) -> Vec<i64> {
 }
 
 async fn claim_or_offer(bench: &Bench, limit: usize, now: Timestamp) -> Vec<i64> {
-    let claims = bench.store.claim_or_offer(limit, now, LEASE).await;
+    let claims = bench.store.claim_or_offer(offer(limit, now), now).await;
     events(&claims.unwrap())
 }
 
@@ -85,7 +95,7 @@ async fn what_finds_no_place_waits_and_is_not_overtaken() {
     }
     assert_eq!(events(&bench.store.handed_off()), [1]);
     // A place is free again, but two wait.
-    assert!(!bench.store.resize_hand_off(5));
+    assert!(!bench.store.renew_hand_off(offer(5, at(0))));
     bench.queued(4).await;
     assert!(bench.store.handed_off().is_empty());
     assert_eq!(claim_or_offer(&bench, 2, at(1)).await, [2, 3]);
@@ -110,7 +120,7 @@ async fn a_later_event_of_an_external_ticket_waits_for_the_first() {
     let handed = bench.store.handed_off();
     assert_eq!(events(&handed), [1, first.min(second)]);
     // It did not close the hand-off: nothing can be claimed.
-    assert!(bench.store.resize_hand_off(9));
+    assert!(bench.store.renew_hand_off(offer(9, at(0))));
     assert!(claim_or_offer(&bench, 9, at(5)).await.is_empty());
     let release = Settlement::Dead {
         reason: "rejected",
@@ -141,7 +151,7 @@ async fn what_is_not_due_and_what_is_a_duplicate_is_not_handed_off() {
     // The mapping sets the parked one in motion: it is claimed from the queue.
     bench.map(1, "tkt-1").await;
     assert!(bench.store.handed_off().is_empty());
-    assert!(!bench.store.resize_hand_off(9));
+    assert!(!bench.store.renew_hand_off(offer(9, at(0))));
     assert_eq!(claim_or_offer(&bench, 9, at(1)).await, [parked.id.0]);
 }
 
@@ -152,9 +162,9 @@ async fn what_shares_a_transaction_with_a_claim_is_claimed_by_it() {
     for n in 1..=many {
         bench.map(n, &format!("tkt-{n}")).await;
     }
-    let record = |n: u32| bench.store.record(webhook(n, at(3)));
+    let record = |n: u32| bench.store.record(webhook(n, at(1)));
     // The worker's clock was read before the webhooks arrived.
-    let claim = bench.store.claim_or_offer(100, at(0), LEASE);
+    let claim = bench.store.claim_or_offer(offer(100, at(0)), at(0));
     let (recorded, claims) = tokio::join!(
         futures_util::future::join_all((1..=many).map(record)),
         claim
@@ -175,7 +185,7 @@ async fn the_end_of_the_hand_off_answers_the_last_claims() {
         bench.store.end_hand_off()
     );
     // Closed before the transaction began, or not: but nothing is handed off after the end.
-    let claims = last.unwrap();
+    let claims = last;
     assert!(claims.len() <= 1);
     assert!(bench.store.handed_off().is_empty());
     let id = recorded.unwrap()[0].id;
@@ -212,4 +222,63 @@ async fn a_channel_that_moves_takes_its_events_along_first() {
     bench.store.record(moving).await.unwrap();
     assert!(bench.store.handed_off().is_empty());
     assert_eq!(claim_or_offer(&bench, 9, at(2)).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_claim_that_ran_out_is_due_for_whoever_looks() {
+    let bench = offering(9).await;
+    let id = bench.queued(1).await;
+    assert_eq!(bench.store.handed_off().len(), 1);
+    let end = at(0) + LEASE;
+    let due = |now| bench.store.next_due(now);
+    assert_eq!(due(at(1)).await.unwrap(), None, "it is in hand");
+    assert_eq!(due(end).await.unwrap(), Some(at(0)));
+    let claim = bench.store.claim_or_offer(offer(9, end), end).await;
+    let claim = claim.unwrap().remove(0);
+    assert_eq!((claim.event, claim.in_doubt), (id, true));
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_retry_is_not_due_before_it() {
+    let bench = Bench::open().await;
+    let first = bench.queued(1).await;
+    bench.store.record(webhook(1, at(2))).await.unwrap();
+    let retry = Settlement::Retry {
+        at: at(100),
+        asked: false,
+        counts: true,
+        in_doubt: false,
+        error: "later".to_owned(),
+    };
+    bench.settle(first, retry, at(3)).await;
+    assert_eq!(bench.store.next_due(at(3)).await.unwrap(), Some(at(100)));
+}
+
+/// A webhook that was stamped by a clock which is an hour ahead of the worker's.
+#[tokio::test]
+async fn a_clock_that_was_set_makes_nothing_due_before_its_time() {
+    let bench = Bench::open().await;
+    let first = bench.queued(1).await;
+    let retry = Settlement::Retry {
+        at: at(1800),
+        asked: false,
+        counts: true,
+        in_doubt: false,
+        error: "later".to_owned(),
+    };
+    bench.settle(first, retry, at(1)).await;
+    bench.map(2, "tkt-2").await;
+    let held = bench.queued(3).await;
+    assert_eq!(bench.claim(1, at(2)).await[0].event, held);
+    let (recorded, claims) = tokio::join!(
+        bench.store.record(webhook(2, at(3600))),
+        bench.store.claim_or_offer(offer(9, at(2)), at(2)),
+    );
+    let (_, claims) = (recorded.unwrap(), claims.unwrap());
+    assert!(
+        claims.is_empty(),
+        "neither the retry nor what is in hand: {claims:?}"
+    );
+    // What came too early for the worker's clock waits, and nobody is to overtake it.
+    assert!(!bench.store.renew_hand_off(offer(9, at(2))));
 }

@@ -5,23 +5,21 @@
 //! have been made. At most one claim for an external ticket, its oldest event first.
 
 mod row;
+mod take;
 
 use std::fmt;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use sqlx::FromRow as _;
 
 use super::error::StoreError;
-use super::sized::{LARGEST, Size, Sized};
+use super::sized::{LARGEST, Size, SizedStatement};
 use super::writer::Tx;
-use super::{Store, change, millis, moment};
+use super::{change, millis};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalTicket, ServalTicketId};
 use crate::domain::trace::TraceParent;
-use row::{ClaimRow, from_row};
 
 /// Proves that a claim is still held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,150 +123,15 @@ impl Place {
     }
 }
 
-impl Store {
-    /// Takes up to `limit` events for `lease`: the oldest of each external ticket, none of a
-    /// ticket that is in hand.
-    pub async fn claim(
-        &self,
-        scope: ClaimScope,
-        limit: usize,
-        now: Timestamp,
-        lease: Duration,
-    ) -> Result<Vec<Claim>, StoreError> {
-        self.write(move |tx| Box::pin(claim(tx, scope, limit, now, lease)))
-            .await
-    }
-
-    /// The same for events that are due. Where there are fewer than `limit`, the places that are left
-    /// are offered to the webhooks that come next: see [`Store::handed_off`].
-    pub async fn claim_or_offer(
-        &self,
-        limit: usize,
-        now: Timestamp,
-        lease: Duration,
-    ) -> Result<Vec<Claim>, StoreError> {
-        self.close_hand_off();
-        self.write(move |tx| {
-            Box::pin(async move {
-                // What shares the transaction may have arrived a little later.
-                let arrived = moment(tx.handing.received_until)?;
-                let claims = claim(tx, ClaimScope::Due, limit, now.max(arrived), lease).await?;
-                if claims.len() < limit {
-                    tx.handing.found_nothing_more(limit - claims.len(), lease);
-                }
-                Ok(claims)
-            })
-        })
-        .await
-    }
-
-    /// The earliest moment at which a queued event is due, of those that are not in hand.
-    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        const NEXT: &str = "\
-            -- store::claims::next_due
-            SELECT e.due_at FROM events AS e INDEXED BY events_due
-            WHERE e.state = 'queued'
-                AND NOT EXISTS (SELECT 1 FROM claims AS c WHERE c.external = e.external)
-            ORDER BY e.due_at LIMIT 1";
-        let due: Option<i64> = sqlx::query_scalar(NEXT)
-            .fetch_optional(&self.readers)
-            .await?;
-        due.map(moment).transpose()
-    }
-}
-
-async fn claim(
-    tx: &mut Tx,
-    scope: ClaimScope,
-    limit: usize,
-    now: Timestamp,
-    lease: Duration,
-) -> Result<Vec<Claim>, StoreError> {
-    const TAKE: &str = "\
-        -- store::claims::claim
-        SELECT e.id, e.source, x.external_id, e.tries, e.in_doubt, e.queued_at, e.subtype,
-               x.ticket_id, c.ticket_id IS NOT NULL, x.accounted_for,
-               substr(p.body, p.object_start + 1, p.object_len), e.hint, e.traceparent, e.external,
-               e.due_at
-        FROM events AS e INDEXED BY events_due
-        LEFT JOIN external_tickets AS x ON x.id = e.external
-        LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
-        LEFT JOIN payloads AS p ON p.event_id = e.id
-        WHERE e.state = 'queued' AND e.due_at <= ? AND e.not_before <= ?
-            AND (e.due_at, e.id) > (?, ?)
-            AND NOT EXISTS (SELECT 1 FROM events AS o INDEXED BY events_head
-                WHERE o.state = 'queued' AND o.external = e.external AND o.id < e.id)
-            AND NOT EXISTS (SELECT 1 FROM claims AS h WHERE h.external = e.external)
-        ORDER BY e.due_at, e.id
-        LIMIT ?";
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    if millis(now) >= tx.claims_last_until {
-        give_back_expired(tx, now).await?;
-        tx.place = None;
-    }
-    let due_until = match scope {
-        ClaimScope::Due => millis(now),
-        ClaimScope::Probe => i64::MAX,
-    };
-    let mut from = match tx.place.take() {
-        Some(place) if scope == ClaimScope::Due && place.is_good(millis(now)) => place,
-        Some(_) | None => Place {
-            since: millis(now),
-            ..Place::START
-        },
-    };
-    let rows = loop {
-        let batch = tx.later();
-        batch.push(TAKE);
-        batch.bind(due_until)?;
-        batch.bind(millis(now))?;
-        batch.bind(from.due_at)?;
-        batch.bind(from.id)?;
-        batch.bind(limit)?;
-        let rows = tx.fetch_all().await?;
-        let rows = rows.iter().map(ClaimRow::from_row);
-        let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        let is_full = i64::try_from(rows.len()).is_ok_and(|n| n == limit);
-        match rows.last() {
-            Some(last) if is_full => {
-                let (due_at, id) = (last.14, last.0);
-                tx.next_place = Some(Place { due_at, id, ..from });
-                break rows;
-            }
-            _ if from.id == Place::START.id => break rows,
-            _ => (from.due_at, from.id) = (Place::START.due_at, Place::START.id),
-        }
-    };
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let expires_at = now + lease;
-    let mut claims = Vec::with_capacity(rows.len());
-    let mut externals = Vec::with_capacity(rows.len());
-    for row in rows {
-        let (event, external) = (EventId(row.0), row.13);
-        match from_row(row, expires_at) {
-            Ok(claim) => {
-                externals.push(external);
-                claims.push(claim);
-            }
-            // One broken row must not stand in the way of the others.
-            Err(error) => set_aside(tx, event, &error, now).await?,
-        }
-    }
-    let held: Vec<_> = claims.iter().zip(externals).collect();
-    hold(tx, None, &held)?;
-    Ok(claims)
-}
-
 /// Writes claims down, each with its external ticket, in statements of `size` if that takes them.
 pub(super) fn hold(
     tx: &mut Tx,
     size: Option<Size>,
     claims: &[(&Claim, i64)],
 ) -> Result<(), StoreError> {
-    static HOLD: LazyLock<Sized> =
-        LazyLock::new(|| Sized::insert("claims", &["event_id", "token", "expires_at", "external"]));
+    static HOLD: LazyLock<SizedStatement> = LazyLock::new(|| {
+        SizedStatement::insert("claims", &["event_id", "token", "expires_at", "external"])
+    });
     for chunk in claims.chunks(LARGEST) {
         let size = size.or_else(|| Size::of(chunk.len()));
         let Some(size) = size else { continue };

@@ -1,13 +1,12 @@
 //! Claims events as they are stored, where a worker has a place for them: see `hand_off`.
 
-use std::time::Duration;
-
 use bytes::Bytes;
+use jiff::Timestamp;
 
+use super::Webhook;
 use super::known::Ticket;
 use super::rows::Row;
 use crate::domain::ids::{ExternalTicket, ServalTicketId};
-use crate::domain::retry::later;
 use crate::store::claims::{self, Claim, ClaimToken};
 use crate::store::error::StoreError;
 use crate::store::sized::Size;
@@ -17,39 +16,38 @@ use crate::store::writer::Tx;
 /// after the inserts, to go with them.
 pub(super) fn hand_off(
     tx: &mut Tx,
+    webhooks: &[Webhook],
     tickets: &[Ticket<'_>],
     rows: &[Row<'_>],
 ) -> Result<(), StoreError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
     // What moves with its channel in this very transaction would be called about under its old name.
-    let is_moving = rows.iter().any(|row| row.event.channel_move.is_some());
+    let mut events = webhooks.iter().flat_map(|webhook| &webhook.events);
+    let is_moving = events.any(|event| event.channel_move.is_some());
     let mut externals = Vec::new();
+    let mut claims = Vec::new();
     for row in rows {
         // A later event of an external ticket waits for the first, and asks for nobody's attention.
         let Some(ticket) = row.comes_first.map(|index| &tickets[index]) else {
             continue;
         };
-        let lease = tx.handing.lease().filter(|_| !is_moving);
-        let claim = lease.and_then(|lease| claim(row, ticket, lease));
+        let place = tx.handing.place(claims.len()).filter(|_| !is_moving);
+        let claim = place.and_then(|expires_at| claim(row, ticket, expires_at));
         match claim.zip(row.external) {
             Some((claim, external)) => {
                 externals.push(external);
-                tx.handing.claims.push(claim);
+                claims.push(claim);
             }
             None => tx.handing.left_some = true,
         }
     }
-    let claims = std::mem::take(&mut tx.handing.claims);
     let held: Vec<_> = claims.iter().zip(externals).collect();
     claims::hold(tx, Size::of(rows.len()), &held)?;
     tx.handing.claims = claims;
     Ok(())
 }
 
-/// The claim of a row for `lease`, as [`claims`] would make it; `None`: that has to look into it.
-fn claim(row: &Row<'_>, ticket: &Ticket<'_>, lease: Duration) -> Option<Claim> {
+/// The claim of a row, as [`claims`] would make it; `None`: that has to look into it.
+fn claim(row: &Row<'_>, ticket: &Ticket<'_>, expires_at: Timestamp) -> Option<Claim> {
     let mapped_to: Option<ServalTicketId> = match &ticket.facts.mapped_to {
         Some(id) => Some(id.parse().ok()?),
         None => None,
@@ -58,7 +56,6 @@ fn claim(row: &Row<'_>, ticket: &Ticket<'_>, lease: Duration) -> Option<Claim> {
         Some(json) => serde_json::from_str(json).ok()?,
         None => Vec::new(),
     };
-    let received_at = row.webhook.received_at;
     Some(Claim {
         event: row.id,
         ticket: ExternalTicket {
@@ -66,10 +63,10 @@ fn claim(row: &Row<'_>, ticket: &Ticket<'_>, lease: Duration) -> Option<Claim> {
             external_id: ticket.external_id.clone(),
         },
         token: ClaimToken::random(),
-        expires_at: later(received_at, lease),
+        expires_at,
         tries: 0,
         in_doubt: false,
-        queued_at: received_at,
+        queued_at: row.webhook.received_at,
         subtype: row.event.subtype.map(str::to_owned),
         mapped_to,
         is_connected: ticket.facts.connected,

@@ -1,7 +1,7 @@
 //! Taking events in: what is a duplicate, where a new event goes, and the rows that say so.
 //!
-//! A group of webhooks shares a handful of statements: two look-ups over all of them, the decisions
-//! in memory, then inserts of many rows each.
+//! A group of webhooks shares a handful of statements: two look-ups over many of them, the decisions
+//! in memory, then inserts of many rows each, and the claims of what goes to the worker at once.
 
 mod hand;
 mod keys;
@@ -84,17 +84,19 @@ pub(super) async fn record_all(
     let mut found = known.place_all(tx, &mut rows).into_iter();
     supersede(tx, &mut rows, &known.superseded, webhooks[0].received_at).await?;
     insert(tx, &known.tickets, &rows).await?;
+    hand::hand_off(tx, webhooks, &known.tickets, &rows)?;
     // After the inserts, so that what shares the commit with a notice moves along.
-    hand::hand_off(tx, &known.tickets, &rows)?;
     moves::apply(tx, webhooks).await?;
     for row in &rows {
         let source = row.webhook.source.as_str();
         tx.counts.entered(source, row.placement.state);
         tx.tally.stored(source, row.webhook.received_at);
-        let received_at = millis(row.webhook.received_at);
+        let received_at = row.webhook.received_at;
         tx.handing.received_until = tx.handing.received_until.max(received_at);
         if row.placement.state == EventState::Queued {
-            tx.place = tx.place.filter(|place| place.is_before(received_at));
+            tx.place = tx
+                .place
+                .filter(|place| place.is_before(millis(received_at)));
         }
     }
     let answer = |found: Found| match found {

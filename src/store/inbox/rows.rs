@@ -11,7 +11,7 @@ use crate::domain::ingest::Placement;
 use crate::domain::trace::TraceParent;
 use crate::store::batch::Batch;
 use crate::store::error::StoreError;
-use crate::store::sized::{LARGEST, Size, Sized};
+use crate::store::sized::{LARGEST, Size, SizedStatement};
 use crate::store::writer::Tx;
 use crate::store::{json, millis};
 
@@ -107,7 +107,7 @@ pub(super) async fn insert(
 async fn insert_rows<T: Copy>(
     tx: &mut Tx,
     size_of_all: Option<Size>,
-    insert: &Sized,
+    insert: &SizedStatement,
     rows: &[T],
     bind: impl Fn(&mut Batch, T) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
@@ -151,9 +151,9 @@ async fn note_news(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError
     Ok(())
 }
 
-static TICKETS: LazyLock<Sized> = LazyLock::new(|| {
+static TICKETS: LazyLock<SizedStatement> = LazyLock::new(|| {
     let columns = ["id", "source", "external_id", "team", "number"];
-    Sized::insert("external_tickets", &columns)
+    SizedStatement::insert("external_tickets", &columns)
 });
 
 fn bind_ticket(batch: &mut Batch, ticket: &Ticket<'_>) -> Result<(), StoreError> {
@@ -164,7 +164,7 @@ fn bind_ticket(batch: &mut Batch, ticket: &Ticket<'_>) -> Result<(), StoreError>
     batch.bind_text(ticket.new_number)
 }
 
-static EVENTS: LazyLock<Sized> = LazyLock::new(|| {
+static EVENTS: LazyLock<SizedStatement> = LazyLock::new(|| {
     let columns = [
         "id",
         "state",
@@ -186,7 +186,7 @@ static EVENTS: LazyLock<Sized> = LazyLock::new(|| {
         "hint",
         "traceparent",
     ];
-    Sized::insert("events", &columns)
+    SizedStatement::insert("events", &columns)
 });
 
 fn bind_event(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
@@ -213,9 +213,9 @@ fn bind_event(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
     batch.bind_text(row.webhook.traceparent.as_ref().map(TraceParent::as_str))
 }
 
-static PAYLOADS: LazyLock<Sized> = LazyLock::new(|| {
+static PAYLOADS: LazyLock<SizedStatement> = LazyLock::new(|| {
     let columns = ["event_id", "object_start", "object_len", "body"];
-    Sized::insert("payloads", &columns)
+    SizedStatement::insert("payloads", &columns)
 });
 
 fn bind_payload(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {

@@ -97,8 +97,8 @@ impl Subject {
     }
 }
 
-/// Settles claims that are held, and answers which were. All that ended in a pair share their
-/// statements: these are many.
+/// Settles claims that are held, and answers which were. Many that ended in a pair share their
+/// statements: these are most.
 pub(super) async fn settle_all(tx: &mut Tx, settles: &[Settle]) -> Result<Vec<bool>, StoreError> {
     let mut is_held = Vec::with_capacity(settles.len());
     for chunk in settles.chunks(LARGEST) {

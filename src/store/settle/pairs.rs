@@ -1,4 +1,4 @@
-//! Pairs that Serval has now: most of what is settled, so all of a group share their statements.
+//! Pairs that Serval has now: most of what is settled, so many of a group share their statements.
 
 use jiff::Timestamp;
 use sqlx::FromRow as _;

@@ -8,16 +8,16 @@ use super::types::Attempt;
 use crate::store::batch::Batch;
 use crate::store::error::StoreError;
 use crate::store::millis;
-use crate::store::sized::{Size, Sized};
+use crate::store::sized::{Size, SizedStatement};
 
-static END: LazyLock<Sized> = LazyLock::new(|| {
+static END: LazyLock<SizedStatement> = LazyLock::new(|| {
     let statement = "\
         -- store::settle::end
         DELETE FROM claims WHERE event_id IN (VALUES {rows})";
-    Sized::new(statement, 1)
+    SizedStatement::new(statement, 1)
 });
 
-static ATTEMPTS: LazyLock<Sized> = LazyLock::new(|| {
+static ATTEMPTS: LazyLock<SizedStatement> = LazyLock::new(|| {
     let columns = [
         "event_id",
         "started_at",
@@ -31,20 +31,20 @@ static ATTEMPTS: LazyLock<Sized> = LazyLock::new(|| {
         "retry_after",
         "probe",
     ];
-    Sized::insert("attempts", &columns)
+    SizedStatement::insert("attempts", &columns)
 });
 
-static CONNECTIONS: LazyLock<Sized> = LazyLock::new(|| {
+static CONNECTIONS: LazyLock<SizedStatement> = LazyLock::new(|| {
     let statement = "\
         -- store::settle::pairs
         INSERT INTO connections (external, ticket_id, connected_at, event_id)
         SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL
         ON CONFLICT (external, ticket_id) DO NOTHING";
-    Sized::new(statement, 4)
+    SizedStatement::new(statement, 4)
 });
 
 /// The events were queued when their claims were looked up, in this very transaction.
-static MOVE: LazyLock<Sized> = LazyLock::new(|| {
+static MOVE: LazyLock<SizedStatement> = LazyLock::new(|| {
     let statement = "\
         -- store::settle::move
         UPDATE events
@@ -53,15 +53,15 @@ static MOVE: LazyLock<Sized> = LazyLock::new(|| {
             in_doubt = 0, last_error = NULL
         FROM (VALUES {rows}) AS pair
         WHERE events.id = pair.column1";
-    Sized::new(statement, 5)
+    SizedStatement::new(statement, 5)
 });
 
-static NOTE: LazyLock<Sized> =
-    LazyLock::new(|| Sized::insert("changes", &["event_id", "at", "state", "reason"]));
+static NOTE: LazyLock<SizedStatement> =
+    LazyLock::new(|| SizedStatement::insert("changes", &["event_id", "at", "state", "reason"]));
 
-/// What else is queued for external tickets that are connected as they are mapped. The limit is for
-/// each group: what is left over is skipped when it is claimed.
-static SIBLINGS: LazyLock<Sized> = LazyLock::new(|| {
+/// What else is queued for external tickets that are connected as they are mapped. What is beyond the
+/// limit is skipped when it is claimed.
+static SIBLINGS: LazyLock<SizedStatement> = LazyLock::new(|| {
     let statement = "\
         -- store::settle::siblings
         SELECT e.id, pair.column2
@@ -72,7 +72,7 @@ static SIBLINGS: LazyLock<Sized> = LazyLock::new(|| {
                 ON c.external = x.id AND c.ticket_id = x.ticket_id
                 WHERE x.id = e.external)
         LIMIT 1000";
-    Sized::new(statement, 2)
+    SizedStatement::new(statement, 2)
 });
 
 /// Ends claims with their attempts on record, writes `pairs` down, moves the events of those that

@@ -5,7 +5,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serval_connect::domain::event::EventState;
 use serval_connect::domain::ids::ServalTicketId;
-use serval_connect::store::{Attempt, AttemptOutcome, Claim, ClaimScope, SettleError, Settlement};
+use serval_connect::store::{
+    Attempt, AttemptOutcome, Claim, ClaimScope, Offer, SettleError, Settlement,
+};
 
 use super::End;
 use super::stage::{PARK_FOR_MS, Stage, number};
@@ -28,7 +30,11 @@ impl Stage {
     }
 
     pub(super) async fn claim_or_offer(&mut self, limit: usize) {
-        let claims = self.store().claim_or_offer(limit, self.now, LEASE).await;
+        let offer = Offer {
+            places: limit,
+            expires_at: self.now + LEASE,
+        };
+        let claims = self.store().claim_or_offer(offer, self.now).await;
         self.take(claims.unwrap());
     }
 
