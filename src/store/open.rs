@@ -206,6 +206,8 @@ pub(super) fn base(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .busy_timeout(Duration::from_secs(5))
         .pragma("temp_store", "MEMORY")
+        // Kibibytes. The system keeps the file in its memory as well, and what is hot in a small cache
+        // is hot in the processor's.
         .pragma("cache_size", "-1024")
 }
 
@@ -217,9 +219,6 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .pragma("journal_size_limit", "67108864")
         // Pages: see `checkpoint`.
         .pragma("wal_autocheckpoint", "1000")
-        // Kibibytes. The system keeps the file in its memory as well, and what is hot in a small cache
-        // is hot in the processor's.
-        .pragma("cache_size", "-2048")
         // The inserts have a text for each size of a group and for what goes along.
         .statement_cache_capacity(256)
         // What is deleted is overwritten: see `erase`.
