@@ -1,4 +1,4 @@
-//! The worker: claims as many events as may be called for, and keeps the calls going.
+//! The worker: keeps the calls going, and follows the clock.
 
 use std::sync::Arc;
 

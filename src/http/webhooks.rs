@@ -224,13 +224,12 @@ async fn read_body(state: &AppState, headers: &HeaderMap, body: Body) -> Result<
 
 /// Lets a body of `length` go by that is somewhat too large: a sender that is still writing when the
 /// connection closes reads no answer, and learns nothing. One that asks first has sent nothing yet.
-async fn discard(state: &AppState, headers: &HeaderMap, length: u64, body: Body) {
+async fn discard(state: &AppState, headers: &HeaderMap, length: u64, mut body: Body) {
     const TIMES_THE_LIMIT: u64 = 4;
     let most = TIMES_THE_LIMIT.saturating_mul(state.body_limit as u64);
     if length > most || headers.contains_key(EXPECT) {
         return;
     }
-    let mut body = body;
     let read = async { while let Some(Ok(_)) = body.frame().await {} };
     drop(tokio::time::timeout(state.read_timeout, read).await);
 }

@@ -18,9 +18,10 @@ pub(super) const LARGEST: usize = 64;
 pub(super) struct Size(usize);
 
 impl Size {
-    /// The smallest that takes `rows`; `None`: there are more than [`LARGEST`].
-    pub(super) fn of(rows: usize) -> Option<Self> {
-        SIZES.iter().position(|size| *size >= rows).map(Self)
+    /// The smallest that takes `rows`, or as many of them as possible.
+    pub(super) fn of(rows: usize) -> Self {
+        let takes_all = SIZES.iter().position(|size| *size >= rows);
+        Self(takes_all.unwrap_or(SIZES.len() - 1))
     }
 }
 
@@ -84,11 +85,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_takes_all_rows() {
-        let sizes = [1, 2, 5, 13, 32, 33].map(|rows| SIZES[Size::of(rows).unwrap().0]);
-        assert_eq!(sizes, [1, 2, 8, 16, 32, 64]);
-        assert_eq!(Size::of(0), Size::of(1));
-        assert_eq!(Size::of(65), None);
+    fn a_size_takes_all_rows_or_as_many_as_it_can() {
+        let sizes = [0, 1, 2, 5, 13, 32, 33, 64, 65].map(|rows| SIZES[Size::of(rows).0]);
+        assert_eq!(sizes, [1, 1, 2, 8, 16, 32, 64, 64, 64]);
     }
 
     #[test]

@@ -72,6 +72,13 @@ impl Bench {
         self.store.put_mapping(put, at(0)).await.unwrap();
     }
 
+    /// Maps the first `many` external tickets.
+    pub(crate) async fn map_all(&self, many: u32) {
+        for n in 1..=many {
+            self.map(n, &format!("tkt-{n}")).await;
+        }
+    }
+
     pub(crate) async fn record(&self, n: u32) -> Recorded {
         let mut recorded = self.store.record(webhook(n, at(0))).await.unwrap();
         recorded.remove(0)
@@ -630,9 +637,7 @@ async fn staged_rows(folder: &TempDir) -> i64 {
 async fn what_takes_several_statements_is_stored_and_settled_whole() {
     let bench = Bench::open().await;
     let many = 150;
-    for n in 1..=many {
-        bench.map(n, &format!("tkt-{n}")).await;
-    }
+    bench.map_all(many).await;
     let events = |n: u32| {
         let mut events = webhook(n, at(1)).events;
         events[0].delivery_key = Some(format!("wh:{n}"));

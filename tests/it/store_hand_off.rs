@@ -159,9 +159,7 @@ async fn what_is_not_due_and_what_is_a_duplicate_is_not_handed_off() {
 async fn what_shares_a_transaction_with_a_claim_is_claimed_by_it() {
     let bench = Bench::open().await;
     let many = 20;
-    for n in 1..=many {
-        bench.map(n, &format!("tkt-{n}")).await;
-    }
+    bench.map_all(many).await;
     let record = |n: u32| bench.store.record(webhook(n, at(1)));
     // The worker's clock was read before the webhooks arrived.
     let claim = bench.store.claim_or_offer(offer(100, at(0)), at(0));

@@ -123,24 +123,24 @@ impl Place {
     }
 }
 
-/// Writes claims down, each with its external ticket, in statements of `size` if that takes them.
-pub(super) fn hold(
-    tx: &mut Tx,
-    size: Option<Size>,
-    claims: &[(&Claim, i64)],
-) -> Result<(), StoreError> {
+/// Writes claims down, each with its external ticket, in statements of the size that takes `rows`, to
+/// go with others of that size.
+pub(super) fn hold(tx: &mut Tx, rows: usize, claims: &[(&Claim, i64)]) -> Result<(), StoreError> {
     static HOLD: LazyLock<SizedStatement> = LazyLock::new(|| {
         SizedStatement::insert("claims", &["event_id", "token", "expires_at", "external"])
     });
     for chunk in claims.chunks(LARGEST) {
-        let size = size.or_else(|| Size::of(chunk.len()));
-        let Some(size) = size else { continue };
-        HOLD.push(tx.later(), size, chunk, |batch, (claim, external)| {
-            batch.bind(claim.event.0)?;
-            batch.bind_text(claim.token.as_str())?;
-            batch.bind(millis(claim.expires_at))?;
-            batch.bind(external)
-        })?;
+        HOLD.push(
+            tx.later(),
+            Size::of(rows),
+            chunk,
+            |batch, (claim, external)| {
+                batch.bind(claim.event.0)?;
+                batch.bind_text(claim.token.as_str())?;
+                batch.bind(millis(claim.expires_at))?;
+                batch.bind(external)
+            },
+        )?;
     }
     let ends = claims.iter().map(|(claim, _)| millis(claim.expires_at));
     let first = ends.min().unwrap_or(i64::MAX);

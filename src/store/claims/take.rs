@@ -172,6 +172,6 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
         }
     }
     let held: Vec<_> = claims.iter().zip(externals).collect();
-    hold(tx, None, &held)?;
+    hold(tx, held.len(), &held)?;
     Ok(Taken { claims, is_all })
 }

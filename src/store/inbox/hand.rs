@@ -9,7 +9,6 @@ use super::rows::Row;
 use crate::domain::ids::{ExternalTicket, ServalTicketId};
 use crate::store::claims::{self, Claim, ClaimToken};
 use crate::store::error::StoreError;
-use crate::store::sized::Size;
 use crate::store::writer::Tx;
 
 /// Claims those of `rows` that are due, come first for their external ticket, and find a place. Comes
@@ -41,7 +40,7 @@ pub(super) fn hand_off(
         }
     }
     let held: Vec<_> = claims.iter().zip(externals).collect();
-    claims::hold(tx, Size::of(rows.len()), &held)?;
+    claims::hold(tx, rows.len(), &held)?;
     tx.handing.claims = claims;
     Ok(())
 }

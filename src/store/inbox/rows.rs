@@ -95,7 +95,7 @@ pub(super) async fn insert(
     let kept: Vec<&Row<'_>> = rows.iter().filter(|row| row.keeps_body()).collect();
     let all: Vec<&Row<'_>> = rows.iter().collect();
     note_news(tx, tickets).await?;
-    let size = Size::of(all.len());
+    let size = Some(Size::of(all.len())).filter(|_| all.len() <= LARGEST);
     insert_rows(tx, size, &TICKETS, &new, bind_ticket).await?;
     insert_rows(tx, size, &EVENTS, &all, bind_event).await?;
     insert_rows(tx, size, &PAYLOADS, &kept, bind_payload).await
@@ -112,9 +112,7 @@ async fn insert_rows<T: Copy>(
     bind: impl Fn(&mut Batch, T) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     for chunk in rows.chunks(LARGEST) {
-        let Some(size) = Size::of(chunk.len()) else {
-            continue;
-        };
+        let size = Size::of(chunk.len());
         let is_alone = Some(size) != size_of_all;
         if is_alone {
             tx.connection().await?;

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::claims::Claim;
 use super::error::{SettleError, StoreError};
 use super::group::Job;
-use super::sized::{LARGEST, Size};
+use super::sized::LARGEST;
 use super::writer::Tx;
 use super::{Store, change, json, millis};
 use crate::domain::event::{EventState, Rank};
@@ -117,9 +117,9 @@ async fn settle_some(tx: &mut Tx, settles: &[Settle]) -> Result<Vec<bool>, Store
         is_held[*index] = is_first;
         is_first
     });
-    let Some(size) = Size::of(held.len()).filter(|_| !held.is_empty()) else {
+    if held.is_empty() {
         return Ok(is_held);
-    };
+    }
     let ended: Vec<&Settle> = held.iter().map(|(index, _)| &settles[*index]).collect();
     let mut pairs = Vec::new();
     for (index, subject) in held {
@@ -130,7 +130,7 @@ async fn settle_some(tx: &mut Tx, settles: &[Settle]) -> Result<Vec<bool>, Store
             pairs.push(pair);
         }
     }
-    pairs::finish(tx, size, &ended, &pairs).await?;
+    pairs::finish(tx, &ended, &pairs).await?;
     Ok(is_held)
 }
 
@@ -210,6 +210,8 @@ async fn held(
     tx: &mut Tx,
     settles: &[Settle],
 ) -> Result<Vec<(usize, Option<Subject>)>, StoreError> {
+    // One text whatever the number, unlike what is bound row by row: it goes along with inserts of
+    // any size.
     const HELD: &str = "\
         -- store::settle::held
         SELECT shown.key, c.event_id, e.source, e.external, e.rank_major, e.rank_minor, x.ticket_id

@@ -9,7 +9,6 @@ use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ServalTicketId};
 use crate::domain::ingest::ALREADY_CONNECTED;
 use crate::store::error::StoreError;
-use crate::store::sized::Size;
 use crate::store::writer::Tx;
 use crate::store::{change, disconnects};
 
@@ -38,18 +37,16 @@ impl Pair<'_> {
 }
 
 /// Ends the claims with their attempts on record, writes the pairs down, moves their events, and
-/// takes along what else is queued for external tickets that are connected as they are mapped. `size`
-/// takes all that `ended`.
+/// takes along what else is queued for external tickets that are connected as they are mapped.
 pub(super) async fn finish(
     tx: &mut Tx,
-    size: Size,
     ended: &[&Settle],
     pairs: &[Pair<'_>],
 ) -> Result<(), StoreError> {
     let (elsewhere, arrived): (Vec<&Pair<'_>>, Vec<_>) =
         pairs.iter().partition(|pair| pair.was_mapped_away());
     let done: Vec<&Pair<'_>> = pairs.iter().filter(|pair| pair.siblings_done).collect();
-    rows::push(tx.later(), size, ended, pairs, &arrived, &done)?;
+    rows::push(tx.later(), ended, pairs, &arrived, &done)?;
     let siblings = tx.fetch_all().await?;
     for pair in pairs.iter().filter(|pair| !pair.is_as_mapped()) {
         disconnects::forget_where_asked(tx, pair.subject.external, pair.ticket_id).await?;

@@ -43,7 +43,6 @@ static CONNECTIONS: LazyLock<SizedStatement> = LazyLock::new(|| {
     SizedStatement::new(statement, 4)
 });
 
-/// The events were queued when their claims were looked up, in this very transaction.
 static MOVE: LazyLock<SizedStatement> = LazyLock::new(|| {
     let statement = "\
         -- store::settle::move
@@ -52,7 +51,7 @@ static MOVE: LazyLock<SizedStatement> = LazyLock::new(|| {
             due_at = pair.column4, not_before = 0, ticket_id = pair.column5,
             in_doubt = 0, last_error = NULL
         FROM (VALUES {rows}) AS pair
-        WHERE events.id = pair.column1";
+        WHERE events.id = pair.column1 AND events.state = 'queued'";
     SizedStatement::new(statement, 5)
 });
 
@@ -77,15 +76,15 @@ static SIBLINGS: LazyLock<SizedStatement> = LazyLock::new(|| {
 
 /// Ends claims with their attempts on record, writes `pairs` down, moves the events of those that
 /// `arrived`, and asks for what else is queued for those that are `done`: rows of an event and an index
-/// among them. None has more rows than `size` takes.
+/// among them.
 pub(super) fn push(
     batch: &mut Batch,
-    size: Size,
     ended: &[&Settle],
     pairs: &[Pair<'_>],
     arrived: &[&Pair<'_>],
     done: &[&Pair<'_>],
 ) -> Result<(), StoreError> {
+    let size = Size::of(ended.len());
     let attempts: Vec<(i64, &Attempt)> = ended
         .iter()
         .filter_map(|settle| Some((settle.event.0, settle.attempt.as_ref()?)))
