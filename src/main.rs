@@ -1,4 +1,4 @@
-//! The `serval-connect` binary: reads the command line, runs the command, says how it went.
+//! The `serval-connect` binary: reads the command line and runs the command.
 
 use std::process::ExitCode;
 
@@ -6,6 +6,6 @@ use clap::Parser as _;
 use serval_connect::cli::Cli;
 
 fn main() -> ExitCode {
-    serval_connect::outbound::install_tls_provider();
+    serval_connect::edge::outbound::install_tls_provider();
     Cli::parse().run()
 }

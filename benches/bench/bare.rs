@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use serval_connect::outbound;
+use serval_connect::edge::outbound;
 use tokio::task::JoinSet;
 
 use crate::args::BareArgs;

@@ -29,7 +29,8 @@
         var operation = String(current.operation() || '');
         if (isEcho(operation)) return;
 
-        var body = asciiOnly(JSON.stringify({
+        var body = harmless(JSON.stringify({
+            instance: instanceName(),
             table: String(current.getRecordClassName()),
             operation: operation,
             record: recordOf()
@@ -47,8 +48,8 @@
     // What Serval's own user wrote is no news to Serval, except that it may name the Serval ticket.
     function isEcho(operation) {
         var ownUser = property('integration_user');
-        if (!ownUser || operation === 'delete' || current.getValue('sys_updated_by') !== ownUser) return false;
-        if (!current.getValue('correlation_id')) return true;
+        if (!ownUser || operation === 'delete' || valueOf('sys_updated_by') !== ownUser) return false;
+        if (valueOf('correlation_id') === '') return true;
         return operation === 'update' && !current.correlation_id.changes();
     }
 
@@ -61,10 +62,20 @@
         for (var i = 0; i < names.length; i++) {
             var name = names[i].replace(/\s/g, '');
             if (!name || record.hasOwnProperty(name) || !current.isValidField(name)) continue;
-            var value = current.getValue(name);
-            record[name] = value === null || value === undefined ? '' : String(value);
+            record[name] = valueOf(name);
         }
         return record;
+    }
+
+    // ServiceNow answers with Java's strings, which are never === to those of JavaScript.
+    function valueOf(name) {
+        var value = current.getValue(name);
+        return value === null || value === undefined ? '' : String(value);
+    }
+
+    // A clone of this instance has another name, by which serval-connect tells the two apart.
+    function instanceName() {
+        return String(gs.getProperty('instance_name', '') || '');
     }
 
     function keep(id, body) {
@@ -106,9 +117,11 @@
         return String(gs.getProperty(PREFIX + name, otherwise || '') || '').trim();
     }
 
-    // The bytes that are signed are then the bytes that are sent, whatever character set either step takes.
-    function asciiOnly(text) {
-        return text.replace(/[\u007f-\uffff]/g, function (ch) {
+    // RESTMessageV2 takes ${...} in a body for a variable and replaces it, after the signature was made: no dollar sign may
+    // stand in it. Of plain ASCII the bytes that are signed are the bytes that are sent, whatever character set either step
+    // takes. Both are escaped as JSON allows, so the text stays what it was.
+    function harmless(json) {
+        return json.replace(/[$\u007f-\uffff]/g, function (ch) {
             return '\\u' + ('000' + ch.charCodeAt(0).toString(16)).slice(-4);
         });
     }

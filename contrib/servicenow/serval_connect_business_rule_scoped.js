@@ -28,7 +28,8 @@
     function announce() {
         if (isEcho()) return;
 
-        var body = asciiOnly(JSON.stringify({
+        var body = harmless(JSON.stringify({
+            instance: instanceName(),
             table: String(current.getRecordClassName()),
             operation: operationOf(),
             record: recordOf()
@@ -48,14 +49,14 @@
     // What Serval's own user wrote is no news to Serval, except that it may name the Serval ticket.
     function isEcho() {
         var ownUser = property('integration_user');
-        return ownUser !== '' && current.getValue('sys_updated_by') === ownUser && !current.getValue('correlation_id');
+        return ownUser !== '' && valueOf('sys_updated_by') === ownUser && valueOf('correlation_id') === '';
     }
 
     // What operation() answers in an async rule is documented nowhere.
     function operationOf() {
         var operation = String(current.operation() || '');
         if (operation) return operation;
-        return current.getValue('sys_mod_count') === '0' ? 'insert' : 'update';
+        return valueOf('sys_mod_count') === '0' ? 'insert' : 'update';
     }
 
     function recordOf() {
@@ -67,10 +68,20 @@
         for (var i = 0; i < names.length; i++) {
             var name = names[i].replace(/\s/g, '');
             if (!name || record.hasOwnProperty(name) || !current.isValidField(name)) continue;
-            var value = current.getValue(name);
-            record[name] = value === null || value === undefined ? '' : String(value);
+            record[name] = valueOf(name);
         }
         return record;
+    }
+
+    // ServiceNow answers with Java's strings, which are never === to those of JavaScript.
+    function valueOf(name) {
+        var value = current.getValue(name);
+        return value === null || value === undefined ? '' : String(value);
+    }
+
+    // A clone of this instance has another name, by which serval-connect tells the two apart.
+    function instanceName() {
+        return String(gs.getProperty('instance_name', '') || '');
     }
 
     function send(id, body) {
@@ -117,9 +128,11 @@
         return String(gs.getProperty(PREFIX + name, '') || '').trim();
     }
 
-    // The bytes that are signed are then the bytes that are sent, whatever character set either step takes.
-    function asciiOnly(text) {
-        return text.replace(/[\u007f-\uffff]/g, function (ch) {
+    // RESTMessageV2 takes ${...} in a body for a variable and replaces it, after the signature was made: no dollar sign may
+    // stand in it. Of plain ASCII the bytes that are signed are the bytes that are sent, whatever character set either step
+    // takes. Both are escaped as JSON allows, so the text stays what it was.
+    function harmless(json) {
+        return json.replace(/[$\u007f-\uffff]/g, function (ch) {
             return '\\u' + ('000' + ch.charCodeAt(0).toString(16)).slice(-4);
         });
     }

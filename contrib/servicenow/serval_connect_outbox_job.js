@@ -30,7 +30,7 @@
         if (!isDue(row)) continue;
         var goOn = true;
         try {
-            goOn = settle(row, send(String(row.getValue('name')), String(row.getValue('payload'))));
+            goOn = settle(row, send(String(row.getValue('name')), harmless(String(row.getValue('payload')))));
         } catch (ex) {
             gs.error('serval-connect: outbox row ' + row.getUniqueValue() + ': ' + (ex.message || ex));
         }
@@ -38,7 +38,7 @@
     }
 
     function isDue(row) {
-        if (Number(row.getValue('sys_mod_count') || 0) === 0) return true;
+        if (Number(String(row.getValue('sys_mod_count') || 0)) === 0) return true;
         var created = seconds(new GlideDateTime(row.getValue('sys_created_on')));
         var tried = seconds(new GlideDateTime(row.getValue('sys_updated_on')));
         var pause = Math.max(SHORTEST_PAUSE, Math.min(LONGEST_PAUSE, tried - created));
@@ -111,6 +111,12 @@
 
     function seconds(time) {
         return Math.floor(Number(time.getNumericValue()) / 1000);
+    }
+
+    // RESTMessageV2 takes ${...} in a body for a variable and replaces it. The rules write no dollar sign; rows of earlier
+    // versions of them may have some.
+    function harmless(json) {
+        return json.replace(/\$/g, '\\u0024');
     }
 
     function property(name) {

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use serval_connect::config::{Config, ConfigError, Environment, Loaded};
-use serval_connect::sources;
 use tempfile::TempDir;
 
 /// Stands in inputs where a secret does. No error, warning or report may show it.
@@ -79,8 +78,8 @@ fn check_loaded(loaded: &Loaded) {
             let config = &loaded.config;
             assert!(!config.sources.is_empty());
             for (name, source) in &config.sources {
-                let built = sources::build(name, source).expect("what may serve can be built");
-                assert_eq!(built.kind(), source.kind());
+                let built = source.build(name).expect("what may serve can be built");
+                assert_eq!(built.kind, source.kind);
             }
             let client = config.serval.client_id.is_some() && config.serval.client_secret.is_some();
             assert!(client != config.serval.bearer_token.is_some());

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use serval_connect::domain::event::{Disposition, NewEvent};
-use serval_connect::domain::ids::{ServalTicketId, SourceKind};
-use serval_connect::sources::{DropFields, title};
+use serval_connect::domain::ids::ServalTicketId;
+use serval_connect::sources::{DropFields, SourceKind, title};
 
 use super::json;
 

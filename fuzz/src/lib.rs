@@ -23,7 +23,7 @@ mod secrets {
         "an older one",
         "not configured",
     ];
-    pub(crate) const BEARER: &str = "token";
+    pub(crate) const BEARER: &str = "a-static-token";
     pub(crate) const BASIC: &str = "user:pass:word";
 }
 

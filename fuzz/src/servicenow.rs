@@ -6,9 +6,11 @@ use std::sync::LazyLock;
 use http::HeaderMap;
 use serde_json::json;
 use serval_connect::domain::event::{Disposition, NewEvent};
-use serval_connect::domain::ids::SourceKind;
-use serval_connect::sources::servicenow::Config;
-use serval_connect::sources::{self, Receipt, Source, SourceConfig, Unreadable, Unverified};
+use serval_connect::domain::reason::Reason;
+use serval_connect::sources::servicenow::{Config, KIND};
+use serval_connect::sources::{
+    KindConfig as _, Receipt, Source, SourcePolicy, Unreadable, Unverified,
+};
 
 use super::{events, now, secrets};
 
@@ -18,15 +20,17 @@ const MAX_RECORDS: usize = 1000;
 static SOURCE: LazyLock<Box<dyn Source>> = LazyLock::new(|| {
     let config = Config {
         bearer_tokens: vec![secrets::BEARER.into()],
-        channel_target: Some(json!({"ticketSource": {"integrationId": "i"}})),
         ignore_users: vec!["serval.integration".to_owned()],
         class_aliases: [("u_hr_incident".to_owned(), "incident".to_owned())].into(),
         ticket_id_pointers: vec!["/u_serval".to_owned(), "/a~1b/0/~0".to_owned()],
-        ticket_url_pattern: Some("^https://s/(?<ticket_id>.*)".to_owned()),
         ..Config::default()
     };
-    let name = "servicenow".parse().expect("a name");
-    sources::build(&name, &SourceConfig::ServiceNow(config)).expect("a configuration")
+    let policy = SourcePolicy {
+        channel_target: Some(json!({"ticketSource": {"integrationId": "i"}})),
+        ticket_url_pattern: Some("^https://s/(?<ticket_id>.*)".to_owned()),
+        ..KIND.policy()
+    };
+    config.build(&policy).expect("a configuration")
 });
 
 /// Has the body that `input` describes interpreted.
@@ -68,7 +72,7 @@ fn interpret(table: Option<&str>, body: &[u8]) -> Result<Receipt, Unreadable> {
 
 fn check_events(table: Option<&str>, body: &[u8], found: &[NewEvent]) {
     assert!(found.len() <= MAX_RECORDS);
-    events::check(SourceKind::ServiceNow, body, found);
+    events::check(KIND, body, found);
     for event in found {
         assert!(events::object(body, event).starts_with('{'));
         let subtype = event.subtype;
@@ -76,17 +80,18 @@ fn check_events(table: Option<&str>, body: &[u8], found: &[NewEvent]) {
             subtype,
             None | Some("incident" | "requested_item")
         ));
-        assert_eq!((&event.team, &event.channel_move), (&None, &None));
+        assert_eq!(event.channel, None);
         match event.disposition {
             Disposition::Connect => assert!(subtype.is_some(), "{event:?}"),
-            Disposition::Skip(reason) => assert_eq!(reason, "echo"),
-            Disposition::Ignore(_) | Disposition::Bury(_) => assert_eq!(event.hint, None),
+            Disposition::Skip(reason) => assert_eq!(reason, Reason::Echo),
+            Disposition::Ignore(_) | Disposition::SetAside(_) | Disposition::Bury(_) => {
+                assert_eq!(event.hint, None);
+            }
         }
     }
     let mut keys: Vec<_> = found.iter().map(|event| &event.delivery_key).collect();
-    keys.sort();
     keys.dedup();
-    assert_eq!(keys.len(), found.len(), "each record has a key of its own");
+    assert!(keys.len() <= 1, "all records of a batch have its key");
 
     // White space around the whole says nothing.
     if !body.starts_with(b"\xef\xbb\xbf") {

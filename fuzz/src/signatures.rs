@@ -12,8 +12,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 use serde_json::json;
-use serval_connect::domain::ids::SourceKind;
-use serval_connect::sources::{self, Refused, Source, SourceConfig, Unverified};
+use serval_connect::sources::{KindConfig, Refused, Source, SourcePolicy, Unverified};
 use serval_connect::sources::{servicenow, slack};
 use sha2::Sha256;
 
@@ -34,8 +33,8 @@ enum Proof {
 struct Case {
     source: Box<dyn Source>,
     expected: fn(&HeaderMap, &[u8]) -> bool,
-    /// Whether nothing but a signature opens it.
-    is_signed: bool,
+    /// The headers that are signed, if nothing but a signature opens it.
+    signed: &'static [&'static str],
 }
 
 static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
@@ -45,12 +44,12 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
             expected: |headers, body| {
                 well_formed(headers) && standard_webhooks(headers, body) == Proof::Right
             },
-            is_signed: true,
+            signed: &["webhook-id", "webhook-timestamp"],
         },
         Case {
             source: servicenow(false, true),
             expected: |headers, _| well_formed(headers) && authorization(headers) == Proof::Right,
-            is_signed: false,
+            signed: &[],
         },
         Case {
             source: servicenow(true, true),
@@ -60,12 +59,12 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
                     && proofs.contains(&Proof::Right)
                     && !proofs.contains(&Proof::Wrong)
             },
-            is_signed: false,
+            signed: &[],
         },
         Case {
             source: slack_source(),
             expected: |headers, body| slack_signature(headers, body) == Proof::Right,
-            is_signed: true,
+            signed: &["x-slack-request-timestamp"],
         },
     ]
 });
@@ -81,21 +80,25 @@ fn servicenow(signs: bool, has_weaker: bool) -> Box<dyn Source> {
         secrets: given(signs, keys.collect()),
         bearer_tokens: given(has_weaker, vec![secrets::BEARER.to_owned()]),
         basic_auth: given(has_weaker, vec![secrets::BASIC.to_owned()]),
-        channel_target: Some(json!({"ticketSource": {"integrationId": "i"}})),
         ..servicenow::Config::default()
     };
-    let name = "servicenow".parse().expect("a name");
-    sources::build(&name, &SourceConfig::ServiceNow(config)).expect("a configuration")
+    build(&config)
+}
+
+fn build(config: &dyn KindConfig) -> Box<dyn Source> {
+    let policy = SourcePolicy {
+        channel_target: Some(json!({"ticketSource": {"integrationId": "i"}})),
+        ..SourcePolicy::default()
+    };
+    config.build(&policy).expect("a configuration")
 }
 
 fn slack_source() -> Box<dyn Source> {
     let config = slack::Config {
         signing_secrets: secrets::SLACK[..2].iter().map(|&s| s.into()).collect(),
-        channel_target: Some(json!({"slackChannel": {"integrationId": "i"}})),
         ..slack::Config::default()
     };
-    let name = "slack".parse().expect("a name");
-    sources::build(&name, &SourceConfig::Slack(config)).expect("a configuration")
+    build(&config)
 }
 
 /// Has every source judge the request that `input` describes.
@@ -106,9 +109,9 @@ pub fn check(input: &[u8]) {
         let expected = (case.expected)(&headers, body);
         assert_eq!(verdict.is_ok(), expected, "{:?}: {verdict:?}", case.source);
         if let Err(refused) = &verdict {
-            check_refusal(refused, &headers);
-        } else if case.is_signed {
-            check_changes(case.source.as_ref(), &headers, body);
+            check_refusal(refused);
+        } else if !case.signed.is_empty() {
+            check_changes(case, &headers, body);
         }
     }
 }
@@ -129,7 +132,8 @@ fn verify(source: &dyn Source, headers: &HeaderMap, body: &[u8]) -> Result<(), R
 }
 
 /// Nothing near to what was signed is believed, be it the body, the time or the name.
-fn check_changes(source: &dyn Source, headers: &HeaderMap, body: &[u8]) {
+fn check_changes(case: &Case, headers: &HeaderMap, body: &[u8]) {
+    let source = case.source.as_ref();
     let mut bodies = vec![[body, b" "].concat(), [b" ", body].concat()];
     if let Some((_, rest)) = body.split_first() {
         bodies.push(rest.to_vec());
@@ -144,11 +148,7 @@ fn check_changes(source: &dyn Source, headers: &HeaderMap, body: &[u8]) {
         let verdict = verify(source, headers, &changed);
         assert_eq!(verdict, Err(Refused::Mismatch { what: "signature" }));
     }
-    let signed: &[&str] = match source.kind() {
-        SourceKind::ServiceNow => &["webhook-id", "webhook-timestamp"],
-        SourceKind::Slack => &["x-slack-request-timestamp"],
-    };
-    for name in signed {
+    for name in case.signed {
         let mut changed = headers.clone();
         let value = changed.get_mut(*name).expect("it was verified");
         let mut text = value.as_bytes().to_vec();
@@ -159,15 +159,10 @@ fn check_changes(source: &dyn Source, headers: &HeaderMap, body: &[u8]) {
     }
 }
 
-/// A refusal names the header, and nothing of what it holds.
-fn check_refusal(refused: &Refused, headers: &HeaderMap) {
+/// A refusal is one short line. Its type holds only our own words and numbers, so it can quote nothing.
+fn check_refusal(refused: &Refused) {
     let text = refused.to_string();
     assert!(text.len() < 150 && !text.contains('\n'), "{text}");
-    for value in headers.values() {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        let is_telling = value.len() > 40;
-        assert!(!is_telling || !text.contains(&*value), "quoted: {value}");
-    }
 }
 
 /// Reads an input. Lines that are no headers are left out, as a server would refuse them.

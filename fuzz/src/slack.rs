@@ -6,27 +6,30 @@ use http::HeaderMap;
 use secrecy::SecretString;
 use serde_json::json;
 use serde_json::value::RawValue;
-use serval_connect::domain::event::{Disposition, NewEvent};
-use serval_connect::domain::ids::{SourceKind, is_slack_channel};
-use serval_connect::signer::{Signer, Stamp};
-use serval_connect::sources::slack::Config;
-use serval_connect::sources::{self, Receipt, Source, SourceConfig, Unreadable, Unverified};
+use serval_connect::domain::event::{ChannelNews, Disposition, NewEvent};
+use serval_connect::rehearsal::signer::{Signer, Stamp};
+use serval_connect::sources::slack::{Config, KIND, is_channel};
+use serval_connect::sources::{
+    KindConfig as _, Receipt, Source, SourcePolicy, Unreadable, Unverified,
+};
 
 use super::{NOW, events, json as written, now, secrets};
 
 static SOURCE: LazyLock<Box<dyn Source>> = LazyLock::new(|| {
     let config = Config {
         signing_secrets: vec![secrets::SLACK[0].into()],
-        channel_target: Some(json!({"slackChannel": {"integrationId": "i"}})),
         direct_messages: true,
         direct_message_target: Some(json!({"slackDm": {"integrationId": "i"}})),
         trusted_apps: vec!["A1".to_owned()],
         trusted_users: vec!["U1".to_owned()],
-        ticket_url_pattern: Some("^https://s/(?<ticket_id>.*)".to_owned()),
         ..Config::default()
     };
-    let name = "slack".parse().expect("a name");
-    sources::build(&name, &SourceConfig::Slack(config)).expect("a configuration")
+    let policy = SourcePolicy {
+        channel_target: Some(json!({"slackChannel": {"integrationId": "i"}})),
+        ticket_url_pattern: Some("^https://s/(?<ticket_id>.*)".to_owned()),
+        ..KIND.policy()
+    };
+    config.build(&policy).expect("a configuration")
 });
 
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| {
@@ -86,16 +89,13 @@ fn check_events(body: &[u8], found: &[NewEvent]) {
     let [event] = found else {
         panic!("one event for each body, not {found:?}");
     };
-    events::check(SourceKind::Slack, body, found);
+    events::check(KIND, body, found);
     assert_eq!(event.subtype, None);
     if event.disposition != Disposition::Connect {
         assert_eq!(event.hint, None);
     }
-    if let Some(team) = &event.team {
-        assert!((1..=128).contains(&team.len()));
-    }
-    if let Some(moved) = &event.channel_move {
-        assert!(is_slack_channel(&moved.from) && is_slack_channel(&moved.to));
+    if let Some(ChannelNews::Moved(moved)) = &event.channel {
+        assert!(is_channel(&moved.from) && is_channel(&moved.to));
         assert!(
             matches!(event.disposition, Disposition::Ignore(_)),
             "{event:?}"

@@ -1,9 +1,9 @@
-//! `backup`: a copy of the database, while the daemon runs or not.
+//! `backup`: copies the database into a file, while the daemon runs or not.
 
 use std::path::PathBuf;
 
-use super::{Failure, Global, Outcome, output};
 use crate::store::{Backup, BackupError, OpenError, back_up};
+use crate::terminal::{Failure, Global, Outcome, output};
 
 /// Arguments of `backup`.
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     Ok(())
 }
 
-/// What a backup holds.
+/// Describes a backup.
 pub(super) fn described(backup: &Backup) -> String {
     let Backup {
         bytes,
@@ -36,7 +36,7 @@ pub(super) fn described(backup: &Backup) -> String {
     format!("{events} events, {size}, schema version {schema}, checked and on the disk")
 }
 
-/// A refusal as a failure: a wrong URL is a fault of the configuration.
+/// A wrong database URL is a fault of the configuration.
 pub(super) fn refused(error: BackupError) -> Failure {
     if let BackupError::Open(OpenError::Url { .. }) = error {
         return Failure::Usage(error.to_string());

@@ -1,10 +1,13 @@
-//! `check`
+//! `check`: checks the configuration and the database, and on request the account at Serval.
 
-use super::{Failure, Global, Outcome, output};
-use crate::app::certificate_warnings;
-use crate::clock::{Clock as _, SystemClock};
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
 use crate::config::{self, Config, Environment};
-use crate::store::{OpenError, Store};
+use crate::edge::clock::{Clock as _, SystemClock};
+use crate::process::{certificate_warnings, renames};
+use crate::store::{DatabaseLock, Depth, OpenError, Store, file_of};
+use crate::terminal::{Failure, Global, Outcome, output};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -12,7 +15,7 @@ pub(super) struct Args {
     /// Also asks Serval whether it accepts the credentials and knows the integration ids
     #[arg(long)]
     online: bool,
-    /// Has SQLite check the whole database, its indexes too; takes minutes where it is large
+    /// Has SQLite check the whole database with its indexes; takes minutes if it is large
     #[arg(long)]
     integrity: bool,
 }
@@ -26,25 +29,63 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
             "the configuration is not ready for `serve`".to_owned(),
         ));
     }
+    // A report that is ready was made from a configuration that loaded.
     let Ok(loaded) = loaded else { return Ok(()) };
     for warning in certificate_warnings(&loaded.config, SystemClock.now()) {
         output::line(format!("warning: {warning}"));
     }
+    for (name, source) in &loaded.config.sources {
+        if let Some((key, why)) = source.advice() {
+            output::line(format!("advice: sources.{name}.{key}: {why}"));
+        }
+    }
+    // The network comes last: it is slow, and needs an account.
     check_database(&loaded.config, args.integrity).await?;
+    check_ports(&loaded.config)?;
     if args.online {
         super::discover::check_online(&loaded.config).await?;
     }
     Ok(())
 }
 
+/// Checks that `serve` could listen. If a daemon has the database, the ports may be its own.
+fn check_ports(config: &Config) -> Outcome {
+    let listens = [
+        ("server.listen", config.server.listen),
+        ("admin.listen", config.admin.listen),
+    ];
+    for (key, address) in listens {
+        match TcpListener::bind(address) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::AddrInUse && is_running(config) => {
+                output::line(format!("{key}: {address} is taken, and a daemon runs"));
+            }
+            Err(error) => {
+                let problem = format!("cannot listen on {key} {address}: {error}");
+                return Err(Failure::failed(problem));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// True if a daemon has the database.
+fn is_running(config: &Config) -> bool {
+    let url = &config.database.url;
+    // To take the lock would make the file, and its folder.
+    let exists = file_of(url).is_ok_and(|path| path.exists());
+    exists && matches!(DatabaseLock::acquire(url), Err(OpenError::Locked { .. }))
+}
+
 async fn check_database(config: &Config, integrity: bool) -> Outcome {
     let url = &config.database.url;
-    let found = if integrity {
-        Store::inspect_thoroughly(url).await
+    // Reading every page of a large database takes minutes, so it is done on request only.
+    let depth = if integrity {
+        Depth::Whole
     } else {
-        Store::inspect(url).await
+        Depth::Quick
     };
-    match found {
+    match Store::inspect(url, depth).await {
         Ok(None) => output::line(format!(
             "database: {url} does not exist yet; `serve` creates it"
         )),
@@ -52,5 +93,6 @@ async fn check_database(config: &Config, integrity: bool) -> Outcome {
         Err(error @ OpenError::Url { .. }) => return Err(Failure::Usage(error.to_string())),
         Err(error) => return Err(Failure::Failed(error.into())),
     }
-    Ok(())
+    let renamed = Store::inspect_renames(url, &renames(config)?).await;
+    renamed.map_err(|error| Failure::Failed(error.into()))
 }

@@ -1,9 +1,9 @@
-//! `connects`: the switch of all calls to Serval.
+//! `connects`: pauses and resumes all calls to Serval.
 
 use http::Method;
 
-use super::backend::{Backend, Call, Missing};
-use super::{Global, Outcome, output};
+use super::backend::{Backend, Call};
+use crate::terminal::{Form, Global, Outcome, output};
 
 /// Arguments of `connects`.
 #[derive(Debug, clap::Args)]
@@ -14,44 +14,30 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Stops the calls to Serval, also over restarts; what is under way ends
-    Pause {
-        /// Prints JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Stops the calls to Serval, also after a restart; calls that are under way end normally
+    Pause(Form),
     /// Lets the calls to Serval go on
-    Resume {
-        /// Prints JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Resume(Form),
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     let config = global.load()?.config;
-    let (action, done, json) = match args.command {
-        Command::Pause { json } => (
+    let (action, done, form) = match args.command {
+        Command::Pause(form) => (
             "pause",
             "calls to Serval are paused, webhooks are stored all the same; `connects resume` ends it",
-            json,
+            form,
         ),
-        Command::Resume { json } => ("resume", "calls to Serval go on", json),
+        Command::Resume(form) => ("resume", "calls to Serval go on", form),
     };
     let call = Call::new(Method::POST, &["connects", action]);
-    let work = async |backend: &Backend| {
-        let (_, body) = backend.call(&call).await?;
-        let remark = match backend {
-            Backend::Direct(_) => " (the daemon is not running: from its next start on)",
-            Backend::Remote(_) => "",
-        };
-        Ok((body, remark))
-    };
-    let (body, remark) = Backend::with(&config, Missing::Refuse, work).await?;
-    if json {
-        output::json(&body);
+    let answer = Backend::ask(&config, &call).await?;
+    let remark = if answer.is_direct {
+        " (the daemon is not running: from its next start on)"
     } else {
-        output::line(format_args!("{done}{remark}"));
-    }
+        ""
+    };
+    let text = format!("{done}{remark}");
+    form.show(&answer.body, |_| output::line(text));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `erase`: what is stored about one external ticket, gone, with the proof.
+//! `erase`: removes everything that is stored about one external ticket, and proves it.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -8,11 +8,11 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::backend::{Backend, Call, Missing};
-use super::{Failure, Global, Outcome, output};
 use crate::config::Config;
 use crate::store::file_of;
+use crate::terminal::{Failure, Form, Global, Outcome, output};
 
-/// Bytes of the database file that are searched together.
+/// Number of bytes of the database file that are searched at once.
 const CHUNK: usize = 1 << 20;
 
 /// Arguments of `erase`.
@@ -21,23 +21,23 @@ pub(super) struct Args {
     /// ServiceNow: the `sys_id`. Slack: channel and thread, such as C9DDYQ1B4:1779146751.061339
     #[arg(long, value_name = "ID")]
     external_id: String,
-    /// The source's name; without it every configured source in which the id is possible
+    /// The source; by default every configured source for which the id is valid
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// Prints JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     let config = global.load()?.config;
     let sources = sources(&config, &args)?;
+    // All sources are erased under one lock, so that no daemon starts in between.
     let answers = Backend::with(&config, Missing::Refuse, async |backend: &Backend| {
         let mut answers = Vec::new();
         for source in &sources {
             let call = Call::new(Method::POST, &["erase"])
                 .body(json!({ "source": source, "external_id": args.external_id }));
-            answers.push(backend.call(&call).await?.1);
+            answers.push(backend.call(&call).await?.body);
         }
         Ok(answers)
     })
@@ -46,8 +46,10 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
         .first()
         .and_then(|answer| answer["external_id"].as_str())
         .unwrap_or(&args.external_id);
+    // The files are searched after the database is closed, or while the daemon goes on: the API
+    // cannot prove that deleted bytes are gone.
     let places = search(&config, id)?;
-    if args.json {
+    if args.form.json {
         output::json(&json!({ "erased": answers, "places_in_file": places }));
     } else {
         answers.iter().for_each(show);
@@ -56,7 +58,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     verdict(&answers)
 }
 
-/// The sources to look in.
+/// The sources whose data is erased.
 fn sources(config: &Config, args: &Args) -> Result<Vec<String>, Failure> {
     if let Some(source) = &args.source {
         return Ok(vec![source.clone()]);
@@ -64,12 +66,14 @@ fn sources(config: &Config, args: &Args) -> Result<Vec<String>, Failure> {
     let possible: Vec<String> = config
         .sources
         .iter()
-        .filter(|(_, source)| source.kind().parse_external_id(&args.external_id).is_ok())
+        // The form of the id tells the kind of its source. Several sources of one kind may know it,
+        // and nothing of it may remain, so all of them are erased.
+        .filter(|(_, source)| source.kind.parse_external_id(&args.external_id).is_ok())
         .map(|(name, _)| name.to_string())
         .collect();
     if possible.is_empty() {
         return Err(Failure::Usage(format!(
-            "{:?} is an id of none of the configured sources: name the source with --source, or \
+            "{:?} is not a valid id for any configured source: name the source with --source, or \
              give the daemon's configuration with --config",
             args.external_id
         )));
@@ -85,13 +89,15 @@ fn show(answer: &Value) {
     }
     let cleared = &answer["mentions_cleared"];
     output::line(format_args!(
-        "{source}: {cleared} errors and answers of other tickets cleared, which named it"
+        "{source}: {cleared} errors and answers of other tickets cleared, because they named it"
     ));
     let left = &answer["left"];
     output::line(format_args!("{source}: {left} rows left that mention it"));
+    // The write-ahead log still holds the old pages until it is emptied. Saying "erased" before
+    // that would be false.
     if answer["log_emptied"] != true {
         output::warn(
-            "the write-ahead log could not be emptied, because somebody reads from it (a backup?): \
+            "the write-ahead log could not be emptied, because another process reads it (a backup?): \
              run the same command again later",
         );
     }
@@ -99,21 +105,23 @@ fn show(answer: &Value) {
 
 fn proof(places: usize) -> String {
     match places {
-        0 => "the id stands nowhere in the database's files any more".to_owned(),
+        0 => "the id is nowhere in the database's files any more".to_owned(),
         n => format!(
-            "the id still stands in {n} places of the database's files: in bodies of other \
-             external tickets that refer to it, or in writes of this very moment"
+            "the id is still in {n} places of the database's files: in bodies of other external \
+             tickets that refer to it, or in data that is being written right now"
         ),
     }
 }
 
-/// Fails where rows are left, and where there was nothing to remove: the id may be mistyped.
+/// Fails if rows are left, and if there was nothing to remove: the id may be mistyped.
 fn verdict(answers: &[Value]) -> Outcome {
     let sum = |pick: fn(&Value) -> u64| answers.iter().map(pick).sum::<u64>();
+    // A webhook may have arrived between the removal and the count. The person asked for all to be
+    // gone, so the exit code must not be 0.
     if sum(|answer| answer["left"].as_u64().unwrap_or_default()) > 0 {
-        return Err(Failure::Failed(anyhow::anyhow!(
-            "something about it was stored meanwhile: run the same command again"
-        )));
+        return Err(Failure::failed(
+            "more about it was stored meanwhile: run the same command again",
+        ));
     }
     let removed = sum(|answer| {
         let tables = answer["removed"].as_object();
@@ -121,23 +129,24 @@ fn verdict(answers: &[Value]) -> Outcome {
         rows.filter_map(Value::as_u64).sum()
     });
     if removed == 0 {
-        return Err(Failure::Failed(anyhow::anyhow!(
-            "nothing was stored about it: mind the spelling of the id"
-        )));
+        return Err(Failure::failed(
+            "nothing was stored about it: check the spelling of the id",
+        ));
     }
     Ok(())
 }
 
-/// How often the id stands in the database file and its write-ahead log.
+/// Number of places of the id in the database file and its write-ahead log.
 fn search(config: &Config, id: &str) -> Result<usize, Failure> {
     let path = file_of(&config.database.url).map_err(|error| Failure::Usage(error.to_string()))?;
     let mut log = path.clone().into_os_string();
     log.push("-wal");
+    // Deleted data may remain in the write-ahead log, so it is searched, too.
     let mut places = 0;
     for path in [path.as_path(), Path::new(&log)] {
-        places += match occurrences(path, id.as_bytes()) {
+        places += match File::open(path).and_then(|file| count(file, id.as_bytes())) {
             Ok(places) => places,
-            // Without a daemon there is no log; a daemon may end at any moment.
+            // There is no log if no daemon runs, and a daemon may end at any moment.
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => {
                 let context = format!("cannot search {}", path.display());
@@ -148,15 +157,12 @@ fn search(config: &Config, id: &str) -> Result<usize, Failure> {
     Ok(places)
 }
 
-fn occurrences(path: &Path, needle: &[u8]) -> io::Result<usize> {
-    count(File::open(path)?, needle)
-}
-
-/// How often `needle`, in any case, stands in what `input` gives.
+/// Number of places of `needle` in `input`, ignoring case.
 fn count(mut input: impl io::Read, needle: &[u8]) -> io::Result<usize> {
     let Some(first) = needle.first() else {
         return Ok(0);
     };
+    // A window slides over the file, which may be larger than the memory.
     let mut window = Vec::with_capacity(CHUNK + needle.len());
     let mut found = 0;
     loop {
@@ -174,7 +180,7 @@ fn count(mut input: impl io::Read, needle: &[u8]) -> io::Result<usize> {
             found += usize::from(here.is_some_and(|here| here.eq_ignore_ascii_case(needle)));
             at += 1;
         }
-        // What may be the beginning of one that goes on in the next chunk.
+        // Keeps the end: a match may begin here and go on in the next chunk.
         let kept = window.len().min(needle.len() - 1);
         window.drain(..window.len() - kept);
     }

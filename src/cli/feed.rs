@@ -1,7 +1,7 @@
-//! A file or the standard input on its way into a call, with a bar that shows how far it is.
+//! Sends a file or the standard input with a call, and shows a progress bar.
 //!
-//! Invariant: a few pieces are in memory, whatever the size. Why reading stopped is kept, so that the
-//! answer to half a file is never taken for the reason.
+//! Invariant: only a few pieces are in memory. A read error is kept, and is reported instead of the
+//! answer to half a file.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,19 +13,19 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::mpsc;
 
-use super::Failure;
-use super::progress::Progress;
-use crate::http::{MAX_IMPORT, Pieces};
+use crate::terminal::Failure;
+use crate::terminal::progress::Progress;
+use crate::web::{MAX_IMPORT, Pieces};
 
-/// Bytes that are read at once.
+/// Size of a piece in bytes.
 const PIECE: usize = 64 << 10;
-/// Pieces that are read ahead.
+/// Number of pieces that are read ahead.
 const AHEAD: usize = 4;
 
-/// A piece, or the sign that no more comes.
+/// A piece, or the error that ends the file early.
 type Piece = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
-/// A file on its way.
+/// A file that is being read.
 pub(super) struct Feed {
     pieces: Option<mpsc::Receiver<Piece>>,
     first: Option<Piece>,
@@ -33,7 +33,7 @@ pub(super) struct Feed {
     progress: Progress,
 }
 
-/// Why reading stopped early.
+/// Reason why a file was not read to its end.
 #[derive(Debug)]
 enum Fault {
     Unreadable(io::Error),
@@ -41,19 +41,19 @@ enum Fault {
 }
 
 impl Feed {
-    /// The standard input, whose end nobody knows.
+    /// Reads the standard input.
     pub(super) fn of_stdin() -> Self {
         Self::of(io::stdin(), None)
     }
 
-    /// A file.
+    /// Reads a file.
     pub(super) fn of_file(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        // A pipe has a name, too, and no size.
+        // A named pipe has no size.
         let size = metadata.is_file().then_some(metadata.len());
         Ok(Self::of(file, size))
     }
@@ -63,7 +63,7 @@ impl Feed {
         let fault = Arc::new(OnceLock::new());
         let progress = Progress::of_bytes(size);
         let (kept, bar) = (Arc::clone(&fault), progress.clone());
-        // A thread of its own, that nobody waits for: a terminal may never say that it is done.
+        // A thread that is never joined: reading from a terminal may never end.
         thread::spawn(move || {
             if let Err(fault) = read(source, &sender, &bar) {
                 let text = "the file could not be read to its end";
@@ -79,14 +79,14 @@ impl Feed {
         }
     }
 
-    /// Waits until there is something to send, or nothing ever.
+    /// Waits for the first piece, or for the end.
     pub(super) async fn wait(&mut self) {
         if let Some(pieces) = &mut self.pieces {
             self.first = pieces.recv().await;
         }
     }
 
-    /// The file, once.
+    /// The pieces of the file. A second call returns none.
     pub(super) fn pieces(&mut self) -> Pieces {
         let first = stream::iter(self.first.take());
         let rest = self.pieces.take().map(|mut pieces| {
@@ -96,11 +96,11 @@ impl Feed {
         first.chain(stream::iter(rest).flatten()).boxed()
     }
 
-    /// Takes the bar away; says why the file was not read to its end, if so.
+    /// Removes the bar, and returns the failure if the file was not read to its end.
     pub(super) fn end(&self) -> Option<Failure> {
         self.progress.end();
         Some(match self.fault.get()? {
-            Fault::Unreadable(error) => Failure::Failed(anyhow::anyhow!(
+            Fault::Unreadable(error) => Failure::failed(format_args!(
                 "the file could not be read to its end ({error}); nothing was imported"
             )),
             Fault::TooLarge => Failure::Usage(format!(
@@ -111,7 +111,7 @@ impl Feed {
     }
 }
 
-/// Reads until the end, or until nobody wants any more.
+/// Reads to the end, or until the receiver is gone.
 fn read(
     mut source: impl Read,
     sender: &mpsc::Sender<Piece>,
@@ -120,6 +120,7 @@ fn read(
     let mut buffer = vec![0; PIECE];
     let mut total = 0;
     loop {
+        // Signals interrupt a read without an error in the file.
         let n = match source.read(&mut buffer) {
             Ok(0) => break,
             Ok(n) => n,
@@ -131,6 +132,7 @@ fn read(
             return Err(Fault::TooLarge);
         }
         let piece = Bytes::copy_from_slice(&buffer[..n]);
+        // The call is over, probably refused. Its answer is the better message.
         if sender.blocking_send(Ok(piece)).is_err() {
             return Ok(());
         }

@@ -1,26 +1,26 @@
 //! `healthcheck`: asks the running daemon whether it is alive, for a container's HEALTHCHECK.
 //!
-//! Invariant: only `server.listen` matters to it; no other fault of the configuration makes a
-//! daemon that runs look dead.
+//! Invariant: only `server.listen` is read. No other fault of the configuration may make a running
+//! daemon look dead.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::Url;
 
-use super::{Failure, Global, Outcome, output, remote};
 use crate::config::{Config, Environment};
-use crate::outbound;
+use crate::edge::outbound;
+use crate::terminal::{Failure, Global, Outcome, daemon, output};
 
-/// For the whole exchange.
+/// Time limit of the whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Where the daemon listens when nothing says otherwise.
+/// Default of `server.listen`.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// Arguments of `healthcheck`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Asks there instead of at `server.listen`; without a path, at /healthz
+    /// The URL to ask instead of `server.listen`; if it has no path, /healthz is added
     #[arg(long)]
     url: Option<Url>,
 }
@@ -30,19 +30,17 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
         Some(url) => {
             let url = given(url)?;
             let is_local = outbound::is_local(url.as_str());
-            (url, remote::client(TIMEOUT, is_local)?)
+            (url, daemon::client(TIMEOUT, is_local)?)
         }
-        // It may show a certificate that is older than its file; that is no sign of death.
-        None => (configured(global)?, remote::probing_client(TIMEOUT)?),
+        // Any certificate will do: the daemon may still use one that is older than the file.
+        None => (configured(global)?, daemon::probing_client(TIMEOUT)?),
     };
-    match remote::probe(&client, url.clone()).await {
+    match daemon::probe(&client, url.clone()).await {
         Ok(()) => {
             output::line(format_args!("healthy: {url}"));
             Ok(())
         }
-        Err(why) => Err(Failure::Failed(anyhow::anyhow!(
-            "not healthy: {url}: {why}"
-        ))),
+        Err(why) => Err(Failure::failed(format_args!("not healthy: {url}: {why}"))),
     }
 }
 
@@ -51,6 +49,7 @@ fn given(mut url: Url) -> Result<Url, Failure> {
         let what = "--url: expected a URL that begins with http:// or https://";
         return Err(Failure::Usage(what.to_owned()));
     }
+    // A path that was given is kept: it may be `/readyz`.
     if url.path() == "/" {
         url.set_path("/healthz");
     }
@@ -68,6 +67,7 @@ fn configured(global: &Global) -> Result<Url, Failure> {
                 server.section.tls_cert_file.is_some(),
             )
         }
+        // A configuration that cannot be read is no sign of a dead daemon, so the default is asked.
         Err(error) => {
             for problem in &error.problems {
                 output::warn(problem);
@@ -78,7 +78,7 @@ fn configured(global: &Global) -> Result<Url, Failure> {
             (DEFAULT_LISTEN, false)
         }
     };
-    let base = remote::url_of(listen, "server.listen", is_tls)?;
+    let base = daemon::url_of(listen, "server.listen", is_tls)?;
     Ok(base.join("healthz").expect("it is a path"))
 }
 

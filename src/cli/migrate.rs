@@ -2,15 +2,11 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Global, Outcome, output};
-use crate::clock::{Clock as _, SystemClock};
+use crate::edge::clock::{Clock as _, SystemClock};
 use crate::store::{DatabaseLock, OpenError, Store};
+use crate::terminal::{Failure, Global, Outcome, output};
 
-/// Arguments of `migrate`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {}
-
-pub(super) async fn run(global: &Global, _args: Args) -> Outcome {
+pub(super) async fn run(global: &Global) -> Outcome {
     let config = global.load()?.config;
     let url = &config.database.url;
     let lock = DatabaseLock::acquire(url).map_err(refused)?;
@@ -20,7 +16,7 @@ pub(super) async fn run(global: &Global, _args: Args) -> Outcome {
         .map_err(refused)?;
     store.close_readers().await;
     drop(store);
-    // Nothing is queued: it closes the database and ends.
+    // The writer is stopped before it has work: it only closes the database.
     let stop = CancellationToken::new();
     stop.cancel();
     writer.run(stop).await;
@@ -42,11 +38,12 @@ fn verdict(url: &str, before: Option<i64>, after: i64) -> String {
 fn refused(error: OpenError) -> Failure {
     match error {
         OpenError::Url { .. } => Failure::Usage(error.to_string()),
-        OpenError::Locked { path } => Failure::Failed(anyhow::anyhow!(
+        OpenError::Locked { path, .. } => Failure::failed(format_args!(
             "{path} is in use by another serval-connect process; a daemon brings the schema up to \
              date when it starts, so stop it first or leave it to its next start"
         )),
         OpenError::File { .. }
+        | OpenError::Newer { .. }
         | OpenError::Migrate { .. }
         | OpenError::Damaged { .. }
         | OpenError::Database { .. } => Failure::Failed(error.into()),

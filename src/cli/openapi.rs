@@ -1,14 +1,10 @@
-//! `openapi`
+//! `openapi`: prints the OpenAPI document of the API.
 
-use super::{Outcome, output};
-use crate::http;
+use crate::terminal::{Outcome, output};
+use crate::web;
 
-/// Arguments of `openapi`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {}
-
-#[expect(clippy::unnecessary_wraps, reason = "commands end alike")]
-pub(super) fn run(_args: &Args) -> Outcome {
-    output::line(http::document().trim_end());
+#[expect(clippy::unnecessary_wraps, reason = "all commands return an outcome")]
+pub(super) fn run() -> Outcome {
+    output::line(web::document().trim_end());
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! `restore`: puts a backup in the place of a database that is lost.
+//! `restore`: makes a new database from a backup, after the old one was lost.
 
 use std::path::PathBuf;
 
 use super::backup::{described, refused};
-use super::{Global, Outcome, output};
 use crate::store::restore;
+use crate::terminal::{Global, Outcome, output};
 
 /// Arguments of `restore`.
 #[derive(Debug, clap::Args)]
@@ -18,6 +18,9 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     let url = &config.database.url;
     let backup = restore(url, &args.file).await.map_err(refused)?;
     output::line(format_args!("{url}: restored, {}", described(&backup)));
-    output::note("start the daemon; it goes on from where the backup was made");
+    output::note(
+        "start the daemon; it continues from the time of the backup, and asks Serval before it makes a \
+         call that may have been made since",
+    );
     Ok(())
 }

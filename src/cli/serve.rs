@@ -1,30 +1,28 @@
-//! `serve`
+//! `serve`: runs the daemon until it is stopped by a signal.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, Global, Outcome};
-use crate::app::{App, Reloading};
-use crate::clock::SystemClock;
 use crate::config::{Config, Environment};
-use crate::lifecycle::Hangups;
+use crate::edge::clock::SystemClock;
+use crate::edge::telemetry;
+use crate::process::lifecycle;
+use crate::process::{App, Reloading};
 use crate::store::OpenError;
-use crate::{lifecycle, telemetry};
+use crate::terminal::{Failure, Global, Outcome};
 
-/// Arguments of `serve`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {}
-
-pub(super) async fn run(global: &Global, _args: Args) -> Outcome {
+pub(super) async fn run(global: &Global) -> Outcome {
     let loaded = global.load()?;
     loaded.validate_for_serve()?;
     let config = &loaded.config;
     let (log, traces) = telemetry::init_with_traces(&config.log, &config.telemetry)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     telemetry::log_panics();
+    // From here on: a signal that arrives during the start must stop the daemon in order.
     let stop = lifecycle::interrupted();
-    let hangups = Hangups::listen().context("SIGHUP cannot be heard")?;
+    let hangups = signal(SignalKind::hangup()).context("SIGHUP cannot be heard")?;
     let app = App::bind(config, Arc::new(SystemClock))
         .await
         .map_err(refused)?;
@@ -48,13 +46,14 @@ pub(super) async fn run(global: &Global, _args: Args) -> Outcome {
         "serving"
     );
     let ended = app.run(stop).await;
+    // The spans of the stop itself are exported, too, also after a failure.
     traces.close().await;
     ended?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// A database that another process holds, or that is not named rightly, is for the user to mend.
+/// A wrong database URL is a fault of the configuration.
 fn refused(error: anyhow::Error) -> Failure {
     match error.downcast_ref::<OpenError>() {
         Some(OpenError::Url { .. }) => Failure::Usage(error.to_string()),

@@ -1,7 +1,7 @@
-//! Where a file goes that a command makes: the standard output, or a file that appears when it is
-//! whole.
+//! Writes a file that a command makes: to the standard output, or to a file that appears when it is
+//! complete.
 //!
-//! Invariant: what bears the file's name is what was there before, or all of the new one.
+//! Invariant: under the name of the file is either the old file or the complete new one.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -11,19 +11,19 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tempfile::NamedTempFile;
 
-/// Of a new file, before the process's mask.
+/// Permissions of a new file, before the umask.
 const MODE: u32 = 0o666;
 
-/// A file on its way.
+/// A file that is being written.
 pub(super) enum Sink {
-    /// To a reader that takes what comes.
+    /// The standard output, a pipe or a device, which takes each piece at once.
     Stream(Box<dyn Write>, PathBuf),
-    /// To a file beside the one that it will be.
+    /// A temporary file, and the path to which it is moved at the end.
     Beside(NamedTempFile, PathBuf),
 }
 
 impl Sink {
-    /// Begins the file; `-` is the standard output.
+    /// Opens the file; `-` is the standard output.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let opened = if path.as_os_str() == "-" {
             let name = PathBuf::from("the standard output");
@@ -35,7 +35,7 @@ impl Sink {
     }
 
     fn open_file(path: &Path) -> io::Result<Self> {
-        // A device or a pipe is written to, not replaced; a link stays one.
+        // A device or a pipe is written to, not replaced. A symbolic link is followed, so that it stays.
         let (target, mode) = match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => return Err(ErrorKind::IsADirectory.into()),
             Ok(metadata) if metadata.is_file() => {
@@ -60,7 +60,7 @@ impl Sink {
         Ok(Self::Beside(beside, target))
     }
 
-    /// Writes a piece; `false` when the reader has gone away (`| head`), which is no fault.
+    /// Writes a piece. Returns `false` if the reader has gone away (`| head`), which is not an error.
     pub(super) fn write(&mut self, piece: &[u8]) -> anyhow::Result<bool> {
         let (written, path) = match self {
             Self::Stream(stream, path) => (stream.write_all(piece), path),
@@ -73,11 +73,13 @@ impl Sink {
         }
     }
 
-    /// The file is whole: it takes its place.
+    /// Moves the complete file to its path.
     pub(super) fn keep(self) -> anyhow::Result<()> {
         let (kept, path) = match self {
             Self::Stream(mut stream, path) => (stream.flush(), path),
             Self::Beside(file, path) => {
+                // The file gets its name only after its content is on disk, so a file with that
+                // name is always complete.
                 let synced = file.as_file().sync_all();
                 let kept = synced.and_then(|()| file.persist(&path).map_err(|fault| fault.error));
                 (kept.map(drop), path)

@@ -1,7 +1,7 @@
-//! One section without the rest, for commands that must work while something else is faulty: a
-//! health check must not fail because of a secret that it does not need.
+//! Reads one section alone, for commands that must work while another section is faulty: a health
+//! check must not fail because of a secret that it does not need.
 //!
-//! Invariant: no key of another section is judged, and no secret file of one is read.
+//! Invariant: keys of other sections are not checked, and their secret files are not read.
 
 use std::path::PathBuf;
 
@@ -9,15 +9,17 @@ use serde::de::DeserializeOwned;
 
 use super::env::Environment;
 use super::layers::{Place, Problems};
-use super::load::{self, ConfigError};
-use super::{Config, ServalConfig, ServerConfig, merge};
+use super::loaded::ConfigError;
+use super::settings::{Config, ServalConfig, ServerConfig};
+use super::{load, merge};
+use crate::sources;
 
 /// A section that was read without a fault.
 #[derive(Debug, Clone)]
 pub struct Alone<T> {
-    /// What the program works with.
+    /// The typed settings.
     pub section: T,
-    /// Faults elsewhere, such as a file that is no TOML, which may be why a key looks unset.
+    /// Faults elsewhere. A file that is not TOML, for example, may be why a key seems to be missing.
     pub warnings: Vec<String>,
 }
 
@@ -30,8 +32,8 @@ impl Config {
         alone("server", files, environment)
     }
 
-    /// Reads `[serval]` from the layers that [`Config::load`] reads. Whether it is enough for a
-    /// client, the client says.
+    /// Reads `[serval]` from the layers that [`Config::load`] reads. The
+    /// client checks that the credentials are complete.
     pub fn load_serval(
         files: &[PathBuf],
         environment: &Environment,
@@ -54,18 +56,15 @@ fn alone<T: DeserializeOwned>(
         layer.sources.clear();
     }
     let mut problems = Problems::default();
-    let merged = merge::merge(layers, &mut problems);
-    let section = load::section(&merged, place, &mut problems);
-    match section {
-        Some(section) if problems.0.is_empty() => Ok(Alone {
-            section,
-            warnings: elsewhere.0,
-        }),
-        _ => {
-            problems.0.extend(elsewhere.0);
-            Err(problems.into())
-        }
+    let merged = merge::merge(layers, sources::BUILT_IN, &mut problems);
+    if !problems.0.is_empty() {
+        problems.0.extend(elsewhere.0);
+        return Err(problems.into());
     }
+    Ok(Alone {
+        section: load::section(&merged, place)?,
+        warnings: elsewhere.0,
+    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The environment: which variables are ours, and which key each one sets.
+//! The environment: the variables that set keys of the configuration.
 //!
 //! Invariant: [`Environment::from_process`] is the only place that reads the process's environment.
 
@@ -9,10 +9,10 @@ use super::keys;
 use super::layers::{Layer, Origin, Place, Problems, Raw, Written};
 use crate::domain::ids::SourceName;
 
-/// What the names of our own variables begin with.
+/// Prefix of the variables for all keys.
 const PREFIX: &str = "SERVAL_CONNECT__";
 
-/// Serval's own names and the keys of `[serval]` that they set. Each also with `_FILE`.
+/// Serval's own names and the keys of `[serval]` that they set. Each exists with `_FILE`, too.
 const SERVAL_NAMES: [(&str, &str); 4] = [
     ("SERVAL_BASE_URL", "base_url"),
     ("SERVAL_CLIENT_ID", "client_id"),
@@ -24,12 +24,12 @@ const SERVAL_NAMES: [(&str, &str); 4] = [
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
-    /// Names of variables of ours whose value is not Unicode.
+    /// Names of our variables whose value is not Unicode.
     unreadable: Vec<String>,
 }
 
 impl Environment {
-    /// The environment that the process was started with.
+    /// The environment of the process.
     pub fn from_process() -> Self {
         let mut environment = Self::default();
         for (name, value) in std::env::vars_os() {
@@ -64,14 +64,14 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     }
 }
 
-/// Names only: any value may be a secret.
+/// Shows names only: any value may be a secret.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.variables.keys()).finish()
     }
 }
 
-/// Reports the variables that nobody could read.
+/// Reports variables that are not Unicode, and warns of a prefix with one underscore.
 pub(super) fn check(
     environment: &Environment,
     problems: &mut Problems,
@@ -81,7 +81,7 @@ pub(super) fn check(
         problems.at(name, "the value is not Unicode");
     }
     for name in environment.variables.keys() {
-        // Kubernetes sets SERVAL_CONNECT_PORT and the like by itself, so those pass without a word.
+        // Kubernetes sets names such as SERVAL_CONNECT_PORT, which must not cause a warning.
         if name.starts_with("SERVAL_CONNECT_") && !name.starts_with(PREFIX) && name.contains("__") {
             warnings.push(format!(
                 "{name} is not read: names of settings begin with {PREFIX}, with two underscores"
@@ -94,20 +94,21 @@ pub(super) fn check(
 pub(super) fn serval_layer(environment: &Environment) -> Layer {
     let mut layer = Layer::default();
     for (name, key) in SERVAL_NAMES {
-        let file = format!("{name}_FILE");
-        let inline = environment
-            .get(name)
-            .map(|v| (name.to_owned(), Raw::Text(v.to_owned())));
-        let in_file = environment
-            .get(&file)
-            .map(|v| (file, Raw::InFile(v.to_owned())));
-        for (name, raw) in inline.into_iter().chain(in_file) {
-            layer.written.push(Written {
-                place: Place::Section("serval"),
-                key: key.to_owned(),
-                raw,
-                origin: Origin::Variable(name),
-            });
+        // A variable holds the value, or with `_FILE` the path of a file that holds it, as
+        // container platforms mount secrets.
+        let forms = [
+            (name.to_owned(), Raw::Text as fn(String) -> Raw),
+            (format!("{name}_FILE"), Raw::InFile),
+        ];
+        for (name, raw) in forms {
+            if let Some(value) = environment.get(&name) {
+                layer.written.push(Written {
+                    place: Place::Section("serval"),
+                    key: key.to_owned(),
+                    raw: raw(value.to_owned()),
+                    origin: Origin::Variable(name),
+                });
+            }
         }
     }
     layer
@@ -134,6 +135,7 @@ pub(super) fn general_layer(
                 continue;
             }
         };
+        // Compose files and charts often set variables to nothing. That must not remove a value of a file.
         let raw = if value.is_empty() {
             Raw::Nothing
         } else {
@@ -160,7 +162,7 @@ pub(super) fn variable(path: &str) -> String {
 
 fn locate(path: &str, known: &BTreeSet<SourceName>) -> Result<(Place, String), String> {
     if let Some(rest) = path.strip_prefix("sources__") {
-        // The name is all that stands before the last pair: a name may hold pairs of its own.
+        // The last double underscore ends the name: the name may contain double underscores.
         let (name, key) = rest
             .rsplit_once("__")
             .ok_or_else(|| format!("unknown variable, expected {PREFIX}SOURCES__<NAME>__<KEY>"))?;
@@ -183,6 +185,7 @@ fn source(name: &str, known: &BTreeSet<SourceName>) -> Result<SourceName, String
     if known.contains(&exact) {
         return Ok(exact);
     }
+    // A variable cannot spell a hyphen.
     let twin = |other: &&SourceName| other.as_str().replace('-', "_") == name;
     Ok(known.iter().find(twin).cloned().unwrap_or(exact))
 }

@@ -1,39 +1,15 @@
-//! The registry: every key that the configuration knows, and what it holds.
+//! The table of keys: name, shape of the value, and if a change takes a restart.
 //!
 //! A new key is one line here, one field in its struct and one line in `config/default.toml`;
-//! tests hold the three against each other. What a running daemon cannot take over at a reload is
-//! [`fixed`]; the keys of sources never are.
+//! tests compare the three. A reload does not change a key that is [`fixed`]. The keys of sources are
+//! in [`crate::sources`], and are never fixed.
 
 use std::time::Duration;
 
-use super::shapes::Shape;
-use crate::domain::ids::SourceKind;
-
-/// A key of a section or of a source.
-#[derive(Debug)]
-pub(super) struct Key {
-    /// Its name below the section.
-    pub(super) name: &'static str,
-    /// What it holds.
-    pub(super) shape: Shape,
-    /// For keys of sources: the default, written as in an environment variable; empty for none.
-    /// The defaults of sections stand in `config/default.toml`.
-    pub(super) default: &'static str,
-    /// Whether a change takes a restart.
-    pub(super) is_fixed: bool,
-}
+use crate::edge::shapes::{Key, Shape};
 
 const fn key(name: &'static str, shape: Shape) -> Key {
-    key_or(name, shape, "")
-}
-
-const fn key_or(name: &'static str, shape: Shape, default: &'static str) -> Key {
-    Key {
-        name,
-        shape,
-        default,
-        is_fixed: false,
-    }
+    Key::new(name, shape)
 }
 
 /// A key whose change takes a restart.
@@ -56,11 +32,14 @@ const ZERO: Duration = Duration::ZERO;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
-const DAY: Duration = Duration::from_hours(24);
 const YEAR: Duration = Duration::from_hours(365 * 24);
 
 const CENTURY: Duration = Duration::from_hours(100 * 365 * 24);
 
+const MEMORY: Shape = Shape::Size {
+    min: 1 << 20,
+    max: 16 << 30,
+};
 const BODY_LIMIT: Shape = Shape::Size {
     min: 1 << 10,
     max: 64 << 20,
@@ -78,7 +57,9 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
             key("tls_cert_file", Shape::Text),
             key("tls_key_file", Shape::Text),
             key("body_limit", BODY_LIMIT),
+            fixed("memory_for_bodies", MEMORY),
             fixed("read_timeout", duration(MILLISECOND, HOUR)),
+            fixed("keep_alive", duration(MILLISECOND, HOUR)),
             fixed("connection_limit", CONNECTIONS),
             fixed("request_limit", REQUESTS),
             fixed("shutdown_timeout", duration(MILLISECOND, HOUR)),
@@ -138,79 +119,10 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
         &[
             fixed("otlp_endpoint", Shape::Text),
             fixed("otlp_headers", Shape::Secrets),
-            fixed("otlp_metrics", Shape::Switch),
-            fixed("otlp_metrics_interval", duration(SECOND, HOUR)),
             fixed("service_name", Shape::Text),
         ],
     ),
 ];
-
-const KIND: Shape = Shape::OneOf(&["servicenow", "slack"]);
-
-/// The keys of a kind of source: its name, its own keys, and those that every kind has.
-macro_rules! source_keys {
-    ($kind:literal, park_for: $park_for:literal, $($own:expr,)*) => {
-        &[
-            key_or("kind", KIND, $kind),
-            $($own,)*
-            key_or("tolerance_past", duration(SECOND, DAY), "300s"),
-            key_or("tolerance_future", duration(ZERO, HOUR), "60s"),
-            key("channel_target", Shape::Object),
-            key("ticket_url_pattern", Shape::Text),
-            key_or("drop_fields", Shape::Texts, "[]"),
-            key_or("keep_ignored_bodies", Shape::Switch, "false"),
-            key_or("park_for", duration(SECOND, YEAR), $park_for),
-            key_or("verify_learned", Shape::Switch, "true"),
-            key_or("on_conflict", Shape::OneOf(&["ask", "keep", "replace"]), "ask"),
-            key_or("several_per_ticket", Shape::Switch, "false"),
-            key_or("check_existing", Shape::Switch, "false"),
-            key_or("disconnect_on_remap", Shape::Switch, "false"),
-            key_or("reconnect", Shape::OneOf(&["never", "on_change"]), "never"),
-            key_or("accounted_for", Shape::OneOf(&["none", "all_existing"]), "none"),
-        ]
-    };
-}
-
-const SERVICENOW: &[Key] = source_keys!(
-    "servicenow",
-    park_for: "30d",
-    key_or("secrets", Shape::Secrets, "[]"),
-    key_or("bearer_tokens", Shape::Secrets, "[]"),
-    key_or("basic_auth", Shape::Secrets, "[]"),
-    key_or("ticket_id_pointers", Shape::Texts, "[]"),
-    key_or("shared_pointers", Shape::Texts, "/correlation_id"),
-    key_or("correlation_display_names", Shape::Texts, "serval"),
-    key_or("ignore_users", Shape::Texts, "[]"),
-    key_or("class_aliases", Shape::TextTable, "{}"),
-);
-
-const SLACK: &[Key] = source_keys!(
-    "slack",
-    park_for: "7d",
-    key_or("signing_secrets", Shape::Secrets, "[]"),
-    key("direct_message_target", Shape::Object),
-    key_or("direct_messages", Shape::Switch, "false"),
-    key_or("trusted_apps", Shape::Texts, "[]"),
-    key_or("trusted_users", Shape::Texts, "[]"),
-    key_or("metadata_keys", Shape::Texts, "serval_ticket_id,ticket_id"),
-    key_or("own_ids", Shape::Texts, "[]"),
-);
-
-/// The kinds of sources.
-pub(super) const SOURCE_KINDS: [SourceKind; 2] = [SourceKind::ServiceNow, SourceKind::Slack];
-
-/// The keys of a source of this kind.
-pub(super) fn of_source(kind: SourceKind) -> &'static [Key] {
-    match kind {
-        SourceKind::ServiceNow => SERVICENOW,
-        SourceKind::Slack => SLACK,
-    }
-}
-
-/// The kind that a word names.
-pub(super) fn source_kind(word: &str) -> Option<SourceKind> {
-    SOURCE_KINDS.into_iter().find(|kind| kind.as_str() == word)
-}
 
 /// The paths of all keys whose change takes a restart.
 pub(super) fn fixed_paths() -> impl Iterator<Item = String> {
@@ -220,7 +132,7 @@ pub(super) fn fixed_paths() -> impl Iterator<Item = String> {
     })
 }
 
-/// A section by name, with the name as the registry spells it.
+/// A section by name, with its static name.
 pub(super) fn section(name: &str) -> Option<(&'static str, &'static [Key])> {
     SECTIONS
         .iter()
@@ -228,18 +140,18 @@ pub(super) fn section(name: &str) -> Option<(&'static str, &'static [Key])> {
         .copied()
 }
 
-/// How a written key is to be read.
+/// A key as the user wrote it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Found {
     /// The value itself.
-    Inline(&'static Key),
+    Inline(Key),
     /// The path of a file that holds the value: the name ends in `_file`.
-    InFile(&'static Key),
+    InFile(Key),
 }
 
-/// Looks `name` up among `keys`, as it stands or with `_file` after a secret's name.
-pub(super) fn find(keys: &'static [Key], name: &str) -> Option<Found> {
-    let named = |name: &str| keys.iter().find(|key| key.name == name);
+/// Finds `name` among `keys`: the exact name, or the name of a secret with `_file` after it.
+pub(super) fn find(keys: &[Key], name: &str) -> Option<Found> {
+    let named = |name: &str| keys.iter().find(|key| key.name == name).copied();
     named(name).map(Found::Inline).or_else(|| {
         name.strip_suffix("_file")
             .and_then(named)
@@ -248,7 +160,7 @@ pub(super) fn find(keys: &'static [Key], name: &str) -> Option<Found> {
     })
 }
 
-/// The spellings of `keys` below `prefix`, files of secrets included.
+/// Dotted paths of `keys` below `prefix`, with those that end in `_file`.
 pub(super) fn spellings(prefix: &str, keys: &[Key]) -> Vec<String> {
     let mut all = Vec::new();
     for key in keys {
@@ -260,7 +172,7 @@ pub(super) fn spellings(prefix: &str, keys: &[Key]) -> Vec<String> {
     all
 }
 
-/// The spellings of all keys of all sections.
+/// Dotted paths of all keys of all sections.
 pub(super) fn section_spellings() -> Vec<String> {
     SECTIONS
         .iter()
@@ -268,8 +180,8 @@ pub(super) fn section_spellings() -> Vec<String> {
         .collect()
 }
 
-/// The candidate nearest to what was written. The same last name in another section is nearer
-/// than any misspelling of more than one letter.
+/// The candidate most similar to `written`. The same key in another section is more similar than a
+/// spelling that differs in two letters.
 pub(super) fn nearest(written: &str, candidates: Vec<String>) -> String {
     let last = |path: &str| path.rsplit('.').next().map(str::to_owned);
     candidates

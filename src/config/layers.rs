@@ -1,7 +1,7 @@
-//! One layer of the configuration: what a TOML text sets, and where each key was written.
+//! One layer of the configuration: the keys that a TOML text sets, each with its line.
 //!
-//! Invariant: nothing is judged here but the text's form and its sections; keys are looked up when
-//! the layers are merged, because a source's keys depend on its kind.
+//! Only the syntax and the names of sections are checked here. Keys are checked when the layers are
+//! merged, because the keys of a source depend on its kind.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,14 +14,14 @@ use toml::de::{DeTable, DeValue};
 use super::keys;
 use crate::domain::ids::SourceName;
 
-/// Where a value comes from.
+/// Origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// The program's own defaults.
+    /// The defaults of the program.
     Default,
     /// A configuration file.
     File {
-        /// Its path as it was given.
+        /// The path as given.
         path: PathBuf,
         /// The line of the key, from 1.
         line: usize,
@@ -40,10 +40,10 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The table that a key stands in.
+/// The table that contains a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// `[server]` and the like.
+    /// A section such as `[server]`.
     Section(&'static str),
     /// `[sources.<name>]`
     Source(SourceName),
@@ -60,13 +60,13 @@ impl fmt::Display for Place {
 
 /// A value before its key is known. No `Debug`: it may be a secret.
 pub(super) enum Raw {
-    /// From TOML.
+    /// A value from TOML.
     Typed(Value),
-    /// From an environment variable.
+    /// The text of an environment variable.
     Text(String),
-    /// From an environment variable: the path of a file that holds the value.
+    /// A path in an environment variable; the file contains the value.
     InFile(String),
-    /// From an environment variable without a value: its name is checked, nothing is set.
+    /// An empty environment variable: its name is checked, nothing is set.
     Nothing,
 }
 
@@ -78,15 +78,15 @@ pub(super) struct Written {
     pub(super) origin: Origin,
 }
 
-/// What one layer sets.
+/// The keys and sources of one layer.
 #[derive(Default)]
 pub(super) struct Layer {
     pub(super) written: Vec<Written>,
-    /// The sources that the layer names, also those without any key.
+    /// The sources that the layer names, with or without keys.
     pub(super) sources: BTreeSet<SourceName>,
 }
 
-/// Faults found so far, one line each.
+/// Faults found until now, one line each.
 #[derive(Debug, Default)]
 pub(super) struct Problems(pub(super) Vec<String>);
 
@@ -110,7 +110,7 @@ pub(super) fn from_file(path: &Path, problems: &mut Problems) -> Layer {
     }
 }
 
-/// Reads TOML; without a path it is the defaults.
+/// Reads TOML; the defaults have no path.
 pub(super) fn from_toml(text: &str, path: Option<&Path>, problems: &mut Problems) -> Layer {
     let mut reader = Reader {
         text,
@@ -148,7 +148,7 @@ impl Reader<'_> {
         (line, column)
     }
 
-    /// Reports the message alone: the error's own text would show the line, secrets included.
+    /// Reports only the message: the full text of the error quotes the line, which may be a secret.
     fn syntax(&mut self, error: &toml::de::Error) {
         let (line, column) = self.position(error.span().map_or(0, |span| span.start));
         let path = self.path.unwrap_or(Path::new("default")).display();
@@ -162,6 +162,7 @@ impl Reader<'_> {
         for (name, value) in table {
             let origin = self.origin(&name);
             let name = name.into_inner();
+            // The keys of a source depend on its kind, which a later layer may set. So they are only collected here.
             if name == "sources" {
                 self.sources(value, &origin);
             } else if let Some((section, _)) = keys::section(&name) {
@@ -213,6 +214,8 @@ impl Reader<'_> {
             let origin = self.origin(&key);
             let key = key.into_inner().into_owned();
             match to_json(value.into_inner()) {
+                // Faults are collected, not returned: a person who corrects a file wants to see all
+                // of them at once.
                 Ok(value) => self.layer.written.push(Written {
                     place: place.clone(),
                     key,
@@ -225,7 +228,7 @@ impl Reader<'_> {
     }
 }
 
-/// One form for values of all layers. A date becomes the text that it was written as.
+/// Converts a value to JSON, the common form of all layers. A date becomes its text.
 fn to_json(value: DeValue<'_>) -> Result<Value, &'static str> {
     Ok(match value {
         DeValue::String(text) => Value::from(text.into_owned()),
@@ -240,6 +243,8 @@ fn to_json(value: DeValue<'_>) -> Result<Value, &'static str> {
             .map(Value::Number)
             .ok_or("the number is not finite")?,
         DeValue::Boolean(switch) => Value::from(switch),
+        // No setting is a date. As text it meets the check of its key, which says what is expected
+        // there.
         DeValue::Datetime(datetime) => Value::from(datetime.to_string()),
         DeValue::Array(items) => items
             .into_iter()

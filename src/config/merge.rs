@@ -1,7 +1,7 @@
-//! Merges the layers: later wins, tables merge, lists and single values replace.
+//! Merges the layers: a later layer wins; tables merge, lists and single values are replaced.
 //!
-//! Invariant: a key and its `_file` twin share one place, so the later of the two wins whichever it
-//! is. Files of secrets are read after merging: one that a later layer replaced need not exist.
+//! A key and its `_file` twin share one setting, so the later of the two wins. Files of secrets are read
+//! after merging: a file that a later layer replaced need not exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,18 +9,23 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::env;
-use super::keys::{self, Found, Key};
+use super::keys::{self, Found};
 use super::layers::{Layer, Origin, Place, Problems, Raw, Written};
-use super::shapes::Shape;
-use crate::domain::ids::{SourceKind, SourceName};
+use crate::domain::ids::SourceName;
+use crate::edge::shapes::{Key, Shape};
+use crate::sources::{self, Kinds, SourceKind};
 
-/// The effective value of a key. No `Debug`: it may be a secret.
+/// The value of a key. No `Debug`: it may be a secret.
 #[derive(Clone)]
 pub(super) struct Setting {
+    /// The value; null until `file` is read.
     pub(super) value: Value,
     pub(super) origin: Origin,
-    /// The file that a secret was read from.
+    /// The file that holds the secret.
     pub(super) file: Option<PathBuf>,
+    shape: Shape,
+    /// Number of the layer: two settings in one layer are a fault, in two layers a replacement.
+    layer: usize,
 }
 
 /// The effective values by dotted path, and the sources with their kinds.
@@ -28,46 +33,41 @@ pub(super) struct Setting {
 pub(super) struct Merged {
     pub(super) settings: BTreeMap<String, Setting>,
     pub(super) sources: BTreeMap<SourceName, SourceKind>,
+    pub(super) kinds: Kinds,
 }
 
-/// A key's place while the layers are laid over one another.
-struct Slot {
-    given: Given,
-    shape: Shape,
-    origin: Origin,
-    /// The layer's number, to tell a twin from a replacement.
-    layer: usize,
-}
-
-enum Given {
-    Value(Value),
-    InFile(PathBuf),
-}
-
-/// Lays `layers` over one another, the first at the bottom.
-pub(super) fn merge(layers: Vec<Layer>, problems: &mut Problems) -> Merged {
-    let sources = kinds(&layers, problems);
-    let mut merging = Merging {
-        slots: BTreeMap::new(),
-        sources,
-        problems,
+/// Merges `layers`, the first has the lowest rank.
+pub(super) fn merge(layers: Vec<Layer>, known: Kinds, problems: &mut Problems) -> Merged {
+    let mut merged = Merged {
+        settings: BTreeMap::new(),
+        sources: kinds(&layers, known, problems),
+        kinds: known,
     };
-    merging.source_defaults();
+    // The defaults of a kind have the lowest rank: layer 0.
+    merged.source_defaults();
     for (number, layer) in layers.into_iter().enumerate() {
         for written in layer.written {
-            merging.set(written, number + 1);
+            merged.set(written, number + 1, problems);
         }
     }
-    let Merging { slots, sources, .. } = merging;
-    let settings = slots
-        .into_iter()
-        .filter_map(|(path, slot)| resolve(&path, slot, problems).map(|setting| (path, setting)))
-        .collect();
-    Merged { settings, sources }
+    // Only now: a file that a later layer replaced need not exist.
+    merged.settings.retain(|path, setting| {
+        let read = setting.read_file();
+        if let Err(what) = &read {
+            problems.at(&setting.origin, format!("{path}: {what}"));
+        }
+        read.is_ok()
+    });
+    merged
 }
 
-/// The kind of each source: what the last layer says, else its name.
-fn kinds(layers: &[Layer], problems: &mut Problems) -> BTreeMap<SourceName, SourceKind> {
+/// The kind of each source: `kind` in the last layer that sets it, else the name of the source.
+fn kinds(
+    layers: &[Layer],
+    known: Kinds,
+    problems: &mut Problems,
+) -> BTreeMap<SourceName, SourceKind> {
+    let words: Vec<&str> = known.iter().map(|kind| kind.name()).collect();
     let names: BTreeSet<&SourceName> = layers.iter().flat_map(|layer| &layer.sources).collect();
     let mut kinds = BTreeMap::new();
     for name in names {
@@ -75,6 +75,7 @@ fn kinds(layers: &[Layer], problems: &mut Problems) -> BTreeMap<SourceName, Sour
             let written = layers.iter().flat_map(|layer| &layer.written);
             written.filter(|w| matches!(&w.place, Place::Source(source) if source == name))
         };
+        // Later layers win, and an empty variable sets nothing.
         let explicit = mine().rfind(|w| w.key == "kind" && !matches!(w.raw, Raw::Nothing));
         let word = match explicit.map(|w| &w.raw) {
             None => Some(name.as_str()),
@@ -82,18 +83,23 @@ fn kinds(layers: &[Layer], problems: &mut Problems) -> BTreeMap<SourceName, Sour
             Some(Raw::Typed(value)) => value.as_str(),
             Some(Raw::InFile(_) | Raw::Nothing) => None,
         };
-        match (word.and_then(keys::source_kind), explicit) {
+        match (
+            word.and_then(|word| sources::kind_named(known, word)),
+            explicit,
+        ) {
             (Some(kind), _) => {
                 kinds.insert(name.clone(), kind);
             }
             (None, Some(w)) => problems.at(
                 &w.origin,
-                format!("sources.{name}.kind: expected one of servicenow, slack"),
+                format!("sources.{name}.kind: expected one of {}", words.join(", ")),
             ),
+            // Without any key the source has no place to blame: then the message has none.
             (None, None) => {
                 let what = format!(
-                    "sources.{name}: kind is missing, set it to servicenow or slack; it may be \
-                     left out only where the name is the kind"
+                    "sources.{name}: kind is missing, set it to {}; it may be left out only where \
+                     the name is the kind",
+                    words.join(" or ")
                 );
                 match mine().next() {
                     Some(w) => problems.at(&w.origin, what),
@@ -105,120 +111,122 @@ fn kinds(layers: &[Layer], problems: &mut Problems) -> BTreeMap<SourceName, Sour
     kinds
 }
 
-struct Merging<'a> {
-    slots: BTreeMap<String, Slot>,
-    sources: BTreeMap<SourceName, SourceKind>,
-    problems: &'a mut Problems,
-}
-
-impl Merging<'_> {
+impl Merged {
     fn source_defaults(&mut self) {
         for (name, kind) in &self.sources {
-            for key in keys::of_source(*kind) {
-                if !key.default.is_empty() {
-                    let value = key.shape.read_text(key.default);
-                    let slot = Slot {
-                        given: Given::Value(value.expect("a test reads every default")),
-                        shape: key.shape,
+            let mut defaults = sources::defaults_of(*kind);
+            for key in sources::keys_of(*kind) {
+                // Null stands for a key without a default, which stays unset.
+                if let Some(value) = defaults.remove(key.name).filter(|value| !value.is_null()) {
+                    let setting = Setting {
+                        value,
                         origin: Origin::Default,
+                        file: None,
+                        shape: key.shape,
                         layer: 0,
                     };
                     let path = format!("sources.{name}.{}", key.name);
-                    self.slots.insert(path, slot);
+                    self.settings.insert(path, setting);
                 }
             }
         }
     }
 
-    fn keys_of(&self, place: &Place) -> Option<&'static [Key]> {
+    /// All secrets, each with the path of its key.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = (&str, &str)> {
+        let settings = self.settings.iter();
+        let secret = settings.filter(|(_, setting)| setting.is_secret());
+        secret.flat_map(|(path, setting)| {
+            let list = setting.value.as_array().into_iter().flatten();
+            let values = list.chain(Some(&setting.value)).filter_map(Value::as_str);
+            values.map(move |value| (path.as_str(), value))
+        })
+    }
+
+    fn keys_of(&self, place: &Place) -> Option<Vec<Key>> {
         match place {
-            Place::Section(name) => keys::section(name).map(|(_, keys)| keys),
-            Place::Source(name) => self.sources.get(name).map(|kind| keys::of_source(*kind)),
+            Place::Section(name) => keys::section(name).map(|(_, keys)| keys.to_vec()),
+            Place::Source(name) => self.sources.get(name).map(|kind| sources::keys_of(*kind)),
         }
     }
 
-    fn set(&mut self, written: Written, layer: usize) {
+    fn set(&mut self, written: Written, layer: usize, problems: &mut Problems) {
         // A source without a kind is reported already; its keys cannot be judged.
         let Some(keys) = self.keys_of(&written.place) else {
             return;
         };
-        let Some(found) = keys::find(keys, &written.key) else {
-            return self.unknown(&written, keys);
+        let Some(found) = keys::find(&keys, &written.key) else {
+            return problems.at(&written.origin, self.unknown(&written, &keys));
         };
         let Written {
             place, raw, origin, ..
         } = written;
         let (Found::Inline(key) | Found::InFile(key)) = found;
         let path = format!("{place}.{}", key.name);
+        let inline = |value| (value, None);
+        let in_file = |file: &str| (Value::Null, Some(PathBuf::from(file)));
         let given = match (found, raw) {
             (_, Raw::Nothing) => return,
-            (Found::Inline(key), Raw::Typed(value)) => key.shape.read(&value).map(Given::Value),
-            (Found::Inline(key), Raw::Text(text)) => key.shape.read_text(&text).map(Given::Value),
+            (Found::Inline(key), Raw::Typed(value)) => key.shape.read(&value).map(inline),
+            (Found::Inline(key), Raw::Text(text)) => key.shape.read_text(&text).map(inline),
             (Found::InFile(_), Raw::Typed(value)) => Shape::Text
                 .read(&value)
-                .map(|value| Given::InFile(value.as_str().unwrap_or_default().into()))
+                .map(|value| in_file(value.as_str().unwrap_or_default()))
                 .map_err(|_| "expected the path of a file".to_owned()),
-            (Found::InFile(_), Raw::Text(file)) | (_, Raw::InFile(file)) => {
-                Ok(Given::InFile(file.into()))
-            }
+            (Found::InFile(_), Raw::Text(file)) | (_, Raw::InFile(file)) => Ok(in_file(&file)),
         };
         match given {
-            Ok(given) => self.put(
-                path,
-                Slot {
-                    given,
-                    shape: key.shape,
+            Ok((value, file)) => {
+                let setting = Setting {
+                    value,
                     origin,
+                    file,
+                    shape: key.shape,
                     layer,
-                },
-            ),
-            Err(what) => {
-                let suffix = if matches!(found, Found::InFile(_)) {
-                    "_file"
-                } else {
-                    ""
                 };
-                self.problems.at(origin, format!("{path}{suffix}: {what}"));
+                self.put(path, setting, problems);
             }
+            Err(what) if matches!(found, Found::InFile(_)) => {
+                problems.at(origin, format!("{path}_file: {what}"));
+            }
+            Err(what) => problems.at(origin, format!("{path}: {what}")),
         }
     }
 
-    fn put(&mut self, path: String, mut slot: Slot) {
-        match self.slots.get(&path) {
-            Some(earlier) if earlier.layer == slot.layer => {
-                let what = format!(
-                    "{} and {} are both set, keep one of them",
-                    spelling(&path, earlier),
-                    spelling(&path, &slot)
-                );
-                match slot.origin {
-                    Origin::Variable(_) => self.problems.0.push(what),
-                    Origin::Default | Origin::File { .. } => self.problems.at(slot.origin, what),
-                }
-                return;
+    fn put(&mut self, path: String, mut setting: Setting, problems: &mut Problems) {
+        let earlier = self.settings.get(&path);
+        if let Some(earlier) = earlier.filter(|earlier| earlier.layer == setting.layer) {
+            let what = format!(
+                "{} and {} are both set, keep one of them",
+                earlier.spelling(&path),
+                setting.spelling(&path)
+            );
+            match setting.origin {
+                Origin::Variable(_) => problems.0.push(what),
+                Origin::Default | Origin::File { .. } => problems.at(setting.origin, what),
             }
-            Some(Slot {
-                given: Given::Value(Value::Object(below)),
-                ..
-            }) if slot.shape == Shape::TextTable => {
-                if let Given::Value(Value::Object(above)) = &mut slot.given {
-                    for (key, value) in below {
-                        above.entry(key).or_insert_with(|| value.clone());
-                    }
-                }
-            }
-            _ => {}
+            return;
         }
-        self.slots.insert(path, slot);
+        // Only tables merge; lists and single values are replaced.
+        if let Some(Value::Object(below)) = earlier.map(|earlier| &earlier.value)
+            && let Value::Object(above) = &mut setting.value
+            && setting.shape == Shape::TextTable
+        {
+            for (key, value) in below {
+                above.entry(key).or_insert_with(|| value.clone());
+            }
+        }
+        self.settings.insert(path, setting);
     }
 
-    fn unknown(&mut self, written: &Written, keys: &'static [Key]) {
+    fn unknown(&self, written: &Written, keys: &[Key]) -> String {
         let path = format!("{}.{}", written.place, written.key);
         let mut candidates = keys::spellings(&written.place.to_string(), keys);
         candidates.extend(keys::section_spellings());
+        // Keys of other sections are candidates, too: a key in the wrong section is a usual mistake.
         let near = keys::nearest(&path, candidates);
         let other = self.other_kind(written);
-        let what = match &written.origin {
+        match &written.origin {
             Origin::Variable(_) => {
                 let near = env::variable(&near);
                 format!("unknown variable{other}, did you mean {near}?")
@@ -226,67 +234,53 @@ impl Merging<'_> {
             Origin::Default | Origin::File { .. } => {
                 format!("unknown key {path}{other}, did you mean {near}?")
             }
-        };
-        self.problems.at(&written.origin, what);
+        }
     }
 
-    /// Says so where the key is one of another kind of source.
+    /// A hint if the key belongs to another kind of source.
     fn other_kind(&self, written: &Written) -> String {
         let Place::Source(name) = &written.place else {
             return String::new();
         };
+        // People copy keys from the example of the other kind. The hint says so, since no similar
+        // key exists here.
         let mine = self.sources.get(name).copied();
-        keys::SOURCE_KINDS
+        let others = self.kinds.iter().filter(|kind| Some(**kind) != mine);
+        others
             .into_iter()
-            .filter(|kind| Some(*kind) != mine)
-            .find(|kind| keys::find(keys::of_source(*kind), &written.key).is_some())
+            .find(|kind| keys::find(&sources::keys_of(**kind), &written.key).is_some())
             .zip(mine)
             .map(|(other, mine)| {
-                let (other, mine) = (other.as_str(), mine.as_str());
+                let (other, mine) = (other.name(), mine.name());
                 format!(" (a key of {other} sources, and this is a {mine} source)")
             })
             .unwrap_or_default()
     }
 }
 
-/// The name under which a key was set.
-fn spelling(path: &str, slot: &Slot) -> String {
-    match (&slot.origin, &slot.given) {
-        (Origin::Variable(name), _) => name.clone(),
-        (_, Given::InFile(_)) => format!("{path}_file"),
-        (_, Given::Value(_)) => path.to_owned(),
+impl Setting {
+    pub(super) fn is_secret(&self) -> bool {
+        self.shape.is_secret()
     }
-}
 
-fn resolve(path: &str, slot: Slot, problems: &mut Problems) -> Option<Setting> {
-    let Slot {
-        given,
-        shape,
-        origin,
-        ..
-    } = slot;
-    match given {
-        Given::Value(value) => Some(Setting {
-            value,
-            origin,
-            file: None,
-        }),
-        Given::InFile(file) => {
-            let read = std::fs::read_to_string(&file)
-                .map_err(|error| format!("cannot be read: {error}"))
-                .and_then(|content| shape.read_file_content(&content));
-            match read {
-                Ok(value) => Some(Setting {
-                    value,
-                    origin,
-                    file: Some(file),
-                }),
-                Err(what) => {
-                    let file = file.display();
-                    problems.at(origin, format!("{path}: the file {file} {what}"));
-                    None
-                }
-            }
+    /// The name that the user wrote for the key.
+    fn spelling(&self, path: &str) -> String {
+        match (&self.origin, &self.file) {
+            (Origin::Variable(name), _) => name.clone(),
+            (_, Some(_)) => format!("{path}_file"),
+            (_, None) => path.to_owned(),
         }
+    }
+
+    /// Reads the value out of the file, if a file holds it.
+    fn read_file(&mut self) -> Result<(), String> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        self.value = std::fs::read_to_string(file)
+            .map_err(|error| format!("cannot be read: {error}"))
+            .and_then(|content| self.shape.read_file_content(&content))
+            .map_err(|what| format!("the file {} {what}", file.display()))?;
+        Ok(())
     }
 }

@@ -1,28 +1,31 @@
-//! What a reload makes of a configuration that was read while another is in force.
+//! Compares a newly read configuration with the running one.
 //!
-//! Invariant: what needs a restart stays as it is, and what is taken over has been judged together
-//! with it: tokens that go with another listener than the one that runs are refused.
+//! Invariant: keys that need a restart keep their value, and the result is checked as a whole: it is
+//! refused if, for example, the new tokens do not suit the admin listener that runs.
 
 use std::collections::BTreeSet;
 
 use super::keys;
-use super::load::{self, ConfigError, Loaded};
+use super::layers::Problems;
+use super::load;
+use super::loaded::{ConfigError, Loaded};
 use super::merge::Setting;
 
-/// What differs, by the names of keys; a source that came or went by `sources.<name>`.
+/// Differences by the names of keys; a source that was added or removed is `sources.<name>`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// What is in force from now on.
+    /// Keys with a new value.
     pub changed: Vec<String>,
-    /// What stays as it is until a restart.
+    /// Keys that keep their value until a restart.
     pub needs_restart: Vec<String>,
 }
 
 impl Loaded {
-    /// What is in force when `next` is loaded over `self` without a restart, and what that changes.
-    /// `next` is refused as a whole, or taken over as far as it can be.
+    /// Returns the configuration after a reload of `next`, and the differences. `next` is refused as
+    /// a whole, or applied except for the keys that need a restart.
     pub fn reloaded(&self, next: Self) -> Result<(Self, Changes), ConfigError> {
         next.validate_for_serve()?;
+        self.refuse_renames(&next)?;
         let mut merged = next.merged;
         let mut needs_restart = Vec::new();
         for path in keys::fixed_paths() {
@@ -35,6 +38,7 @@ impl Loaded {
                 None => merged.settings.remove(&path),
             };
         }
+        // The mixture of new values and kept ones is a configuration that nobody wrote, so it is checked again.
         let mut loaded = load::assemble(merged, Vec::new())?;
         loaded.warnings = next.warnings;
         loaded.validate_for_serve()?;
@@ -43,6 +47,23 @@ impl Loaded {
             needs_restart,
         };
         Ok((loaded, changes))
+    }
+
+    /// Refuses to rename a source: only the start moves what is stored under its old name.
+    fn refuse_renames(&self, next: &Self) -> Result<(), ConfigError> {
+        let running = &self.config.sources;
+        let mut problems = Problems::default();
+        for (name, source) in &next.config.sources {
+            let before = running
+                .get(name)
+                .and_then(|s| s.policy.renamed_from.as_ref());
+            let renamed_from = source.policy.renamed_from.as_ref();
+            if renamed_from.is_some() && renamed_from != before {
+                let what = "a source is renamed by a restart, not by a reload";
+                problems.at(format!("sources.{name}.renamed_from"), what);
+            }
+        }
+        problems.none()
     }
 
     fn differences(&self, other: &Self) -> Vec<String> {
@@ -54,6 +75,7 @@ impl Loaded {
             }
         }
         for path in mine.settings.keys().chain(others.settings.keys()) {
+            // A source that was added or removed is named once, not with each of its keys.
             let is_of_named = path
                 .rsplit_once('.')
                 .is_some_and(|(place, _)| names.contains(place));
@@ -65,7 +87,7 @@ impl Loaded {
     }
 }
 
-/// Whether two settings have different values, wherever those come from.
+/// True if the values differ; the origin does not count.
 fn differ(one: Option<&Setting>, other: Option<&Setting>) -> bool {
     one.map(|setting| &setting.value) != other.map(|setting| &setting.value)
 }
@@ -91,7 +113,7 @@ mod tests {
         let running = loaded(&format!("{SLACK}[admin]\ntokens = [\"a\"]\n")).unwrap();
         let next = loaded(&format!(
             "{SLACK}own_ids = [\"B1\"]\n[admin]\ntokens = [\"a\", \"b\"]\nlisten = \"127.0.0.1:1\"\n\
-             [delivery]\nrate = 3\n[sources.crm]\nkind = \"servicenow\"\nbearer_tokens = [\"x\"]\n\
+             [delivery]\nrate = 3\n[sources.crm]\nkind = \"servicenow\"\nbearer_tokens = [\"a-static-token\"]\n\
              channel_target = {{ ticketSource = {{ integrationId = \"i\" }} }}\n"
         ))
         .unwrap();

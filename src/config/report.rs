@@ -1,34 +1,38 @@
 //! The configuration as `check` shows it.
 //!
-//! Invariant: of a secret it tells the number of values and the file, never the value.
+//! Invariant: a secret is shown as its number of values and its file, never as its value.
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::keys::{self, Key};
-use super::load::{ConfigError, Loaded};
+use super::keys;
+use super::loaded::{ConfigError, Loaded};
 use super::merge::{Merged, Setting};
+use crate::edge::shapes::Key;
+use crate::sources;
 
-/// What `check` prints before it goes online.
+/// Output of `check` about the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// The effective configuration, warnings and problems.
     pub text: String,
-    /// Whether `serve` would start with it.
+    /// True if `serve` would start with it.
     pub ready: bool,
 }
 
-/// Reports on a configuration that was loaded, or on why it was not.
+/// Reports a loaded configuration, or the faults that prevented it.
 pub fn report(loaded: &Result<Loaded, ConfigError>) -> Report {
     let mut text = String::new();
     let problems = match loaded {
         Ok(loaded) => {
-            text.push_str(loaded.redacted());
+            text.push_str(&loaded.redacted());
             text.push('\n');
             for warning in &loaded.warnings {
                 line(&mut text, format_args!("warning: {warning}"));
             }
+            // The settings are printed even if they are not complete: they show what was read, and
+            // from where.
             loaded.validate_for_serve().err()
         }
         Err(error) => Some(error.clone()),
@@ -45,17 +49,20 @@ pub fn report(loaded: &Result<Loaded, ConfigError>) -> Report {
     Report { text, ready }
 }
 
-/// See [`Loaded::redacted`].
-pub(super) fn redacted(merged: &Merged) -> String {
-    let mut text = String::new();
-    for (section, keys) in keys::SECTIONS {
-        table(&mut text, section, keys, merged);
+impl Loaded {
+    /// The effective configuration, written like TOML, each key with its origin. A secret is shown
+    /// as its number of values.
+    pub fn redacted(&self) -> String {
+        let mut text = String::new();
+        for (section, keys) in keys::SECTIONS {
+            table(&mut text, section, keys, &self.merged);
+        }
+        for (name, kind) in &self.merged.sources {
+            let keys = sources::keys_of(*kind);
+            table(&mut text, &format!("sources.{name}"), &keys, &self.merged);
+        }
+        text
     }
-    for (name, kind) in &merged.sources {
-        let keys = keys::of_source(*kind);
-        table(&mut text, &format!("sources.{name}"), keys, merged);
-    }
-    text
 }
 
 fn table(text: &mut String, place: &str, keys: &[Key], merged: &Merged) {
@@ -82,6 +89,7 @@ fn shown(key: &Key, setting: Option<&Setting>) -> String {
     if !key.shape.is_secret() {
         return toml_text(&setting.value);
     }
+    // A list of secrets shows how many it has, so that a missing one is noticed.
     let values = match setting.value.as_array().map_or(1, Vec::len) {
         0 => return unset(),
         1 => "1 value".to_owned(),
@@ -93,13 +101,14 @@ fn shown(key: &Key, setting: Option<&Setting>) -> String {
     }
 }
 
-/// A value as TOML writes it within a line. Texts are quoted as in JSON, which TOML reads as well.
-fn toml_text(value: &Value) -> String {
+/// Writes a value as inline TOML. Texts are quoted as in JSON, which TOML also accepts.
+pub fn toml_text(value: &Value) -> String {
     match value {
         Value::Array(items) => {
             let items: Vec<_> = items.iter().map(toml_text).collect();
             format!("[{}]", items.join(", "))
         }
+        // The general form would print two blanks between the braces.
         Value::Object(table) if table.is_empty() => "{}".to_owned(),
         Value::Object(table) => {
             let pairs: Vec<_> = table

@@ -1,19 +1,21 @@
-//! Checks that span keys: those of every command, and those that only `serve` asks for.
+//! Checks beyond the shape of one value: those for every command, and those for `serve` only.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
 use super::layers::Problems;
-use super::load::{ConfigError, Loaded};
-use super::merge::Setting;
-use super::{AdminConfig, Config, ServalConfig};
+use super::loaded::{ConfigError, Loaded};
+use super::merge::{Merged, Setting};
+use super::secrets;
+use super::settings::{AdminConfig, Config};
+use crate::domain::ids::SourceName;
 use crate::domain::token;
+use crate::edge::shapes::{Key, Shape};
+use crate::edge::{outbound, tls};
 use crate::sources::{self, SourceConfig};
-use crate::tls;
 
 /// Tokens of fewer characters can be guessed.
 const SHORT_TOKEN: usize = 16;
@@ -21,15 +23,16 @@ const SHORT_TOKEN: usize = 16;
 /// The shortest retention of events.
 const MIN_RETENTION: Duration = Duration::from_hours(24);
 
-/// What placeholders look like; the last is the Base64 of `replace-me`, as in `whsec_…`.
+/// Texts in placeholders; the last is the Base64 of `replace-me`, as in `whsec_…`.
 const PLACEHOLDERS: [&str; 3] = ["change-me", "replace-me", "cmVwbGFjZS1t"];
 
-/// Checks single values beyond their shape, and brings them into their one form.
+/// Checks single values beyond their shape, and normalises URLs.
 pub(super) fn values(
     config: &mut Config,
     settings: &BTreeMap<String, Setting>,
     problems: &mut Problems,
 ) {
+    // The origin tells the file and line to mend. Defaults are right by themselves.
     let mut refuse = |path: &str, what: &str| match settings.get(path) {
         Some(setting) => problems.at(&setting.origin, format!("{path}: {what}")),
         None => problems.at(path, what),
@@ -39,44 +42,36 @@ pub(super) fn values(
         Err(what) => refuse("serval.base_url", what),
     }
     if !config.database.url.starts_with("sqlite:") {
-        refuse(
-            "database.url",
-            "expected a SQLite database, such as sqlite://data/serval-connect.db",
-        );
+        let what = "expected a SQLite database, such as sqlite://data/serval-connect.db";
+        refuse("database.url", what);
     }
-    if let Some(endpoint) = &config.telemetry.otlp_endpoint
-        && let Err(what) = base_url(endpoint)
-    {
+    // Unlike `base_url`, it is kept as it was written: the exporter adds its path itself.
+    let endpoint = config.telemetry.otlp_endpoint.as_deref();
+    if let Some(Err(what)) = endpoint.map(base_url) {
         refuse("telemetry.otlp_endpoint", what);
     }
     for (key, tokens) in token_lists(&config.admin) {
-        let entries = tokens.iter();
-        if let Some(Err(what)) = entries
-            .map(|entry| token::split(entry.expose_secret()))
-            .find(Result::is_err)
-        {
+        let mut splits = tokens
+            .iter()
+            .map(|entry| token::split(entry.expose_secret()));
+        if let Some(Err(what)) = splits.find(Result::is_err) {
             refuse(&format!("admin.{key}"), &what.to_string());
         }
     }
-    if config.telemetry.otlp_metrics && config.telemetry.otlp_endpoint.is_none() {
-        refuse(
-            "telemetry.otlp_metrics",
-            "telemetry.otlp_endpoint is not set, so nobody gets the metrics; set it, too",
-        );
+    for (name, what) in renames(&config.sources) {
+        refuse(&format!("sources.{name}.renamed_from"), &what);
     }
     if let Err(what) = retention(config) {
         refuse("retention.events", &what);
     }
     if !is_filter(&config.log.level, &config.log.directives()) {
-        refuse(
-            "log.level",
-            "expected off, error, warn, info, debug or trace, or a filter such as \
-             serval_connect=debug,info",
-        );
+        let what = "expected off, error, warn, info, debug or trace, or a filter such as \
+                    serval_connect=debug,info";
+        refuse("log.level", what);
     }
 }
 
-/// The lists of tokens for operators, those that may do most first.
+/// The lists of operator tokens, the one with the most rights first.
 fn token_lists(admin: &AdminConfig) -> [(&'static str, &[SecretString]); 3] {
     [
         ("tokens", &admin.tokens),
@@ -85,21 +80,45 @@ fn token_lists(admin: &AdminConfig) -> [(&'static str, &[SecretString]); 3] {
     ]
 }
 
-/// An event is the memory of its delivery: gone too early, a captured webhook could be replayed.
+/// The sources whose `renamed_from` cannot be, each with the reason.
+fn renames(sources: &BTreeMap<SourceName, SourceConfig>) -> Vec<(&SourceName, String)> {
+    let mut taken = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (name, source) in sources {
+        let Some(old) = &source.policy.renamed_from else {
+            continue;
+        };
+        match old.parse::<SourceName>() {
+            Err(error) => faults.push((name, error.to_string())),
+            Ok(old) if sources.contains_key(&old) => {
+                let what = format!("[sources.{old}] is still there: a renamed source has one name");
+                faults.push((name, what));
+            }
+            Ok(old) => {
+                // Two sources cannot take over the events of one.
+                if let Some(other) = taken.insert(old, name) {
+                    faults.push((name, format!("sources.{other} has the same one")));
+                }
+            }
+        }
+    }
+    faults
+}
+
+/// Checks that events are kept longer than a signature is valid. A stored event is what detects a
+/// repeated delivery: if it were deleted earlier, a captured webhook could be sent again.
 fn retention(config: &Config) -> Result<(), String> {
     let events = config.retention.events;
+    // Zero means without end, which is longer than everything below.
     if events.is_zero() {
         return Ok(());
     }
     if events < MIN_RETENTION {
-        return Err("expected 0s (for ever) or at least 1d".to_owned());
+        return Err("expected 0s (no limit) or at least 1d".to_owned());
     }
     for (name, source) in &config.sources {
-        let (past, future) = match source {
-            SourceConfig::ServiceNow(source) => (source.tolerance_past, source.tolerance_future),
-            SourceConfig::Slack(source) => (source.tolerance_past, source.tolerance_future),
-        };
-        if events <= past + future {
+        let policy = &source.policy;
+        if events <= policy.tolerance_past + policy.tolerance_future {
             return Err(format!(
                 "expected more than tolerance_past and tolerance_future of sources.{name} \
                  together: a delivery must be remembered for as long as its signature is good"
@@ -112,10 +131,9 @@ fn retention(config: &Config) -> Result<(), String> {
 /// The URL without its trailing slash.
 fn base_url(text: &str) -> Result<String, &'static str> {
     let url = reqwest::Url::parse(text)
-        .map_err(|_| "expected a URL that begins with https:// or http://")?;
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err("expected a URL that begins with https:// or http://");
-    }
+        .ok()
+        .filter(|url| matches!(url.scheme(), "https" | "http"))
+        .ok_or("expected a URL that begins with https:// or http://")?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("expected a URL without user and password: those have keys of their own");
     }
@@ -125,7 +143,8 @@ fn base_url(text: &str) -> Result<String, &'static str> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-/// The filter's own parser takes any word for the name of a module, so `inof` would pass there.
+/// Is it a filter of the log? The parser of `EnvFilter` reads any word as the name of a module, so
+/// that it would accept `inof`.
 fn is_filter(level: &str, directives: &str) -> bool {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let is_level = |text: &str| LEVELS.contains(&text.trim().to_ascii_lowercase().as_str());
@@ -136,10 +155,15 @@ fn is_filter(level: &str, directives: &str) -> bool {
     words_are_levels && EnvFilter::builder().parse(directives).is_ok()
 }
 
-/// Finds what is allowed but should be looked at.
-pub(super) fn warn(config: &Config, warnings: &mut Vec<String>) {
+/// Warns of values that are allowed but are probably a mistake.
+pub(super) fn warn(config: &Config, merged: &Merged, warnings: &mut Vec<String>) {
+    let is_copied = |path: &str| {
+        let setting = merged.settings.get(path);
+        setting.is_some_and(|setting| is_placeholder(&setting.value.to_string()))
+    };
     let lists = token_lists(&config.admin);
     for (key, tokens) in lists {
+        let is_weak = |token: &str| token.chars().count() < SHORT_TOKEN || is_placeholder(token);
         if tokens.iter().any(|entry| is_weak(bare(entry))) {
             warnings.push(format!(
                 "admin.{key}: a token is shorter than {SHORT_TOKEN} characters or a placeholder; \
@@ -148,180 +172,136 @@ pub(super) fn warn(config: &Config, warnings: &mut Vec<String>) {
         }
     }
     for (place, (key, tokens)) in lists.into_iter().enumerate() {
-        for (wider, others) in &lists[..place] {
+        let powers = ["may do all", "may write mappings"];
+        for ((wider, others), powers) in lists[..place].iter().zip(powers) {
             let is_there = |entry: &SecretString| others.iter().any(|o| bare(o) == bare(entry));
             if tokens.iter().any(is_there) {
-                let powers = if *wider == "tokens" {
-                    "may do all"
-                } else {
-                    "may write mappings"
-                };
                 warnings.push(format!(
                     "admin.{key}: a token is in admin.{wider}, too, so it {powers}"
                 ));
             }
         }
     }
-    let serval = &config.serval;
-    if serval.client_id.as_deref().is_some_and(is_placeholder) {
-        warnings.push("serval.client_id is a placeholder".to_owned());
-    }
-    for (path, secret) in [
-        ("serval.client_secret", &serval.client_secret),
-        ("serval.bearer_token", &serval.bearer_token),
-    ] {
-        if secret.as_ref().is_some_and(holds_placeholder) {
-            warnings.push(format!("{path} is a placeholder"));
+    for key in ["client_id", "client_secret", "bearer_token"] {
+        if is_copied(&format!("serval.{key}")) {
+            warnings.push(format!("serval.{key} is a placeholder"));
         }
     }
-    if is_clear_text(&serval.base_url) {
+    secrets::warn(merged, is_placeholder, warnings);
+    let url = &config.serval.base_url;
+    if url.starts_with("http:") && !outbound::is_local(url) {
         warnings.push("serval.base_url: http sends the credentials in clear text".to_owned());
     }
     for (name, source) in &config.sources {
-        let keys = placeholders_of(source).into_iter();
-        warnings.extend(keys.map(|key| format!("sources.{name}.{key} holds a placeholder")));
+        // Other keys of an example may work as they are.
+        let may_be_copied = |key: &Key| key.shape.is_secret() || key.shape == Shape::Object;
+        for key in sources::keys_of(source.kind)
+            .iter()
+            .filter(|key| may_be_copied(key))
+        {
+            let path = format!("sources.{name}.{}", key.name);
+            if is_copied(&path) {
+                warnings.push(format!("{path} holds a placeholder"));
+            }
+        }
     }
 }
 
-/// The keys of a source that hold a placeholder.
-fn placeholders_of(source: &SourceConfig) -> Vec<&'static str> {
-    let any = |secrets: &[SecretString]| secrets.iter().any(holds_placeholder);
-    let target = |target: &Option<Value>| {
-        target
-            .as_ref()
-            .is_some_and(|target| is_placeholder(&target.to_string()))
-    };
-    let keys = match source {
-        SourceConfig::ServiceNow(config) => vec![
-            ("secrets", any(&config.secrets)),
-            ("bearer_tokens", any(&config.bearer_tokens)),
-            ("basic_auth", any(&config.basic_auth)),
-            ("channel_target", target(&config.channel_target)),
-        ],
-        SourceConfig::Slack(config) => vec![
-            ("signing_secrets", any(&config.signing_secrets)),
-            ("channel_target", target(&config.channel_target)),
-            (
-                "direct_message_target",
-                target(&config.direct_message_target),
-            ),
-        ],
-    };
-    let holding = keys.into_iter().filter(|(_, holds)| *holds);
-    holding.map(|(key, _)| key).collect()
-}
-
-/// A token without its name.
+/// The token without the name of its operator.
 fn bare(entry: &SecretString) -> &str {
     let entry = entry.expose_secret();
     token::split(entry).map_or(entry, |split| split.token)
-}
-
-fn is_weak(token: &str) -> bool {
-    token.chars().count() < SHORT_TOKEN || is_placeholder(token)
-}
-
-fn holds_placeholder(secret: &SecretString) -> bool {
-    is_placeholder(secret.expose_secret())
 }
 
 fn is_placeholder(text: &str) -> bool {
     PLACEHOLDERS.iter().any(|mark| text.contains(mark))
 }
 
-fn is_clear_text(base_url: &str) -> bool {
-    reqwest::Url::parse(base_url).is_ok_and(|url| {
-        let local = url.host_str().is_some_and(|host| {
-            let host = host.trim_matches(['[', ']']);
-            host == "localhost"
-                || host
-                    .parse::<std::net::IpAddr>()
-                    .is_ok_and(|ip| ip.is_loopback())
-        });
-        url.scheme() == "http" && !local
-    })
-}
-
-/// See [`Loaded::validate_for_serve`].
-pub(super) fn for_serve(loaded: &Loaded) -> Result<(), ConfigError> {
-    let config = &loaded.config;
-    let mut problems = Vec::new();
-    problems.extend(credentials(&config.serval, loaded));
-    let (server, admin) = (config.server.listen, config.admin.listen);
-    let has_token = token_lists(&config.admin)
-        .iter()
-        .any(|(_, tokens)| !tokens.is_empty());
-    if !has_token && !admin.ip().is_loopback() {
-        problems.push(
-            "admin.listen is not a loopback address and admin.tokens is empty: set admin.tokens, \
-             or listen on 127.0.0.1"
-                .to_owned(),
-        );
-    }
-    // Port 0 lets the system choose, which never chooses the same twice.
-    if server == admin && server.port() != 0 {
-        problems.push(
-            "server.listen and admin.listen are the same address: the first faces the internet, \
-             the second must not; give them different ports"
-                .to_owned(),
-        );
-    }
-    if config.sources.is_empty() {
-        problems.push(
-            "no source is configured: add [sources.servicenow] or [sources.slack]".to_owned(),
-        );
-    }
-    let (server, admin) = (&config.server, &config.admin);
-    for (section, cert, key) in [
-        ("server", &server.tls_cert_file, &server.tls_key_file),
-        ("admin", &admin.tls_cert_file, &admin.tls_key_file),
-    ] {
-        let identity = tls::identity(section, cert.as_deref(), key.as_deref());
-        problems.extend(identity.err().map(|error| error.to_string()));
-    }
-    for (name, source) in &config.sources {
-        if let Err(invalid) = sources::build(name, source) {
-            problems.push(invalid.to_string());
+impl Loaded {
+    /// Refuses a configuration that `serve` cannot run with: no credentials, no source, an admin
+    /// listener without a token.
+    pub fn validate_for_serve(&self) -> Result<(), ConfigError> {
+        let config = &self.config;
+        let mut problems = Vec::from_iter(self.credentials());
+        let (server, admin) = (&config.server, &config.admin);
+        let has_token = token_lists(admin).iter().any(|(_, list)| !list.is_empty());
+        let faults = [
+            (
+                !has_token && !admin.listen.ip().is_loopback(),
+                "admin.listen is not a loopback address and admin.tokens is empty: set \
+                 admin.tokens, or listen on 127.0.0.1",
+            ),
+            // With port 0 the system chooses, and it never chooses the same port twice.
+            (
+                server.listen == admin.listen && server.listen.port() != 0,
+                "server.listen and admin.listen are the same address: the first faces the \
+                 internet, the second must not; give them different ports",
+            ),
+            (
+                server.memory_for_bodies < server.body_limit,
+                "server.memory_for_bodies is smaller than server.body_limit: a body of the allowed \
+                 length would never fit",
+            ),
+        ];
+        let found = faults.into_iter().filter(|(is_fault, _)| *is_fault);
+        problems.extend(found.map(|(_, what)| what.to_owned()));
+        if config.sources.is_empty() {
+            let kinds = config.kinds.iter();
+            let tables: Vec<_> = kinds
+                .map(|kind| format!("[sources.{}]", kind.name()))
+                .collect();
+            let tables = tables.join(" or ");
+            problems.push(format!("no source is configured: add {tables}"));
         }
+        for (section, cert, key) in [
+            ("server", &server.tls_cert_file, &server.tls_key_file),
+            ("admin", &admin.tls_cert_file, &admin.tls_key_file),
+        ] {
+            let identity = tls::identity(section, cert.as_deref(), key.as_deref());
+            problems.extend(identity.err().map(|error| error.to_string()));
+        }
+        let built = config
+            .sources
+            .iter()
+            .map(|(name, source)| source.build(name));
+        problems.extend(built.filter_map(|built| built.err().map(|error| error.to_string())));
+        Problems(problems).none()
     }
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(ConfigError::new(&problems))
-    }
-}
 
-fn credentials(serval: &ServalConfig, loaded: &Loaded) -> Option<String> {
-    let origin = |path: &str| {
-        let origin = loaded.provenance.get(path);
-        origin.map_or_else(|| path.to_owned(), |origin| format!("{path} ({origin})"))
-    };
-    let id = serval.client_id.is_some();
-    let secret = serval.client_secret.is_some();
-    match (id, secret, serval.bearer_token.is_some()) {
-        (true, true, false) | (false, false, true) => None,
-        (false, false, false) => Some(
-            "no credentials for Serval: set serval.client_id and serval.client_secret \
-             (SERVAL_CLIENT_ID, SERVAL_CLIENT_SECRET), or serval.bearer_token \
-             (SERVAL_BEARER_TOKEN)"
-                .to_owned(),
-        ),
-        (true, false, false) => Some(format!(
-            "{} is set without serval.client_secret: set that too (SERVAL_CLIENT_SECRET)",
-            origin("serval.client_id")
-        )),
-        (false, true, false) => Some(format!(
-            "{} is set without serval.client_id: set that too (SERVAL_CLIENT_ID)",
-            origin("serval.client_secret")
-        )),
-        (_, _, true) => {
-            let client = if id { "client_id" } else { "client_secret" };
-            Some(format!(
+    fn credentials(&self) -> Option<String> {
+        let serval = &self.config.serval;
+        let named = |key: &str| {
+            let path = format!("serval.{key}");
+            match self.origin(&path) {
+                Some(origin) => format!("{path} ({origin})"),
+                None => path,
+            }
+        };
+        let (id, secret) = (serval.client_id.is_some(), serval.client_secret.is_some());
+        // Which of the two is set matters only where one of them is missing.
+        let (set, missing, variable) = if id {
+            ("client_id", "client_secret", "SERVAL_CLIENT_SECRET")
+        } else {
+            ("client_secret", "client_id", "SERVAL_CLIENT_ID")
+        };
+        match (id || secret, id && secret, serval.bearer_token.is_some()) {
+            (_, true, false) | (false, _, true) => None,
+            (false, _, false) => Some(
+                "no credentials for Serval: set serval.client_id and serval.client_secret \
+                 (SERVAL_CLIENT_ID, SERVAL_CLIENT_SECRET), or serval.bearer_token \
+                 (SERVAL_BEARER_TOKEN)"
+                    .to_owned(),
+            ),
+            (true, false, false) => Some(format!(
+                "{} is set without serval.{missing}: set that too ({variable})",
+                named(set)
+            )),
+            (true, _, true) => Some(format!(
                 "{} and {} are both set: Serval takes client credentials or a bearer token, keep \
                  one of them",
-                origin(&format!("serval.{client}")),
-                origin("serval.bearer_token")
-            ))
+                named(set),
+                named("bearer_token")
+            )),
         }
     }
 }

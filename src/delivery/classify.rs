@@ -1,16 +1,19 @@
-//! Reads a failed call as the policy sees it: one pure function over all that Serval, the network
-//! and what stands between can answer.
+//! Turns the error of a call into the failure that the policy knows. Pure: one table over every answer of
+//! Serval, the network and the proxies in between.
 
 use crate::domain::delivery::{Failure, FailureKind};
+use crate::domain::reason::Reason;
 use crate::serval::{Code, ServalError};
 
-/// The kind of a failure, its doubt, and what Serval asked for.
+/// The kind of the failure, whether the call is in doubt, and how long Serval asked to wait.
 pub fn classify(error: &ServalError) -> Failure {
     let kind = match error {
-        ServalError::CredentialsRefused { .. } => FailureKind::CredentialsRefused,
+        ServalError::CredentialsRefused(_) => FailureKind::CredentialsRefused,
         ServalError::NoToken(_) | ServalError::Network { .. } => FailureKind::Unreachable,
-        ServalError::BadAnswer { .. } => FailureKind::Unavailable,
-        ServalError::Refused { status, code, .. } => refused(*status, *code),
+        // Nobody's word on a ticket, whatever the status: a person must mend what stands in between, and
+        // the event is not the cause.
+        ServalError::Foreign(_) => FailureKind::Unavailable,
+        ServalError::Refused(refusal) => refused(refusal.code),
     };
     Failure {
         kind,
@@ -19,42 +22,30 @@ pub fn classify(error: &ServalError) -> Failure {
     }
 }
 
-/// The code says more than the status (409 is both `aborted` and `already_exists`), so it decides
-/// where there is one.
-fn refused(status: u16, code: Option<Code>) -> FailureKind {
-    match code {
-        Some(Code::Unavailable | Code::DeadlineExceeded) => FailureKind::Unavailable,
-        Some(Code::Canceled | Code::Unknown | Code::Aborted | Code::Internal | Code::DataLoss) => {
-            FailureKind::Faulty
-        }
-        Some(Code::ResourceExhausted) => FailureKind::Throttled,
-        Some(Code::AlreadyExists) => FailureKind::Exists,
-        Some(Code::Unauthenticated) => FailureKind::CredentialsRefused,
-        Some(
-            code @ (Code::InvalidArgument
-            | Code::NotFound
-            | Code::PermissionDenied
-            | Code::FailedPrecondition
-            | Code::OutOfRange
-            | Code::Unimplemented),
-        ) => FailureKind::Permanent(code.as_str()),
-        None => bare_status(status),
-    }
+/// True if the same request would fail again with the same answer.
+pub(super) fn is_final(error: &ServalError) -> bool {
+    classify(error).kind.is_final()
 }
 
-fn bare_status(status: u16) -> FailureKind {
-    match status {
-        401 => FailureKind::CredentialsRefused,
-        429 => FailureKind::Throttled,
-        409 => FailureKind::Exists,
-        501 => FailureKind::Permanent("unimplemented"),
-        500 => FailureKind::Faulty,
-        // A redirect is a wrong base_url or a portal in between: a person mends it, and nothing
-        // that waits is to blame.
-        300..=399 | 408 | 425 | 502.. => FailureKind::Unavailable,
-        403 => FailureKind::Permanent("permission_denied"),
-        404 | 410 => FailureKind::Permanent("not_found"),
-        _ => FailureKind::Permanent("refused"),
+/// The code tells more than the status: 409 is both `aborted` and `already_exists`.
+fn refused(code: Code) -> FailureKind {
+    match code {
+        Code::Unavailable | Code::DeadlineExceeded => FailureKind::Unavailable,
+        Code::Canceled | Code::Unknown | Code::Aborted | Code::Internal | Code::DataLoss => {
+            // Serval answered, so it runs, and the cause may be in this event. `Unavailable` above
+            // says that no caller is answered.
+            FailureKind::Faulty
+        }
+        Code::ResourceExhausted => FailureKind::Throttled,
+        // The link that we wanted exists. A look at the links decides whether it is ours.
+        Code::AlreadyExists => FailureKind::Exists,
+        Code::Unauthenticated => FailureKind::CredentialsRefused,
+        Code::InvalidArgument => FailureKind::Permanent(Reason::InvalidArgument),
+        Code::NotFound => FailureKind::Permanent(Reason::NotFound),
+        Code::PermissionDenied => FailureKind::Permanent(Reason::PermissionDenied),
+        Code::FailedPrecondition => FailureKind::Permanent(Reason::FailedPrecondition),
+        Code::OutOfRange => FailureKind::Permanent(Reason::OutOfRange),
+        Code::Unimplemented => FailureKind::Permanent(Reason::Unimplemented),
     }
 }
 
@@ -63,86 +54,159 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::*;
-    use crate::serval::NetworkKind;
+    use http::{HeaderMap, HeaderValue};
+    use jiff::Timestamp;
 
-    fn answer(status: u16, code: Option<Code>) -> ServalError {
-        ServalError::Refused {
+    use super::*;
+    use crate::edge::blot::Blot;
+    use crate::serval::{NetworkKind, Received, verdict};
+
+    /// The verdict on an answer, and its failure.
+    fn failure(status: u16, body: &str) -> Option<(ServalError, Failure)> {
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", HeaderValue::from_static("7"));
+        let received = Received {
+            call: "POST https://serval.example/v2/tickets/{ticket}/connect",
             status,
-            code,
-            message: "words".to_owned(),
-            request_id: None,
-            retry_after: Some(Duration::from_secs(7)),
+            headers: &headers,
+            body: body.as_bytes(),
+            is_token: false,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        let error = verdict(&received, &Blot::default()).err()?;
+        let failure = classify(&error);
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(7)), "{error}");
+        Some((error, failure))
+    }
+
+    fn kind_of(code: Code) -> FailureKind {
+        use FailureKind::{CredentialsRefused, Exists, Faulty, Permanent, Throttled, Unavailable};
+        match code {
+            Code::Canceled | Code::Unknown | Code::Aborted | Code::Internal | Code::DataLoss => {
+                Faulty
+            }
+            Code::DeadlineExceeded | Code::Unavailable => Unavailable,
+            Code::ResourceExhausted => Throttled,
+            Code::AlreadyExists => Exists,
+            Code::Unauthenticated => CredentialsRefused,
+            Code::InvalidArgument => Permanent(Reason::InvalidArgument),
+            Code::NotFound => Permanent(Reason::NotFound),
+            Code::PermissionDenied => Permanent(Reason::PermissionDenied),
+            Code::FailedPrecondition => Permanent(Reason::FailedPrecondition),
+            Code::OutOfRange => Permanent(Reason::OutOfRange),
+            Code::Unimplemented => Permanent(Reason::Unimplemented),
+        }
+    }
+
+    fn may_have_arrived(status: u16) -> bool {
+        matches!(status, 200..=299 | 408 | 499 | 500..)
+    }
+
+    #[test]
+    fn a_code_of_servals_decides_whatever_the_status() {
+        for status in (100..200).chain(300..600) {
+            for code in Code::ALL {
+                for body in [
+                    format!(r#"{{"code":"{code}","message":"m"}}"#),
+                    format!(r#"{{"code":{},"message":"m","details":[]}}"#, code.number()),
+                    format!(r#" {{"message":"m","code":"{}"}} "#, code.number()),
+                ] {
+                    let (error, failure) = failure(status, &body).unwrap();
+                    assert_eq!(failure.kind, kind_of(code), "{status} {body}");
+                    assert_eq!(failure.in_doubt, may_have_arrived(status), "{status}");
+                    assert_eq!(error.code(), Some(code), "{status} {body}");
+                }
+            }
         }
     }
 
     #[test]
-    fn every_code_has_its_kind_whatever_the_status() {
-        use FailureKind::{CredentialsRefused, Exists, Faulty, Permanent, Throttled, Unavailable};
-        for code in Code::ALL {
-            let expected = match code {
-                Code::Canceled
-                | Code::Unknown
-                | Code::Aborted
-                | Code::Internal
-                | Code::DataLoss => Faulty,
-                Code::DeadlineExceeded | Code::Unavailable => Unavailable,
-                Code::ResourceExhausted => Throttled,
-                Code::AlreadyExists => Exists,
-                Code::Unauthenticated => CredentialsRefused,
-                Code::InvalidArgument => Permanent("invalid_argument"),
-                Code::NotFound => Permanent("not_found"),
-                Code::PermissionDenied => Permanent("permission_denied"),
-                Code::FailedPrecondition => Permanent("failed_precondition"),
-                Code::OutOfRange => Permanent("out_of_range"),
-                Code::Unimplemented => Permanent("unimplemented"),
-            };
-            for status in [200, 400, 409, 500, 503] {
+    fn any_other_answer_is_an_outage_whatever_the_status() {
+        for status in (100..200).chain(300..600) {
+            for body in [
+                "",
+                " \r\n",
+                "{}",
+                "[]",
+                "null",
+                "404",
+                r#""not_found""#,
+                r#"{"code":404,"message":"m"}"#,
+                r#"{"code":0}"#,
+                r#"{"code":17}"#,
+                r#"{"code":-5}"#,
+                r#"{"code":5.0}"#,
+                r#"{"code":"no_route"}"#,
+                r#"{"code":null}"#,
+                r#"{"code":["not_found"]}"#,
+                r#"{"code":{"not_found":5}}"#,
+                r#"{"Code":"not_found"}"#,
+                r#"{"status":"NOT_FOUND"}"#,
+                r#"{"error":{"code":5,"status":"NOT_FOUND"}}"#,
+                r#"{"error":"invalid_client"}"#,
+                r#"{"message":"no Route matched with those values"}"#,
+                r#"[{"code":"not_found"}]"#,
+                r#"{"code":"not_found""#,
+                "<html><head><title>404 Not Found</title></head></html>",
+                "<!doctype html>",
+                "default backend - 404",
+                "not_found",
+            ] {
+                let (error, failure) = failure(status, body).unwrap();
+                assert_eq!(failure.kind, FailureKind::Unavailable, "{status} {body}");
                 assert_eq!(
-                    classify(&answer(status, Some(code))).kind,
-                    expected,
-                    "{code:?}"
+                    failure.in_doubt,
+                    may_have_arrived(status),
+                    "{status} {body}"
+                );
+                assert_eq!(error.code(), None, "{status} {body}");
+                let brief = error.brief();
+                assert!(
+                    brief.contains("https://serval.example/")
+                        && brief.contains(&status.to_string()),
+                    "{brief}"
                 );
             }
         }
     }
 
     #[test]
-    fn a_bare_status_has_its_kind() {
-        use FailureKind::{CredentialsRefused, Exists, Faulty, Permanent, Throttled, Unavailable};
-        for (status, kind, in_doubt) in [
-            (301, Unavailable, false),
-            (302, Unavailable, false),
-            (400, Permanent("refused"), false),
-            (401, CredentialsRefused, false),
-            (403, Permanent("permission_denied"), false),
-            (404, Permanent("not_found"), false),
-            (405, Permanent("refused"), false),
-            (408, Unavailable, true),
-            (409, Exists, false),
-            (410, Permanent("not_found"), false),
-            (413, Permanent("refused"), false),
-            (422, Permanent("refused"), false),
-            (425, Unavailable, false),
-            (429, Throttled, false),
-            (500, Faulty, true),
-            (501, Permanent("unimplemented"), true),
-            (502, Unavailable, true),
-            (503, Unavailable, true),
-            (504, Unavailable, true),
-            (529, Unavailable, true),
-        ] {
-            let failure = classify(&answer(status, None));
-            assert_eq!(
-                (failure.kind, failure.in_doubt),
-                (kind, in_doubt),
-                "{status}"
-            );
-            assert_eq!(
-                failure.retry_after,
-                Some(Duration::from_secs(7)),
-                "{status}"
-            );
+    fn a_2xx_is_a_success_unless_its_body_is_an_error_or_no_object() {
+        for status in 200..300 {
+            for body in [
+                "",
+                " \n",
+                "{}",
+                r#"{"data":{"id":"x"}}"#,
+                r#"{"error":null}"#,
+                r#"{"ok":true,"code":null}"#,
+                r#"{"ok":true,"status":"fine"}"#,
+                r#"{"error":null,"errors":null,"ok":true}"#,
+                r#"{"links":[{"code":"not_found"}]}"#,
+                r#"{"ok":true,"code":"fine"}"#,
+                r#"{"message":"linked"}"#,
+            ] {
+                assert!(failure(status, body).is_none(), "{status} {body}");
+            }
+            for body in [
+                r#"{"code":"not_found","message":"no such ticket"}"#,
+                r#"{"code":5,"message":"no such ticket","details":[]}"#,
+                r#"{"code":"13"}"#,
+                r#"{"error":{"code":"unavailable"}}"#,
+                r#"{"code":404}"#,
+                r#"{"error":"denied","ok":true}"#,
+                r#"{"errors":[{"message":"no such ticket"}],"ok":true}"#,
+                "<html>Sign in</html>",
+                "welcome",
+                "[]",
+                "true",
+                "{",
+            ] {
+                let (error, failure) = failure(status, body).unwrap();
+                assert_eq!(failure.kind, FailureKind::Unavailable, "{status} {body}");
+                assert!(failure.in_doubt, "{status} {body}");
+                assert_eq!(error.code(), None, "it is no word about a ticket: {body}");
+            }
         }
     }
 
@@ -172,31 +236,12 @@ mod tests {
         }
         // A token that could not be fetched says nothing about the event, whatever the status.
         for status in [404, 500, 503] {
-            let error = ServalError::NoToken(Arc::new(answer(status, None)));
-            let failure = classify(&error);
+            let (refused, _) = failure(status, r#"{"code":"not_found"}"#).unwrap();
+            let failure = classify(&ServalError::NoToken(Arc::new(refused)));
             assert_eq!(
                 (failure.kind, failure.in_doubt),
                 (FailureKind::Unreachable, false)
             );
         }
-    }
-
-    #[test]
-    fn a_2xx_that_makes_no_sense_is_looked_into() {
-        let error = ServalError::BadAnswer {
-            status: 200,
-            detail: "not JSON".to_owned(),
-        };
-        let failure = classify(&error);
-        assert_eq!(
-            (failure.kind, failure.in_doubt),
-            (FailureKind::Unavailable, true)
-        );
-        let error = ServalError::CredentialsRefused {
-            status: 401,
-            message: String::new(),
-            request_id: None,
-        };
-        assert_eq!(classify(&error).kind, FailureKind::CredentialsRefused);
     }
 }

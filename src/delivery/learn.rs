@@ -1,25 +1,29 @@
-//! Looks into the Serval ticket that a payload names, before anything believes it.
+//! Asks Serval about the ticket that a payload names, before a mapping is learned from it.
 
-use super::step::Context;
+use super::context::Context;
+use crate::domain::event::NAMED_IN_VAIN;
 use crate::domain::ids::ServalTicketId;
 use crate::serval::{ServalError, Ticket};
-use crate::store::{Claim, Lesson};
+use crate::sources::policy::OnConflict;
+use crate::store::{Claim, Decision, Lesson};
 
-/// Asks Serval what `hint` is. An error says nothing about the hint.
-pub(super) async fn look_into(
+/// Asks Serval for the ticket `hint`. After an error nothing is known about the hint.
+pub(super) async fn lesson(
     context: &Context,
     claim: &Claim,
     hint: &ServalTicketId,
 ) -> Result<Lesson, ServalError> {
-    let route = context.routes.get(&claim.ticket.source);
-    let verifies = route.is_none_or(|route| route.verifies_learned);
+    let policy = context.policy(&claim.ticket.source);
+    let verifies = policy.is_none_or(|policy| policy.verify_learned);
     let ticket_id = match resolve(context, hint, verifies).await? {
         Resolved::Id(ticket_id) => ticket_id,
         Resolved::Unknown => return Ok(unknown(claim, hint, "which Serval does not know")),
+        // Reading further would take longer than the claim lasts, and would take as long each time.
+        // The person can name the id instead.
         Resolved::TooMany(n) => {
             let why = format!(
                 "which is not among the first {n} tickets of its team; name the ticket's id \
-                 instead, or map it by hand"
+                 instead, or write the mapping yourself"
             );
             return Ok(unknown(claim, hint, &why));
         }
@@ -34,32 +38,39 @@ pub(super) async fn look_into(
     );
     Ok(Lesson::Names {
         ticket_id,
-        on_conflict: route.and_then(|route| route.on_conflict),
-        disconnects_old: route.is_some_and(|route| route.disconnects_old),
-        several_per_ticket: route.is_some_and(|route| route.several_per_ticket),
+        // The source may be gone from the configuration. Then a person decides, since a mapping
+        // that a person wrote must not be replaced without a rule that says so.
+        on_conflict: match policy.map(|policy| policy.on_conflict) {
+            None | Some(OnConflict::Ask) => None,
+            Some(OnConflict::Keep) => Some(Decision::Keep),
+            Some(OnConflict::Replace) => Some(Decision::Replace),
+        },
+        unlinks_old: policy.is_some_and(|policy| policy.disconnect_on_remap),
+        several_per_ticket: policy.is_some_and(|policy| policy.several_per_ticket),
     })
 }
 
 fn unknown(claim: &Claim, hint: &ServalTicketId, why: &str) -> Lesson {
-    let said = format!("the payload names {hint}, {why}");
+    let message = format!("{NAMED_IN_VAIN}{hint}, {why}");
     tracing::warn!(
         event = %claim.event,
         ticket.external = %claim.ticket,
         named = %hint,
-        "{said}; nothing is learned"
+        "{message}; nothing is learned"
     );
-    Lesson::Unknown { said }
+    Lesson::Unknown { message }
 }
 
-/// What an id or a friendly identifier stands for.
+/// Result of looking up an id or a friendly identifier.
 enum Resolved {
     Id(ServalTicketId),
     Unknown,
-    /// It is not among so many tickets, and there was no time to read more.
+    /// The ticket is not among this number of tickets, and there was no time to read more.
     TooMany(usize),
 }
 
-/// A mapping may name the ticket by its friendly identifier: the same ticket is no conflict.
+/// The id as the mapping spells it, if both name the same ticket: the mapping may hold the friendly
+/// identifier, which is not a conflict.
 async fn as_mapped(context: &Context, claim: &Claim, ticket_id: ServalTicketId) -> ServalTicketId {
     let Some(mapped_to) = claim
         .mapped_to
@@ -74,8 +85,8 @@ async fn as_mapped(context: &Context, claim: &Claim, ticket_id: ServalTicketId) 
     }
 }
 
-/// The id that `hint` stands for. A friendly identifier is always resolved: calls take ids only. An
-/// id may have the form of one, so Serval is asked for it as an id first.
+/// Looks up `hint`. A friendly identifier is always looked up, since calls accept ids only. An id can
+/// look like a friendly identifier, so Serval is asked for it as an id first.
 async fn resolve(
     context: &Context,
     hint: &ServalTicketId,
@@ -85,16 +96,18 @@ async fn resolve(
     if !verifies && !is_friendly {
         return Ok(Resolved::Id(hint.clone()));
     }
+    // An earlier search may have read it. If the store fails, Serval is asked.
     if is_friendly && let Ok(Some(known)) = context.store.friendly_id(hint.as_str()).await {
         return Ok(Resolved::Id(known));
     }
     if let Some(ticket) = context.serval.ticket(hint).await? {
         return Ok(Resolved::Id(id_of(&ticket).unwrap_or_else(|| hint.clone())));
     }
+    // The search by friendly identifier reads long lists, so it comes last.
     if !is_friendly {
         return Ok(Resolved::Unknown);
     }
-    // The last page may take a whole call's time, and all of it has to fit into the limit.
+    // The last page may take as long as a whole call, and must end within the step's limit.
     let patience = context.settings.call_timeout;
     let search = context
         .serval
@@ -110,7 +123,7 @@ async fn resolve(
     })
 }
 
-/// Others will be named, too: what was read on the way is kept.
+/// Stores the identifiers that were read on the way: other payloads will name them.
 async fn remember(context: &Context, seen: Vec<Ticket>) {
     let known = |ticket: Ticket| {
         let friendly: ServalTicketId = ticket.friendly_identifier.parse().ok()?;
@@ -129,7 +142,7 @@ fn id_of(ticket: &Ticket) -> Option<ServalTicketId> {
     ticket.id.parse().ok()
 }
 
-/// Whether an id has the form of a friendly identifier: a prefix, a hyphen, a number.
+/// True if an id looks like a friendly identifier: a prefix, a hyphen, a number.
 fn is_friendly(id: &ServalTicketId) -> bool {
     id.as_str()
         .rsplit_once('-')

@@ -1,45 +1,43 @@
-//! The worker, as operators see it.
+//! The handle of the worker: shows it to operators and health checks, and steers it.
+//!
+//! Invariant: a step ends with the configuration that it began with. The states of the breaker, the pace
+//! and the slots stay.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 
-use super::line::Mode;
-use super::step::Context;
-use crate::live::Live;
+use super::context::Context;
+use super::gate::breaker::Mode;
+use super::gate::pace::AskedToWait;
+use super::settings::Settings;
+use crate::domain::retry::later;
+use crate::edge::live::Live;
+use crate::serval::ServalClient;
+use crate::sources::Sources;
 use crate::store::{Store, StoreError};
 
-/// What operators see of the worker.
-#[derive(Clone)]
+/// Shows the worker, pauses it, and changes its configuration. Clones share it.
+#[derive(Debug, Clone)]
 pub struct Monitor {
     live: Live<Context>,
     beat: Arc<AtomicI64>,
     progress: Arc<AtomicI64>,
-    in_flight: Arc<AtomicUsize>,
-}
-
-impl std::fmt::Debug for Monitor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Monitor").finish_non_exhaustive()
-    }
 }
 
 impl Monitor {
-    /// Of a worker that has not looked yet.
     pub(super) fn new(live: Live<Context>) -> Self {
         Self {
             live,
             beat: Arc::default(),
             progress: Arc::default(),
-            in_flight: Arc::default(),
         }
     }
 
-    /// The worker looks at its queue, with so many calls under way.
-    pub(super) fn beat(&self, now: Timestamp, in_flight: usize) {
+    /// The worker polls its queue.
+    pub(super) fn beat(&self, now: Timestamp) {
         self.beat.store(now.as_millisecond(), Ordering::Relaxed);
-        self.in_flight.store(in_flight, Ordering::Relaxed);
     }
 
     /// A call ended.
@@ -47,17 +45,22 @@ impl Monitor {
         self.progress.store(now.as_millisecond(), Ordering::Relaxed);
     }
 
-    /// How the line stands.
+    /// State of the circuit breaker.
     pub fn mode(&self) -> Mode {
-        self.live.now().line().mode().clone()
+        self.live.now().breaker().mode().clone()
     }
 
-    /// Whether an operator paused the calls.
+    /// Failure of the last call, if it failed. Holds no text of the answer.
+    pub fn fault(&self) -> Option<String> {
+        self.live.now().breaker().fault().map(str::to_owned)
+    }
+
+    /// True while an operator has paused the calls.
     pub fn is_paused(&self) -> bool {
-        self.live.now().line().is_paused()
+        self.live.now().breaker().is_paused
     }
 
-    /// Pauses or resumes the calls, now and after a restart. `store` is the handle of whoever asks.
+    /// Pauses or resumes the calls, now and after a restart. `store` carries the operator's name.
     pub async fn set_paused(
         &self,
         store: &Store,
@@ -65,32 +68,71 @@ impl Monitor {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         store.set_paused(paused, now).await?;
-        self.live.now().line().set_paused(paused);
+        self.live.now().breaker().is_paused = paused;
         Ok(())
     }
 
-    /// When the worker last looked at the queue; `None` before its first look.
+    /// Replaces the configuration. `serval`: a new client, if its account or limits changed. Only one task
+    /// may call this.
+    pub fn steer(&self, serval: Option<ServalClient>, sources: Sources, settings: Settings) {
+        let now = self.live.now();
+        let mut next = Context {
+            sources,
+            ..Context::clone(&now)
+        };
+        if let Some(serval) = serval {
+            // A new client counts its token fetches from zero. The metric must never fall, so the
+            // old client's number is carried along.
+            next.earlier_refreshes += now.serval.tokens().fetches();
+            next.own_account = next.account.fetch_add(1, Ordering::Relaxed) + 1;
+            next.serval = serval;
+        }
+        // Breaker, pace and slots are shared with the running steps. They are changed in place: a
+        // new one would forget an outage, and would allow more calls than the limit.
+        next.breaker().threshold = settings.breaker_threshold;
+        next.pace.set_rate(settings.rate);
+        next.slots.resize(settings.concurrency, settings.rate);
+        next.settings = settings;
+        self.live.replace(next);
+    }
+
+    /// Time of the worker's last poll of the queue; `None` before its first.
     pub fn last_beat(&self) -> Option<Timestamp> {
         stamp(&self.beat)
     }
 
-    /// When a call last ended.
+    /// Time at which a call last ended.
     pub fn last_progress(&self) -> Option<Timestamp> {
         stamp(&self.progress)
     }
 
-    /// Calls under way.
+    /// Calls in flight.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.live.now().slots.in_use()
     }
 
-    /// Times that Serval was asked for a token since the start.
+    /// Token requests since the start.
     pub fn token_refreshes(&self) -> u64 {
         let context = self.live.now();
         context.earlier_refreshes + context.serval.tokens().fetches()
     }
 
-    /// Calls per second that the pace allows now; `None`: no limit.
+    /// Serval's wish to be asked later, if calls wait for it now. While the breaker is closed, a wish about
+    /// one event stops no other.
+    pub fn asked_to_wait(&self) -> Option<AskedToWait> {
+        let context = self.live.now();
+        let tries_all = match context.breaker().mode() {
+            Mode::Closed | Mode::Held(_) => true,
+            Mode::Suspect(_) | Mode::Open(_) => false,
+        };
+        let asked = context.pace.asked(tries_all, context.clock.monotonic());
+        asked.map(|(left, reason)| AskedToWait {
+            reason,
+            until: later(context.clock.now(), left),
+        })
+    }
+
+    /// Current pace, in calls per second; `None`: no limit.
     pub fn rate(&self) -> Option<f64> {
         self.live.now().pace.rate()
     }

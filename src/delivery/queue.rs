@@ -1,38 +1,39 @@
-//! When the worker claims: what webhooks hand to it at once, and what it looks for in the queue.
+//! Decides when the worker claims, and starts a step for each claim: for the events that the store hands
+//! off, and for the events that are due in the queue.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::line::Admission;
-use super::step::{Context, step};
+use super::context::Context;
+use super::gate::breaker::{Admission, CallKind};
+use super::step::Step;
 use crate::domain::retry::later;
 use crate::store::{Claim, ClaimScope, Offer};
 
-/// The worker looks at the queue at least this often: wake-ups are a courtesy, this is the promise.
+/// Upper bound between two polls of the queue. Wake-ups only make it faster.
 const POLL: Duration = Duration::from_secs(1);
 
-/// While webhooks bring all there is to do, what else became due is looked for so long after a call
-/// ended: a look for each would cost more than many a call.
-const LOOK_AFTER: Duration = Duration::from_millis(10);
+/// While all events come by the hand-off, the wait after a call before the queue is polled: a poll after
+/// each call would cost more than the call.
+const POLL_AFTER_CALL: Duration = Duration::from_millis(10);
 
-/// Claims whose calls ended and whose results are not written yet, for each place to call from:
-/// beyond that the disk is too slow, and no more calls are made.
+/// Unsettled claims for each slot. With more, the disk is too slow, and no calls are made.
 const UNSETTLED: usize = 8;
 
-/// What the worker has going.
+/// The running steps, and what is known about the queue.
 pub(super) struct Calls {
     /// A task for each claim, until it is settled.
-    tasks: JoinSet<()>,
-    /// Whether the last claim left some behind.
+    pub(super) tasks: JoinSet<()>,
+    /// True if the last claim was filled to its limit.
     is_more_due: bool,
-    looked_at: Instant,
-    /// When to look again, though the queue was seen to be empty.
-    look_at: Instant,
-    /// When an event is due, as of the last look.
+    polled_at: Instant,
+    /// Time of the next poll, although the last one found nothing due.
+    poll_at: Instant,
+    /// Time at which the next event is due, as of the last poll.
     next_due: Option<Timestamp>,
 }
 
@@ -42,67 +43,53 @@ impl Default for Calls {
         Self {
             tasks: JoinSet::new(),
             is_more_due: false,
-            looked_at: now,
-            look_at: now,
+            polled_at: now,
+            poll_at: now,
             next_due: None,
         }
     }
 }
 
 impl Calls {
-    /// Works on a claim.
-    pub(super) fn start(&mut self, context: &Arc<Context>, claim: Claim, is_probe: bool) {
-        let held = context.hand.take();
-        let context = Arc::clone(context);
-        self.tasks
-            .spawn(async move { step(&context, claim, held, is_probe).await });
-    }
-
-    /// Resolves when the work on a claim has ended; to `None` when there is none.
-    pub(super) async fn ended(&mut self) -> Option<Result<(), JoinError>> {
-        let ended = self.tasks.join_next().await;
-        self.note_end(ended.is_some());
-        ended
-    }
-
-    /// The same for what has ended already.
-    pub(super) fn ended_already(&mut self) -> Option<Result<(), JoinError>> {
-        let ended = self.tasks.try_join_next();
-        self.note_end(ended.is_some());
-        ended
-    }
-
-    /// The next event of its external ticket may have waited for it.
-    fn note_end(&mut self, has_ended: bool) {
-        if has_ended {
-            self.look_at = self.look_at.min(Instant::now() + LOOK_AFTER);
+    /// Starts a step for each claim.
+    pub(super) fn start(&mut self, context: &Arc<Context>, claims: Vec<Claim>, kind: CallKind) {
+        for claim in claims {
+            let in_flight = context.slots.count_claim();
+            let step = Step::new(Arc::clone(context), claim, kind);
+            self.tasks.spawn(step.run(in_flight));
         }
     }
 
-    /// There is reason to look.
-    pub(super) fn look_soon(&mut self) {
-        self.look_at = Instant::now();
+    /// A step has ended. The next event of the same external ticket may have waited for it.
+    pub(super) fn step_ended(&mut self) {
+        self.poll_at = self.poll_at.min(Instant::now() + POLL_AFTER_CALL);
     }
 
-    fn note_look(&mut self, next_due: Option<Timestamp>) {
-        self.looked_at = Instant::now();
-        self.look_at = self.looked_at + POLL;
+    /// The queue may have something due.
+    pub(super) fn poll_soon(&mut self) {
+        self.poll_at = Instant::now();
+    }
+
+    fn polled(&mut self, next_due: Option<Timestamp>) {
+        self.polled_at = Instant::now();
+        self.poll_at = self.polled_at + POLL;
         self.next_due = next_due;
     }
 
-    /// Starts the calls that may be made now. Answers how long to wait for news, or `None` when
-    /// there may be more to start at once.
+    /// Starts the steps that may be started now. Returns how long to wait for news; `None`: there may be
+    /// more to start at once.
     pub(super) async fn fill(&mut self, context: &Arc<Context>) -> Option<Duration> {
-        for claim in context.store.handed_off() {
-            self.start(context, claim, false);
-        }
+        self.start(context, context.store.handed_off(), CallKind::Regular);
         let now = context.clock.now();
-        let hand = &context.hand;
+        let slots = &context.slots;
         let is_behind = self.tasks.len() > context.settings.concurrency * UNSETTLED;
-        let admission = context.line().admission(hand.open(), hand.room(), now);
+        let admission = context
+            .breaker()
+            .admission(slots.claims(), slots.claim_limit(), now);
         match admission {
             Admission::Due(limit) if !is_behind => self.claim(context, limit, now).await,
             Admission::Due(_) | Admission::Nothing => {
+                // No call may be made now, so new events must not be claimed either.
                 context.store.close_hand_off();
                 Some(until_news(context, now, None))
             }
@@ -110,8 +97,12 @@ impl Calls {
         }
     }
 
-    /// Claims up to `limit` events that are due. Where there are none, webhooks bring the next ones
-    /// themselves.
+    /// Claims up to `limit` due events. If none is due, opens the hand-off: then the transaction that stores
+    /// an event claims it, too.
+    ///
+    /// A claim costs a transaction, and a poll of the queue a read. So this returns early, in this order,
+    /// if the hand-off brings all there is, if too few claims are free to be worth a transaction, and if a
+    /// poll finds nothing due.
     async fn claim(
         &mut self,
         context: &Arc<Context>,
@@ -123,33 +114,35 @@ impl Calls {
             places: limit,
             expires_at: later(now, context.settings.lease()),
         };
-        let is_handed = store.renew_hand_off(offer);
-        let look_in = self.look_at.saturating_duration_since(Instant::now());
-        if is_handed && !self.is_more_due && !look_in.is_zero() {
-            return Some(until_news(context, now, self.next_due).min(look_in));
+        // While the hand-off is open, new events come by it. The queue can hold only retries and events
+        // behind a running call, so a poll now and then is enough.
+        let is_handing_off = store.renew_hand_off(offer);
+        let poll_in = self.poll_at.saturating_duration_since(Instant::now());
+        if is_handing_off && !self.is_more_due && !poll_in.is_zero() {
+            return Some(until_news(context, now, self.next_due).min(poll_in));
         }
-        if !context.hand.is_worth(limit) {
-            if self.looked_at.elapsed() >= POLL {
-                // What waits in the queue must not wait until there are fewer webhooks.
+        if !context.slots.is_worth_claiming(limit) {
+            if self.polled_at.elapsed() >= POLL {
+                // Under a steady load slots never become free together. Closing the hand-off keeps new
+                // webhooks from overtaking the queue for longer than this.
                 store.close_hand_off();
             }
             return Some(until_news(context, now, None));
         }
-        // A look first, since an idle worker writes nothing; a claim that was filled to its limit
-        // says the same.
+        // An idle worker must write nothing, so it reads first. After a full claim more is due anyway.
         if !self.is_more_due
             && let Ok(next) = store.next_due(now).await
             && next.is_none_or(|next| next > now)
         {
-            self.note_look(next);
+            self.polled(next);
             store.open_hand_off(offer);
             return Some(until_news(context, now, next));
         }
-        self.note_look(None);
+        self.polled(None);
         let claims = match store.claim_or_offer(offer, now).await {
             Ok(claims) => claims,
             Err(error) => {
-                tracing::debug!(%error, "nothing can be claimed");
+                tracing::debug!(%error, "the queue cannot be claimed from");
                 return Some(POLL);
             }
         };
@@ -157,40 +150,39 @@ impl Calls {
         if claims.is_empty() {
             return Some(until_news(context, now, None));
         }
-        for claim in claims {
-            self.start(context, claim, false);
-        }
+        self.start(context, claims, CallKind::Regular);
         None
     }
 
-    /// Claims one event, due or not, to see whether Serval answers.
+    /// Claims one event, due or not, to test whether Serval answers.
     async fn probe(&mut self, context: &Arc<Context>, now: Timestamp) -> Option<Duration> {
         let store = &context.store;
         store.close_hand_off();
         let lease = context.settings.lease();
+        // The probe takes an event whether it is due or not: all of them wait, because of the
+        // outage that the probe is to end.
         match store.claim(ClaimScope::Probe, 1, now, lease).await {
             Ok(claims) if claims.is_empty() => {
-                context.line().probe_unused(now);
+                context.breaker().probe_unused(now);
                 Some(until_news(context, now, None))
             }
             Ok(claims) => {
-                context.line().probe_sent();
-                for claim in claims {
-                    self.start(context, claim, true);
-                }
+                context.breaker().probe_sent();
+                self.start(context, claims, CallKind::Probe);
                 None
             }
             Err(error) => {
-                tracing::debug!(%error, "nothing can be claimed for a probe");
+                tracing::debug!(%error, "no event can be claimed for a probe");
                 Some(POLL)
             }
         }
     }
 }
 
+/// Time until something can be due: an event, a probe or the next poll.
 fn until_news(context: &Context, now: Timestamp, next_due: Option<Timestamp>) -> Duration {
-    let line = context.line().next_at();
-    [next_due, line]
+    let probe = context.breaker().next_at();
+    [next_due, probe]
         .into_iter()
         .flatten()
         .map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default())

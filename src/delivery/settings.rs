@@ -1,28 +1,27 @@
-//! How delivery goes about it: from the configuration, and what follows from it.
+//! The settings of delivery, and the time limits that follow from them.
 
 use std::time::Duration;
 
 use crate::domain::retry::RetryPolicy;
 
-/// How much longer a claim lasts than its call may take: time to settle.
+/// Time to settle, after the longest call.
 const LEASE_MARGIN: Duration = Duration::from_secs(30);
 
-/// How long a claimed event waits for its turn before it is handed back, and after that for pairs of
-/// its Serval ticket to be taken apart.
-pub(super) const TURN_PATIENCE: Duration = Duration::from_mins(1);
+/// Longest wait for a slot and the pace, and again for an unlink, before a claim is released.
+pub(super) const WAIT_LIMIT: Duration = Duration::from_mins(1);
 
-/// How delivery goes about it.
+/// The settings of delivery.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Calls in flight.
     pub concurrency: usize,
     /// Calls per second; 0: no limit.
     pub rate: u32,
-    /// When to try again.
+    /// The retry policy.
     pub retry: RetryPolicy,
-    /// Failures in a row that open the line.
+    /// Failures in a row that open the circuit breaker.
     pub breaker_threshold: usize,
-    /// For one exchange with Serval.
+    /// Time limit of one request to Serval.
     pub call_timeout: Duration,
 }
 
@@ -38,13 +37,14 @@ impl Settings {
         }
     }
 
-    /// For all exchanges of one call: a token, a look, the connect, a second token and try.
+    /// Time limit of one call with all its requests: token, links, connect, second token and connect.
     pub(super) fn call_limit(&self) -> Duration {
         self.call_timeout.saturating_mul(3)
     }
 
-    /// How long a claim lasts: both waits, the call and its settlement lie inside.
+    /// Duration of a claim: both waits, the call, one request about an unknown ticket and the settlement
+    /// fit into it.
     pub(super) fn lease(&self) -> Duration {
-        TURN_PATIENCE.saturating_mul(2) + self.call_limit() + LEASE_MARGIN
+        WAIT_LIMIT.saturating_mul(2) + self.call_limit() + self.call_timeout + LEASE_MARGIN
     }
 }

@@ -1,272 +1,350 @@
-//! One claimed event: look if in doubt, connect, decide, settle.
+//! One claim, from the moment it was made to its settlement.
+//!
+//! Invariant: exactly one settlement ends a claim, unless the claim was lost. No transaction is open
+//! while a call is in flight.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, SemaphorePermit};
-use tokio::time::Instant;
+use jiff::Timestamp;
+use tokio::sync::SemaphorePermit;
+use tokio::time::{Instant, sleep, timeout};
 use tracing::Instrument as _;
 
-use super::apart::{Apart, clear_the_way};
-use super::attempt::{attempt, report};
-use super::call::{Ended, call, timed_out};
-use super::hand::{Hand, Held};
-use super::learn::look_into;
-use super::line::{Line, PROBE_TIMEOUT, Signal};
-use super::pace::Pace;
-use super::settings::TURN_PATIENCE;
-use super::verdict::{judge, note};
-use super::{Routes, Settings};
-use crate::clock::SharedClock;
+use super::classify::classify;
+use super::clock::mapped_at;
+use super::connect::{Linked, connect, request};
+use super::context::Context;
+use super::gate::breaker::{CallKind, PROBE_TIMEOUT, Signal};
+use super::gate::slots::ClaimGuard;
+use super::learn::lesson;
+use super::record::{attempt, log, settle_failed, settle_linked};
+use super::settings::WAIT_LIMIT;
+use super::unlink::wait_for_unlink;
+use crate::domain::delivery::{Case, FailureKind, Next, decide};
 use crate::domain::ids::ServalTicketId;
-use crate::domain::ingest::ALREADY_CONNECTED;
-use crate::domain::retry::later;
-use crate::metrics::Metrics;
-use crate::serval::{ConnectRequest, ServalClient};
-use crate::store::{Attempt, Claim, SettleError, Settlement, Store};
-use crate::telemetry::traces;
+use crate::domain::reason::Reason;
+use crate::domain::retry::{later, moved};
+use crate::edge::clock::Moment;
+use crate::edge::telemetry::traces;
+use crate::serval::{ConnectRequest, NetworkKind, ServalError};
+use crate::sources::SourcePolicy;
+use crate::store::{Attempt, AttemptOutcome, Claim, SettleError, Settlement};
 
-/// How long a call that waits for its turn sleeps at most.
-const NAP: Duration = Duration::from_secs(1);
-/// Between tries to write a settlement that the store did not take.
+/// Longest sleep of a call that waits for the pace. The clock may be set meanwhile, and the breaker
+/// may open, so it looks again.
+const PACE_NAP: Duration = Duration::from_secs(1);
+/// Wait before a settlement is written again that the store did not accept.
 const SETTLE_AGAIN: Duration = Duration::from_millis(500);
 
-/// What the steps of a worker work with. A reload puts another one in its place; a step keeps the one
-/// that it began with, which its claim was made for.
-#[derive(Clone)]
-pub(super) struct Context {
-    pub(super) store: Store,
-    pub(super) serval: ServalClient,
-    /// Tokens that earlier clients asked for.
-    pub(super) earlier_refreshes: u64,
-    pub(super) clock: SharedClock,
-    pub(super) routes: Routes,
-    pub(super) settings: Settings,
-    pub(super) pace: Arc<Pace>,
-    pub(super) line: Arc<Mutex<Line>>,
-    pub(super) hand: Arc<Hand>,
-    pub(super) apart: Arc<Apart>,
-    /// Told when what waits should not wait any longer.
-    pub(super) hurry: Arc<Notify>,
-    /// The account at Serval that is in force; see [`Context::is_outdated`].
-    pub(super) account: Arc<AtomicU64>,
-    /// The account that `serval` calls with.
-    pub(super) own_account: u64,
-    pub(super) metrics: Metrics,
+/// The work on one claim. The methods stand in the order of time.
+pub(super) struct Step {
+    context: Arc<Context>,
+    claim: Claim,
+    kind: CallKind,
+    begun: Moment,
 }
 
-impl Context {
-    /// Whether calls are made with another account by now: what Serval says about this one's
-    /// credentials is over.
-    pub(super) fn is_outdated(&self) -> bool {
-        self.account.load(Ordering::Relaxed) != self.own_account
+impl Step {
+    pub(super) fn new(context: Arc<Context>, claim: Claim, kind: CallKind) -> Self {
+        Self {
+            begun: Moment::of(&*context.clock),
+            context,
+            claim,
+            kind,
+        }
     }
 
-    pub(super) fn line(&self) -> std::sync::MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Says and counts how a call ended.
-    fn report(&self, claim: &Claim, attempt: &Attempt, ended: &Ended) {
-        report(claim, attempt, ended);
-        let took = Duration::from_millis(attempt.duration_ms.unsigned_abs());
-        let outcome = attempt.outcome.as_str();
-        self.metrics.connect(&claim.ticket.source, outcome, took);
-    }
-}
-
-/// Works on a claim until it is settled or lost, in the trace that its webhook began.
-pub(super) async fn step(context: &Context, mut claim: Claim, held: Held, is_probe: bool) {
-    let span = tracing::info_span!(
-        "delivery",
-        source = %claim.ticket.source,
-        event = %claim.event,
-        ticket.external = %claim.ticket,
-        attempt = claim.tries + 1,
-    );
-    traces::continue_from(&span, claim.traceparent.as_ref());
-    // Serval's part of the trace goes below this step, where steps are recorded.
-    claim.traceparent = traces::traceparent(&span).or(claim.traceparent);
-    take_step(context, claim, held, is_probe)
+    /// Works until the claim is settled or lost, in the trace that the webhook began.
+    pub(super) async fn run(mut self, in_flight: ClaimGuard) {
+        let span = tracing::info_span!(
+            "delivery",
+            source = %self.claim.ticket.source,
+            event = %self.claim.event,
+            ticket.external = %self.claim.ticket,
+            attempt = self.claim.tries + 1,
+        );
+        traces::continue_from(&span, self.claim.traceparent.as_ref());
+        // If spans are exported, Serval's spans belong below this one.
+        self.claim.traceparent = traces::traceparent(&span).or(self.claim.traceparent);
+        async {
+            match self.claim.hint.clone() {
+                Some(hint) => self.learn(hint, in_flight).await,
+                None => self.connect(in_flight).await,
+            }
+        }
         .instrument(span)
         .await;
-}
-
-async fn take_step(context: &Context, claim: Claim, held: Held, is_probe: bool) {
-    if let Some(hint) = claim.hint.clone() {
-        return learn(context, &claim, held, &hint, is_probe).await;
     }
-    let request = match prepare(context, &claim) {
-        Ok(request) => request,
-        Err(settlement) => {
-            if is_probe {
-                context.line().probe_unused(context.clock.now());
+
+    /// Asks Serval about the ticket that the payload names, and writes down the answer. The event is
+    /// claimed again for its connect call.
+    async fn learn(&self, hint: ServalTicketId, in_flight: ClaimGuard) {
+        let Some(slot) = self.acquire_slot().await else {
+            return self.release().await;
+        };
+        let started_at = self.now();
+        let lesson = self
+            .within_limit(lesson(&self.context, &self.claim, &hint))
+            .await;
+        let held = (slot, in_flight);
+        let lesson = match lesson {
+            Ok(lesson) => lesson,
+            Err(error) => return self.conclude(hint, started_at, Err(error), held).await,
+        };
+        drop(held);
+        let now = self.now();
+        self.record_signal(Signal::Alive, "", now);
+        if let Err(error) = self.context.store.learn(&self.claim, lesson, now).await {
+            tracing::warn!(event = %self.claim.event, %error, "the learned mapping could not be written");
+        }
+    }
+
+    /// Makes the connect call. It can end before the call for three reasons: the event needs none (it
+    /// is settled), no slot was free in time, or an unlink of its Serval ticket took too long (the
+    /// claim is released, and made again later).
+    async fn connect(&self, in_flight: ClaimGuard) {
+        let request = match self.request() {
+            Ok(request) => request,
+            Err(settlement) => {
+                self.give_probe_back();
+                return self.settle(None, settlement).await;
             }
-            return settle(context, &claim, None, settlement).await;
+        };
+        if self.context.is_outrun(&self.claim).await {
+            self.give_probe_back();
+            let reason = Reason::Superseded;
+            return self.settle(None, Settlement::Skip { reason }).await;
         }
-    };
-    let Some(place) = turn(context, is_probe).await else {
-        return hand_back(context, &claim, is_probe).await;
-    };
-    if !clear_the_way(context, &claim, &request.ticket_id, is_probe).await {
-        return hand_back(context, &claim, is_probe).await;
-    }
-    let started_at = context.clock.now();
-    let ended = call(context, &claim, &request, is_probe).await;
-    // Others may call while this is written down.
-    drop((place, held));
-    let now = context.clock.now();
-    let (outcome, settlement) = judge(context, &claim, &request.ticket_id, &ended, is_probe, now);
-    let attempt = attempt(
-        &ended,
-        request.ticket_id,
-        outcome,
-        started_at,
-        now,
-        is_probe,
-    );
-    context.report(&claim, &attempt, &ended);
-    settle(context, &claim, Some(attempt), settlement).await;
-}
-
-/// Looks into the Serval ticket that the payload names; the event is claimed again for the rest.
-async fn learn(
-    context: &Context,
-    claim: &Claim,
-    held: Held,
-    hint: &ServalTicketId,
-    is_probe: bool,
-) {
-    let Some(place) = turn(context, is_probe).await else {
-        return hand_back(context, claim, is_probe).await;
-    };
-    let started_at = context.clock.now();
-    let limit = if is_probe {
-        PROBE_TIMEOUT
-    } else {
-        context.settings.call_limit()
-    };
-    let looked = tokio::time::timeout(limit, look_into(context, claim, hint)).await;
-    drop((place, held));
-    let now = context.clock.now();
-    let error = match looked {
-        Ok(Ok(lesson)) => {
-            note(context, claim, Signal::Alive, is_probe, "", now);
-            if let Err(error) = context.store.learn(claim, lesson, now).await {
-                tracing::warn!(event = %claim.event, %error, "what was learned could not be written");
-            }
-            return;
-        }
-        Ok(Err(error)) => error,
-        Err(_) => timed_out(limit),
-    };
-    let ended = Ended::Failed(error);
-    let (outcome, settlement) = judge(context, claim, hint, &ended, is_probe, now);
-    let attempt = attempt(&ended, hint.clone(), outcome, started_at, now, is_probe);
-    context.report(claim, &attempt, &ended);
-    settle(context, claim, Some(attempt), settlement).await;
-}
-
-/// The call to make, or what becomes of the event without one.
-fn prepare(context: &Context, claim: &Claim) -> Result<ConnectRequest, Settlement> {
-    let source = &claim.ticket.source;
-    let Some(route) = context.routes.get(source) else {
-        let error = format!("the source {source} is not configured any more");
-        return Err(Settlement::Dead {
-            reason: "unknown_source",
-            error,
-        });
-    };
-    let Some(ticket_id) = claim.mapped_to.clone() else {
-        return Err(Settlement::Park {
-            until: later(context.clock.now(), route.park_for),
-        });
-    };
-    if claim.is_connected && !route.reconnects {
-        return Err(Settlement::Skip {
-            reason: ALREADY_CONNECTED,
-        });
-    }
-    Ok(ConnectRequest {
-        ticket_id,
-        channel_target: route.target(&claim.ticket.external_id),
-        external_id: claim.ticket.external_id.clone(),
-        object: claim.object.clone(),
-        subtype: claim.subtype.clone(),
-        accounted_for_message_ids: claim.accounted_for.clone(),
-        traceparent: claim.traceparent.clone(),
-    })
-}
-
-/// Gives a claim back without a call.
-async fn hand_back(context: &Context, claim: &Claim, is_probe: bool) {
-    if is_probe {
-        context.line().probe_unused(context.clock.now());
-    }
-    let in_doubt = claim.in_doubt;
-    settle(
-        context,
-        claim,
-        None,
-        Settlement::Release {
-            in_doubt,
-            error: None,
-        },
-    )
-    .await;
-}
-
-/// Waits for a place to call from, then for the pace. `None`: no call may be made, because the line
-/// stands, or the claim would not last for it. A probe needs no place.
-async fn turn(context: &Context, is_probe: bool) -> Option<Option<SemaphorePermit<'_>>> {
-    let started = Instant::now();
-    let place = if is_probe {
-        None
-    } else {
-        let place = tokio::time::timeout(TURN_PATIENCE, context.hand.place());
-        Some(place.await.ok()??)
-    };
-    loop {
-        if !context.line().takes(is_probe) || started.elapsed() > TURN_PATIENCE {
-            return None;
-        }
-        let wait = context.pace.wait(context.clock.now());
-        if wait.is_zero() {
-            return Some(place);
-        }
-        // In short naps: the clock may be set, and the line may stop.
-        tokio::time::sleep(wait.min(NAP)).await;
-    }
-}
-
-/// Writes the settlement; while the store takes no writes, again and again until the claim's time
-/// is over. The call is not repeated for that: the next claim looks first.
-async fn settle(
-    context: &Context,
-    claim: &Claim,
-    attempt: Option<Attempt>,
-    settlement: Settlement,
-) {
-    loop {
-        let now = context.clock.now();
-        match context
-            .store
-            .settle(claim, attempt.clone(), settlement.clone(), now)
-            .await
+        let Some(slot) = self.acquire_slot().await else {
+            return self.release().await;
+        };
+        let ticket_id = request.ticket_id.clone();
+        let (context, claim) = (&self.context, &self.claim);
+        // The event may have waited for seconds. If it was deleted or edited meanwhile, the next claim has
+        // it as it is now. Without an answer of the store nothing is sent.
+        if !wait_for_unlink(context, &claim.ticket, &ticket_id, self.kind).await
+            || !context.store.is_current(claim).await.unwrap_or(false)
         {
-            Ok(()) => return,
-            Err(SettleError::LostClaim) => {
-                tracing::warn!(event = %claim.event, "the claim was lost before its call ended");
-                return;
+            return self.release().await;
+        }
+        let started_at = self.now();
+        let result = self.within_limit(connect(context, claim, request)).await;
+        self.conclude(ticket_id, started_at, result, (slot, in_flight))
+            .await;
+    }
+
+    /// The call to make, or the settlement of an event that needs none.
+    fn request(&self) -> Result<ConnectRequest, Settlement> {
+        let claim = &self.claim;
+        let source = &claim.ticket.source;
+        let Some(mounted) = self.context.sources.get(source) else {
+            let error = format!("the source {source} is not configured any more");
+            return Err(Settlement::Dead {
+                reason: Reason::UnknownSource,
+                error,
+            });
+        };
+        let Some(ticket_id) = claim.mapped_to.clone() else {
+            return Err(Settlement::Park {
+                until: later(self.now(), mounted.policy.park_for),
+            });
+        };
+        if claim.is_connected && !mounted.policy.reconnects() {
+            return Err(Settlement::Skip {
+                reason: Reason::AlreadyConnected,
+            });
+        }
+        Ok(request(claim, mounted, ticket_id))
+    }
+
+    /// Waits for a slot, then for the pace. `None`: no call may be made, since the breaker forbids it,
+    /// or the claim could run out before the call ends. A probe takes no slot, since hanging calls may
+    /// hold all of them.
+    async fn acquire_slot(&self) -> Option<Option<SemaphorePermit<'_>>> {
+        let started = Instant::now();
+        let slot = match self.kind {
+            CallKind::Probe => None,
+            CallKind::Regular => {
+                let slot = timeout(WAIT_LIMIT, self.context.slots.acquire());
+                Some(slot.await.ok()??)
             }
-            Err(SettleError::Store(_)) if now < claim.expires_at => {
-                tokio::time::sleep(SETTLE_AGAIN).await;
+        };
+        loop {
+            let is_allowed = self.context.breaker().allows(self.kind);
+            if !is_allowed || started.elapsed() > WAIT_LIMIT {
+                return None;
             }
-            Err(SettleError::Store(error)) => {
-                tracing::error!(event = %claim.event, %error, "a result could not be written");
-                return;
+            let wait = self.context.pace.wait(self.context.clock.monotonic());
+            if wait.is_zero() {
+                return Some(slot);
+            }
+            sleep(wait.min(PACE_NAP)).await;
+        }
+    }
+
+    /// Bounds the exchange with Serval, so that it ends before the claim runs out.
+    async fn within_limit<T>(
+        &self,
+        exchange: impl Future<Output = Result<T, ServalError>>,
+    ) -> Result<T, ServalError> {
+        let limit = self.limit();
+        timeout(limit, exchange).await.unwrap_or_else(|_| {
+            Err(ServalError::Network {
+                kind: NetworkKind::Timeout,
+                sent: true,
+                detail: format!("nothing within {} s", limit.as_secs()),
+            })
+        })
+    }
+
+    fn limit(&self) -> Duration {
+        match self.kind {
+            CallKind::Probe => PROBE_TIMEOUT,
+            CallKind::Regular => self.context.settings.call_limit(),
+        }
+    }
+
+    /// Decides what the result means, writes the attempt, and settles. Slot and guard are `held` until
+    /// Serval is asked nothing more: the next call may start while the result is written.
+    async fn conclude(
+        &self,
+        ticket_id: ServalTicketId,
+        started_at: Timestamp,
+        result: Result<Linked, ServalError>,
+        held: (Option<SemaphorePermit<'_>>, ClaimGuard),
+    ) {
+        let now = self.now();
+        let (outcome, settlement) = match &result {
+            Ok(linked) => {
+                self.record_signal(Signal::Alive, "", now);
+                let policy = self.context.policy(&self.claim.ticket.source);
+                let reconnects = policy.is_some_and(SourcePolicy::reconnects);
+                settle_linked(linked, ticket_id.clone(), reconnects)
+            }
+            Err(error) => self.failed(error, &ticket_id, now).await,
+        };
+        drop(held);
+        let attempt = attempt(&result, outcome, ticket_id, started_at, now, self.kind);
+        let took = Duration::from_millis(attempt.duration_ms.unsigned_abs());
+        let source = &self.claim.ticket.source;
+        self.context.metrics.connect(source, outcome.as_str(), took);
+        log(&self.claim, &attempt, result.as_ref().err());
+        self.settle(Some(attempt), settlement).await;
+    }
+
+    async fn failed(
+        &self,
+        error: &ServalError,
+        ticket_id: &ServalTicketId,
+        now: Timestamp,
+    ) -> (AttemptOutcome, Settlement) {
+        let failure = classify(error);
+        self.record_signal(failure.kind.into(), &error.brief(), now);
+        // A gateway may limit the rate, too.
+        let is_limit = failure.kind == FailureKind::Throttled || error.status() == Some(429);
+        let (wait, monotonic) = (failure.retry_after, self.context.clock.monotonic());
+        let pace = &self.context.pace;
+        pace.heed(is_limit, wait, &error.brief(), monotonic);
+        let is_unknown = failure.kind == FailureKind::Permanent(Reason::NotFound);
+        // The breaker may have opened by this very failure: then it does not count.
+        let is_outage = !self.context.breaker().counts_tries() || self.kind == CallKind::Probe;
+        let (mapped_at, unknown_since) = if is_unknown {
+            let mapped_at = mapped_at(&self.context, &self.claim.ticket).await;
+            (mapped_at, self.unknown_since(now).await)
+        } else {
+            (None, None)
+        };
+        // The event was moved with the clock, the claim was not.
+        let set_since = self.begun.set_since(&*self.context.clock);
+        let case = Case {
+            failure,
+            tries: self.claim.tries,
+            queued_at: moved(self.claim.queued_at, set_since),
+            is_outage,
+            mapped_at,
+            unknown_since,
+        };
+        let mut next = decide(case, &self.context.settings.retry, now, fastrand::f64());
+        if next == Next::Dead(Reason::NotFound) && self.is_known(ticket_id).await {
+            next = Next::Dead(Reason::Unimplemented);
+        }
+        settle_failed(next, case, &self.claim, error.summary())
+    }
+
+    /// Time of the first `not_found` since the event entered the queue, which it does anew if its mapping
+    /// changes.
+    async fn unknown_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let (store, claim) = (&self.context.store, &self.claim);
+        let first = store.first_not_found(claim.event, claim.queued_at..=now);
+        first.await.ok().flatten()
+    }
+
+    /// True if Serval knows the ticket. Then a `not_found` is about the call: the server does not have it,
+    /// or not what else it names. The claim lasts for one request more: see [`Settings::lease`].
+    ///
+    /// [`Settings::lease`]: super::settings::Settings::lease
+    async fn is_known(&self, ticket_id: &ServalTicketId) -> bool {
+        let limit = self.limit().min(self.context.settings.call_timeout);
+        let ticket = timeout(limit, self.context.serval.ticket(ticket_id)).await;
+        matches!(ticket, Ok(Ok(Some(_))))
+    }
+
+    /// Tells the breaker how the call ended.
+    fn record_signal(&self, signal: Signal, error: &str, now: Timestamp) {
+        let context = &self.context;
+        if signal == Signal::Failing(FailureKind::CredentialsRefused) && context.is_outdated() {
+            return self.give_probe_back();
+        }
+        let ticket = &self.claim.ticket;
+        let change = context
+            .breaker()
+            .record(signal, ticket, self.kind, error, now);
+        context.announce(change, error);
+    }
+
+    /// Releases the claim without a call. The event stays in the queue.
+    async fn release(&self) {
+        self.give_probe_back();
+        let settlement = Settlement::Release {
+            in_doubt: self.claim.in_doubt,
+            error: None,
+        };
+        self.settle(None, settlement).await;
+    }
+
+    /// Tells the breaker that its probe made no call.
+    fn give_probe_back(&self) {
+        if self.kind == CallKind::Probe {
+            self.context.breaker().probe_unused(self.now());
+        }
+    }
+
+    /// Writes the settlement. While the store accepts no writes, tries again until the claim runs out.
+    /// The call is not made again for that: after the claim ran out, the event is in doubt.
+    async fn settle(&self, attempt: Option<Attempt>, settlement: Settlement) {
+        let (store, claim) = (&self.context.store, &self.claim);
+        loop {
+            let now = self.now();
+            let settled = store
+                .settle(claim, attempt.clone(), settlement.clone(), now)
+                .await;
+            match settled {
+                Ok(()) => return,
+                Err(SettleError::LostClaim) => {
+                    tracing::warn!(event = %claim.event, "the claim was lost before its call ended");
+                    return;
+                }
+                Err(SettleError::Store(_)) if now < claim.expires_at => sleep(SETTLE_AGAIN).await,
+                Err(SettleError::Store(error)) => {
+                    tracing::error!(event = %claim.event, %error, "a result could not be written");
+                    return;
+                }
             }
         }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.context.clock.now()
     }
 }

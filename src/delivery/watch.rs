@@ -1,117 +1,116 @@
-//! What goes on beside the calls: the credentials are watched, what waited too long expires, pairs
-//! are taken apart.
+//! The tasks beside the calls: check the credentials, expire parked events, unlink pairs.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::apart::take_apart_next;
-use super::line::{Mode, Turn};
-use super::step::Context;
-use crate::live::Live;
+use super::context::Context;
+use super::gate::breaker::Mode;
+use super::unlink::{Progress, unlink_next};
+use crate::edge::live::Live;
 use crate::serval::ServalError;
+use crate::store::Expired;
 
-/// Between looks at what may have changed.
+/// Time between two checks.
 const POLL: Duration = Duration::from_secs(1);
-/// Between looks for parked events whose time is over.
+/// Time between two searches for parked events that expire.
 const EXPIRY_CHECK: Duration = Duration::from_secs(10);
 
-/// Tries the credentials at the start and after a reload that brought others, and while the line is
-/// held for them.
+/// Checks the credentials at the start, after a reload that changed them, and while calls are held for
+/// them.
 pub(super) async fn watch_credentials(live: Live<Context>, soft: CancellationToken) {
     let mut checked = None;
     loop {
         let context = live.now();
         let now = context.clock.now();
+        // A reload with other credentials makes another account, which is checked at once. So a
+        // mistake shows before the first event needs it.
         let is_first = checked != Some(context.own_account);
-        let is_due = match context.line().mode() {
+        let is_due = match context.breaker().mode() {
             Mode::Held(hold) => is_first || hold.check_at <= now,
-            Mode::Flowing | Mode::Suspect(_) | Mode::Open(_) => is_first,
+            Mode::Closed | Mode::Suspect(_) | Mode::Open(_) => is_first,
         };
         if is_due {
             check_credentials(&context).await;
             checked = Some(context.own_account);
         }
-        tokio::select! {
-            () = soft.cancelled() => return,
-            () = tokio::time::sleep(POLL) => {}
+        if is_stopped_within(POLL, &soft).await {
+            return;
         }
     }
 }
 
 async fn check_credentials(context: &Context) {
-    let is_held = matches!(context.line().mode(), Mode::Held(_));
+    let is_held = matches!(context.breaker().mode(), Mode::Held(_));
     let result = if is_held {
-        // A token that a call was refused with may still be had.
+        // The token endpoint may still give tokens that calls are refused with, so a call is made.
         context.serval.check_access().await
     } else {
         context.serval.check_credentials().await
     };
     let now = context.clock.now();
-    // Others are in force by now, and tried next.
+    // A reload has changed them meanwhile: the new ones are checked next.
     if context.is_outdated() {
         return;
     }
-    match result {
-        Ok(()) => {
-            if context.line().release() == Turn::Recovered {
-                tracing::info!("Serval accepts our credentials; calls go on");
-                context.hurry.notify_one();
+    let error = result.as_ref().err().map(ServalError::brief);
+    let error = error.unwrap_or_default();
+    let change = match result {
+        Ok(()) => context.breaker().release(),
+        Err(ServalError::CredentialsRefused(_)) => context.breaker().hold(&error, now),
+        Err(_) => {
+            // Serval is unreachable, which is for the breaker to notice. A hold stays until the next
+            // check.
+            tracing::debug!(error, "the credentials could not be checked");
+            let mut breaker = context.breaker();
+            if matches!(breaker.mode(), Mode::Held(_)) {
+                breaker.hold("", now);
             }
+            return;
         }
-        Err(error @ ServalError::CredentialsRefused { .. }) => {
-            if context.line().hold(&error.brief(), now) == Turn::Held {
-                tracing::error!(
-                    error = error.brief(),
-                    "Serval refuses our credentials: calls stop until it accepts them; check [serval]",
-                );
-            }
-        }
-        // Serval is away; that is the breaker's matter. A hold stays, and is looked at again.
-        Err(error) => {
-            tracing::debug!(
-                error = error.brief(),
-                "the credentials could not be checked"
-            );
-            if matches!(context.line().mode(), Mode::Held(_)) {
-                context.line().hold("", now);
-            }
-        }
-    }
+    };
+    context.announce(change, &error);
 }
 
-/// Takes pairs apart while calls are made at all.
-pub(super) async fn take_pairs_apart(live: Live<Context>, soft: CancellationToken) {
+/// Unlinks pairs while calls are made.
+pub(super) async fn unlink_pairs(live: Live<Context>, soft: CancellationToken) {
     loop {
         let context = live.now();
-        let is_flowing = {
-            let state = context.line();
-            matches!(state.mode(), Mode::Flowing) && !state.is_paused()
+        let is_calling = {
+            let breaker = context.breaker();
+            matches!(breaker.mode(), Mode::Closed) && !breaker.is_paused
         };
-        if is_flowing && take_apart_next(&context).await {
+        if is_calling && unlink_next(&context).await == Progress::Done {
             continue;
         }
-        tokio::select! {
-            () = soft.cancelled() => return,
-            () = tokio::time::sleep(POLL) => {}
+        if is_stopped_within(POLL, &soft).await {
+            return;
         }
     }
 }
 
-/// Ends what has been parked for too long.
-pub(super) async fn upkeep(live: Live<Context>, soft: CancellationToken) {
+/// Expires events that were parked for too long.
+pub(super) async fn expire_parked(live: Live<Context>, soft: CancellationToken) {
     loop {
         let context = live.now();
         match context.store.expire_parked(context.clock.now()).await {
-            Ok(0) | Err(_) => {}
-            Ok(expired) => {
+            Ok(Expired { events: 0, .. }) | Err(_) => {}
+            // The store expires a limited number in one transaction, so that webhooks need not
+            // wait. The rest follows at once.
+            Ok(Expired { events, named }) => {
+                context.metrics.named_expired(named);
+                let expired = events;
                 tracing::warn!(expired, "parked events expired: no mapping came in time");
                 continue;
             }
         }
-        tokio::select! {
-            () = soft.cancelled() => return,
-            () = tokio::time::sleep(EXPIRY_CHECK) => {}
+        if is_stopped_within(EXPIRY_CHECK, &soft).await {
+            return;
         }
     }
+}
+
+async fn is_stopped_within(time: Duration, soft: &CancellationToken) -> bool {
+    let sleep = tokio::time::sleep(time);
+    soft.run_until_cancelled(sleep).await.is_none()
 }

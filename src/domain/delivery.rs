@@ -1,20 +1,20 @@
-//! What the end of a call to Serval means for its event: the whole policy of retrying, holding and
-//! giving up, as one pure function.
+//! The policy after a failed call: retry, hold or give up. One pure function decides.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::retry::RetryPolicy;
+use super::reason::Reason;
+use super::retry::{RetryPolicy, later};
 
-/// Why a call did not succeed, as far as the policy cares.
+/// A failed call, as far as the policy depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failure {
-    /// Of which kind.
+    /// Kind of the failure.
     pub kind: FailureKind,
-    /// Whether the call may have taken effect, so that a look is due before it is made again.
+    /// True if the call may have arrived, so that the links are read before the next call.
     pub in_doubt: bool,
-    /// How long Serval asked to wait.
+    /// Wait that Serval asked for.
     pub retry_after: Option<Duration>,
 }
 
@@ -23,60 +23,108 @@ pub struct Failure {
 pub enum FailureKind {
     /// No answer from Serval: the network, or the token endpoint.
     Unreachable,
-    /// An answer that says: not now, whoever asks.
+    /// Serval answers no caller at present.
     Unavailable,
-    /// An answer that says: something broke over this call.
+    /// Serval failed while it handled this call.
     Faulty,
-    /// An answer that says: not so fast.
+    /// Serval limits the rate of calls.
     Throttled,
-    /// Our credentials are no good. Nothing to do with the event.
+    /// Serval refuses our credentials. The event is not the cause.
     CredentialsRefused,
-    /// Serval says that it has the pair, but a look did not show it.
+    /// Serval reports that it has the pair, but its links do not show it.
     Exists,
-    /// An answer that will not change until a person acts; the word says which.
-    Permanent(&'static str),
+    /// An answer that will not change until a person acts.
+    Permanent(Reason),
 }
 
-/// What happens to the event.
+impl FailureKind {
+    /// True if Serval answered, and would answer the same again.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Permanent(_) | Self::Exists)
+    }
+}
+
+/// Decision about the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Try again.
     RetryAt {
         /// Not before.
         at: Timestamp,
-        /// Serval asked to wait until then, so nothing may hasten it.
+        /// True if Serval asked to wait until then, so that nothing may make it earlier.
         asked: bool,
     },
-    /// The line waits; it costs the event nothing.
+    /// All calls wait; the event loses nothing.
     Hold,
-    /// Given up, and why.
-    Dead(&'static str),
+    /// Given up.
+    Dead(Reason),
 }
 
-/// A fault lasted for longer than `delivery.give_up_after`.
-pub const GAVE_UP: &str = "gave_up";
-/// Serval says that the external ticket is connected, but not to this Serval ticket.
-pub const CONFLICT: &str = "conflict";
+/// A failed call and the history of its event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Case {
+    /// The failure.
+    pub failure: Failure,
+    /// Counted tries before this one.
+    pub tries: u32,
+    /// Time at which the event entered the queue.
+    pub queued_at: Timestamp,
+    /// True if Serval as a whole is down, so that the event is not the cause.
+    pub is_outage: bool,
+    /// Time at which the mapping was written; `None`: the event has none.
+    pub mapped_at: Option<Timestamp>,
+    /// Time of the first `not_found` about this mapping, if this is not the first.
+    pub unknown_since: Option<Timestamp>,
+}
 
-/// Decides. `tries` is the number of counted tries before this one; `jitter` is in [0, 1).
-pub fn decide(
-    failure: Failure,
-    tries: u32,
-    queued_at: Timestamp,
-    policy: &RetryPolicy,
+/// Time after the writing of a mapping in which its Serval ticket may be too new for Serval to find it.
+const FRESH: Duration = Duration::from_mins(5);
+/// Time for which such a ticket is tried again, from the first `not_found` on.
+const FRESH_TRIES: Duration = Duration::from_mins(1);
+/// Shortest and longest wait between two of these tries.
+const FRESH_WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+
+/// The wait before a Serval ticket that Serval does not know is tried again: as long as it is unknown by
+/// now, within limits. `None`: it does not exist.
+fn wait_for_ticket(
+    mapped_at: Option<Timestamp>,
+    unknown_since: Timestamp,
     now: Timestamp,
-    jitter: f64,
-) -> Next {
+) -> Option<Duration> {
+    let is_fresh = unknown_since < later(mapped_at?, FRESH);
+    // If the clock was set back by more, the tries end, too.
+    let unknown_for = now.duration_since(unknown_since).unsigned_abs();
+    let (shortest, longest) = FRESH_WAIT;
+    (is_fresh && unknown_for < FRESH_TRIES).then(|| unknown_for.clamp(shortest, longest))
+}
+
+/// Decides what happens to the event. `jitter` is in [0, 1).
+pub fn decide(case: Case, policy: &RetryPolicy, now: Timestamp, jitter: f64) -> Next {
+    let failure = case.failure;
+    // In an outage an event loses neither tries nor age, and its wait stays short. It goes behind the
+    // others, so that the next probe takes another event.
+    let (tries, queued_at, unknown_since) = if case.is_outage {
+        (0, now, now)
+    } else {
+        let unknown_since = case.unknown_since.unwrap_or(now);
+        (case.tries, case.queued_at, unknown_since)
+    };
     match failure.kind {
         FailureKind::CredentialsRefused => Next::Hold,
-        FailureKind::Exists => Next::Dead(CONFLICT),
+        FailureKind::Exists => Next::Dead(Reason::Conflict),
+        FailureKind::Permanent(Reason::NotFound)
+            if let Some(wait) = wait_for_ticket(case.mapped_at, unknown_since, now) =>
+        {
+            let at = later(now, wait);
+            Next::RetryAt { at, asked: false }
+        }
         FailureKind::Permanent(reason) => Next::Dead(reason),
         FailureKind::Unreachable
         | FailureKind::Unavailable
         | FailureKind::Faulty
         | FailureKind::Throttled => {
             if policy.is_over(queued_at, now) {
-                return Next::Dead(GAVE_UP);
+                return Next::Dead(Reason::GaveUp);
             }
             let at = policy.retry_at(tries, failure.retry_after, now, jitter);
             let asked = failure.retry_after.is_some_and(|wait| !wait.is_zero());
@@ -85,9 +133,140 @@ pub fn decide(
     }
 }
 
+/// Time between two checks of refused credentials.
+pub const CREDENTIALS_CHECK: Duration = Duration::from_secs(30);
+
+/// Decides when a failed unlink is made again. An error: it is given up, for this reason.
+pub fn decide_unlink(
+    case: Case,
+    policy: &RetryPolicy,
+    now: Timestamp,
+    jitter: f64,
+) -> Result<Timestamp, Reason> {
+    match decide(case, policy, now, jitter) {
+        Next::RetryAt { at, .. } => Ok(at),
+        Next::Hold => Ok(later(now, CREDENTIALS_CHECK)),
+        Next::Dead(reason) => Err(reason),
+    }
+}
+
+/// Decides when Serval is asked again for a pair to unlink that it does not list: a new link may appear
+/// late. `None`: it has no such link.
+pub fn ask_again_for_link(queued_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    let again = later(queued_at, Duration::from_secs(30));
+    (now < again).then_some(again)
+}
+
+/// Decides how long to wait after try number `tries` (from 1) to register the messages that a connect
+/// call could not carry. The pair is linked by then, so the event does not wait for more than three.
+pub fn register_again(tries: u32) -> Option<Duration> {
+    (tries < 3).then_some(Duration::from_millis(500))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unlink_is_made_again_unless_serval_refuses_it() {
+        use FailureKind::{CredentialsRefused, Exists, Permanent, Unavailable};
+        let policy = RetryPolicy::giving_up_after(Duration::from_secs(100));
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (kind, now, expected) in [
+            (Unavailable, 1_010, Ok(at(1_012))),
+            (Unavailable, 1_100, Err(Reason::GaveUp)),
+            (CredentialsRefused, 1_100, Ok(at(1_130))),
+            (Exists, 1_010, Err(Reason::Conflict)),
+            (Permanent(Reason::NotFound), 1_010, Err(Reason::NotFound)),
+        ] {
+            let case = Case {
+                failure: Failure {
+                    kind,
+                    in_doubt: false,
+                    retry_after: None,
+                },
+                tries: 2,
+                queued_at: at(1_000),
+                is_outage: false,
+                mapped_at: None,
+                unknown_since: None,
+            };
+            let next = decide_unlink(case, &policy, at(now), 0.5);
+            assert_eq!(next, expected, "{kind:?} at {now}");
+        }
+        for (now, again) in [(1_000, Some(1_030)), (1_029, Some(1_030)), (1_030, None)] {
+            let next = ask_again_for_link(at(1_000), at(now));
+            assert_eq!(next, again.map(at), "{now}");
+        }
+    }
+
+    #[test]
+    fn a_ticket_of_a_fresh_mapping_is_tried_for_a_minute() {
+        let policy = RetryPolicy::giving_up_after(Duration::from_hours(24));
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let next = |mapped_at, unknown_since: Option<i64>, now, is_outage| {
+            let case = Case {
+                failure: Failure {
+                    kind: FailureKind::Permanent(Reason::NotFound),
+                    in_doubt: false,
+                    retry_after: None,
+                },
+                // Whatever went wrong before does not shorten the minute.
+                tries: 40,
+                queued_at: at(1_000),
+                is_outage,
+                mapped_at,
+                unknown_since: unknown_since.map(at),
+            };
+            let next = decide(case, &policy, at(now), 0.5);
+            if let Next::RetryAt { at, asked: false } = next {
+                return Some(at.as_second() - now);
+            }
+            assert_eq!(next, Next::Dead(Reason::NotFound));
+            None
+        };
+        let mapped_at = Some(at(1_000));
+        // Each try is made as soon as it may be, the first one just in time.
+        let (mut now, mut tried_at) = (1_299, vec![]);
+        while let Some(wait) = next(mapped_at, Some(1_299).filter(|_| now > 1_299), now, false) {
+            now += wait;
+            tried_at.push(now - 1_299);
+        }
+        assert_eq!(tried_at, [1, 2, 4, 8, 16, 31, 46, 61]);
+        for (mapped_at, unknown_since, now, expected) in [
+            (None, None, 1_000, None),
+            (mapped_at, None, 1_300, None),
+            (mapped_at, Some(1_300), 1_301, None),
+            (mapped_at, None, 9_999, None),
+            (mapped_at, Some(1_010), 1_069, Some(15)),
+            (mapped_at, Some(1_010), 1_070, None),
+            // The clock was set back since.
+            (mapped_at, None, 900, Some(1)),
+            (mapped_at, Some(1_010), 1_007, Some(3)),
+            (mapped_at, Some(1_010), 900, None),
+        ] {
+            let case = format!("{mapped_at:?}, {unknown_since:?} at {now}");
+            assert_eq!(
+                next(mapped_at, unknown_since, now, false),
+                expected,
+                "{case}"
+            );
+        }
+        for (unknown_since, now, expected) in [
+            (None, 1_299, Some(1)),
+            (Some(1_010), 1_200, Some(1)),
+            (None, 1_300, None),
+        ] {
+            let next = next(mapped_at, unknown_since, now, true);
+            assert_eq!(next, expected, "a probe does not count");
+        }
+    }
+
+    #[test]
+    fn further_messages_are_registered_in_three_tries() {
+        let waits = [1, 2, 3].map(|tries| register_again(tries).is_some());
+        assert_eq!(waits, [true, true, false]);
+    }
 
     #[test]
     fn every_kind_of_failure_has_its_consequence() {
@@ -111,16 +290,16 @@ mod tests {
             (Unavailable, in_7_s, soon, retry(1_017, true)),
             (Throttled, in_7_s, soon, retry(1_017, true)),
             (Throttled, Some(Duration::ZERO), soon, retry(1_012, false)),
-            (Unreachable, None, late, Next::Dead("gave_up")),
-            (Throttled, in_7_s, late, Next::Dead("gave_up")),
+            (Unreachable, None, late, Next::Dead(Reason::GaveUp)),
+            (Throttled, in_7_s, late, Next::Dead(Reason::GaveUp)),
             (CredentialsRefused, None, soon, Next::Hold),
             (CredentialsRefused, in_7_s, late, Next::Hold),
-            (Exists, None, soon, Next::Dead("conflict")),
+            (Exists, None, soon, Next::Dead(Reason::Conflict)),
             (
-                Permanent("not_found"),
+                Permanent(Reason::NotFound),
                 in_7_s,
                 soon,
-                Next::Dead("not_found"),
+                Next::Dead(Reason::NotFound),
             ),
         ];
         for (kind, retry_after, now, expected) in rows {
@@ -130,9 +309,33 @@ mod tests {
                     in_doubt,
                     retry_after,
                 };
+                let case = Case {
+                    failure,
+                    tries: 2,
+                    queued_at,
+                    is_outage: false,
+                    mapped_at: None,
+                    unknown_since: None,
+                };
                 // After two tries the ceiling is 4 s; half of it is the wait.
-                let next = decide(failure, 2, queued_at, &policy, now, 0.5);
+                let next = decide(case, &policy, now, 0.5);
                 assert_eq!(next, expected, "{failure:?} at {now}");
+                // In an outage neither its tries nor its age count.
+                let case = Case {
+                    is_outage: true,
+                    ..case
+                };
+                let expected = match expected {
+                    Next::RetryAt { .. } | Next::Dead(Reason::GaveUp) => {
+                        let asked = retry_after.unwrap_or_default();
+                        Next::RetryAt {
+                            at: later(now, Duration::from_millis(500).max(asked)),
+                            asked: !asked.is_zero(),
+                        }
+                    }
+                    Next::Hold | Next::Dead(_) => expected,
+                };
+                assert_eq!(decide(case, &policy, now, 0.5), expected, "{case:?}");
             }
         }
     }

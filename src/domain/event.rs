@@ -2,61 +2,42 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::ids::{ExternalId, ServalTicketId};
+use super::reason::Reason;
+use super::report::Report;
+use super::words::words;
 
-/// Where an event stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EventState {
-    /// Waits for its connect call, or for its next try.
-    Queued,
-    /// Serval has the pair.
-    Connected,
-    /// No mapping yet; leaves by itself when one appears.
-    Parked,
-    /// Was parked for longer than its source allows.
-    Expired,
-    /// Nothing to do.
-    Skipped,
-    /// Not a ticket event.
-    Ignored,
-    /// Given up.
-    Dead,
+pub use super::rank::{Rank, foremost};
+
+/// First words of the last error of an event whose payload names a Serval ticket that cannot be used.
+pub const NAMED_IN_VAIN: &str = "the payload names ";
+
+words! {
+    /// State of an event.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum EventState {
+        /// Waits for its connect call, or for its next try.
+        Queued = "queued",
+        /// Serval has the pair.
+        Connected = "connected",
+        /// Waits for a mapping; leaves by itself when one is written.
+        Parked = "parked",
+        /// Was parked for longer than its source allows.
+        Expired = "expired",
+        /// Has nothing left to do.
+        Skipped = "skipped",
+        /// Is not a ticket event.
+        Ignored = "ignored",
+        /// Given up; a person should look.
+        Dead = "dead",
+    }
 }
 
 impl EventState {
-    /// Every state, in the order people read them.
-    pub const ALL: [Self; 7] = [
-        Self::Queued,
-        Self::Connected,
-        Self::Parked,
-        Self::Expired,
-        Self::Skipped,
-        Self::Ignored,
-        Self::Dead,
-    ];
-
-    /// The word used in the store, the API and the logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Connected => "connected",
-            Self::Parked => "parked",
-            Self::Expired => "expired",
-            Self::Skipped => "skipped",
-            Self::Ignored => "ignored",
-            Self::Dead => "dead",
-        }
-    }
-
-    /// Reads the word back.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word)
-    }
-
-    /// Whether only a person (a replay) or a changed mapping moves the event again.
+    /// True if only a replay or a changed mapping moves the event again.
     pub fn is_terminal(self) -> bool {
         match self {
             Self::Queued | Self::Parked => false,
@@ -65,62 +46,123 @@ impl EventState {
     }
 }
 
-/// What the source says should become of an event. Where a mapping is needed, the inbox decides.
+/// A source's decision about an event. If a mapping is needed, the inbox decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
     /// May start a connect.
     Connect,
-    /// A ticket event with nothing to do, and why (`echo`).
-    Skip(&'static str),
-    /// Not a ticket event, and why. Its body is not kept unless the source is told to.
+    /// A ticket event with nothing to do.
+    Skip(Reason),
+    /// Not a ticket event, for a reason that its kind of source gives. Its body is not kept unless the source is told to.
     Ignore(&'static str),
-    /// Cannot be worked on as it is, and why (`class_conflict`). A person should look.
-    Bury(&'static str),
+    /// Ignored in the same way as the source is configured now. Its body is kept, so that a replay can
+    /// read it again with another configuration.
+    SetAside(&'static str),
+    /// Cannot be worked on as it is. A person should look.
+    Bury(Reason),
 }
 
-/// How well an event's object represents its external ticket: while the ticket is parked, the
-/// event with the greatest rank is kept, of equals the newest arrival.
-///
-/// `ServiceNow`: (`sys_mod_count`, `sys_updated_on`), so the newest record wins. Slack: the root
-/// message before any reply, then the earliest `ts`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Rank(pub i64, pub i64);
+impl Disposition {
+    /// Reason for which the event is ignored.
+    pub fn ignored_for(self) -> Option<&'static str> {
+        match self {
+            Self::Ignore(reason) | Self::SetAside(reason) => Some(reason),
+            Self::Connect | Self::Skip(_) | Self::Bury(_) => None,
+        }
+    }
+}
 
 /// One event as a source read it from a verified webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// What becomes of it.
+    /// The source's decision.
     pub disposition: Disposition,
     /// The external ticket it is about, where it names one.
     pub external_id: Option<ExternalId>,
-    /// `externalTicketSubtype`: `incident` or `requested_item`; none for Slack.
+    /// Serval's `externalTicketSubtype`, such as `incident`, if the kind of source has any.
     pub subtype: Option<&'static str>,
-    /// What happened, in the sender's words: `incident.update`, `message`, `reaction_added`.
+    /// Type of the event, in the sender's words: `incident.update`, `message`, `reaction_added`.
     /// At most 64 visible ASCII characters.
     pub event_type: String,
-    /// Names the delivery within its external ticket, or within its source where it names none; a
-    /// second event with the same key is a duplicate. `None`: nothing names it, so it is never
-    /// taken for a duplicate.
+    /// Names the delivery within its source, in the sender's words. A second event with the same key,
+    /// type and object is a duplicate; one with another type or object is not. `None`: nothing names
+    /// it, so it is never taken for a repetition.
     pub delivery_key: Option<String>,
     /// Names the content in the same way: another event with the same key that was not ignored
     /// makes this one `skipped` (`duplicate`). Set for events that may connect only.
     pub content_key: Option<String>,
     /// See [`Rank`].
     pub rank: Rank,
+    /// See [`Report`].
+    pub report: Report,
     /// The Serval ticket that the payload names, if it may: an id or a friendly identifier
     /// (`ACM-10`). Not believed before it is verified.
     pub hint: Option<ServalTicketId>,
     /// The number by which people know the external ticket, such as `INC0081927`.
     pub number: Option<String>,
-    /// Slack's workspace. An external id belongs to the first one that used it.
-    pub team: Option<String>,
-    /// Slack gave a channel a new id: what is stored under the old one moves along.
-    pub channel_move: Option<ChannelMove>,
-    /// Where the external object stands in the body, in bytes; sent to Serval as it is.
+    /// News about its channel, if the event has any.
+    pub channel: Option<ChannelNews>,
+    /// See [`Question`].
+    pub question: Option<Question>,
+    /// Byte range of the external object in the body. It is sent to Serval unchanged.
     pub object: Range<usize>,
 }
 
-/// A Slack channel that has a new id.
+impl NewEvent {
+    /// True if its message is known to be direct, though its external id does not tell.
+    pub fn is_direct(&self) -> bool {
+        let is_direct = Some(true);
+        matches!(&self.channel, Some(ChannelNews::Written { is_direct: told, .. }) if *told == is_direct)
+    }
+}
+
+/// A question about an event that only the stored events answer. The store answers it before it places
+/// the event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// The event is an edit of a message. If no earlier event of the message is stored, it is the message
+    /// itself, and may connect.
+    IsNew {
+        /// The event's content key if it is the message.
+        content_key: String,
+        /// The event's rank if it is the message.
+        rank: Rank,
+    },
+    /// The event is about a message, but does not name its external ticket: it is the one of this channel
+    /// that has an event of the message. The event's own external id counts if none has.
+    WhichTicket {
+        /// Id of the channel.
+        channel: String,
+    },
+}
+
+/// News of a channel. External ids begin with the id of their channel and a colon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChannelNews {
+    /// The channel has a new id: mappings and events under the old one move along.
+    Moved(ChannelMove),
+    /// The channel was archived: what is parked for its threads cannot get a mapping any more.
+    Archived {
+        /// Id of the channel.
+        channel: String,
+    },
+    /// The channel was deleted, and its messages with it.
+    Deleted {
+        /// Id of the channel.
+        channel: String,
+    },
+    /// Somebody wrote a message there.
+    Written {
+        /// Id of the channel.
+        channel: String,
+        /// If its messages are direct ones, where the event tells.
+        is_direct: Option<bool>,
+        /// The reason why the source ignores direct messages; `None`: it takes them.
+        ignores_direct: Option<&'static str>,
+    },
+}
+
+/// A channel that has a new id. External ids begin with the id of their channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelMove {
     /// The old id.

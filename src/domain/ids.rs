@@ -3,98 +3,44 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-/// Why a text is not the identifier it was given for. The message says what would be.
+/// A text that is not the identifier it was given for. The message says what would be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidId(String);
 
 impl InvalidId {
-    fn new(message: impl Into<String>) -> Self {
+    /// Says what would be one.
+    pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
 }
 
-/// The system behind a source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SourceKind {
-    /// A `ServiceNow` instance.
-    ServiceNow,
-    /// A Slack workspace.
-    Slack,
-}
-
-impl SourceKind {
-    /// The word used in configuration and answers.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ServiceNow => "servicenow",
-            Self::Slack => "slack",
+/// Gives a type that wraps a text access to it.
+macro_rules! wraps_text {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
         }
-    }
 
-    /// Reads an external id of this kind: a `sys_id` (32 hex digits, lower-cased) or a Slack
-    /// `channel:thread_ts`.
-    pub fn parse_external_id(self, text: &str) -> Result<ExternalId, InvalidId> {
-        match self {
-            Self::ServiceNow => sys_id(text),
-            Self::Slack => slack_thread(text),
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
         }
-    }
+    )+};
 }
 
-fn sys_id(text: &str) -> Result<ExternalId, InvalidId> {
-    if text.len() == 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        Ok(ExternalId(text.to_ascii_lowercase()))
-    } else {
-        Err(InvalidId::new(
-            "a ServiceNow external id is a sys_id: 32 hexadecimal digits",
-        ))
-    }
-}
-
-fn slack_thread(text: &str) -> Result<ExternalId, InvalidId> {
-    let wrong = || {
-        InvalidId::new(
-            "a Slack external id is {channel}:{thread root ts}, such as C9DDYQ1B4:1779146751.061339",
-        )
-    };
-    let (channel, ts) = text.split_once(':').ok_or_else(wrong)?;
-    if text.len() <= 128 && is_slack_channel(channel) && is_slack_ts(ts) {
-        Ok(ExternalId(text.to_owned()))
-    } else {
-        Err(wrong())
-    }
-}
-
-/// Whether `text` is a Slack conversation id: `C`, `G` or `D` and at least two capitals or digits.
-pub fn is_slack_channel(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    matches!(bytes.next(), Some(b'C' | b'G' | b'D'))
-        && text.len() >= 3
-        && bytes.all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
-}
-
-/// Whether `text` is a Slack message timestamp: digits, a dot, digits. It stays a string for ever.
-pub fn is_slack_ts(text: &str) -> bool {
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    text.split_once('.')
-        .is_some_and(|(seconds, rest)| digits(seconds) && digits(rest))
-}
+wraps_text!(SourceName, ExternalId, ServalTicketId);
 
 /// The name of a configured source, as in `[sources.<name>]` and `/webhooks/<name>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct SourceName(String);
-
-impl SourceName {
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 impl FromStr for SourceName {
     type Err = InvalidId;
@@ -112,42 +58,25 @@ impl FromStr for SourceName {
     }
 }
 
-impl fmt::Display for SourceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The id of an external ticket over there, in its one spelling. Made by
-/// [`SourceKind::parse_external_id`] or read back from the store.
+/// The id of an external ticket in its own system, in its one spelling: made by
+/// [`Kind::parse_external_id`](crate::sources::Kind::parse_external_id), or read back from the store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct ExternalId(String);
 
 impl ExternalId {
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Takes an id that was checked when it was stored.
-    pub(crate) fn from_store(text: String) -> Self {
-        Self(text)
+    /// Takes an id that its kind has checked, now or when it was stored.
+    pub fn checked(text: impl Into<String>) -> Self {
+        Self(text.into())
     }
 }
 
-impl fmt::Display for ExternalId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// What an event is about: a ticket in another system, named by source and external id.
+/// A ticket in another system, named by source and external id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ExternalTicket {
     /// The configured source.
     pub source: SourceName,
-    /// The id over there.
+    /// The id in its own system.
     pub external_id: ExternalId,
 }
 
@@ -162,15 +91,8 @@ impl fmt::Display for ExternalTicket {
 #[serde(transparent)]
 pub struct ServalTicketId(String);
 
-/// Texts that systems write while they have no id yet.
+/// Texts that systems write before they have an id.
 const PLACEHOLDERS: &[&str] = &["---waiting---", "null", "n/a", "none", "undefined"];
-
-impl ServalTicketId {
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 impl FromStr for ServalTicketId {
     type Err = InvalidId;
@@ -193,12 +115,6 @@ impl FromStr for ServalTicketId {
             )));
         }
         Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Display for ServalTicketId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -283,42 +199,6 @@ mod tests {
             &too_long,
         ] {
             assert!(bad.parse::<ServalTicketId>().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn external_ids_have_one_spelling() {
-        let kind = SourceKind::ServiceNow;
-        let id = kind
-            .parse_external_id("6F1D0C93DB2A6410C7E3F4A2CE9619AA")
-            .unwrap();
-        assert_eq!(id.as_str(), "6f1d0c93db2a6410c7e3f4a2ce9619aa");
-        for bad in [
-            "",
-            "6f1d",
-            "6f1d0c93db2a6410c7e3f4a2ce9619ag",
-            "6f1d0c93-db2a-6410-c7e3-f4a2ce9619a",
-        ] {
-            assert!(kind.parse_external_id(bad).is_err(), "{bad}");
-        }
-        let kind = SourceKind::Slack;
-        assert!(
-            kind.parse_external_id("C9DDYQ1B4:1779146751.061339")
-                .is_ok()
-        );
-        assert!(kind.parse_external_id("C111:1.2").is_ok());
-        for bad in [
-            "",
-            "C1:1.2",
-            "c111:1.2",
-            "C111:1",
-            "C111:1.",
-            "C111:.1",
-            "U111:1.2",
-            "C111:1.2:3",
-            "C111:1e9.0",
-        ] {
-            assert!(kind.parse_external_id(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,10 +1,10 @@
-//! When to try again.
+//! The schedule of retries.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-/// The longest wait that Serval may ask for.
+/// Longest wait that Serval may ask for.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// The schedule of retries: full jitter under a ceiling that doubles.
@@ -17,7 +17,7 @@ pub struct RetryPolicy {
     pub base: Duration,
     /// The last ceiling.
     pub cap: Duration,
-    /// How long an event may be in the queue before a fault ends it. Not a number of tries: an
+    /// Longest time in the queue; after it, a failure ends the event. Not a number of tries: an
     /// outage must not use an event up.
     pub give_up_after: Duration,
 }
@@ -34,7 +34,7 @@ impl RetryPolicy {
 
     /// The wait after the try numbered `tries` (from 0). `jitter` is in [0, 1).
     pub fn backoff(&self, tries: u32, jitter: f64) -> Duration {
-        /// No wait is so short that a fault is met twice in the same breath.
+        // A shorter wait would only meet the same failure again.
         const FLOOR: Duration = Duration::from_millis(100);
         let ceiling = self
             .base
@@ -45,7 +45,7 @@ impl RetryPolicy {
             .max(FLOOR)
     }
 
-    /// When to try again: the backoff, but never before what Serval asked for.
+    /// Returns the time of the next try: after the backoff, and never earlier than Serval asked for.
     pub fn retry_at(
         &self,
         tries: u32,
@@ -57,7 +57,7 @@ impl RetryPolicy {
         later(now, self.backoff(tries, jitter).max(asked))
     }
 
-    /// Whether an event that entered the queue at `queued_at` has had its time.
+    /// True if an event that entered the queue at `queued_at` has been there too long.
     pub fn is_over(&self, queued_at: Timestamp, now: Timestamp) -> bool {
         later(queued_at, self.give_up_after) <= now
     }
@@ -66,6 +66,12 @@ impl RetryPolicy {
 /// `at + wait`, or the end of time.
 pub fn later(at: Timestamp, wait: Duration) -> Timestamp {
     at.saturating_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+/// `at` on a clock that was set by `jump` milliseconds.
+pub fn moved(at: Timestamp, jump: i64) -> Timestamp {
+    at.saturating_add(SignedDuration::from_millis(jump))
+        .unwrap_or(at)
 }
 
 #[cfg(test)]

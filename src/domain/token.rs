@@ -1,35 +1,35 @@
-//! Entries of a list of tokens: a token, or its name and the token.
+//! Entries of a list of admin tokens: a token, or a name and a token.
 
-/// The longest name of a token.
+/// Longest name of a token, in characters.
 const MAX_NAME: usize = 32;
-/// Who acts where no tokens are configured; no token is called so.
+/// Name of the operator if no tokens are configured. No token may have it.
 pub const LOCAL: &str = "local";
 
 /// Why an entry of a list of tokens is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidToken {
-    /// The part before the blank is no name.
+    /// The part before the blank is not a name.
     #[error(
         "the name before the blank has 1 to 32 letters, digits, dots, hyphens, underscores or @, \
          and is not \"local\""
     )]
     Name,
-    /// There is more than one blank.
+    /// The entry has more than one blank.
     #[error("expected a token, or a name and a token with one blank between them")]
     Blanks,
 }
 
-/// An entry of a list of tokens in its parts.
+/// The parts of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SplitToken<'a> {
-    /// Its name, where it has one.
+    /// The name, if the entry has one.
     pub name: Option<&'a str>,
     /// The token itself.
     pub token: &'a str,
 }
 
-/// Splits `token` or `name token`. A bearer token holds no blank (RFC 6750), so that none that was
-/// configured without a name is taken for one with.
+/// Splits `token` or `name token`. A bearer token holds no blank (RFC 6750), so the two forms cannot be
+/// confused.
 pub fn split(entry: &str) -> Result<SplitToken<'_>, InvalidToken> {
     let mut words = entry.split_whitespace();
     let (first, second) = (words.next().unwrap_or_default(), words.next());
@@ -42,6 +42,8 @@ pub fn split(entry: &str) -> Result<SplitToken<'_>, InvalidToken> {
             token: first,
         });
     };
+    // The name appears in the log and in the audit, so it is kept short and printable. `LOCAL`
+    // stands there for the command line, and nobody else may bear that name.
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b".-_@".contains(&b);
     let is_name = first.len() <= MAX_NAME && first.bytes().all(allowed) && first != LOCAL;
     is_name

@@ -1,4 +1,4 @@
-//! Where a request belongs in a trace: W3C's `traceparent`.
+//! The position of a request in a trace: W3C's `traceparent`.
 //!
 //! Invariant: a value is well-formed, so it can stand in a header, a column and a log line.
 
@@ -9,7 +9,7 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceParent(String);
 
-/// Not a `traceparent`.
+/// The text is not a `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a traceparent of W3C Trace Context")]
 pub struct NoTraceParent;
@@ -18,24 +18,24 @@ impl TraceParent {
     /// The length of version 00.
     const LEN: usize = 55;
 
-    /// The whole, as in the header.
+    /// The text, as in the header.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The trace: 32 hex digits, not all of them zero.
+    /// The trace id: 32 hex digits, not all zero.
     pub fn trace_id(&self) -> &str {
         &self.0[3..35]
     }
 
-    /// The span within the trace: 16 hex digits, not all of them zero.
+    /// The span id: 16 hex digits, not all zero.
     pub fn span_id(&self) -> &str {
         &self.0[36..52]
     }
 
-    /// Whether the sender records the trace.
+    /// True if the sender records the trace.
     pub fn is_sampled(&self) -> bool {
-        // The last digit's lowest bit.
+        // The flag is the lowest bit of the last digit.
         matches!(
             self.0.as_bytes()[Self::LEN - 1],
             b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f'
@@ -46,7 +46,7 @@ impl TraceParent {
 impl FromStr for TraceParent {
     type Err = NoTraceParent;
 
-    /// Reads any version but the forbidden `ff`; of a later one only what version 00 knows.
+    /// Parses every version except the forbidden `ff`. Parts that a later version adds are ignored.
     fn from_str(text: &str) -> Result<Self, NoTraceParent> {
         let is_hex = |part: &str| (part.bytes()).all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let is_zero = |part: &str| part.bytes().all(|b| b == b'0');
@@ -57,7 +57,11 @@ impl FromStr for TraceParent {
             return Err(NoTraceParent);
         };
         let lengths = [version, trace, span, flags].map(str::len);
+        // Version 00 has exactly four parts. A later version may append parts, but only behind
+        // another hyphen.
         let is_whole = rest.is_empty() || (version != "00" && rest.starts_with('-'));
+        // The W3C standard forbids version ff and ids of zeros. Capital letters are no valid hex
+        // digits there, either.
         if lengths != [2, 32, 16, 2]
             || !parts.iter().all(|part| is_hex(part))
             || version == "ff"

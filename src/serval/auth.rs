@@ -1,6 +1,6 @@
-//! The bearer token: fetched once for all callers, renewed ahead of its end, dropped on demand.
+//! The bearer token: fetched once for all callers, renewed before it ends, dropped when refused.
 //!
-//! Invariant: at most one fetch is under way, and a failed one is not repeated for a moment, however
+//! Invariant: at most one fetch is in flight, and a failed fetch is not repeated at once, however
 //! many callers wait. No token and no secret is ever printed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,61 +9,59 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use http::{HeaderValue, StatusCode};
-use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::error::ServalError;
-use super::exchange::{Exchange, MAX_ANSWER, read_json};
+use super::exchange::{Exchange, MAX_ANSWER};
+use super::route::Route;
 use super::token::{Token, life};
 
-/// A token is renewed this long before its end, or a fifth of its life when that is shorter.
+/// A token is renewed this long before its end, or a fifth of its life before, if that is shorter.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// How long a refusal of the credentials stands before they are tried again.
+/// Time for which a refusal of the credentials is returned without another fetch.
 const REFUSAL_REST: Duration = Duration::from_secs(5);
 
-/// How long any other failed fetch stands. Short, because the first retries of a delivery are not
-/// to be spent on it.
+/// Time for which any other failed fetch is returned. Short, because the first retries of a delivery
+/// must not be lost to it.
 const FAULT_REST: Duration = Duration::from_secs(1);
 
-/// Where tokens come from.
+/// The source of tokens.
 #[derive(Debug)]
-pub struct Tokens {
-    kind: Kind,
-    fetches: AtomicU64,
-}
-
-#[derive(Debug)]
-enum Kind {
+pub enum Tokens {
+    /// A token from the configuration, which others keep valid.
     Fixed(Arc<Token>),
+    /// Tokens for client credentials.
     OAuth(Box<OAuth>),
 }
 
+/// Fetches tokens for client credentials.
 #[derive(Debug)]
-struct OAuth {
+pub struct OAuth {
     exchange: Exchange,
-    url: Url,
+    route: Route,
     client_id: String,
     client_secret: SecretString,
-    /// Held for as long as a fetch takes.
+    fetches: AtomicU64,
+    /// Locked during a fetch.
     fetching: tokio::sync::Mutex<()>,
-    /// Held for a moment only.
+    /// Never locked across an await.
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    held: Option<Held>,
+    cached: Option<Cached>,
     failed: Option<(Instant, ServalError)>,
 }
 
-#[derive(Debug, Clone)]
-struct Held {
+#[derive(Debug)]
+struct Cached {
     token: Arc<Token>,
     renew_at: Instant,
     ends_at: Instant,
@@ -72,138 +70,118 @@ struct Held {
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: SecretString,
-    /// A number, or a number as text; anything else counts as missing.
+    /// A number, or a number as text. Any other value counts as missing.
     #[serde(default)]
     expires_in: Value,
 }
 
 impl Tokens {
-    /// A token that somebody else keeps fresh.
-    pub(super) fn fixed(token: Token) -> Self {
-        Self {
-            kind: Kind::Fixed(Arc::new(token)),
-            fetches: AtomicU64::new(0),
-        }
-    }
-
-    /// Tokens for client credentials, from the endpoint at `url`.
+    /// Tokens for client credentials, from the endpoint at `route`.
     pub(super) fn client_credentials(
         exchange: Exchange,
-        url: Url,
+        route: Route,
         client_id: String,
         client_secret: SecretString,
     ) -> Self {
-        Self {
-            kind: Kind::OAuth(Box::new(OAuth {
-                exchange,
-                url,
-                client_id,
-                client_secret,
-                fetching: tokio::sync::Mutex::default(),
-                state: Mutex::default(),
-            })),
+        Self::OAuth(Box::new(OAuth {
+            exchange,
+            route,
+            client_id,
+            client_secret,
             fetches: AtomicU64::new(0),
-        }
+            fetching: tokio::sync::Mutex::default(),
+            state: Mutex::default(),
+        }))
     }
 
-    /// Whether a refused token can be replaced by a new one.
+    /// True if a refused token can be replaced by a new one.
     pub fn renewable(&self) -> bool {
-        matches!(self.kind, Kind::OAuth(_))
+        matches!(self, Self::OAuth(_))
     }
 
-    /// How many times a token was asked for since the start.
+    /// Number of token requests since the start.
     pub fn fetches(&self) -> u64 {
-        self.fetches.load(Ordering::Relaxed)
-    }
-
-    /// A token that should be good for a while.
-    pub async fn token(&self) -> Result<Arc<Token>, ServalError> {
-        match &self.kind {
-            Kind::Fixed(token) => Ok(Arc::clone(token)),
-            Kind::OAuth(oauth) => oauth.token(&self.fetches).await,
+        match self {
+            Self::Fixed(_) => 0,
+            Self::OAuth(oauth) => oauth.fetches.load(Ordering::Relaxed),
         }
     }
 
-    /// Drops a token that was refused, unless another has taken its place already.
+    /// A token that should stay valid for a while.
+    pub async fn token(&self) -> Result<Arc<Token>, ServalError> {
+        match self {
+            Self::Fixed(token) => Ok(Arc::clone(token)),
+            Self::OAuth(oauth) => oauth.token().await,
+        }
+    }
+
+    /// Drops a token that was refused, unless a newer one is cached already.
     pub fn invalidate(&self, token: &Token) {
-        if let Kind::OAuth(oauth) = &self.kind {
+        if let Self::OAuth(oauth) = self {
+            let is_other = |cached: &Cached| cached.token.generation != token.generation;
             let mut state = oauth.state();
-            if state
-                .held
-                .as_ref()
-                .is_some_and(|held| held.token.generation() == token.generation())
-            {
-                state.held = None;
-            }
+            state.cached = state.cached.take().filter(is_other);
         }
     }
 }
 
 impl OAuth {
-    async fn token(&self, fetches: &AtomicU64) -> Result<Arc<Token>, ServalError> {
-        if let Some(held) = self.held()
-            && Instant::now() < held.renew_at
-        {
-            return Ok(held.token);
+    async fn token(&self) -> Result<Arc<Token>, ServalError> {
+        let fresh = || self.cached_before(|cached| cached.renew_at);
+        let valid = || self.cached_before(|cached| cached.ends_at);
+        if let Some(token) = fresh() {
+            return Ok(token);
         }
         let _fetching = match self.fetching.try_lock() {
             Ok(guard) => guard,
-            // Somebody renews it; until then the present one does, if there is one.
-            Err(_) => match self.held() {
-                Some(held) => return Ok(held.token),
+            // Another caller renews the token. Until then the cached one serves, if it is valid.
+            Err(_) => match valid() {
+                Some(token) => return Ok(token),
                 None => self.fetching.lock().await,
             },
         };
-        // Whoever held the lock before may have brought a token, or a failure.
-        let held = self.held();
-        if let Some(held) = &held
-            && Instant::now() < held.renew_at
-        {
-            return Ok(Arc::clone(&held.token));
+        // The caller that held the lock before may have got a token, or a failure.
+        if let Some(token) = fresh() {
+            return Ok(token);
         }
         let outcome = match self.recent_failure() {
             Some(failure) => Err(failure),
-            None => self.fetch(fetches).await,
+            None => self.fetch().await,
         };
-        // A token that is not over yet makes up for a renewal that failed.
-        match (outcome, self.held()) {
-            (Ok(token), _) => Ok(token),
-            (Err(_), Some(held)) => Ok(held.token),
-            (Err(failure), None) => Err(failure),
-        }
+        // After a failed renewal the cached token serves until its end.
+        outcome.or_else(|failure| valid().ok_or(failure))
     }
 
-    /// The present token, unless it is over.
-    fn held(&self) -> Option<Held> {
-        let now = Instant::now();
+    /// The cached token, until the given moment of its life.
+    fn cached_before(&self, end: fn(&Cached) -> Instant) -> Option<Arc<Token>> {
         let state = self.state();
-        state.held.clone().filter(|held| now < held.ends_at)
+        let cached = state.cached.as_ref()?;
+        (Instant::now() < end(cached)).then(|| Arc::clone(&cached.token))
     }
 
     fn recent_failure(&self) -> Option<ServalError> {
         let state = self.state();
         let (at, failure) = state.failed.as_ref()?;
-        let rest = match failure {
-            ServalError::CredentialsRefused { .. } => REFUSAL_REST,
-            ServalError::NoToken(_)
-            | ServalError::Refused { .. }
-            | ServalError::Network { .. }
-            | ServalError::BadAnswer { .. } => FAULT_REST,
+        let rest = if matches!(failure, ServalError::CredentialsRefused(_)) {
+            REFUSAL_REST
+        } else {
+            FAULT_REST
         };
         (at.elapsed() < rest).then(|| failure.clone())
     }
 
-    async fn fetch(&self, fetches: &AtomicU64) -> Result<Arc<Token>, ServalError> {
-        let generation = fetches.fetch_add(1, Ordering::Relaxed) + 1;
+    async fn fetch(&self) -> Result<Arc<Token>, ServalError> {
+        let generation = self.fetches.fetch_add(1, Ordering::Relaxed) + 1;
+        // The life counts from here: the answer may have been on its way for a while.
         let asked_at = Instant::now();
-        let outcome = self.ask(generation).await;
+        let outcome = self.request(generation).await;
         let mut state = self.state();
         match outcome {
             Ok((token, life)) => {
-                let token = Arc::new(token);
                 tracing::debug!(life_s = life.as_secs(), "fetched a token from Serval");
+                let token = Arc::new(token);
                 state.failed = None;
-                state.held = Some(Held {
+                state.cached = Some(Cached {
                     token: Arc::clone(&token),
                     renew_at: asked_at + life.saturating_sub(MARGIN.min(life / 5)),
                     ends_at: asked_at + life,
@@ -211,52 +189,41 @@ impl OAuth {
                 Ok(token)
             }
             Err(failure) => {
-                tracing::debug!(
-                    error = failure.brief(),
-                    "could not fetch a token from Serval"
-                );
+                let error = failure.brief();
+                tracing::debug!(error, "could not fetch a token from Serval");
                 state.failed = Some((Instant::now(), failure.clone()));
                 Err(failure)
             }
         }
     }
 
-    async fn ask(&self, generation: u64) -> Result<(Token, Duration), ServalError> {
+    async fn request(&self, generation: u64) -> Result<(Token, Duration), ServalError> {
         let no_token = |fault| ServalError::NoToken(Arc::new(fault));
-        let request = self
-            .exchange
-            .client
-            .post(self.url.clone())
+        let client = &self.exchange.client;
+        let request = client
+            .post(self.route.url.clone())
             .header(AUTHORIZATION, self.basic())
             .form(&[("grant_type", "client_credentials")]);
-        let response = self.exchange.send(request).await.map_err(no_token)?;
-        match response.status() {
-            status if status.is_success() => {}
-            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let refusal = self.refused(response).await;
-                return Err(credentials_refused(refusal));
+        let call = format!("POST {}", self.route.name);
+        let answered = self.exchange.send(request, &call, MAX_ANSWER).await;
+        let answered = answered.map_err(no_token)?;
+        answered.verdict(true).map_err(|fault| {
+            // OAuth allows 400 beside 401 for wrong credentials (RFC 6749, section 5.2).
+            let is_about_us = matches!(fault.status(), Some(400 | 401 | 403));
+            if matches!(fault, ServalError::Refused(_)) && is_about_us {
+                fault.into_credentials_refused()
+            } else {
+                no_token(fault)
             }
-            _ => {
-                let refusal = self.refused(response).await;
-                return Err(no_token(refusal));
-            }
-        }
-        let status = response.status().as_u16();
-        let answer: TokenAnswer = read_json(response, MAX_ANSWER).await.map_err(no_token)?;
-        let life = life(&answer.expires_in);
-        let token = Token::parse(answer.access_token, generation).ok_or_else(|| {
-            no_token(ServalError::BadAnswer {
-                status,
-                detail: "its access_token cannot stand in a header".to_owned(),
-            })
         })?;
-        Ok((token, life))
-    }
-
-    /// Reads a refusal, which may repeat the secret as it is or as it was sent.
-    async fn refused(&self, response: reqwest::Response) -> ServalError {
-        let secrets = [self.client_secret.expose_secret(), &self.pair()];
-        self.exchange.refused(response, &secrets).await
+        let answer: TokenAnswer = answered.json().map_err(no_token)?;
+        let life = life(&answer.expires_in);
+        self.exchange
+            .blot
+            .add_fetched(answer.access_token.expose_secret());
+        let token = Token::parse(&answer.access_token, generation);
+        let unfit = || no_token(answered.foreign("an access_token that no header can carry"));
+        Ok((token.ok_or_else(unfit)?, life))
     }
 
     /// Id and secret, as they are sent.
@@ -267,32 +234,12 @@ impl OAuth {
 
     fn basic(&self) -> HeaderValue {
         let mut header = HeaderValue::try_from(format!("Basic {}", self.pair()))
-            .expect("base64 is made of characters that a header may have");
+            .expect("base64 has only characters that a header may have");
         header.set_sensitive(true);
         header
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Turns a refusal into one of our credentials.
-pub(super) fn credentials_refused(refusal: ServalError) -> ServalError {
-    match refusal {
-        ServalError::Refused {
-            status,
-            message,
-            request_id,
-            ..
-        } => ServalError::CredentialsRefused {
-            status,
-            message,
-            request_id,
-        },
-        other @ (ServalError::CredentialsRefused { .. }
-        | ServalError::NoToken(_)
-        | ServalError::Network { .. }
-        | ServalError::BadAnswer { .. }) => other,
     }
 }

@@ -4,32 +4,33 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use reqwest::{Response, Url};
-use serde::de::DeserializeOwned;
-use tokio::time::Instant;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use reqwest::{RequestBuilder, Url};
 
-use super::auth::{Tokens, credentials_refused};
+use super::auth::Tokens;
 use super::code::Code;
-use super::error::ServalError;
-use super::exchange::{self, Exchange, MAX_ANSWER, MAX_LIST};
-use super::records::{AppInstance, ExternalTicketLink, Integration, One, Page, Team, Ticket};
-use super::refusal::request_id;
+use super::error::{Refusal, ServalError};
+use super::exchange::{Answered, Exchange, MAX_ANSWER, MAX_LIST};
+use super::records::{
+    AppInstance, ExternalTicketLink, Integration, Listed, One, Page, Team, Ticket, UNNAMED,
+};
 use super::request::{Answer, ConnectRequest};
+use super::route::{Route, route};
 use super::setup::{self, InvalidServalConfig};
 use super::token::Token;
-use crate::clock::SharedClock;
 use crate::config::ServalConfig;
-use crate::domain::ids::ServalTicketId;
-use crate::outbound;
+use crate::domain::ids::{ExternalId, ServalTicketId};
+use crate::edge::blot::Blot;
+use crate::edge::clock::SharedClock;
+use crate::edge::outbound;
 
-/// W3C Trace Context.
+/// The header of W3C Trace Context.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Pages of a list that are read at most; a server that never ends one must not hold us.
+/// Most pages that are read of a list: a server that never ends one must not occupy us forever.
 const MAX_PAGES: usize = 1000;
 
-/// A client of Serval's API. Clones share connections and the token.
+/// A client of Serval's API. Clones share the connections and the token.
 #[derive(Debug, Clone)]
 pub struct ServalClient(Arc<Inner>);
 
@@ -40,15 +41,25 @@ struct Inner {
     tokens: Tokens,
 }
 
+/// A request, and its name in errors.
+pub(super) struct Call {
+    pub(super) request: RequestBuilder,
+    name: String,
+}
+
 impl ServalClient {
-    /// Builds a client that keeps up to `idle_connections` open between calls. Client credentials
-    /// win over a bearer token, because they renew themselves.
+    /// Builds a client that keeps up to `idle_connections` open between calls. If the configuration
+    /// has both client credentials and a bearer token, it uses the client credentials, because they
+    /// are renewed. The credentials are added to the secrets of `blot`, which no error repeats.
     pub fn new(
         config: &ServalConfig,
         clock: SharedClock,
         idle_connections: usize,
+        blot: Blot,
     ) -> Result<Self, InvalidServalConfig> {
         let base = setup::base_url(&config.base_url)?;
+        // The TLS library panics in the first handshake if no provider is installed, so this comes
+        // before any client is built. A second call does nothing.
         outbound::install_tls_provider();
         let client = outbound::client(outbound::Limits {
             connect_timeout: config.connect_timeout,
@@ -57,7 +68,12 @@ impl ServalClient {
             is_local: outbound::is_local(&config.base_url),
         })
         .map_err(InvalidServalConfig::Client)?;
-        let exchange = Exchange { client, clock };
+        blot.add(&setup::secrets(config));
+        let exchange = Exchange {
+            client,
+            clock,
+            blot,
+        };
         let tokens = setup::tokens(config, &base, &exchange)?;
         Ok(Self(Arc::new(Inner {
             base,
@@ -66,68 +82,76 @@ impl ServalClient {
         })))
     }
 
-    /// The tokens that the client uses.
+    /// The client's source of tokens.
     pub fn tokens(&self) -> &Tokens {
         &self.0.tokens
     }
 
-    /// Connects a Serval ticket to an external ticket. A 2xx is a success when its body is empty
-    /// or a JSON object; a portal's page with status 200 is not.
+    /// Connects a Serval ticket to an external ticket.
     pub async fn connect(&self, request: &ConnectRequest) -> Result<Answer, ServalError> {
-        let started = Instant::now();
-        let url = self.url(&["tickets", request.ticket_id.as_str(), "connect"]);
-        let body = Bytes::from(request.body());
-        let mut headers = HeaderMap::new();
+        let route = self.route("tickets/{ticket}/connect", &[request.ticket_id.as_str()]);
+        let mut call = self.post(route, Bytes::from(request.body()));
         if let Some(traceparent) = &request.traceparent {
             let value = HeaderValue::from_str(traceparent.as_str());
-            headers.insert(
-                TRACEPARENT,
-                value.expect("it is made of hex digits and dashes"),
-            );
+            let value = value.expect("only hex digits and dashes");
+            call.request = call.request.header(TRACEPARENT, value);
         }
-        let response = self
-            .call_with(Method::POST, &url, Some(body), headers)
-            .await?;
-        let status = response.status().as_u16();
-        let request_id = request_id(response.headers());
-        exchange::read_empty_or_json(response, MAX_ANSWER).await?;
+        let answered = self.call(call, MAX_ANSWER).await?;
         Ok(Answer {
-            status,
-            request_id,
-            duration: started.elapsed(),
+            status: answered.status.as_u16(),
+            request_id: answered.request_id(),
         })
     }
 
-    /// The external tickets that a Serval ticket is linked to.
+    /// The external tickets that a Serval ticket is linked to. Serval documents no pages for this list;
+    /// they are followed nevertheless.
     pub async fn external_tickets(
         &self,
         ticket: &ServalTicketId,
     ) -> Result<Vec<ExternalTicketLink>, ServalError> {
-        self.list(self.url(&["tickets", ticket.as_str(), "external-tickets"]))
+        self.list(self.route("tickets/{ticket}/external-tickets", &[ticket.as_str()]))
             .await
     }
 
-    /// A ticket, or `None` when Serval knows no such ticket. A 400 `invalid_argument` counts as
-    /// that too: the id is the only argument.
-    pub async fn ticket(&self, ticket: &ServalTicketId) -> Result<Option<Ticket>, ServalError> {
-        let url = self.url(&["tickets", ticket.as_str()]);
-        let outcome = self.call(Method::GET, &url, None).await;
-        let response = match outcome {
-            Err(
-                ServalError::Refused { status: 404, .. }
-                | ServalError::Refused {
-                    status: 400,
-                    code: Some(Code::InvalidArgument | Code::NotFound),
-                    ..
-                },
-            ) => return Ok(None),
-            outcome => outcome?,
-        };
-        let One { data } = exchange::read_json(response, MAX_LIST).await?;
-        Ok(Some(data))
+    /// True if Serval links this external id to this ticket.
+    pub async fn is_linked(
+        &self,
+        ticket: &ServalTicketId,
+        external_id: &ExternalId,
+    ) -> Result<bool, ServalError> {
+        let links = self.external_tickets(ticket).await?;
+        let wanted = external_id.as_str();
+        Ok(links
+            .iter()
+            .any(|link| link.external_ticket_id.eq_ignore_ascii_case(wanted)))
     }
 
-    /// Whether Serval accepts our credentials.
+    /// A ticket, or `None` if Serval does not know it. `invalid_argument` counts as that, too: the id is
+    /// the only argument.
+    pub async fn ticket(&self, ticket: &ServalTicketId) -> Result<Option<Ticket>, ServalError> {
+        let route = self.route("tickets/{ticket}", &[ticket.as_str()]);
+        match self.call(self.get(route), MAX_LIST).await {
+            Err(ServalError::Refused(Refusal {
+                // An id that Serval cannot parse names no ticket. To the caller that is the same as
+                // an unknown one.
+                code: Code::InvalidArgument | Code::NotFound,
+                ..
+            })) => Ok(None),
+            Err(error) => Err(error),
+            Ok(answered) => {
+                let One { data } = answered.json()?;
+                // A gateway may answer 200 with JSON of its own. A ticket always has an id, so an
+                // answer without one is not Serval's.
+                if Listed::is_named(&data) {
+                    Ok(Some(data))
+                } else {
+                    Err(answered.foreign(UNNAMED))
+                }
+            }
+        }
+    }
+
+    /// Checks that Serval accepts our credentials.
     pub async fn check_credentials(&self) -> Result<(), ServalError> {
         if self.0.tokens.renewable() {
             self.0.tokens.token().await.map(drop)
@@ -136,50 +160,49 @@ impl ServalClient {
         }
     }
 
-    /// Whether Serval takes calls with our credentials: it may well give a token that it does not
-    /// accept. Any answer to the call will do, even one that a token of few rights gets.
+    /// Checks that Serval accepts calls with our credentials: the token endpoint may give a token
+    /// that calls are refused with. Any answer to a call proves it, also that the token's rights do
+    /// not suffice.
     pub async fn check_access(&self) -> Result<(), ServalError> {
         match self.teams().await {
-            Err(ServalError::Refused {
+            Err(ServalError::Refused(Refusal {
                 code:
-                    Some(
-                        Code::PermissionDenied
-                        | Code::NotFound
-                        | Code::InvalidArgument
-                        | Code::FailedPrecondition
-                        | Code::Unimplemented,
-                    ),
+                    Code::PermissionDenied
+                    | Code::NotFound
+                    | Code::InvalidArgument
+                    | Code::FailedPrecondition
+                    | Code::Unimplemented,
                 ..
-            }) => Ok(()),
+            })) => Ok(()),
             outcome => outcome.map(drop),
         }
     }
 
     /// The teams of the organization.
     pub async fn teams(&self) -> Result<Vec<Team>, ServalError> {
-        self.list(self.url(&["teams"])).await
+        self.list(self.route("teams", &[])).await
     }
 
     /// The systems that a team has connected.
     pub async fn app_instances(&self, team_id: &str) -> Result<Vec<AppInstance>, ServalError> {
-        let mut url = self.url(&["app-instances"]);
-        url.query_pairs_mut().append_pair("teamId", team_id);
-        self.list(url).await
+        let mut route = self.route("app-instances", &[]);
+        route.url.query_pairs_mut().append_pair("teamId", team_id);
+        self.list(route).await
     }
 
     /// The integrations of an app instance.
     pub async fn integrations(&self, app_instance: &str) -> Result<Vec<Integration>, ServalError> {
-        self.list(self.url(&["app-instances", app_instance, "integrations"]))
+        self.list(self.route("app-instances/{app}/integrations", &[app_instance]))
             .await
     }
 
-    /// Reads a list to its end, following `nextPageToken`. No page size is asked for: not every
-    /// list documents one, and every one has a default.
-    pub(super) async fn list<T: DeserializeOwned>(&self, url: Url) -> Result<Vec<T>, ServalError> {
+    /// Reads a list to its end, following `nextPageToken`. Asks for no page size: not every list
+    /// documents one, and every list has a default.
+    pub(super) async fn list<T: Listed>(&self, route: Route) -> Result<Vec<T>, ServalError> {
         let mut items = Vec::new();
         let mut next: Option<String> = None;
         for _ in 0..MAX_PAGES {
-            let (data, token) = self.page(&url, next.as_deref()).await?;
+            let (data, token) = self.page(&route, next.as_deref()).await?;
             items.extend(data);
             if token.is_none() {
                 break;
@@ -189,90 +212,90 @@ impl ServalClient {
         Ok(items)
     }
 
-    /// Reads the page of a list that a token leads to, or the first; answers the token of the next.
-    pub(super) async fn page<T: DeserializeOwned>(
+    /// Reads one page of a list: the first, or the one that `token` names. Returns also the token of
+    /// the next page.
+    pub(super) async fn page<T: Listed>(
         &self,
-        url: &Url,
+        route: &Route,
         token: Option<&str>,
     ) -> Result<(Vec<T>, Option<String>), ServalError> {
-        let mut page_url = url.clone();
+        let mut route = route.clone();
         if let Some(token) = token {
-            page_url.query_pairs_mut().append_pair("pageToken", token);
+            let mut query = route.url.query_pairs_mut();
+            query.append_pair("pageToken", token);
         }
-        let response = self.call(Method::GET, &page_url, None).await?;
-        let page: Page<T> = exchange::read_json(response, MAX_LIST).await?;
-        let data = page.data.unwrap_or_default();
-        let next = page.next_page_token.filter(|next| {
-            // The same token again would be the same page again.
-            !next.is_empty() && !data.is_empty() && token != Some(next.as_str())
-        });
+        let answered = self.call(self.get(route), MAX_LIST).await?;
+        let page: Page<T> = answered.json()?;
+        let next_page_token = page.next_page_token.clone();
+        let data = page.items().map_err(|what| answered.foreign(what))?;
+        // A page that names itself as the next one, or is empty, would be read over and over.
+        let leads_on =
+            |next: &String| !next.is_empty() && !data.is_empty() && token != Some(next.as_str());
+        let next = next_page_token.filter(leads_on);
         Ok((data, next))
     }
 
-    /// Makes a call with a token; after a 401 once more with a new one. Gives back 2xx only.
-    pub(super) async fn call(
-        &self,
-        method: Method,
-        url: &Url,
-        body: Option<Bytes>,
-    ) -> Result<Response, ServalError> {
-        self.call_with(method, url, body, HeaderMap::new()).await
+    pub(super) fn get(&self, route: Route) -> Call {
+        self.request(&Method::GET, route)
     }
 
-    async fn call_with(
-        &self,
-        method: Method,
-        url: &Url,
-        body: Option<Bytes>,
-        headers: HeaderMap,
-    ) -> Result<Response, ServalError> {
-        let Inner {
-            exchange, tokens, ..
-        } = &*self.0;
+    pub(super) fn post(&self, route: Route, body: Bytes) -> Call {
+        let mut call = self.request(&Method::POST, route);
+        let request = call.request.header(CONTENT_TYPE, "application/json");
+        call.request = request.body(body);
+        call
+    }
+
+    pub(super) fn delete(&self, route: Route) -> Call {
+        self.request(&Method::DELETE, route)
+    }
+
+    fn request(&self, method: &Method, route: Route) -> Call {
+        let Route { url, name } = route;
+        Call {
+            request: self.0.exchange.client.request(method.clone(), url),
+            name: format!("{method} {name}"),
+        }
+    }
+
+    /// Makes a call with a token; after a 401 once more with a new token. Returns only a success.
+    pub(super) async fn call(&self, call: Call, limit: usize) -> Result<Answered, ServalError> {
+        let tokens = &self.0.tokens;
+        let is_unauthenticated = |answered: &Answered| answered.status == StatusCode::UNAUTHORIZED;
         let mut token = tokens.token().await?;
-        let mut response = self
-            .send(&method, url, body.clone(), headers.clone(), &token)
-            .await?;
-        if exchange::is_unauthenticated(&response) && tokens.renewable() {
-            // Read the refusal to its end, so that the connection can serve again.
-            drop(exchange.refused(response, &[token.expose()]).await);
+        let mut answered = self.send(&call, &token, limit).await?;
+        if is_unauthenticated(&answered) && tokens.renewable() {
             tokens.invalidate(&token);
             token = tokens.token().await?;
-            response = self.send(&method, url, body, headers, &token).await?;
+            answered = self.send(&call, &token, limit).await?;
         }
-        if response.status().is_success() {
-            return Ok(response);
+        match answered.verdict(false) {
+            Ok(()) => Ok(answered),
+            // A 401 for a fresh token, or for one that cannot be replaced.
+            Err(error) if is_unauthenticated(&answered) => Err(error.into_credentials_refused()),
+            // Such a call names nothing that may be missing: the server does not have the call.
+            Err(ServalError::Refused(refusal))
+                if refusal.code == Code::NotFound && !call.name.contains('{') =>
+            {
+                let code = Code::Unimplemented;
+                Err(ServalError::Refused(Refusal { code, ..refusal }))
+            }
+            Err(error) => Err(error),
         }
-        let unauthenticated = exchange::is_unauthenticated(&response);
-        let refusal = exchange.refused(response, &[token.expose()]).await;
-        Err(if unauthenticated {
-            credentials_refused(refusal)
-        } else {
-            refusal
-        })
     }
 
     async fn send(
         &self,
-        method: &Method,
-        url: &Url,
-        body: Option<Bytes>,
-        headers: HeaderMap,
+        call: &Call,
         token: &Token,
-    ) -> Result<Response, ServalError> {
-        let exchange = &self.0.exchange;
-        let mut request = exchange
-            .client
-            .request(method.clone(), url.clone())
-            .headers(headers)
-            .header(AUTHORIZATION, token.header().clone());
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
-        }
-        exchange.send(request).await
+        limit: usize,
+    ) -> Result<Answered, ServalError> {
+        let request = call.request.try_clone().expect("the body is in memory");
+        let request = request.header(AUTHORIZATION, token.header.clone());
+        self.0.exchange.send(request, &call.name, limit).await
     }
 
-    pub(super) fn url(&self, segments: &[&str]) -> Url {
-        setup::endpoint(&self.0.base, segments)
+    pub(super) fn route(&self, path: &str, ids: &[&str]) -> Route {
+        route(&self.0.base, path, ids)
     }
 }

@@ -1,88 +1,73 @@
-//! The error codes that Serval documents (those of the Connect protocol), and the statuses they
-//! travel with.
+//! Serval's documented error codes (those of the Connect protocol), and their HTTP statuses.
 
 use std::fmt;
 
-/// Why Serval refused a call. The numbers are those of `google.rpc.Code`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Code {
-    /// The caller gave up.
-    Canceled = 1,
-    /// No better code fits.
-    Unknown = 2,
-    /// The request is wrong whatever the state of the system.
-    InvalidArgument = 3,
-    /// It took too long; it may have happened.
-    DeadlineExceeded = 4,
-    /// No such thing.
-    NotFound = 5,
-    /// What should be created exists.
-    AlreadyExists = 6,
-    /// The caller is known, and may not.
-    PermissionDenied = 7,
+/// Makes the codes from one table: name, number, word, HTTP status.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $word:literal, $status:literal;)*) => {
+        /// The reason of a refusal. The numbers are those of `google.rpc.Code`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $($(#[$doc])* $name = $number,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of their numbers.
+            pub const ALL: [Self; 16] = [$(Self::$name,)*];
+
+            /// The word in a Connect error body.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                }
+            }
+
+            /// The HTTP status that the Connect protocol gives the code.
+            pub fn http_status(self) -> u16 {
+                match self {
+                    $(Self::$name => $status,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The caller cancelled the call.
+    Canceled = 1, "canceled", 499;
+    /// No other code fits.
+    Unknown = 2, "unknown", 500;
+    /// The request is wrong in itself.
+    InvalidArgument = 3, "invalid_argument", 400;
+    /// The call took too long; it may have taken effect.
+    DeadlineExceeded = 4, "deadline_exceeded", 504;
+    /// The object does not exist.
+    NotFound = 5, "not_found", 404;
+    /// The object to create exists.
+    AlreadyExists = 6, "already_exists", 409;
+    /// The caller is known, and may not do this.
+    PermissionDenied = 7, "permission_denied", 403;
     /// Too many calls, or a quota is used up.
-    ResourceExhausted = 8,
+    ResourceExhausted = 8, "resource_exhausted", 429;
     /// The system is not in the state that the call needs.
-    FailedPrecondition = 9,
-    /// Lost against a concurrent call.
-    Aborted = 10,
-    /// Past the end of something.
-    OutOfRange = 11,
-    /// Not offered here.
-    Unimplemented = 12,
-    /// An invariant of theirs is broken.
-    Internal = 13,
-    /// Not now.
-    Unavailable = 14,
-    /// Lost beyond recovery.
-    DataLoss = 15,
+    FailedPrecondition = 9, "failed_precondition", 400;
+    /// A concurrent call won.
+    Aborted = 10, "aborted", 409;
+    /// The call went past the end of a range.
+    OutOfRange = 11, "out_of_range", 400;
+    /// Serval does not offer this call.
+    Unimplemented = 12, "unimplemented", 501;
+    /// An invariant of Serval is broken.
+    Internal = 13, "internal", 500;
+    /// Serval cannot serve the call now.
+    Unavailable = 14, "unavailable", 503;
+    /// Data is lost beyond recovery.
+    DataLoss = 15, "data_loss", 500;
     /// The caller is not known.
-    Unauthenticated = 16,
+    Unauthenticated = 16, "unauthenticated", 401;
 }
 
 impl Code {
-    /// Every code, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
-        Self::Canceled,
-        Self::Unknown,
-        Self::InvalidArgument,
-        Self::DeadlineExceeded,
-        Self::NotFound,
-        Self::AlreadyExists,
-        Self::PermissionDenied,
-        Self::ResourceExhausted,
-        Self::FailedPrecondition,
-        Self::Aborted,
-        Self::OutOfRange,
-        Self::Unimplemented,
-        Self::Internal,
-        Self::Unavailable,
-        Self::DataLoss,
-        Self::Unauthenticated,
-    ];
-
-    /// The word in a Connect error body.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Canceled => "canceled",
-            Self::Unknown => "unknown",
-            Self::InvalidArgument => "invalid_argument",
-            Self::DeadlineExceeded => "deadline_exceeded",
-            Self::NotFound => "not_found",
-            Self::AlreadyExists => "already_exists",
-            Self::PermissionDenied => "permission_denied",
-            Self::ResourceExhausted => "resource_exhausted",
-            Self::FailedPrecondition => "failed_precondition",
-            Self::Aborted => "aborted",
-            Self::OutOfRange => "out_of_range",
-            Self::Unimplemented => "unimplemented",
-            Self::Internal => "internal",
-            Self::Unavailable => "unavailable",
-            Self::DataLoss => "data_loss",
-            Self::Unauthenticated => "unauthenticated",
-        }
-    }
-
     /// The number in a `google.rpc.Status` body.
     pub fn number(self) -> u8 {
         self as u8
@@ -103,38 +88,16 @@ impl Code {
             .find(|code| u64::from(code.number()) == number)
     }
 
-    /// The HTTP status that the Connect protocol gives the code.
-    pub fn http_status(self) -> u16 {
-        match self {
-            Self::InvalidArgument | Self::FailedPrecondition | Self::OutOfRange => 400,
-            Self::Unauthenticated => 401,
-            Self::PermissionDenied => 403,
-            Self::NotFound => 404,
-            Self::AlreadyExists | Self::Aborted => 409,
-            Self::ResourceExhausted => 429,
-            Self::Canceled => 499,
-            Self::Unknown | Self::Internal | Self::DataLoss => 500,
-            Self::Unimplemented => 501,
-            Self::Unavailable => 503,
-            Self::DeadlineExceeded => 504,
-        }
-    }
-
-    /// The most likely code behind a status whose body names none (a proxy's page). 409 reads as
-    /// `already_exists`, which callers verify before they believe it.
-    pub fn from_http_status(status: u16) -> Option<Self> {
-        Some(match status {
-            400 => Self::InvalidArgument,
-            401 => Self::Unauthenticated,
-            403 => Self::PermissionDenied,
-            404 => Self::NotFound,
-            408 | 504 => Self::DeadlineExceeded,
-            409 => Self::AlreadyExists,
-            429 => Self::ResourceExhausted,
-            499 => Self::Canceled,
-            500 => Self::Internal,
-            501 => Self::Unimplemented,
-            502 | 503 => Self::Unavailable,
+    /// Reads an error of `OAuth` (RFC 6749, section 5.2).
+    pub(super) fn of_oauth(error: &str) -> Option<Self> {
+        Some(match error {
+            "invalid_client" => Self::Unauthenticated,
+            "unauthorized_client" | "access_denied" => Self::PermissionDenied,
+            "invalid_request" | "invalid_grant" | "unsupported_grant_type" | "invalid_scope" => {
+                Self::InvalidArgument
+            }
+            "server_error" => Self::Internal,
+            "temporarily_unavailable" => Self::Unavailable,
             _ => return None,
         })
     }
@@ -162,17 +125,5 @@ mod tests {
         for unknown in ["", "0", "17", "-1", "teapot"] {
             assert_eq!(Code::parse(unknown), None, "{unknown}");
         }
-    }
-
-    #[test]
-    fn a_status_alone_gives_a_code_of_that_status() {
-        for status in [400, 401, 403, 404, 409, 429, 499, 500, 501, 503, 504] {
-            let code = Code::from_http_status(status).unwrap();
-            assert_eq!(code.http_status(), status);
-        }
-        assert_eq!(Code::from_http_status(502), Some(Code::Unavailable));
-        assert_eq!(Code::from_http_status(408), Some(Code::DeadlineExceeded));
-        assert_eq!(Code::from_http_status(302), None);
-        assert_eq!(Code::from_http_status(418), None);
     }
 }

@@ -1,6 +1,6 @@
-//! What a call to Serval can end with other than success.
+//! The ways in which a call to Serval can fail.
 //!
-//! Invariant: no variant holds a credential or a request body, so every one may be stored, shown
+//! Invariant: no variant holds a credential or a request body, so every error may be stored, shown
 //! and logged.
 
 use std::fmt;
@@ -9,90 +9,139 @@ use std::time::Duration;
 
 use super::code::Code;
 
-/// Why a call to Serval did not succeed, with all that a retry policy needs to know.
+/// Reason why a call to Serval failed, with all that a retry policy needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ServalError {
-    /// Serval, or something in front of it, answered with another status than 2xx.
-    #[error("Serval answered {}", Said { status: *status, code: *code, message, request_id: request_id.as_deref() })]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// From the body, else from the status.
-        code: Option<Code>,
-        /// Serval's words: one line of at most 500 characters. May be empty.
-        message: String,
-        /// The name of the exchange at Serval's, for support.
-        request_id: Option<String>,
-        /// How long Serval asks us to wait, counted from the answer.
-        retry_after: Option<Duration>,
-    },
-    /// Our credentials are no good: the token endpoint said so, or a call with a fresh token did.
-    /// Nothing was carried out. Every other call will end the same way until a person acts.
-    #[error("Serval refused our credentials: {}", Said { status: *status, code: None, message, request_id: request_id.as_deref() })]
-    CredentialsRefused {
-        /// The HTTP status.
-        status: u16,
-        /// Serval's words, as in [`ServalError::Refused`].
-        message: String,
-        /// The name of the exchange at Serval's, for support.
-        request_id: Option<String>,
-    },
-    /// The token endpoint did not work, so the call was not made. It says nothing about the ticket:
-    /// whatever the status, every other call would have ended the same way.
+    /// Serval refused the call, in its own form.
+    #[error("Serval answered {0}")]
+    Refused(Refusal),
+    /// Our credentials are not accepted: the token endpoint refused them, or a call with a fresh
+    /// token was refused. The call had no effect. Every other call will fail the same way until a
+    /// person acts. Has no time to wait.
+    #[error("Serval refused our credentials: {0}")]
+    CredentialsRefused(Refusal),
+    /// The token endpoint failed, so the call was not made. This has nothing to do with the ticket:
+    /// every other call would have failed the same way.
     #[error("no token from Serval: {0}")]
     NoToken(Arc<ServalError>),
-    /// No answer, or not all of it.
-    #[error("Serval could not be reached: {kind}{}", Detail(detail))]
+    /// No answer, or not a complete one.
+    #[error("Serval could not be reached: {kind}{}", in_brackets(detail))]
     Network {
-        /// What went wrong.
+        /// The kind of failure.
         kind: NetworkKind,
-        /// Whether the request may have reached Serval; `false` only when it certainly did not.
+        /// True unless the request certainly did not reach Serval.
         sent: bool,
         /// The innermost cause, one line. May be empty.
         detail: String,
     },
-    /// A 2xx that cannot be what Serval meant to say.
-    #[error("Serval answered {status}, but {detail}")]
-    BadAnswer {
-        /// The HTTP status.
-        status: u16,
-        /// What is wrong with the body, without its content.
-        detail: String,
-    },
+    /// An answer that is not in Serval's form. A gateway, a proxy or a wrong server may have given it,
+    /// so it tells nothing about the ticket.
+    #[error("{0}")]
+    Foreign(Foreign),
 }
 
-/// What went wrong on the way.
+/// A refusal in Serval's form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The call: its method and its URL, with names instead of ids.
+    pub call: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The code in the body.
+    pub code: Code,
+    /// Serval's message: one line of at most 500 characters. May be empty.
+    pub message: String,
+    /// Serval's id of the request, for support.
+    pub request_id: Option<String>,
+    /// The time that Serval asks us to wait, counted from the answer. At most a day.
+    pub retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    fn without_message(&self) -> Self {
+        Self {
+            message: String::new(),
+            ..self.clone()
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    /// `404 not_found: no such ticket (POST https://…/v2/tickets/{ticket}/connect, request id 1f)`,
+    /// without the parts that are missing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, self.code)?;
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        write!(f, " ({}", self.call)?;
+        if let Some(id) = &self.request_id {
+            write!(f, ", request id {id}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// An answer that is not in Serval's form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// The call: its method and its URL, with names instead of ids.
+    pub call: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// Kind of the answer, without its content: `a web page (text/html)`.
+    pub what: String,
+    /// One line of its text, of at most 500 characters. May be empty.
+    pub excerpt: String,
+    /// The id of the request, if the server gave it one.
+    pub request_id: Option<String>,
+    /// The time that the answer asks us to wait. At most a day.
+    pub retry_after: Option<Duration>,
+}
+
+impl Foreign {
+    fn without_excerpt(&self) -> Self {
+        Self {
+            excerpt: String::new(),
+            ..self.clone()
+        }
+    }
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            call, status, what, ..
+        } = self;
+        write!(
+            f,
+            "{call} was answered {status} with {what}, which is not Serval's form"
+        )?;
+        if self.excerpt.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.excerpt)
+        }
+    }
+}
+
+/// Kinds of network failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NetworkKind {
-    /// The name did not resolve.
+    /// The host name did not resolve.
     Dns,
-    /// Nobody listens there.
+    /// No server listens at the address.
     Refused,
     /// The connection broke.
     Reset,
-    /// No TLS session: a certificate, or the other end does not speak TLS.
+    /// The TLS handshake failed: a bad certificate, or the server does not speak TLS.
     Tls,
     /// The connection was not made in time.
     ConnectTimeout,
-    /// The exchange was not over in time.
+    /// The answer was not complete in time.
     Timeout,
-    /// Anything else.
+    /// Any other failure.
     Other,
-}
-
-impl NetworkKind {
-    /// One word for metrics and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Refused => "refused",
-            Self::Reset => "reset",
-            Self::Tls => "tls",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::Timeout => "timeout",
-            Self::Other => "other",
-        }
-    }
 }
 
 impl fmt::Display for NetworkKind {
@@ -110,136 +159,102 @@ impl fmt::Display for NetworkKind {
 }
 
 impl ServalError {
-    /// The code of a refusal. `None` for a refusal of the token endpoint, whose code says nothing
-    /// about the call.
+    /// The code of a refused call. `None` if the token endpoint refused: its code is not about the
+    /// call.
     pub fn code(&self) -> Option<Code> {
         match self {
-            Self::Refused { code, .. } => *code,
-            Self::CredentialsRefused { .. }
+            Self::Refused(refusal) => Some(refusal.code),
+            Self::CredentialsRefused(_)
             | Self::NoToken(_)
             | Self::Network { .. }
-            | Self::BadAnswer { .. } => None,
+            | Self::Foreign(_) => None,
         }
     }
 
-    /// The HTTP status that was answered, by the token endpoint too.
+    /// The HTTP status of the answer, also of the token endpoint's.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Refused { status, .. }
-            | Self::CredentialsRefused { status, .. }
-            | Self::BadAnswer { status, .. } => Some(*status),
+            Self::Refused(refusal) | Self::CredentialsRefused(refusal) => Some(refusal.status),
+            Self::Foreign(foreign) => Some(foreign.status),
             Self::NoToken(fault) => fault.status(),
             Self::Network { .. } => None,
         }
     }
 
-    /// How long Serval asks us to wait, counted from the answer. At most a day.
+    /// The time that the answer asks us to wait, counted from it. At most a day.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Refused { retry_after, .. } => *retry_after,
+            Self::Refused(refusal) | Self::CredentialsRefused(refusal) => refusal.retry_after,
+            Self::Foreign(foreign) => foreign.retry_after,
             Self::NoToken(fault) => fault.retry_after(),
-            Self::CredentialsRefused { .. } | Self::Network { .. } | Self::BadAnswer { .. } => None,
+            Self::Network { .. } => None,
         }
     }
 
-    /// The name of the exchange at Serval's.
+    /// Serval's id of the request.
     pub fn request_id(&self) -> Option<&str> {
         match self {
-            Self::Refused { request_id, .. } | Self::CredentialsRefused { request_id, .. } => {
-                request_id.as_deref()
+            Self::Refused(refusal) | Self::CredentialsRefused(refusal) => {
+                refusal.request_id.as_deref()
             }
+            Self::Foreign(foreign) => foreign.request_id.as_deref(),
             Self::NoToken(fault) => fault.request_id(),
-            Self::Network { .. } | Self::BadAnswer { .. } => None,
+            Self::Network { .. } => None,
         }
     }
 
-    /// One line for the log and for whoever may ask without a token: what went wrong, without
-    /// Serval's own words, which may quote the ticket they are about.
+    /// One line for the log and for pages that need no token. It leaves out the text of the answer,
+    /// which may quote the ticket.
     pub fn brief(&self) -> String {
-        let said = |status: u16, code: Option<Code>, request_id: &Option<String>| {
-            let request_id = request_id.as_deref();
-            Said {
-                status,
-                code,
-                message: "",
-                request_id,
-            }
-            .to_string()
-        };
         match self {
-            Self::Refused {
-                status,
-                code,
-                request_id,
-                ..
-            } => {
-                format!("Serval answered {}", said(*status, *code, request_id))
+            Self::Refused(refusal) => Self::Refused(refusal.without_message()).to_string(),
+            Self::CredentialsRefused(refusal) => {
+                Self::CredentialsRefused(refusal.without_message()).to_string()
             }
-            Self::CredentialsRefused {
-                status, request_id, ..
-            } => {
-                format!(
-                    "Serval refused our credentials: {}",
-                    said(*status, None, request_id)
-                )
-            }
+            Self::Foreign(foreign) => foreign.without_excerpt().to_string(),
             Self::NoToken(fault) => format!("no token from Serval: {}", fault.brief()),
-            Self::Network { .. } | Self::BadAnswer { .. } => self.to_string(),
+            Self::Network { .. } => self.to_string(),
         }
     }
 
-    /// One line for operators, with Serval's own words. Holds no secret, but may quote a ticket: it
-    /// is kept with the event, and goes to no log.
+    /// One line for operators, with Serval's own message. It holds no secret, but may quote a
+    /// ticket: it is stored with the event, and never logged.
     pub fn summary(&self) -> String {
         self.to_string()
     }
 
-    /// Whether the call may have taken effect all the same, so that a look is due before it is
-    /// made again: the answer was lost, or it is one that a server or a proxy gives when it has
-    /// lost track (408, 499, 5xx).
+    /// True if the call may have taken effect, so that the links must be read before it is made
+    /// again: the answer was lost, makes no sense, or has a status that a server or a proxy gives
+    /// without knowing the result (408, 499, 5xx).
     pub fn may_have_arrived(&self) -> bool {
+        let is_unclear = |status: u16| matches!(status, 200..=299 | 408 | 499) || status >= 500;
         match self {
-            Self::Refused { status, .. } => matches!(status, 408 | 499) || *status >= 500,
+            Self::Refused(refusal) => is_unclear(refusal.status),
+            Self::Foreign(foreign) => is_unclear(foreign.status),
             Self::Network { sent, .. } => *sent,
-            Self::BadAnswer { .. } => true,
-            Self::CredentialsRefused { .. } | Self::NoToken(_) => false,
+            Self::CredentialsRefused(_) | Self::NoToken(_) => false,
+        }
+    }
+
+    /// Turns a refusal of a call into one of our credentials.
+    pub(super) fn into_credentials_refused(self) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::CredentialsRefused(Refusal {
+                retry_after: None,
+                ..refusal
+            }),
+            other @ (Self::CredentialsRefused(_)
+            | Self::NoToken(_)
+            | Self::Network { .. }
+            | Self::Foreign(_)) => other,
         }
     }
 }
 
-/// `404 not_found: no such ticket (request id 1f)`, as much of it as there is.
-struct Said<'a> {
-    status: u16,
-    code: Option<Code>,
-    message: &'a str,
-    request_id: Option<&'a str>,
-}
-
-impl fmt::Display for Said<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.status)?;
-        if let Some(code) = self.code {
-            write!(f, " {code}")?;
-        }
-        if !self.message.is_empty() {
-            write!(f, ": {}", self.message)?;
-        }
-        match self.request_id {
-            Some(id) => write!(f, " (request id {id})"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// ` (the cause)`, where there is one.
-struct Detail<'a>(&'a str);
-
-impl fmt::Display for Detail<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            write!(f, " ({})", self.0)
-        }
+fn in_brackets(detail: &str) -> String {
+    if detail.is_empty() {
+        String::new()
+    } else {
+        format!(" ({detail})")
     }
 }

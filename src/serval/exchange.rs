@@ -1,143 +1,136 @@
-//! One HTTP exchange with Serval, its answer read within a limit.
+//! One HTTP exchange with Serval. The answer is read up to a limit.
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
-use serde::de::IgnoredAny;
+use http::HeaderMap;
+use jiff::Timestamp;
+use reqwest::{RequestBuilder, Response, StatusCode};
+use serde::de::DeserializeOwned;
 
 use super::error::ServalError;
-use super::{network, refusal};
-use crate::clock::SharedClock;
+use super::network;
+use super::refusal::{self, Received};
+use crate::edge::blot::Blot;
+use crate::edge::clock::SharedClock;
 
-/// Bytes that are read of an answer that says little: to connect, a token, an error.
+/// Limit in bytes for a short answer: to a connect, a token, an error.
 pub(super) const MAX_ANSWER: usize = 64 * 1024;
 
-/// Bytes that are read of a list.
+/// Limit in bytes for a list.
 pub(super) const MAX_LIST: usize = 8 * 1024 * 1024;
 
-/// An HTTP client, and a clock for the dates in its answers.
+/// An HTTP client, a clock for the dates in its answers, and the secrets that these may repeat.
 #[derive(Debug, Clone)]
 pub(super) struct Exchange {
     pub(super) client: reqwest::Client,
     pub(super) clock: SharedClock,
+    pub(super) blot: Blot,
 }
 
-/// A body, as far as it was read.
-pub(super) enum Body {
-    /// To its end.
-    Whole(Bytes),
-    /// Up to the limit. The connection is given up with it.
-    Cut(Bytes),
+/// An answer with its body, of any status.
+pub(super) struct Answered {
+    call: String,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    body: Body,
+    now: Timestamp,
+    blot: Blot,
+}
+
+#[derive(Default)]
+struct Body {
+    bytes: Bytes,
+    /// True if the body is longer. The connection is closed then.
+    is_cut: bool,
 }
 
 impl Exchange {
-    /// Sends a request; any answer is a success.
+    /// Makes a call and reads its answer, of a 2xx up to `limit`. Errors name the call by `call`.
     pub(super) async fn send(
         &self,
-        request: reqwest::RequestBuilder,
-    ) -> Result<reqwest::Response, ServalError> {
-        request.send().await.map_err(|error| network::fault(&error))
-    }
-
-    /// Reads the answer into an error, whatever its body is. `secrets` are blotted out of it.
-    pub(super) async fn refused(
-        &self,
-        response: reqwest::Response,
-        secrets: &[&str],
-    ) -> ServalError {
-        let status = response.status();
-        let headers = response.headers().clone();
+        request: RequestBuilder,
+        call: &str,
+        limit: usize,
+    ) -> Result<Answered, ServalError> {
+        let fault = |error: reqwest::Error| network::fault(&error);
+        let response = request.send().await.map_err(fault)?;
+        let (status, headers) = (response.status(), response.headers().clone());
         let now = self.clock.now();
-        // The status was received, so it counts even if the body breaks off.
-        let body = match read(response, MAX_ANSWER).await {
-            Ok(Body::Whole(body) | Body::Cut(body)) => body,
-            Err(_) => Bytes::new(),
+        let body = if status.is_success() {
+            read(response, limit).await.map_err(fault)?
+        } else {
+            // The status was received, so it counts even if the body breaks off.
+            read(response, MAX_ANSWER).await.unwrap_or_default()
         };
-        refusal::read(status.as_u16(), &headers, &body, now, secrets)
+        Ok(Answered {
+            call: call.to_owned(),
+            status,
+            headers,
+            body,
+            now,
+            blot: self.blot.clone(),
+        })
     }
 }
 
-/// Reads a body up to `limit` bytes.
-pub(super) async fn read(
-    mut response: reqwest::Response,
-    limit: usize,
-) -> Result<Body, ServalError> {
-    let mut body = BytesMut::new();
-    loop {
-        match response.chunk().await {
-            Ok(None) => return Ok(Body::Whole(body.freeze())),
-            Ok(Some(chunk)) => {
-                let room = limit.saturating_sub(body.len());
-                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                if chunk.len() > room {
-                    return Ok(Body::Cut(body.freeze()));
-                }
-            }
-            Err(error) => return Err(network::fault(&error)),
+impl Answered {
+    /// Reads whose word the answer is: a success, or the error that it is. `is_token`: it comes from the
+    /// token endpoint.
+    pub(super) fn verdict(&self, is_token: bool) -> Result<(), ServalError> {
+        if self.status.is_success() && self.body.is_cut {
+            return Err(self.foreign("a body that is too long"));
+        }
+        refusal::verdict(&self.received(is_token), &self.blot)
+    }
+
+    /// Reads the body of a success, which must be a JSON object of this form.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ServalError> {
+        serde_json::from_slice(&self.body.bytes).map_err(|error| {
+            // serde's own text may quote the body, so only the position is kept.
+            let (line, column) = (error.line(), error.column());
+            self.foreign(&format!(
+                "something else than the JSON expected (line {line}, column {column})"
+            ))
+        })
+    }
+
+    /// The error for an answer that is `what`.
+    pub(super) fn foreign(&self, what: &str) -> ServalError {
+        refusal::foreign(&self.received(false), what, "", &self.blot)
+    }
+
+    /// The id that the server gave the request.
+    pub(super) fn request_id(&self) -> Option<String> {
+        refusal::request_id(&self.headers).map(|id| self.blot.apply(&id))
+    }
+
+    fn received(&self, is_token: bool) -> Received<'_> {
+        Received {
+            call: &self.call,
+            status: self.status.as_u16(),
+            headers: &self.headers,
+            body: &self.body.bytes,
+            is_token,
+            now: self.now,
         }
     }
 }
 
-/// Reads a 2xx that has nothing to say: an empty body, or any JSON object.
-pub(super) async fn read_empty_or_json(
-    response: reqwest::Response,
-    limit: usize,
-) -> Result<(), ServalError> {
-    let status = response.status();
-    let body = read_whole(response, limit).await?;
-    // Only its end shows that a body is empty: one that comes in chunks states no length.
-    if body.trim_ascii().is_empty() {
-        return Ok(());
+async fn read(mut response: Response, limit: usize) -> reqwest::Result<Body> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await? {
+        // The limit is checked for each chunk: a Content-Length may be missing or false, and the
+        // answer must not fill the memory.
+        let room = limit.saturating_sub(body.len());
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            return Ok(Body {
+                bytes: body.freeze(),
+                is_cut: true,
+            });
+        }
     }
-    parse::<IgnoredAny>(status, &body).map(drop)
-}
-
-/// Reads a 2xx whose body must be a JSON object.
-pub(super) async fn read_json<T: serde::de::DeserializeOwned>(
-    response: reqwest::Response,
-    limit: usize,
-) -> Result<T, ServalError> {
-    let status = response.status();
-    let body = read_whole(response, limit).await?;
-    parse(status, &body)
-}
-
-async fn read_whole(response: reqwest::Response, limit: usize) -> Result<Bytes, ServalError> {
-    let status = response.status();
-    match read(response, limit).await? {
-        Body::Whole(body) => Ok(body),
-        Body::Cut(_) => Err(bad(
-            status,
-            format!("its body is longer than {limit} bytes"),
-        )),
-    }
-}
-
-fn bad(status: StatusCode, detail: String) -> ServalError {
-    ServalError::BadAnswer {
-        status: status.as_u16(),
-        detail,
-    }
-}
-
-fn parse<T: serde::de::DeserializeOwned>(
-    status: StatusCode,
-    body: &[u8],
-) -> Result<T, ServalError> {
-    // The parser would take a list for an object, field by field.
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(bad(status, "its body is no JSON object".to_owned()));
-    }
-    serde_json::from_slice(body).map_err(|error| {
-        // The parser's own text may quote the body; the place is enough.
-        let (line, column) = (error.line(), error.column());
-        bad(
-            status,
-            format!("its body is not the JSON expected (line {line}, column {column})"),
-        )
+    Ok(Body {
+        bytes: body.freeze(),
+        is_cut: false,
     })
-}
-
-/// Whether the answer says that the bearer token is not good.
-pub(super) fn is_unauthenticated(response: &reqwest::Response) -> bool {
-    response.status() == StatusCode::UNAUTHORIZED
 }

@@ -1,21 +1,20 @@
-//! Calls around a connect: the messages of a ticket, taking a pair apart, finding a ticket by its
+//! Calls beside the connect call: messages of a ticket, unlinking, and the search for a ticket by its
 //! friendly identifier.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::client::ServalClient;
 use super::error::ServalError;
-use super::exchange;
-use super::records::Ticket;
+use super::exchange::{MAX_ANSWER, MAX_LIST};
+use super::records::{Listed, Ticket};
 use crate::domain::ids::{ExternalId, ServalTicketId};
 
-/// Messages that one request registers.
+/// Most messages in one request.
 const MESSAGES_PER_REQUEST: usize = 200;
 
 #[derive(Debug, Default, Deserialize)]
@@ -24,21 +23,23 @@ struct MessageRow {
     id: String,
 }
 
+impl Listed for MessageRow {
+    fn is_named(&self) -> bool {
+        !self.id.is_empty()
+    }
+}
+
 impl ServalClient {
     /// The ids of a ticket's messages.
     pub async fn message_ids(&self, ticket: &ServalTicketId) -> Result<Vec<String>, ServalError> {
         let rows: Vec<MessageRow> = self
-            .list(self.url(&["tickets", ticket.as_str(), "messages"]))
+            .list(self.route("tickets/{ticket}/messages", &[ticket.as_str()]))
             .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| row.id)
-            .filter(|id| !id.is_empty())
-            .collect())
+        Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
-    /// Registers messages of a ticket as present in the external channel, in as many requests as
-    /// it takes. Serval updates what it has, so a repetition does no harm.
+    /// Registers messages of a ticket as present in the external channel. A repetition does no harm:
+    /// Serval updates its entries.
     pub async fn register_messages(
         &self,
         ticket: &ServalTicketId,
@@ -46,40 +47,39 @@ impl ServalClient {
         external_id: &ExternalId,
         message_ids: &[String],
     ) -> Result<(), ServalError> {
-        let url = self.url(&["tickets", ticket.as_str(), "external-messages"]);
+        let route = self.route("tickets/{ticket}/external-messages", &[ticket.as_str()]);
         for chunk in message_ids.chunks(MESSAGES_PER_REQUEST) {
             let messages: Vec<Value> = chunk
                 .iter()
                 .map(|id| {
                     json!({
                         "messageId": id,
-                        // There is no message of its own over there; the pair is its name.
+                        // The external system has no message of its own for it.
                         "externalMessageId": format!("{external_id}:{id}"),
                     })
                 })
                 .collect();
             let body = json!({ "channelTarget": channel_target, "messages": messages });
             let body = Bytes::from(body.to_string());
-            let response = self.call(Method::POST, &url, Some(body)).await?;
-            exchange::read_empty_or_json(response, exchange::MAX_LIST).await?;
+            self.call(self.post(route.clone(), body), MAX_LIST).await?;
         }
         Ok(())
     }
 
-    /// Has Serval let go of a ticket's external ticket in the source with this id.
+    /// Removes all links of a ticket to the source with this id.
     pub async fn disconnect(
         &self,
         ticket: &ServalTicketId,
         source_id: &str,
     ) -> Result<(), ServalError> {
-        let url = self.url(&["tickets", ticket.as_str(), "disconnect", source_id]);
-        let response = self.call(Method::DELETE, &url, None).await?;
-        exchange::read_empty_or_json(response, exchange::MAX_ANSWER).await
+        let ids = [ticket.as_str(), source_id];
+        let route = self.route("tickets/{ticket}/disconnect/{source}", &ids);
+        self.call(self.delete(route), MAX_ANSWER).await.map(drop)
     }
 
-    /// Looks for the ticket with a friendly identifier such as `ACM-10` in the lists of the teams
-    /// with its prefix: Serval has no filter for it. No further page is asked for once `patience` is
-    /// over, so that a long list has an end, too.
+    /// Searches the ticket with a friendly identifier such as `ACM-10` in the lists of the teams with
+    /// its prefix, since Serval has no filter for it. After `patience` no further page is requested,
+    /// so that a long list cannot take forever.
     pub async fn ticket_by_friendly_identifier(
         &self,
         friendly: &str,
@@ -94,17 +94,18 @@ impl ServalClient {
             if !team.prefix.eq_ignore_ascii_case(prefix) {
                 continue;
             }
-            let mut url = self.url(&["tickets"]);
-            url.query_pairs_mut().append_pair("teamId", &team.id);
+            // Not with `list`, since the time is checked between two pages.
+            let mut route = self.route("tickets", &[]);
+            route.url.query_pairs_mut().append_pair("teamId", &team.id);
             let mut next: Option<String> = None;
             loop {
                 if started.elapsed() >= patience {
                     search.is_cut_short = true;
                     return Ok(search);
                 }
-                let (tickets, token) = self.page::<Ticket>(&url, next.as_deref()).await?;
-                let is_it = |t: &Ticket| t.friendly_identifier.eq_ignore_ascii_case(friendly);
-                search.found = tickets.iter().find(|ticket| is_it(ticket)).cloned();
+                let (tickets, token) = self.page::<Ticket>(&route, next.as_deref()).await?;
+                let is_it = |t: &&Ticket| t.friendly_identifier.eq_ignore_ascii_case(friendly);
+                search.found = tickets.iter().find(is_it).cloned();
                 search.seen.extend(tickets);
                 if search.found.is_some() {
                     return Ok(search);
@@ -119,13 +120,13 @@ impl ServalClient {
     }
 }
 
-/// What a search through lists of tickets came to.
+/// Result of a search through lists of tickets.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    /// The ticket that was looked for.
+    /// The ticket.
     pub found: Option<Ticket>,
-    /// All that were seen on the way, worth to be remembered.
+    /// All tickets that were read, worth to be stored.
     pub seen: Vec<Ticket>,
-    /// Whether there would have been more to read.
+    /// True if `patience` ended the search.
     pub is_cut_short: bool,
 }

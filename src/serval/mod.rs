@@ -1,7 +1,8 @@
-//! Serval's public API, as far as the product needs it: the token, connect, and the links of a ticket.
+//! The client of Serval's public API, as far as we need it: the token, connect, and the links of a
+//! ticket.
 //!
-//! Invariant: the only module that knows Serval's wire format. It decides nothing: what an outcome
-//! means for an event is for the caller, to whom [`ServalError`] says all there is to know.
+//! Invariant: only this module knows Serval's wire format. It decides nothing: the caller decides what
+//! an outcome means for an event, from all that [`ServalError`] holds.
 
 mod auth;
 mod client;
@@ -13,6 +14,7 @@ mod network;
 mod records;
 mod refusal;
 mod request;
+mod route;
 mod setup;
 #[cfg(test)]
 mod tests;
@@ -21,9 +23,10 @@ mod token;
 pub use auth::Tokens;
 pub use client::ServalClient;
 pub use code::Code;
-pub use error::{NetworkKind, ServalError};
+pub use error::{Foreign, NetworkKind, Refusal, ServalError};
 pub use linking::Search;
 pub use records::{AppInstance, ExternalTicketLink, Integration, Team, Ticket};
+pub use refusal::{Received, verdict};
 pub use request::{Answer, ConnectRequest};
 pub use setup::InvalidServalConfig;
 pub use token::Token;

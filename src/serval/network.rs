@@ -1,4 +1,4 @@
-//! Tells apart what can go wrong on the way to Serval, by walking the causes of a client error.
+//! Finds the kind of a network failure among the causes of a client error.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -6,14 +6,14 @@ use std::io::{self, ErrorKind};
 use super::error::{NetworkKind, ServalError};
 use super::refusal::one_line;
 
-/// Characters of a cause that are kept.
+/// Longest cause that is kept, in characters.
 const MAX_DETAIL: usize = 200;
 
-/// The error for an exchange that has no (whole) answer.
+/// The error for a request without a complete answer.
 pub(super) fn fault(error: &reqwest::Error) -> ServalError {
     ServalError::Network {
         kind: kind(error),
-        // Only an error from before the request line is a proof that nothing was sent.
+        // Only an error before the request line proves that nothing was sent.
         sent: !(error.is_connect() || error.is_builder()),
         detail: one_line(&innermost(error), MAX_DETAIL),
     }
@@ -40,13 +40,13 @@ fn cause_kind(cause: &(dyn Error + 'static), connecting: bool) -> Option<Network
         return Some(NetworkKind::Tls);
     }
     if let Some(io) = cause.downcast_ref::<io::Error>() {
-        // An I/O error hides what it wraps from the chain of causes.
+        // An I/O error leaves the error that it wraps out of the chain of causes.
         let inner = io.get_ref().map(|inner| inner as &(dyn Error + 'static));
         return inner
             .and_then(|inner| cause_kind(inner, connecting))
             .or_else(|| io_kind(io, connecting));
     }
-    // The client's own type for this is not ours to name.
+    // The client's own error type is private, so its text is all there is.
     let text = cause.to_string();
     (text.contains("connection closed") || text.contains("end of file"))
         .then_some(NetworkKind::Reset)
@@ -64,7 +64,7 @@ fn io_kind(error: &io::Error, connecting: bool) -> Option<NetworkKind> {
     if kind == ErrorKind::ConnectionRefused {
         Some(NetworkKind::Refused)
     } else if kind == ErrorKind::UnexpectedEof && connecting {
-        // While connecting, the handshake is all that can meet an end of file.
+        // While connecting, only the TLS handshake reads, so only it can meet an end of file.
         Some(NetworkKind::Tls)
     } else {
         BROKEN.contains(&kind).then_some(NetworkKind::Reset)

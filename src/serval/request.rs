@@ -1,8 +1,7 @@
-//! The connect request, and how it is written: the external object is pasted in, byte for byte.
+//! The connect request. Its body contains the external object byte for byte.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -20,22 +19,21 @@ pub struct ConnectRequest {
     pub channel_target: Arc<Value>,
     /// `externalTicketId`.
     pub external_id: ExternalId,
-    /// `externalTicketData`: the raw text of a JSON object, as its sender wrote it. Left out when
-    /// empty.
+    /// `externalTicketData`: the raw text of a JSON object, as its sender wrote it. Omitted if empty.
     pub object: Bytes,
     /// `externalTicketSubtype`.
     pub subtype: Option<String>,
-    /// `accountedForMessageIds`: Serval messages that the external side shows already.
+    /// `accountedForMessageIds`: Serval messages that the external system shows already.
     pub accounted_for_message_ids: Vec<String>,
-    /// Where the call belongs in a trace. Travels as a header.
+    /// Position of the call in a trace; sent as a header.
     pub traceparent: Option<TraceParent>,
 }
 
 impl ConnectRequest {
-    /// The request body. The object is neither parsed nor printed anew, so numbers, escapes,
-    /// order and white space arrive as they were sent.
+    /// The request body. The object is not parsed and printed again, so its numbers, escapes, order and
+    /// white space arrive unchanged.
     pub fn body(&self) -> Vec<u8> {
-        // What stands around the object is short.
+        // The other fields are short.
         let mut body = Vec::with_capacity(self.object.len() + 512);
         body.push(b'{');
         field(&mut body, "channelTarget", &*self.channel_target);
@@ -70,7 +68,7 @@ fn field<T: Serialize + ?Sized>(body: &mut Vec<u8>, name: &str, value: &T) {
 }
 
 impl fmt::Debug for ConnectRequest {
-    /// Without the object, which is somebody's ticket.
+    /// Without the object, since it is confidential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectRequest")
             .field("ticket_id", &self.ticket_id)
@@ -81,28 +79,26 @@ impl fmt::Debug for ConnectRequest {
     }
 }
 
-/// How a connect call succeeded.
+/// Success of a connect call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The HTTP status, a 2xx.
     pub status: u16,
-    /// The name of the exchange at Serval's.
+    /// Serval's id of the request.
     pub request_id: Option<String>,
-    /// From the call to the end of the answer, a token fetch included.
-    pub duration: Duration,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ids::SourceKind;
+    use crate::sources::servicenow;
     use serde_json::json;
 
     fn request(object: &str) -> ConnectRequest {
         ConnectRequest {
             ticket_id: "tkt-1".parse().unwrap(),
             channel_target: Arc::new(json!({"ticketSource": {"integrationId": "int \"1\""}})),
-            external_id: SourceKind::ServiceNow
+            external_id: servicenow::KIND
                 .parse_external_id("6f1d0c93db2a6410c7e3f4a2ce9619aa")
                 .unwrap(),
             object: Bytes::copy_from_slice(object.as_bytes()),

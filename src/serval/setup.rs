@@ -1,14 +1,17 @@
-//! Reads `[serval]`: where Serval is, and with what credentials.
+//! Reads `[serval]`: the address of Serval, and the credentials.
+
+use std::sync::Arc;
 
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::auth::Tokens;
 use super::exchange::Exchange;
+use super::route::route;
 use super::token::Token;
 use crate::config::ServalConfig;
 
-/// Why a client cannot be built from `[serval]`; names the key and what to do.
+/// Error in `[serval]`; names the key and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidServalConfig {
     /// A value is missing or cannot be used.
@@ -16,23 +19,12 @@ pub enum InvalidServalConfig {
     Key {
         /// The key, such as `serval.base_url`.
         key: &'static str,
-        /// What is wrong, without the value of a secret.
+        /// The problem, without the value of a secret.
         problem: String,
     },
     /// The HTTP client could not be set up.
     #[error("cannot set up the HTTP client for Serval")]
     Client(#[source] reqwest::Error),
-}
-
-/// `{base}/v2/{segments}`, each segment percent-encoded.
-pub(super) fn endpoint(base: &Url, segments: &[&str]) -> Url {
-    let mut url = base.clone();
-    url.path_segments_mut()
-        .expect("an http URL has a path")
-        .pop_if_empty()
-        .push("v2")
-        .extend(segments);
-    url
 }
 
 pub(super) fn base_url(text: &str) -> Result<Url, InvalidServalConfig> {
@@ -44,16 +36,32 @@ pub(super) fn base_url(text: &str) -> Result<Url, InvalidServalConfig> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(invalid("must begin with https:// or http://".to_owned()));
     }
+    // A URL is printed in logs and by `check`, so it must hold no secret.
     if !url.username().is_empty() || url.password().is_some() {
         return Err(invalid(
             "must hold no user and no password; use serval.client_id and serval.client_secret"
                 .to_owned(),
         ));
     }
+    // The paths of the calls are appended to this URL, which is impossible behind a query.
     if url.query().is_some() || url.fragment().is_some() {
         return Err(invalid("must end with the path: no ? and no #".to_owned()));
     }
     Ok(url)
+}
+
+/// The secrets that an answer may repeat. Client credentials are sent as a pair.
+pub(super) fn secrets(config: &ServalConfig) -> Vec<SecretString> {
+    let ServalConfig {
+        client_id,
+        client_secret,
+        bearer_token,
+        ..
+    } = config;
+    let pair = client_id.as_ref().zip(client_secret.as_ref());
+    let pair = pair.map(|(id, secret)| format!("{id}:{}", secret.expose_secret()).into());
+    let single = [client_secret, bearer_token].into_iter().flatten().cloned();
+    single.chain(pair).collect()
 }
 
 pub(super) fn tokens(
@@ -61,42 +69,42 @@ pub(super) fn tokens(
     base: &Url,
     exchange: &Exchange,
 ) -> Result<Tokens, InvalidServalConfig> {
-    let missing = |key: &'static str, problem: &str| InvalidServalConfig::Key {
-        key,
-        problem: problem.to_owned(),
+    let invalid = |key: &'static str, problem: &str| {
+        let problem = problem.to_owned();
+        Err(InvalidServalConfig::Key { key, problem })
     };
     let has_text = |secret: &&SecretString| !secret.expose_secret().is_empty();
     let id = config.client_id.as_deref().filter(|id| !id.is_empty());
     let secret = config.client_secret.as_ref().filter(has_text);
     match (id, secret, config.bearer_token.as_ref().filter(has_text)) {
+        // HTTP Basic ends the id at its first colon.
         (Some(id), Some(_), _) if id.contains(':') => {
-            Err(missing("serval.client_id", "must hold no colon"))
+            invalid("serval.client_id", "must hold no colon")
         }
         (Some(id), Some(secret), _) => Ok(Tokens::client_credentials(
             exchange.clone(),
-            endpoint(base, &["auth", "token"]),
+            route(base, "auth/token", &[]),
             id.to_owned(),
             secret.clone(),
         )),
-        (_, _, Some(bearer)) => Token::parse(bearer.clone(), 0)
-            .map(Tokens::fixed)
-            .ok_or_else(|| {
-                missing(
-                    "serval.bearer_token",
-                    "cannot stand in a header; is it cut or wrapped?",
-                )
-            }),
-        (Some(_), None, None) => Err(missing(
+        (_, _, Some(bearer)) => match Token::parse(bearer, 0) {
+            Some(token) => Ok(Tokens::Fixed(Arc::new(token))),
+            None => invalid(
+                "serval.bearer_token",
+                "cannot be sent in a header; is it cut or wrapped?",
+            ),
+        },
+        (Some(_), None, None) => invalid(
             "serval.client_secret",
             "is missing, as there is a client_id",
-        )),
-        (None, Some(_), None) => Err(missing(
+        ),
+        (None, Some(_), None) => invalid(
             "serval.client_id",
             "is missing, as there is a client_secret",
-        )),
-        (None, None, None) => Err(missing(
+        ),
+        (None, None, None) => invalid(
             "serval.client_id",
             "no credentials: set serval.client_id and serval.client_secret, or serval.bearer_token",
-        )),
+        ),
     }
 }

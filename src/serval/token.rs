@@ -1,4 +1,4 @@
-//! A bearer token that cannot be printed, and how long it lives.
+//! A bearer token that cannot be printed, and its life.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,49 +7,30 @@ use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-/// The life of a token that does not say.
+/// Life of a token whose answer states none.
 const UNSTATED_LIFE: Duration = Duration::from_mins(1);
 
-/// The longest life that is believed.
+/// Upper bound for a stated life.
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 /// A bearer token.
 pub struct Token {
-    header: HeaderValue,
-    secret: SecretString,
-    /// Tells tokens apart without comparing secrets.
-    generation: u64,
+    /// The `Authorization` header.
+    pub(super) header: HeaderValue,
+    /// Distinguishes tokens without comparing secrets.
+    pub(super) generation: u64,
 }
 
 impl Token {
-    /// The `Authorization` header.
-    pub(super) fn header(&self) -> &HeaderValue {
-        &self.header
-    }
-
-    /// The token itself, to blot it out of answers.
-    pub(super) fn expose(&self) -> &str {
-        self.secret.expose_secret()
-    }
-
-    /// Tells it from other tokens.
-    pub(super) fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// `None` when the text cannot stand in a header.
-    pub(super) fn parse(secret: SecretString, generation: u64) -> Option<Self> {
+    /// `None` if the text cannot be sent in a header.
+    pub(super) fn parse(secret: &SecretString, generation: u64) -> Option<Self> {
         let text = secret.expose_secret();
         if text.is_empty() {
             return None;
         }
         let mut header = HeaderValue::try_from(format!("Bearer {text}")).ok()?;
         header.set_sensitive(true);
-        Some(Self {
-            header,
-            secret,
-            generation,
-        })
+        Some(Self { header, generation })
     }
 }
 
@@ -81,12 +62,12 @@ mod tests {
     #[test]
     fn a_token_that_breaks_a_header_is_refused_and_none_is_printed() {
         for bad in ["", "a\nb", "a\u{0}"] {
-            assert!(Token::parse(bad.to_owned().into(), 1).is_none(), "{bad:?}");
+            assert!(Token::parse(&bad.into(), 1).is_none(), "{bad:?}");
         }
-        let token = Token::parse("s3cret".to_owned().into(), 7).unwrap();
-        assert_eq!(token.header(), "Bearer s3cret");
+        let token = Token::parse(&"s3cret".into(), 7).unwrap();
+        assert_eq!(token.header, "Bearer s3cret");
         assert_eq!(
-            format!("{token:?} {:?}", token.header()),
+            format!("{token:?} {:?}", token.header),
             "Token #7 Sensitive"
         );
     }

@@ -1,16 +1,18 @@
 //! Hints: texts in a payload that may name a Serval ticket.
 //!
-//! Invariant: a hint has the form of a ticket id or of a friendly identifier (`ACM-10`), and no
-//! more is known of it. A URL becomes one only by the pattern that the operator configured.
+//! Invariant: a hint has the form of a ticket id or of a friendly identifier (`ACM-10`); nothing else
+//! is known about it. A URL is read only by the pattern that the operator configured.
 
 use regex::Regex;
 
+use super::invalid::InvalidKey;
+use super::policy::SourcePolicy;
 use crate::domain::ids::ServalTicketId;
 
 /// The named group of `ticket_url_pattern`.
 const GROUP: &str = "ticket_id";
 
-/// A longer text is prose, or worse: no column and no link with a ticket id is that long.
+/// A longer text is not read: no column and no link with a ticket id is that long.
 const MAX_TEXT_BYTES: usize = 4096;
 
 /// Reads the texts of one source.
@@ -20,25 +22,30 @@ pub(super) struct HintReader {
 }
 
 impl HintReader {
-    /// Takes the source's `ticket_url_pattern`; the error says what is wrong with it.
-    pub(super) fn try_new(ticket_url_pattern: Option<&str>) -> Result<Self, String> {
-        Ok(Self {
-            url_pattern: ticket_url_pattern.map(compile).transpose()?,
-        })
+    /// Takes the source's `ticket_url_pattern`.
+    pub(super) fn try_new(policy: &SourcePolicy) -> Result<Self, InvalidKey> {
+        let pattern = policy.ticket_url_pattern.as_deref();
+        Self::for_pattern(pattern).map_err(|problem| InvalidKey::new("ticket_url_pattern", problem))
     }
 
-    /// Whether URLs can be read at all.
+    fn for_pattern(pattern: Option<&str>) -> Result<Self, String> {
+        let url_pattern = pattern.map(compile).transpose()?;
+        Ok(Self { url_pattern })
+    }
+
+    /// True if URLs can be read at all.
     pub(super) fn reads_urls(&self) -> bool {
         self.url_pattern.is_some()
     }
 
-    /// Reads a text that stands for a ticket: a URL, an id or a friendly identifier. Placeholders
-    /// and whatever else cannot be an id give nothing.
+    /// Reads a text that stands for a ticket: a URL, an id or a friendly identifier. A placeholder
+    /// gives nothing.
     pub(super) fn text(&self, text: &str) -> Option<ServalTicketId> {
         let text = text.trim();
         if text.len() > MAX_TEXT_BYTES {
             return None;
         }
+        // A URL that the pattern does not know is not taken for an id, whatever it looks like.
         match self.group(text) {
             Some(id) => id.parse().ok(),
             None if text.contains("://") => None,
@@ -46,7 +53,7 @@ impl HintReader {
         }
     }
 
-    /// Reads a link, which is one of many that a message may have: by the pattern only.
+    /// Reads one of the many links that a message may have: by the pattern only.
     pub(super) fn url(&self, url: &str) -> Option<ServalTicketId> {
         let url = url.trim();
         if url.len() > MAX_TEXT_BYTES {
@@ -87,12 +94,12 @@ mod tests {
     const PATTERN: &str = r"^https://app\.serval\.com/[^?#]*/tickets/(?<ticket_id>[^/?#]+)";
 
     fn reader() -> HintReader {
-        HintReader::try_new(Some(PATTERN)).unwrap()
+        HintReader::for_pattern(Some(PATTERN)).unwrap()
     }
 
     #[test]
     fn a_text_is_an_id_a_friendly_identifier_or_a_url_that_the_pattern_knows() {
-        let plain = HintReader::try_new(None).unwrap();
+        let plain = HintReader::for_pattern(None).unwrap();
         let long = "x".repeat(200);
         let padded = format!("{}ACM-10", " ".repeat(5000));
         let far = format!("https://app.serval.com/{}/tickets/1", "x".repeat(5000));
@@ -156,7 +163,7 @@ mod tests {
         ] {
             let read = |reader: &HintReader| reader.url(url).map(|id| id.to_string());
             assert_eq!(read(&reader()).as_deref(), expected);
-            assert_eq!(read(&HintReader::try_new(None).unwrap()), None);
+            assert_eq!(read(&HintReader::for_pattern(None).unwrap()), None);
         }
     }
 
@@ -174,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_group_that_takes_no_part_in_a_match_gives_nothing() {
-        let reader = HintReader::try_new(Some("^x(?<ticket_id>[0-9]+)?")).unwrap();
+        let reader = HintReader::for_pattern(Some("^x(?<ticket_id>[0-9]+)?")).unwrap();
         let read = |text: &str| reader.text(text).map(|id| id.to_string());
         assert_eq!(read("x12").as_deref(), Some("12"));
         assert_eq!(read("xy").as_deref(), Some("xy"));
@@ -196,7 +203,7 @@ mod tests {
                 "no regular expression: ",
             ),
         ] {
-            let error = HintReader::try_new(Some(pattern)).unwrap_err();
+            let error = HintReader::for_pattern(Some(pattern)).unwrap_err();
             assert!(error.starts_with(problem), "{error}");
             assert!(
                 !error.contains("sEcret") && !error.contains('\n'),
@@ -204,7 +211,7 @@ mod tests {
             );
         }
         for pattern in ["(?P<ticket_id>x)", "(?i)(?<ticket_id>\\w+-\\d+)"] {
-            HintReader::try_new(Some(pattern)).unwrap();
+            HintReader::for_pattern(Some(pattern)).unwrap();
         }
     }
 

@@ -1,12 +1,19 @@
-//! What can go wrong with the store, by what the caller can do about it.
+//! Errors of the store, by what the caller can do about them.
+
+use std::path::Path;
+
+use sqlx::migrate::MigrateError;
+
+/// `SQLITE_IOERR`: kind of errors of reading and writing files.
+const IO_ERROR: u32 = 10;
 
 /// A failed read or write.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The database could not be used just now: full disk, lock, I/O. Trying later may help.
+    /// The database cannot be used now: full disk, lock, I/O. Trying later may help.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// More waits to be written than the store takes on, or it waited too long.
+    /// The queue of writes is full, or a write waited in it for too long.
     #[error("the store is overloaded: its queue is full")]
     Overloaded,
     /// The store is closed: the daemon is stopping.
@@ -22,18 +29,32 @@ impl From<sqlx::Error> for StoreError {
         if let sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) = error {
             return Self::Corrupt(error.to_string());
         }
-        // SQLite's own words ("database or disk is full") are what an operator searches for.
-        Self::Unavailable(match error.as_database_error() {
-            Some(database) => database.message().to_owned(),
-            None => error.to_string(),
-        })
+        Self::Unavailable(said(&error))
     }
 }
 
-/// A settlement that came too late: the claim had run out, or another state was set meanwhile.
+/// The error in `SQLite`'s own words, such as "database or disk is full": operators search for them. An I/O
+/// error is called one, with the code that tells which.
+pub(super) fn said(error: &sqlx::Error) -> String {
+    let Some(database) = error.as_database_error() else {
+        return error.to_string();
+    };
+    let message = database.message();
+    let code = database.code();
+    let code = code.and_then(|code| code.parse::<u32>().ok());
+    let code = code.unwrap_or_default();
+    // The low byte is the kind of error.
+    match code & 0xff {
+        IO_ERROR if message.contains("I/O error") => format!("{message} (SQLite's code {code})"),
+        IO_ERROR => format!("disk I/O error: {message} (SQLite's code {code})"),
+        _ => message.to_owned(),
+    }
+}
+
+/// A settlement that changed nothing.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SettleError {
-    /// The claim is not held any more; nothing was changed.
+    /// The claim is not held any more: it ran out, or the event has another state.
     #[error("the claim on the event was lost")]
     LostClaim,
     /// The store failed; the claim runs out by itself.
@@ -41,39 +62,54 @@ pub enum SettleError {
     Store(#[from] StoreError),
 }
 
-/// Why the database could not be opened.
+/// Reason why the database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The URL is not one of ours.
+    /// The URL does not name a `SQLite` file.
     #[error("database.url {url:?} is not understood: expected sqlite://path/to/file.db")]
     Url {
-        /// As configured.
+        /// URL from the configuration.
         url: String,
     },
-    /// The folder or the lock file could not be made.
+    /// A file or folder cannot be created, read or renamed.
     #[error("cannot use {path}: {source}")]
     File {
         /// The file or folder.
         path: String,
-        /// Why.
+        /// Cause.
         source: std::io::Error,
     },
-    /// Another process has the database.
+    /// Another process has the lock.
     #[error(
-        "{path} is in use by another serval-connect process: two writers would lose events; \
+        "{path} is in use by another serval-connect process{process}: two writers would lose events; \
          stop the other one, or give this one a database.url of its own"
     )]
     Locked {
         /// The database file.
         path: String,
+        /// Its id, in brackets, where that is known.
+        process: String,
     },
-    /// A migration failed, or the database is from a later version.
-    #[error("the schema of {path} cannot be brought up to date: {source}")]
+    /// The database is of a later version.
+    #[error(
+        "{path} has schema version {version}, this program knows {newest}: run the version of \
+         serval-connect that wrote it, or a later one, or restore a backup that this version made"
+    )]
+    Newer {
+        /// The database file.
+        path: String,
+        /// Schema version of the database.
+        version: i64,
+        /// Newest schema version that this program knows.
+        newest: i64,
+    },
+    /// A migration failed.
+    #[error("the schema of {path} cannot be brought up to date: {problem}")]
     Migrate {
         /// The database file.
         path: String,
-        /// Why.
-        source: sqlx::migrate::MigrateError,
+        /// Cause.
+        problem: String,
     },
     /// `SQLite` found damage.
     #[error(
@@ -82,15 +118,51 @@ pub enum OpenError {
     Damaged {
         /// The database file.
         path: String,
-        /// What the check said first.
+        /// First finding of the check.
         problem: String,
     },
-    /// The database could not be read.
-    #[error("cannot open {path}: {source}")]
+    /// The database cannot be read.
+    #[error("cannot open {path}: {problem}")]
     Database {
         /// The database file.
         path: String,
-        /// Why.
-        source: sqlx::Error,
+        /// Cause.
+        problem: String,
     },
+}
+
+impl OpenError {
+    /// Makes errors about the file or folder `path`.
+    pub(super) fn file(path: &Path) -> impl Fn(std::io::Error) -> Self + use<> {
+        let path = path.display().to_string();
+        move |source| Self::File {
+            path: path.clone(),
+            source,
+        }
+    }
+
+    /// Makes errors about the database `path`.
+    pub(super) fn database(path: &Path) -> impl Fn(sqlx::Error) -> Self + use<> {
+        let path = path.display().to_string();
+        move |error| Self::Database {
+            path: path.clone(),
+            problem: said(&error),
+        }
+    }
+
+    /// Makes errors of bringing the database `path` up to date.
+    pub(super) fn migration(path: &Path) -> impl Fn(MigrateError) -> Self + use<> {
+        let path = path.display().to_string();
+        move |error| {
+            let path = path.clone();
+            let problem = if let MigrateError::Execute(error) = &error {
+                said(error)
+            } else if let MigrateError::ExecuteMigration(error, version) = &error {
+                format!("migration {version}: {}", said(error))
+            } else {
+                error.to_string()
+            };
+            Self::Migrate { path, problem }
+        }
+    }
 }

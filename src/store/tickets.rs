@@ -1,30 +1,38 @@
-//! External tickets as rows: found by their names, known to people by their numbers.
+//! Rows of external tickets: found by name, shown to people by number.
 //!
-//! A row is kept for as long as anything else is of its external ticket: an event, a mapping, a
-//! connection.
+//! A row stays as long as an event, a mapping or a connection needs it.
 
 use std::collections::HashMap;
 
+use super::commit::tx::Tx;
 use super::error::StoreError;
-use super::writer::Tx;
-use super::{Store, external, json};
+use super::handle::Store;
+use super::sql::{self, args, external, json, row};
 use crate::domain::ids::ExternalTicket;
 
+row! {
+    /// Number of an external ticket.
+    struct Numbered {
+        /// Source and external id.
+        ticket: (String, String),
+        number: String,
+    }
+}
+
 impl Store {
-    /// The number by which people know an external ticket, such as `INC0081927`.
+    /// Returns the number by which people know an external ticket, such as `INC0081927`.
     pub async fn number(&self, ticket: &ExternalTicket) -> Result<Option<String>, StoreError> {
         const NUMBER: &str = "\
             -- store::tickets::number
             SELECT number FROM external_tickets WHERE source = $1 AND external_id = $2";
-        let number: Option<Option<String>> = sqlx::query_scalar(NUMBER)
-            .bind(ticket.source.as_str())
-            .bind(ticket.external_id.as_str())
-            .fetch_optional(&self.readers)
-            .await?;
+        let args = args![&ticket.source, &ticket.external_id];
+        let number: Option<Option<String>> =
+            sql::fetch_optional(&self.readers, NUMBER, args).await?;
         Ok(number.flatten())
     }
 
-    /// The numbers of many, by source and external id; without those that have none.
+    /// Returns the numbers of many external tickets by source and external id. Those without a
+    /// number are left out.
     pub async fn numbers(
         &self,
         tickets: &[(&str, &str)],
@@ -35,29 +43,21 @@ impl Store {
             FROM json_each($1) AS named CROSS JOIN external_tickets AS t
                 ON t.source = named.value ->> 0 AND t.external_id = named.value ->> 1
             WHERE t.number IS NOT NULL";
-        let rows: Vec<(String, String, String)> = sqlx::query_as(NUMBERS)
-            .bind(json(tickets))
-            .fetch_all(&self.readers)
-            .await?;
-        let named = rows.into_iter();
-        Ok(named
-            .map(|(source, external_id, number)| ((source, external_id), number))
-            .collect())
+        let rows = sql::fetch_all(&self.readers, NUMBERS, args![json(tickets)]).await?;
+        let numbered = |row: Numbered| (row.ticket, row.number);
+        Ok(rows.into_iter().map(numbered).collect())
     }
 }
 
-/// Forgets an external ticket of which nothing but its names is left.
+/// Deletes the row of an external ticket if nothing needs it any more.
 pub(super) async fn forget(tx: &mut Tx, ticket: &ExternalTicket) -> Result<(), StoreError> {
     const ROW: &str = concat!("-- store::tickets::row\nSELECT ", external!("$1", "$2"));
-    let row: Option<i64> = sqlx::query_scalar(ROW)
-        .bind(ticket.source.as_str())
-        .bind(ticket.external_id.as_str())
-        .fetch_one(tx.connection().await?)
-        .await?;
+    let args = args![&ticket.source, &ticket.external_id];
+    let row: Option<i64> = tx.fetch_one(ROW, args).await?;
     forget_all(tx, row.as_slice()).await
 }
 
-/// The same for several, by their rows.
+/// Deletes those of these rows that nothing needs any more.
 pub(super) async fn forget_all(tx: &mut Tx, rows: &[i64]) -> Result<(), StoreError> {
     const FORGET: &str = "\
         -- store::tickets::forget
@@ -65,12 +65,8 @@ pub(super) async fn forget_all(tx: &mut Tx, rows: &[i64]) -> Result<(), StoreErr
         WHERE id IN (SELECT value FROM json_each($1)) AND ticket_id IS NULL
             AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.external = external_tickets.id)
             AND NOT EXISTS (SELECT 1 FROM connections AS c WHERE c.external = external_tickets.id)";
-    if rows.is_empty() {
-        return Ok(());
+    if !rows.is_empty() {
+        tx.run(FORGET, args![json(rows)]).await?;
     }
-    sqlx::query(FORGET)
-        .bind(json(rows))
-        .execute(tx.connection().await?)
-        .await?;
     Ok(())
 }

@@ -17,7 +17,7 @@ async function until(page, what, probe) {
   }
 }
 
-const standing = (page) => page.getByRole("region", { name: "Where it stands" });
+const standing = (page) => page.getByRole("region", { name: "Current state" });
 
 const isConnected = (page) => () =>
   standing(page).locator(".state", { hasText: "connected" }).isVisible();
@@ -34,7 +34,7 @@ export const flows = {
     await page.getByLabel("Token").fill("no-such-token");
     await page.getByRole("button", { name: "Log in" }).click();
     await page.getByRole("alert").waitFor();
-    assert.match(await page.getByRole("alert").innerText(), /none of the configured tokens/);
+    assert.match(await page.getByRole("alert").innerText(), /not one of the configured tokens/);
     // Chromium counts the status 401 as an error of the page.
     const told = stage.takeFaults().filter((fault) => !fault.includes("status of 401"));
     assert.deepEqual(told, []);
@@ -84,11 +84,11 @@ export const flows = {
     await choose(page, /^Parked/);
     await page.getByLabel("Serval ticket id of INC0020001").fill("tkt-printer");
     await page.getByLabel(/^Reason/).fill("Grace said so");
-    await page.getByRole("button", { name: "Map what is filled in" }).click();
+    await page.getByRole("button", { name: "Map filled-in tickets" }).click();
     assert.match(await page.getByRole("status").innerText(), /1 ticket was mapped/);
     await visit(page, "/find?q=INC0020001");
     await until(page, "connected", isConnected(page));
-    const story = page.getByRole("region", { name: "What happened" });
+    const story = page.getByRole("region", { name: "History" });
     assert.match(await story.innerText(), /tkt-printer/);
     assert.match(await story.innerText(), /ada/);
   },
@@ -97,7 +97,7 @@ export const flows = {
     await visit(page, "/parked");
     const field = page.getByLabel("Serval ticket id of INC0020002");
     await field.fill("not an id");
-    await page.getByRole("button", { name: "Map what is filled in" }).click();
+    await page.getByRole("button", { name: "Map filled-in tickets" }).click();
     await page.getByRole("alert").waitFor();
     assert.equal(await field.inputValue(), "not an id");
     assert.equal(await field.getAttribute("aria-invalid"), "true");
@@ -105,13 +105,13 @@ export const flows = {
 
   async "a dead event is replayed by itself, and the rest of its kind after a count"({ page, input }) {
     await choose(page, /^Dead/);
-    const group = page.getByRole("article", { name: /not_found/ });
+    const group = page.getByRole("article", { name: /permission_denied/ });
     assert.match(await group.innerText(), /3\s+events/);
-    await group.getByRole("link", { name: "Look at them" }).click();
+    await group.getByRole("link", { name: "Show events" }).click();
     const first = page.getByRole("checkbox", { name: /^Select evt_/ }).first();
     const id = (await first.getAttribute("value")) ?? "";
     await first.check();
-    await page.getByLabel(/^Reason/).fill("the ticket is there now");
+    await page.getByLabel(/^Reason/).fill("the key may connect it now");
     await page.getByRole("button", { name: "Replay selected" }).click();
     await page.getByRole("status").waitFor();
     await visit(page, `/events/${id}`);
@@ -129,7 +129,7 @@ export const flows = {
     await choose(page, /^Conflicts/);
     const conflict = page.getByRole("article", { name: /INC0030001/ });
     assert.match(await conflict.innerText(), /tkt-mapped[\s\S]*tkt-named/);
-    await conflict.getByRole("button", { name: /Replace by tkt-named/ }).click();
+    await conflict.getByRole("button", { name: /Replace with tkt-named/ }).click();
     await page.getByRole("status").waitFor();
     await visit(page, "/find?q=INC0030001");
     const mapping = page.getByRole("region", { name: "Mapping" });
@@ -181,9 +181,9 @@ export const flows = {
     const rows = (await page.locator("tbody tr").allInnerTexts()).map((row) => row.replace(/\s+/g, " "));
     const has = (...words) => rows.some((row) => words.every((word) => row.includes(word)));
     assert.ok(has("ada", "INC0020001", "Grace said so"), rows.join("\n"));
-    assert.ok(has("ada", "evt_", "the ticket is there now"), rows.join("\n"));
+    assert.ok(has("ada", "evt_", "the key may connect it now"), rows.join("\n"));
     assert.ok(has("ada", "tkt-mapped or tkt-named"), rows.join("\n"));
-    assert.ok(has("ada", "2 dead events of servicenow (not_found)"), rows.join("\n"));
+    assert.ok(has("ada", "2 dead events of servicenow (permission_denied)"), rows.join("\n"));
     assert.ok(rows.length >= 8, rows.join("\n"));
   },
 
@@ -233,7 +233,7 @@ export const flows = {
       const buttons = await page.locator("main form[method=post] button").allInnerTexts();
       assert.deepEqual(buttons, [], path);
     }
-    assert.match(await page.locator("main").innerText(), /everything but payloads/);
+    assert.match(await page.locator("main").innerText(), /may not view payloads/);
     const csrf = await page.locator("input[name=csrf]").first().inputValue();
     const answer = await page.request.post("/connects", {
       form: { do: "pause", csrf },
@@ -259,7 +259,8 @@ export const flows = {
   async "the keyboard alone is enough"({ stage, input }) {
     const page = await stage.visitor({ baseURL: input.admin });
     await visit(page, "/login");
-    // The field has the focus already.
+    // The field gets the focus by itself, a moment after the page is there.
+    await page.getByLabel("Token").and(page.locator(":focus")).waitFor();
     await page.keyboard.type(input.token);
     await page.keyboard.press("Enter");
     await page.getByRole("button", { name: "Log out" }).waitFor();
@@ -283,7 +284,7 @@ export const flows = {
     await until(page, "connected", isConnected(page));
     for (const [path, name] of [
       ["/", /^Pause the calls/],
-      ["/parked?source=slack", "Map what is filled in"],
+      ["/parked?source=slack", "Map filled-in tickets"],
     ]) {
       await visit(page, path);
       await tabTo(page, page.getByRole("button", { name }));

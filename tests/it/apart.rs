@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serval_connect::mock_serval::SERVICENOW_INTEGRATION;
+use serval_connect::rehearsal::mock_serval::SERVICENOW_INTEGRATION;
 
 use crate::support::bodies::{incident, sys_id};
 use crate::support::{TestApp, eventually};

@@ -5,18 +5,22 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use serval_connect::mock_serval::{MockConfig, MockServal};
-use serval_connect::store::{BackupError, Store, back_up, restore};
+use serval_connect::rehearsal::mock_serval::{MockConfig, MockServal};
+use serval_connect::store::{BackupError, Depth, Store, back_up, restore};
 use sqlx::Connection as _;
 use tokio::task::JoinSet;
 
-use crate::cli_run::Site;
+use crate::cli_run::{Site, ended, with_room};
 use crate::store::{Bench, url};
 use crate::support::bodies::{incident, sys_id};
 use crate::support::{Daemon, Settings, eventually, run};
 
 /// A command with the daemon's configuration and a file.
-async fn with_file(daemon: &Daemon, command: &str, file: &Path) -> (Option<i32>, String) {
+pub(crate) async fn with_file(
+    daemon: &Daemon,
+    command: &str,
+    file: &Path,
+) -> (Option<i32>, String) {
     let mut arguments = daemon.arguments(command);
     arguments.push(file.to_str().unwrap());
     let output = run(daemon.folder(), &arguments).await;
@@ -28,7 +32,7 @@ fn files_of(database: &Path) -> [PathBuf; 3] {
     ["", "-wal", "-shm"].map(|suffix| PathBuf::from(format!("{}{suffix}", database.display())))
 }
 
-fn lose(database: &Path) {
+pub(crate) fn lose(database: &Path) {
     for file in files_of(database) {
         // The log may be gone already.
         drop(fs::remove_file(file));
@@ -136,7 +140,7 @@ async fn a_backup_works_beside_the_lock_and_a_restore_does_not() {
     assert!(stale.contains("inbox.db-wal exists"), "{stale}");
     lose(&database);
     assert_eq!(restore(&url, &copy).await.unwrap(), made);
-    assert_eq!(Store::inspect_thoroughly(&url).await.unwrap(), Some(1));
+    assert_eq!(Store::inspect(&url, Depth::Whole).await.unwrap(), Some(1));
     let mut left: Vec<String> = fs::read_dir(folder.path())
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
@@ -206,6 +210,32 @@ async fn what_is_no_backup_of_ours_is_not_restored() {
         matches!(missing, Err(BackupError::Missing { .. })),
         "{missing:?}"
     );
+}
+
+#[tokio::test]
+async fn a_backup_that_runs_out_of_room_leaves_nothing_behind() {
+    let site = Site::new(MockConfig::default()).await;
+    let folder = site.path("backups");
+    fs::create_dir(&folder).unwrap();
+    assert_eq!(site.run("migrate").await.code, 0);
+    let database = site.path("data/x.db");
+    let mut database = sqlx::SqliteConnection::connect(database.to_str().unwrap())
+        .await
+        .unwrap();
+    // More than SQLite keeps in memory.
+    let filling = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+                   INSERT INTO settings SELECT i, hex(randomblob(10000)) FROM n";
+    sqlx::query(filling).execute(&mut database).await.unwrap();
+    database.close().await.unwrap();
+    let copy = format!("backup {}", folder.join("copy.db").display());
+    for kib in [0, 64, 700, 1500, 3000] {
+        let refused = ended(with_room(&site.command(&copy), kib)).await;
+        assert_eq!(refused.code, 1, "{kib} KiB: {refused:?}");
+        let left: Vec<_> = fs::read_dir(&folder).unwrap().collect();
+        assert!(left.is_empty(), "{kib} KiB: {left:?}");
+    }
+    let made = site.run(&copy).await;
+    assert_eq!(made.code, 0, "{made:?}");
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
-//! The scripts of `contrib/servicenow`, run in Node against the real daemon, through to the connect
-//! call. The stand-ins for the instance are in `tests/servicenow/glide.js`.
+//! The scripts of `contrib/servicenow`, run in Node and in Rhino against the real daemon, through to
+//! the connect call. The stand-ins for the instance are in `tests/servicenow/glide.js`.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use serval_connect::clock::{Clock as _, SystemClock};
+use serval_connect::edge::clock::{Clock as _, SystemClock};
 
 use crate::support::bodies::sys_id;
-use crate::support::{TestApp, play};
+use crate::support::{Engine, TestApp, play};
 
 const RULE: &str = "serval_connect_business_rule.js";
 const SCOPED: &str = "serval_connect_business_rule_scoped.js";
@@ -36,6 +36,7 @@ fn saved(n: u32) -> Value {
 /// The properties of an instance that posts to `app`.
 fn properties(app: &TestApp, others: &[(&str, &str)]) -> Value {
     let mut properties = json!({
+        "instance_name": "acmedev",
         "x_serval_connect.url": app.webhooks.url("/webhooks/servicenow"),
         "x_serval_connect.signing_key": KEY,
         "x_serval_connect.integration_user": "serval.integration",
@@ -89,14 +90,18 @@ async fn each_way_of_sending_arrives_signed_and_becomes_a_connect_with_the_recor
         ("true", vec![save(RULE, false), json!({ "job": JOB })]),
         ("true", vec![save(SCOPED, true)]),
     ];
-    for (outbox, steps) in ways {
+    for ((outbox, steps), engine) in ways
+        .iter()
+        .flat_map(|way| Engine::ALL.map(|engine| (way, engine)))
+    {
         let app = TestApp::start().await;
         let ticket = "tkt-1";
         app.admin.map("servicenow", &sys_id(1), ticket).await;
         let properties = properties(&app, &[("outbox", outbox)]);
         let scenario = json!({ "properties": properties, "steps": steps });
-        let Some(happened) = play(&scenario).await else {
-            return app.stop().await;
+        let Some(happened) = engine.play(&scenario).await else {
+            app.stop().await;
+            continue;
         };
         assert_eq!(statuses(&happened), [202], "{scenario:#}\n{happened:#}");
         assert_eq!(happened["log"], json!([]));
@@ -104,6 +109,7 @@ async fn each_way_of_sending_arrives_signed_and_becomes_a_connect_with_the_recor
         let body = happened["requests"][0]["body"].as_str().unwrap();
         assert!(body.bytes().all(|b| (0x20..0x7f).contains(&b)), "{body}");
         let sent: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(sent["instance"], "acmedev");
         assert_eq!(sent["table"], "incident");
         assert_eq!(sent["operation"], "update");
         let record = sent["record"].as_object().unwrap();
@@ -335,17 +341,20 @@ async fn echoes_of_serval_stay_at_home_unless_they_may_name_the_ticket() {
         (SCOPED, "update", "", json!([]), 0),
         (SCOPED, "update", "tkt-1", json!([]), 1),
     ];
-    for (rule, operation, correlation_id, changes, expected) in cases {
+    for ((rule, operation, correlation_id, changes, expected), engine) in cases
+        .iter()
+        .flat_map(|case| Engine::ALL.map(|engine| (case, engine)))
+    {
         let step = by_serval(rule, operation, correlation_id, changes.clone());
         let properties = properties(&app, &[("outbox", "false")]);
         let scenario = json!({ "properties": properties, "steps": [step] });
-        let Some(happened) = play(&scenario).await else {
-            return app.stop().await;
+        let Some(happened) = engine.play(&scenario).await else {
+            continue;
         };
         assert_eq!(
             statuses(&happened).len(),
-            expected,
-            "{rule} {operation} {correlation_id:?} {changes}"
+            *expected,
+            "{engine:?} {rule} {operation} {correlation_id:?} {changes}"
         );
         assert_eq!(happened["log"], json!([]));
     }
@@ -408,5 +417,84 @@ async fn two_saves_are_two_webhooks_and_further_columns_can_be_named() {
     assert_eq!(sent["record"]["u_secret"], "stays where it is");
     assert!(sent["record"].get("u_none").is_none(), "{body}");
     assert_eq!(app.admin.events("source=servicenow").await.len(), 2);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn text_with_dollar_signs_arrives_as_it_was_typed_whatever_servicenow_replaces() {
+    let texts = [
+        "the script prints ${HOME} instead of the folder",
+        "costs $5, not ${ }, $${x} or \\${y}",
+        "${a.b['c']}${d}",
+        "an open ${ and a { of its own }",
+    ];
+    let app = TestApp::start().await;
+    for engine in Engine::ALL {
+        for (rule, outbox) in [(RULE, "true"), (RULE, "false"), (SCOPED, "true")] {
+            let save = |text: &&str| {
+                let mut record = saved(1);
+                record["short_description"] = json!(text);
+                record["u_${odd}"] = json!("x");
+                json!({ "rule": rule, "scoped": rule == SCOPED, "operation": "update", "record": record })
+            };
+            let mut steps: Vec<Value> = texts.iter().map(save).collect();
+            steps.push(json!({ "job": JOB }));
+            let properties = properties(&app, &[("columns", "u_${odd}"), ("outbox", outbox)]);
+            let scenario = json!({ "properties": properties, "steps": steps });
+            let Some(happened) = engine.play(&scenario).await else {
+                continue;
+            };
+            assert_eq!(statuses(&happened), [202; 4], "{engine:?} {happened:#}");
+            for (request, text) in happened["requests"].as_array().unwrap().iter().zip(texts) {
+                let sent: Value = serde_json::from_str(request["body"].as_str().unwrap()).unwrap();
+                assert_eq!(sent["record"]["short_description"], text, "{engine:?}");
+                assert_eq!(sent["record"]["u_${odd}"], "x", "{engine:?}");
+            }
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_that_an_earlier_rule_wrote_with_a_dollar_sign_is_sent_whole() {
+    let app = TestApp::start().await;
+    let body = json!({ "table": "incident", "operation": "update",
+                       "record": { "sys_id": sys_id(1), "short_description": "prints ${HOME}" } });
+    let row = json!({ "agent": "serval_connect", "queue": "output", "state": "ready",
+                      "name": "an-earlier-save", "payload": body.to_string() });
+    for engine in Engine::ALL {
+        let scenario = json!({ "properties": properties(&app, &[]),
+                               "steps": [{ "queued": row }, { "job": JOB }] });
+        let Some(happened) = engine.play(&scenario).await else {
+            continue;
+        };
+        assert_eq!(statuses(&happened), [202], "{engine:?} {happened:#}");
+        let sent: Value =
+            serde_json::from_str(happened["requests"][0]["body"].as_str().unwrap()).unwrap();
+        assert_eq!(sent, body, "{engine:?}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_scoped_rule_tells_a_new_record_by_its_count_where_the_operation_is_not_told() {
+    let app = TestApp::start().await;
+    let save = |count: &str| {
+        let mut record = saved(1);
+        record["sys_mod_count"] = json!(count);
+        json!({ "rule": SCOPED, "scoped": true, "record": record })
+    };
+    for engine in Engine::ALL {
+        let steps = [save("0"), save("1"), save("10")];
+        let scenario = json!({ "properties": properties(&app, &[]), "steps": steps });
+        let Some(happened) = engine.play(&scenario).await else {
+            continue;
+        };
+        let requests = happened["requests"].as_array().unwrap().iter();
+        let bodies = requests.map(|request| request["body"].as_str().unwrap());
+        let sent = bodies.map(|body| serde_json::from_str::<Value>(body).unwrap());
+        let operations: Vec<_> = sent.map(|sent| sent["operation"].clone()).collect();
+        assert_eq!(operations, ["insert", "update", "update"], "{engine:?}");
+    }
     app.stop().await;
 }

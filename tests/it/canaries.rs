@@ -4,7 +4,7 @@
 
 use http::{Method, StatusCode};
 use serde_json::json;
-use serval_connect::mock_serval::{MockConfig, MockServal};
+use serval_connect::rehearsal::mock_serval::{MockConfig, MockServal};
 
 use crate::support::bodies::{slack_message, sys_id};
 use crate::support::{Call, Daemon, Peer, Reply, Settings, eventually, run, whsec};
@@ -26,7 +26,9 @@ fn parrot(call: &Call) -> Reply {
         return (StatusCode::OK, Vec::new(), body.to_string());
     }
     let bare = shown.rsplit(' ').next().unwrap();
-    let body = json!({"message": format!("bad: {shown} ({bare})")});
+    // The refusal with 400 is in Serval's form, the others are not.
+    let code = call.path.contains("tkt-400").then_some("invalid_argument");
+    let body = json!({"code": code, "message": format!("bad: {shown} ({bare})")});
     let headers = vec![("x-request-id", bare.to_owned())];
     let status = match call.path.as_str() {
         path if path.contains("tkt-400") => StatusCode::BAD_REQUEST,
@@ -91,7 +93,11 @@ signing_secrets = ["{SLACK_SECRET}"]
         whsec(KEY)
     );
     let bearer_token = None;
-    Settings { toml, bearer_token }
+    Settings {
+        toml,
+        bearer_token,
+        ..Settings::default()
+    }
 }
 
 fn record(table: &str, id: &str) -> String {

@@ -1,6 +1,6 @@
 //! `discover` and `check --online` from the outside.
 
-use serval_connect::mock_serval::{
+use serval_connect::rehearsal::mock_serval::{
     Effect, Endpoint, Fault, MockConfig, SERVICENOW_INTEGRATION, SLACK_INTEGRATION, TEAM,
 };
 
@@ -63,6 +63,12 @@ async fn discover_needs_the_account_alone() {
     assert!(nothing.err.contains("no credentials"), "{nothing:?}");
 }
 
+/// A gateway's page in the place of Serval's directory.
+fn page(status: u16) -> Vec<Fault> {
+    let fault = format!("{status},path=directory,dialect=html");
+    vec![fault.parse().unwrap()]
+}
+
 #[tokio::test]
 async fn each_failure_online_says_what_to_do() {
     let site = Site::new(MockConfig::default()).await;
@@ -71,6 +77,8 @@ async fn each_failure_online_says_what_to_do() {
         (at(Endpoint::Token, 503), "in a while"),
         (at(Endpoint::Directory, 403), "scopes"),
         (at(Endpoint::Directory, 404), "serval.base_url"),
+        (page(403), "what is on the way"),
+        (page(200), "/v2/teams was answered 200 with a web page"),
     ] {
         site.serval.set_faults(faults);
         let failed = site.run("discover").await;

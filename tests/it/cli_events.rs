@@ -1,8 +1,6 @@
 //! `events` from the outside, with the daemon down and with the daemon running.
 
-use std::collections::BTreeSet;
-
-use serval_connect::mock_serval::MockConfig;
+use serval_connect::rehearsal::mock_serval::MockConfig;
 
 use crate::cli_run::{Site, ended};
 
@@ -11,7 +9,7 @@ const PARKED: &str = "00000000000000000000000000000001";
 
 fn without_a_ticket() -> MockConfig {
     MockConfig {
-        unknown_tickets: BTreeSet::from(["T-gone".to_owned()]),
+        faults: vec!["403,ticket=T-gone".parse().unwrap()],
         ..MockConfig::default()
     }
 }
@@ -27,7 +25,7 @@ async fn a_dead_event_is_found_understood_and_replayed() {
 
     let lines = [
         "events list --json".to_owned(),
-        "events list --state dead --reason not_found --json".to_owned(),
+        "events list --state dead --reason permission_denied --json".to_owned(),
         format!("events list --source servicenow --external-id {PARKED} --json"),
         "events list --limit 1 --json".to_owned(),
         "events list".to_owned(),
@@ -59,10 +57,10 @@ async fn a_dead_event_is_found_understood_and_replayed() {
     assert_eq!(ids(first), std::slice::from_ref(&parked));
     assert_eq!(table.lines().count(), 3, "{table}");
     for part in [
-        "dead (not_found)",
+        "dead (permission_denied)",
         "T-gone",
         LOST,
-        "call about ticket T-gone: HTTP 404 not_found",
+        "call about ticket T-gone: HTTP 403 permission_denied",
         "given up",
     ] {
         assert!(account.contains(part), "{part} is not in:\n{account}");
@@ -79,7 +77,7 @@ async fn a_dead_event_is_found_understood_and_replayed() {
     assert!(replayed.text().starts_with("matched 1, replayed 1"));
     site.wait_for(&dead, "queued").await;
 
-    site.serval.add_ticket("T-gone");
+    site.serval.set_faults(Vec::new());
     let _daemon = site.serve().await;
     site.wait_for(&dead, "connected").await;
     let account = site.run(&format!("events show {dead}")).await;
@@ -97,7 +95,7 @@ async fn one_event_is_replayed_when_it_was_given_up_and_refused_when_not() {
     let dead = site.incident(LOST).await;
     let parked = site.incident(PARKED).await;
     site.wait_for(&dead, "dead").await;
-    site.serval.add_ticket("T-gone");
+    site.serval.set_faults(Vec::new());
     let replayed = site
         .run(&format!("events replay {dead} --reason again"))
         .await;

@@ -1,7 +1,7 @@
 //! `map` and `migrate` from the outside, with the daemon down and with the daemon running.
 
 use serde_json::Value;
-use serval_connect::mock_serval::MockConfig;
+use serval_connect::rehearsal::mock_serval::MockConfig;
 
 use crate::cli_run::{Site, bare, ended, free_port};
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
-use serval_connect::mock_serval::MockConfig;
+use serval_connect::rehearsal::mock_serval::MockConfig;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 

@@ -1,12 +1,14 @@
 //! Runs the real binary with a configuration of its own, with and without the daemon.
 
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use serval_connect::mock_serval::{MockConfig, MockServal, SERVICENOW_INTEGRATION};
+use serval_connect::rehearsal::mock_serval::{MockConfig, MockServal, SERVICENOW_INTEGRATION};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -18,7 +20,8 @@ const BEARER: &str = "webhook-bearer-token-of-the-tests";
 pub(crate) struct Site {
     folder: TempDir,
     pub(crate) serval: MockServal,
-    public: u16,
+    pub(crate) public: u16,
+    pub(crate) admin: u16,
 }
 
 /// What a command ended with.
@@ -48,7 +51,7 @@ impl Site {
     pub(crate) async fn new(mock: MockConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let serval = MockServal::start(mock).await.unwrap();
-        let (public, admin) = (free_port(), free_port());
+        let [public, admin] = free_ports();
         let config = format!(
             r#"
             [server]
@@ -72,11 +75,14 @@ impl Site {
             folder = folder.path().display(),
             serval = serval.addr(),
         );
-        std::fs::write(folder.path().join("config.toml"), config).unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, config).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         Self {
             folder,
             serval,
             public,
+            admin,
         }
     }
 
@@ -116,14 +122,15 @@ impl Site {
 
     /// Has `ServiceNow` send an incident; answers the event's id.
     pub(crate) async fn incident(&self, sys_id: &str) -> String {
-        serval_connect::outbound::install_tls_provider();
-        let client = serval_connect::outbound::client(serval_connect::outbound::Limits {
-            connect_timeout: PATIENCE,
-            timeout: PATIENCE,
-            idle_connections: 0,
-            is_local: true,
-        })
-        .unwrap();
+        serval_connect::edge::outbound::install_tls_provider();
+        let client =
+            serval_connect::edge::outbound::client(serval_connect::edge::outbound::Limits {
+                connect_timeout: PATIENCE,
+                timeout: PATIENCE,
+                idle_connections: 0,
+                is_local: true,
+            })
+            .unwrap();
         let record = json!({
             "sys_id": sys_id, "sys_class_name": "incident", "number": "INC0010001",
             "short_description": "The printer on the second floor prints in green only",
@@ -185,6 +192,33 @@ pub(crate) fn bare(line: &str) -> Command {
     command
 }
 
+/// The same command, with no file of its own beyond this size, as if the disk ended there.
+pub(crate) fn with_room(command: &Command, kib: u32) -> Command {
+    let command = command.as_std();
+    let mut limited = Command::new("bash");
+    limited
+        .args(["-c", r#"trap '' XFSZ; ulimit -f "$0"; exec "$@""#])
+        .arg(kib.to_string())
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    limited
+}
+
+/// Has root run the command as a user without rights. Returns the user.
+pub(crate) fn without_rights(command: &mut Command) -> u32 {
+    const NOBODY: u32 = 65534;
+    let mine = std::fs::metadata("/proc/self").unwrap().uid();
+    if mine != 0 {
+        return mine;
+    }
+    command.uid(NOBODY);
+    NOBODY
+}
+
 /// Runs a command to its end.
 pub(crate) async fn ended(mut command: Command) -> Ended {
     let output = tokio::time::timeout(PATIENCE, command.output()).await;
@@ -198,6 +232,12 @@ pub(crate) async fn ended(mut command: Command) -> Ended {
 }
 
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    let [port] = free_ports();
+    port
+}
+
+/// Ports that differ: all are taken before the first one is given back.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let taken = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    taken.map(|listener| listener.local_addr().unwrap().port())
 }

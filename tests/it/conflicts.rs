@@ -202,3 +202,96 @@ async fn what_is_no_conflict_or_no_decision_is_refused() {
     app.admin.get("/conflicts?cursor=x").await.problem(400);
     app.stop().await;
 }
+
+/// Sends the record to the source `servicenow-eu`, which holds a copy of the instance.
+async fn save_copy(app: &TestApp, record: String) -> String {
+    let delivery = app.webhooks.servicenow(record);
+    delivery.to("/webhooks/servicenow-eu").send().await.id()
+}
+
+/// A daemon whose incident 1 named `tkt-1`, and is connected to it. The source of the copy is told so by
+/// `copy`.
+async fn with_copy(copy: &str) -> TestApp {
+    let app = TestApp::builder()
+        .config(POINTERS)
+        .config(&format!(
+            "[sources.servicenow-eu]\nticket_id_pointers = [\"/correlation_id\"]\n{copy}"
+        ))
+        .allow_pending()
+        .start()
+        .await;
+    let original = app.save(naming(1, 1, "tkt-1")).await;
+    app.admin.wait_for_state(&original, "connected").await;
+    app
+}
+
+#[tokio::test]
+async fn a_copy_in_another_source_that_names_the_ticket_of_the_original_waits_for_a_person() {
+    // Whatever `on_conflict` says: there is no mapping to keep or to replace.
+    for policy in ["ask", "keep", "replace"] {
+        let app = with_copy(&format!("on_conflict = \"{policy}\"")).await;
+        let copy = save_copy(&app, naming(1, 2, "tkt-1")).await;
+        let event = app.admin.wait_for_state(&copy, "parked").await;
+        let error = event["last_error"].as_str().unwrap();
+        let original = format!("servicenow/{}", sys_id(1));
+        assert!(
+            error.contains("tkt-1") && error.contains(&original),
+            "{error}"
+        );
+        let conflict = the_one(&app, "/conflicts").await;
+        assert_eq!(conflict["source"], "servicenow-eu");
+        assert_eq!(conflict["mapped_to"], Value::Null);
+        assert_eq!(conflict["learned"], "tkt-1");
+        assert_eq!(conflict["event"], json!(copy));
+        assert_eq!(app.connected_to(), ["tkt-1"], "{policy}");
+
+        // Once it is decided, the same is not asked about again.
+        let keep = json!({ "decision": "keep" });
+        let decided = app.admin.post(&path_of(&conflict), &keep).await;
+        assert_eq!(decided.status, 200);
+        let again = save_copy(&app, naming(1, 3, "tkt-1")).await;
+        app.admin.wait_for_state(&again, "parked").await;
+        assert_eq!(app.admin.list("/conflicts").await, [""; 0]);
+        assert_eq!(app.connected_to(), ["tkt-1"], "{policy}");
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_copy_connects_after_a_person_has_said_so_and_other_tickets_are_learned_as_ever() {
+    let app = with_copy("").await;
+    let copy = save_copy(&app, naming(1, 2, "tkt-1")).await;
+    app.admin.wait_for_state(&copy, "parked").await;
+    // Another id that names the ticket, and the same id that names another ticket, are no copies.
+    for (n, ticket) in [(2, "tkt-1"), (3, "tkt-3")] {
+        let other = save_copy(&app, naming(n, 1, ticket)).await;
+        app.admin.wait_for_state(&other, "connected").await;
+    }
+    let conflict = the_one(&app, "/conflicts").await;
+    // The Serval ticket has another external ticket of the source, so nothing changes.
+    let replace = json!({ "decision": "replace" });
+    let path = path_of(&conflict);
+    app.admin.post(&path, &replace).await.problem(409);
+    let other = format!("/mappings/servicenow-eu/{}", sys_id(2));
+    assert_eq!(app.admin.delete(&other).await.status, 204);
+    assert_eq!(app.admin.post(&path, &replace).await.status, 200);
+    app.admin.wait_for_state(&copy, "connected").await;
+    let mapping = app.admin.mapping("servicenow-eu", &sys_id(1)).await;
+    assert_eq!(mapping["ticket_id"], "tkt-1");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_mapped_copy_keeps_its_mapping_even_where_payloads_may_replace_it() {
+    for (policy, is_open) in [("replace", true), ("ask", true), ("keep", false)] {
+        let app = with_copy(&format!("on_conflict = \"{policy}\"")).await;
+        app.admin.map("servicenow-eu", &sys_id(1), "tkt-own").await;
+        let copy = save_copy(&app, naming(1, 2, "tkt-1")).await;
+        app.admin.wait_for_state(&copy, "connected").await;
+        assert_eq!(app.connected_to(), ["tkt-1", "tkt-own"], "{policy}");
+        let conflict = the_one(&app, "/conflicts?decided=true").await;
+        assert_eq!(conflict["mapped_to"], "tkt-own");
+        assert_eq!(conflict["decision"].is_null(), is_open, "{policy}");
+        app.stop().await;
+    }
+}

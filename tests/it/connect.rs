@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use serval_connect::mock_serval::{
+use serval_connect::rehearsal::mock_serval::{
     Journal, RecordedConnect, SERVICENOW_INTEGRATION, SLACK_INTEGRATION,
 };
 

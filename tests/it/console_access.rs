@@ -4,7 +4,7 @@ use http::Method;
 
 use crate::support::bodies::{incident, sys_id};
 use crate::support::browser::hidden;
-use crate::support::{ADMIN_TOKEN, Browser, TestApp};
+use crate::support::{ADMIN_TOKEN, TestApp};
 
 const WATCHER: &str = "a-token-that-may-only-look-1";
 const WATCH: &str = "[admin]\nread_only_tokens = [\"wall a-token-that-may-only-look-1\"]";
@@ -72,7 +72,7 @@ async fn a_token_opens_a_session_that_ends_with_the_logout() {
 
     let answer = browser.log_in("wrong").await;
     assert_eq!(answer.status, 401);
-    assert!(answer.text().contains("none of the configured tokens"));
+    assert!(answer.text().contains("not one of the configured tokens"));
     assert_eq!(browser.cookies().len(), 0);
 
     let fields = [("token", ADMIN_TOKEN), ("next", next.as_str())];
@@ -173,23 +173,17 @@ async fn after_the_login_nobody_is_sent_to_another_host() {
 }
 
 #[tokio::test]
-async fn guessing_tokens_is_slowed_down() {
-    // Nor is the token of the test itself listened to at the end.
-    let app = TestApp::builder().allow_pending().start().await;
-    let mut browser = app.admin.browser();
-    let mut statuses = Vec::new();
-    for n in 0..30 {
-        let answer = browser.log_in(&format!("guess-{n}")).await;
-        if answer.status == 429 {
-            let wait: u64 = answer.header("retry-after").parse().unwrap();
-            assert!((1..=7).contains(&wait), "{wait}");
+async fn wrong_logins_keep_no_operator_out() {
+    let app = TestApp::start().await;
+    let mut stranger = app.admin.browser();
+    for n in 0..200 {
+        assert_eq!(stranger.log_in(&format!("guess-{n}")).await.status, 401);
+        if n % 20 == 0 {
+            let right = app.admin.browser().log_in(ADMIN_TOKEN).await;
+            assert_eq!(right.status, 303, "after {n} wrong ones");
         }
-        statuses.push(answer.status);
     }
-    let refused = statuses.iter().filter(|status| **status == 401).count();
-    assert!((20..=25).contains(&refused), "{statuses:?}");
-    let right = browser.log_in(ADMIN_TOKEN).await;
-    assert_eq!(right.status, 429, "nor does the right one get through then");
+    assert_eq!(stranger.log_in(ADMIN_TOKEN).await.status, 303);
     app.stop().await;
 }
 
@@ -208,7 +202,10 @@ async fn a_form_of_another_page_changes_nothing() {
         for csrf in ["", "x", other.as_str()] {
             let answer = browser.post(path, &[("csrf", csrf)]).await;
             assert_eq!(answer.status, 403, "{path}: {answer:?}");
-            assert!(answer.text().contains("not of this session"), "{path}");
+            assert!(
+                answer.text().contains("does not belong to this session"),
+                "{path}"
+            );
         }
         let forged = browser
             .request(Method::POST, path)
@@ -240,12 +237,12 @@ async fn a_token_that_may_only_look_sees_all_but_payloads_and_changes_nothing() 
         );
     }
     let page = watcher.page(&format!("/events/{event}")).await;
-    assert!(page.contains("everything but payloads"), "{page}");
+    assert!(page.contains("may not view payloads"), "{page}");
     let csrf = hidden(&page, "csrf");
     for path in FORMS.iter().filter(|path| **path != "/logout") {
         let answer = watcher.post(path, &[("csrf", &csrf)]).await;
         assert_eq!(answer.status, 403, "{path}");
-        assert!(answer.text().contains("may only look"), "{path}");
+        assert!(answer.text().contains("may only view"), "{path}");
     }
 
     let bearer = format!("Bearer {WATCHER}");
@@ -373,27 +370,6 @@ async fn without_tokens_the_console_is_open_to_this_machine_by_its_own_names_alo
     assert_eq!(answer.status, 303);
     let answer = browser.submit("/", "/connects", &[("do", "resume")]).await;
     assert_eq!(answer.status, 303);
-
-    let named = async |browser: &mut Browser, path: &str, host: &str| {
-        let request = browser.request(Method::GET, path).header("host", host);
-        browser.send(request).await.status
-    };
-    for path in ["/", "/events", "/api/v1/stats"] {
-        assert_eq!(
-            named(&mut browser, path, "localhost:1234").await,
-            200,
-            "{path}"
-        );
-        assert_eq!(
-            named(&mut browser, path, "rebound.example").await,
-            421,
-            "{path}"
-        );
-    }
-    assert_eq!(
-        named(&mut browser, "/healthz", "rebound.example").await,
-        200
-    );
     app.stop().await;
 }
 
@@ -402,7 +378,7 @@ async fn a_problem_is_a_page_for_people_and_a_document_for_programs() {
     let app = TestApp::start().await;
     let mut browser = app.admin.browser().logged_in().await;
     for (path, status, words) in [
-        ("/nothing/here", 404, "Nothing here"),
+        ("/nothing/here", 404, "Not found"),
         ("/events/evt_999", 404, "An event id looks like evt_42"),
         ("/events/x", 404, "event id looks like evt_42"),
         ("/tickets/nobody's/x", 422, "sys_id"),
@@ -411,7 +387,7 @@ async fn a_problem_is_a_page_for_people_and_a_document_for_programs() {
         ("/events?source=lost", 404, "lost"),
         ("/events?cursor=lost", 400, "cursor"),
         ("/mappings?cursor=lost", 400, "cursor"),
-        ("/logout", 405, "Not this way"),
+        ("/logout", 405, "Method not allowed"),
     ] {
         let answer = browser.get(path).await;
         let text = answer.text();
@@ -458,7 +434,7 @@ async fn a_page_that_refreshes_itself_is_told_apart_from_its_reader() {
     assert_eq!(refreshed.status, 200);
     assert!(!refreshed.text().contains("class=\"notice"));
     let (_, said) = browser.follow(&answer).await;
-    assert_eq!(said, "Calls to Serval are made again.");
+    assert_eq!(said, "Calls to Serval are resumed.");
     assert!(
         !browser.page("/").await.contains("class=\"notice"),
         "it is said once"

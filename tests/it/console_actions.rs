@@ -1,7 +1,7 @@
 //! What can be done in the console, and that it is written down with who and why.
 
 use serde_json::json;
-use serval_connect::mock_serval::SERVICENOW_INTEGRATION;
+use serval_connect::rehearsal::mock_serval::SERVICENOW_INTEGRATION;
 
 use crate::support::bodies::{incident, incident_with, naming, slack_message, sys_id};
 use crate::support::browser::hidden;
@@ -30,7 +30,7 @@ async fn a_parked_ticket_is_mapped_and_connects() {
         .await;
     let (place, said) = browser.follow(&answer).await;
     assert_eq!(place, ticket(1));
-    assert_eq!(said, "Mapped to tkt-one. What waited for it is sent.");
+    assert_eq!(said, "Mapped to tkt-one. Waiting events are sent.");
     app.admin.wait_for_state(&event, "connected").await;
     let mapping = app.admin.mapping("servicenow", &sys_id(1)).await;
     assert_eq!(mapping["origin"], "console");
@@ -139,7 +139,7 @@ async fn many_are_mapped_at_once_and_what_is_refused_stays() {
         .await;
     let (place, said) = browser.follow(&answer).await;
     assert_eq!(place, "/parked?source=servicenow");
-    assert_eq!(said, "1 ticket was mapped. What waited for them is sent.");
+    assert_eq!(said, "1 ticket was mapped. Waiting events are sent.");
     let answer = browser.submit("/parked", "/parked", &[]).await;
     let (_, said) = browser.follow(&answer).await;
     assert!(said.contains("nothing was mapped"), "{said}");
@@ -153,7 +153,7 @@ async fn many_are_mapped_at_once_and_what_is_refused_stays() {
 #[tokio::test]
 async fn the_dead_are_replayed_one_by_one_or_all_of_a_reason() {
     let app = TestApp::start().await;
-    app.faults(&["status=404,path=connect"]);
+    app.faults(&["status=403,path=connect"]);
     let mut dead = Vec::new();
     for n in 1..=4 {
         let to = format!("tkt-{n}");
@@ -166,14 +166,20 @@ async fn the_dead_are_replayed_one_by_one_or_all_of_a_reason() {
     let mut browser = operator(&app).await;
     let groups = browser.page("/dead").await;
     assert!(groups.contains("<strong>4</strong> events"), "{groups}");
-    assert!(groups.contains("Correct the mapping"), "{groups}");
+    assert!(
+        groups.contains("Give the API client the permission"),
+        "{groups}"
+    );
 
-    let group = "/dead?source=servicenow&reason=not_found";
-    let of_group = [("source", "servicenow"), ("event_reason", "not_found")];
+    let group = "/dead?source=servicenow&reason=permission_denied";
+    let of_group = [
+        ("source", "servicenow"),
+        ("event_reason", "permission_denied"),
+    ];
     let answer = browser.submit(group, "/dead", &of_group).await;
     let (place, said) = browser.follow(&answer).await;
     assert_eq!(place, group);
-    assert!(said.contains("Nothing was selected"), "{said}");
+    assert!(said.contains("No event was selected"), "{said}");
     let mut fields = of_group.to_vec();
     fields.extend([("event", dead[0].as_str()), ("event", &dead[1])]);
     fields.push(("reason", "mended"));
@@ -183,7 +189,7 @@ async fn the_dead_are_replayed_one_by_one_or_all_of_a_reason() {
     for event in &dead[..2] {
         app.admin.wait_for_state(event, "connected").await;
     }
-    let confirm = "/dead/replay?source=servicenow&reason=not_found";
+    let confirm = "/dead/replay?source=servicenow&reason=permission_denied";
     let page = browser.page(confirm).await;
     assert!(page.contains("Replay 2 events?"), "{page}");
     assert_eq!(
@@ -211,7 +217,7 @@ async fn the_dead_are_replayed_one_by_one_or_all_of_a_reason() {
 #[tokio::test]
 async fn a_ticket_that_was_given_up_connects_again_from_its_page() {
     let app = TestApp::start().await;
-    app.faults(&["status=404,path=connect"]);
+    app.faults(&["status=403,path=connect"]);
     app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
     let event = app.save(incident(1)).await;
     app.admin.wait_for_state(&event, "dead").await;
@@ -309,7 +315,7 @@ async fn a_mapping_is_released_with_or_without_serval() {
             .post(&format!("{}/release", ticket(n)), &fields)
             .await;
         let (_, said) = browser.follow(&answer).await;
-        assert!(said.starts_with("Released"), "{said}");
+        assert!(said.starts_with("The mapping is removed"), "{said}");
         assert!(app.admin.mapping("servicenow", &sys_id(n)).await.is_null());
     }
     crate::support::eventually("Serval let go of the second", async || {

@@ -63,8 +63,8 @@ async fn fill(app: &TestApp) -> Value {
     let item = app.save(incident_with(2, 1, &item)).await;
     app.admin.wait_for_state(&item, "connected").await;
 
-    // Dead: Serval did not know their tickets, and does by the time somebody looks.
-    app.faults(&["status=404,path=connect"]);
+    // Dead: the key had no rights on their tickets, and has by the time somebody looks.
+    app.faults(&["status=403,path=connect"]);
     for n in 40..43 {
         map(n, &format!("tkt-{n}")).await;
         let number = format!("INC00400{n}");
@@ -131,8 +131,8 @@ async fn fill(app: &TestApp) -> Value {
             "ticket-conflict": ticket(3),
             "parked": "/parked",
             "dead": "/dead",
-            "dead-group": "/dead?source=servicenow&reason=not_found",
-            "dead-confirm": "/dead/replay?source=servicenow&reason=not_found",
+            "dead-group": "/dead?source=servicenow&reason=permission_denied",
+            "dead-confirm": "/dead/replay?source=servicenow&reason=permission_denied",
             "conflicts": "/conflicts",
             "event": format!("/events/{connected}"),
             "events": "/events",

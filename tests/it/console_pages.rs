@@ -23,16 +23,19 @@ async fn the_overview_says_in_a_sentence_how_things_are() {
     app.save(incident(1)).await;
     let page = browser.page("/").await;
     assert!(page.contains("All is well.") && page.contains("1 external ticket waits"));
-    app.faults(&["status=404,path=connect"]);
+    app.faults(&["status=403,path=connect"]);
     app.admin.map("servicenow", &sys_id(2), "tkt-gone").await;
     let dead = app.save(incident(2)).await;
     app.admin.wait_for_state(&dead, "dead").await;
     let page = browser.page("/").await;
     assert!(
-        page.contains("1 event was given up and needs somebody to look."),
+        page.contains("1 event was given up and needs attention."),
         "{page}"
     );
-    assert!(page.contains(&dead) && page.contains("not_found"), "{page}");
+    assert!(
+        page.contains(&dead) && page.contains("permission_denied"),
+        "{page}"
+    );
     assert!(page.contains("role=\"img\" aria-label=\"servicenow, last hour: 2 webhooks"));
     app.stop().await;
 }
@@ -200,7 +203,7 @@ async fn a_payload_is_shown_to_whoever_asks_and_the_asking_is_written_down() {
         assert!(!browser.page(&page).await.contains("secret of the caller"));
     }
     let audit = browser.page("/audit").await;
-    assert_eq!(audit.matches("looked at a payload").count(), 2, "{audit}");
+    assert_eq!(audit.matches("viewed a payload").count(), 2, "{audit}");
     app.stop().await;
 }
 

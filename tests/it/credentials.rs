@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use serval_connect::mock_serval::{Endpoint, Journal, MockConfig, MockServal};
+use serval_connect::rehearsal::mock_serval::{Endpoint, Journal, MockConfig, MockServal};
 
 use crate::support::bodies::{incident, sys_id};
 use crate::support::{Call, Daemon, Peer, Reply, Settings, TestApp, eventually};

@@ -7,10 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::CommandFactory as _;
 use serval_connect::cli::Cli;
 use serval_connect::config::{Config, Environment};
-use serval_connect::delivery::classify::classify;
-use serval_connect::domain::delivery::FailureKind;
 use serval_connect::domain::event::EventState;
-use serval_connect::serval::{Code, ServalError};
+use serval_connect::domain::reason::Reason;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -54,18 +52,15 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     quoted.filter(is_reason).map(str::to_owned)
 }
 
-/// The reasons that stand in the code: after each of these openings, up to what closes it.
+/// The reasons for which sources ignore events: after each of these openings, up to what closes it.
 fn reasons_in_code() -> BTreeSet<String> {
-    const PLACES: [(&str, &str); 9] = [
+    const PLACES: [(&str, &str); 6] = [
         ("Disposition::Ignore(", ")"),
-        ("Disposition::Skip(", ")"),
-        ("Disposition::Bury(", ")"),
+        ("Disposition::SetAside(", ")"),
+        ("const FOREIGN_INSTANCE: &str = ", ";"),
+        ("const IGNORED: &str = ", ";"),
         ("Verdict::ignore(", ")"),
         ("Verdict::refer(", ","),
-        ("Permanent(", ")"),
-        ("let reason = Some(", ")"),
-        ("reason: ", ","),
-        ("move_event(", ".await"),
     ];
     let mut found = BTreeSet::new();
     for code in sources() {
@@ -75,9 +70,6 @@ fn reasons_in_code() -> BTreeSet<String> {
         for arms in between(&code, "let reason = match ", "};") {
             found.extend(between(arms, "=> ", ",").flat_map(words));
         }
-        if code.contains("\npub fn place(") || code.contains("\npub fn decide(") {
-            found.extend(between(&code, "\npub const ", ";").flat_map(words));
-        }
     }
     found
 }
@@ -86,30 +78,6 @@ fn reasons_in_code() -> BTreeSet<String> {
 fn between<'a>(text: &'a str, open: &'a str, close: &'a str) -> impl Iterator<Item = &'a str> {
     let rests = text.split(open).skip(1);
     rests.filter_map(move |rest| rest.split(close).next())
-}
-
-/// The reasons that are made from what Serval answers.
-fn reasons_of_answers() -> BTreeSet<String> {
-    let answer = |status, code| ServalError::Refused {
-        status,
-        code,
-        message: String::new(),
-        request_id: None,
-        retry_after: None,
-    };
-    let by_code = (0..=32)
-        .filter_map(Code::from_number)
-        .map(|code| answer(400, Some(code)));
-    let by_status = (300..600).map(|status| answer(status, None));
-    by_code
-        .chain(by_status)
-        .filter_map(|error| {
-            let FailureKind::Permanent(reason) = classify(&error).kind else {
-                return None;
-            };
-            Some(reason.to_owned())
-        })
-        .collect()
 }
 
 /// The word in the first column of every row of a document's tables.
@@ -131,11 +99,11 @@ fn every_state_and_every_reason_is_explained_and_none_that_does_not_exist() {
         );
     }
     let mut expected = reasons_in_code();
-    expected.extend(reasons_of_answers());
+    expected.extend(Reason::ALL.map(|reason| reason.as_str().to_owned()));
     // The words of `http::api::events` for a replay.
     expected.insert("replayed".to_owned());
     assert!(
-        expected.len() > 40,
+        expected.len() > 35,
         "the search has lost its way: {expected:?}"
     );
     let explained = first_column(&text);

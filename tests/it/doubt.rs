@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use serval_connect::mock_serval::{Endpoint, RecordedRequest};
+use serval_connect::rehearsal::mock_serval::{Endpoint, RecordedRequest};
 
 use crate::conservation::daemon::{Settings, Site};
 use crate::conservation::sender::Sender;
@@ -85,7 +85,7 @@ async fn a_conflict_is_dead_where_serval_does_not_list_the_pair() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_of_one_ticket_is_dead_at_once_with_what_serval_said() {
     for (fault, reason) in [
-        ("404", "not_found"),
+        ("501", "unimplemented"),
         ("400", "invalid_argument"),
         ("403", "permission_denied"),
     ] {

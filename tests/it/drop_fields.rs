@@ -1,10 +1,9 @@
 //! `drop_fields`: what must not leave for Serval nor reach the disk does neither.
 
-use serval_connect::mock_serval::MockConfig;
+use serval_connect::rehearsal::mock_serval::MockConfig;
 
-use crate::support::TestApp;
 use crate::support::bodies::{callback, sys_id};
-use crate::support::database_bytes;
+use crate::support::{TestApp, database_bytes};
 
 const CANARY: &str = "canary-of-the-dropped-fields";
 

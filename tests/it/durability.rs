@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use serval_connect::mock_serval::{Endpoint, Journal, MockConfig, MockServal};
-use serval_connect::store::Store;
+use serval_connect::rehearsal::mock_serval::{Endpoint, Journal, MockConfig, MockServal};
+use serval_connect::store::{Depth, Store};
 
 use crate::support::bodies::{incident, record, slack_message, sys_id};
 use crate::support::{Daemon, PATIENCE, Settings, TestApp, eventually, run};
@@ -20,7 +20,9 @@ async fn an_acknowledged_event_is_in_the_file_when_the_answer_is_here() {
         let answer = app.webhooks.servicenow(incident(n)).send().await;
         assert_eq!(answer.status, 202);
         // Another connection, with no knowledge of the daemon's memory.
-        let stored = Store::inspect(&app.database_url()).await.unwrap();
+        let stored = Store::inspect(&app.database_url(), Depth::Quick)
+            .await
+            .unwrap();
         assert_eq!(stored, Some(i64::from(n)));
     }
     app.stop().await;
@@ -149,7 +151,7 @@ async fn a_second_daemon_on_the_same_database_is_refused_with_the_reason() {
 async fn a_full_disk_is_a_503_and_takes_nothing_that_was_acknowledged() {
     let mock = mock().await;
     // No file may grow beyond this many KiB, as if the disk ended there.
-    let mut daemon = Daemon::start_with_file_limit(&mock, &Settings::default(), 600).await;
+    let mut daemon = Daemon::start_with_file_limit(&mock, &Settings::default(), 800).await;
     let large = "x".repeat(20_000);
     let mut acknowledged = Vec::new();
     // Large ones until the first does not fit, then small ones until nothing does.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use serval_connect::mock_serval::{MockConfig, MockServal};
+use serval_connect::rehearsal::mock_serval::{MockConfig, MockServal};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::ChildStderr;
 use tokio::task::JoinSet;

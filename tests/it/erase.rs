@@ -1,7 +1,7 @@
 //! Erasing one external ticket: through the API and the command line, down to the bytes.
 
 use serde_json::json;
-use serval_connect::mock_serval::MockConfig;
+use serval_connect::rehearsal::mock_serval::MockConfig;
 
 use crate::cli_run::Site;
 use crate::support::bodies::{incident, record, sys_id};
@@ -139,9 +139,7 @@ async fn the_command_erases_with_and_without_the_daemon_and_proves_it() {
         "{first:?}"
     );
     assert!(
-        first
-            .text()
-            .contains("stands nowhere in the database's files"),
+        first.text().contains("is nowhere in the database's files"),
         "{first:?}"
     );
     daemon.stop().await;

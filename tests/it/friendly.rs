@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use serval_connect::mock_serval::{MockConfig, MockServal};
+use serval_connect::rehearsal::mock_serval::{MockConfig, MockServal};
 
 use crate::support::TestApp;
 use crate::support::bodies::{naming, sys_id};

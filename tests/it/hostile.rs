@@ -164,12 +164,16 @@ async fn the_same_delivery_id_in_two_sources_is_two_deliveries() {
 }
 
 #[tokio::test]
-async fn twins_in_one_batch_are_one_event_and_its_duplicate() {
+async fn twins_in_one_batch_are_one_event() {
     let app = TestApp::start().await;
     let batch = format!("[{0},{0},{1}]", incident(1), incident(2));
     let events = app.webhooks.servicenow(batch).send().await.events();
-    let states: Vec<_> = events.iter().map(|event| event["state"].clone()).collect();
-    assert_eq!(states, ["parked", "skipped", "parked"]);
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| (event["id"].clone(), event["duplicate"] == true))
+        .collect();
+    let [one, two] = ["evt_1", "evt_2"].map(|id| json!(id));
+    assert_eq!(told, [(one.clone(), false), (one, true), (two, false)]);
     app.stop().await;
 }
 
@@ -186,7 +190,8 @@ async fn cursors_that_no_list_gave_out_are_refused_or_lead_nowhere() {
         ("mappings", "x", 400),
         ("mappings", "____", 400),
         ("mappings", "YQ", 400),
-        ("mappings", "L3g", 200),
+        ("mappings", "/x", 200),
+        ("mappings", "servicenow/x", 200),
         ("parked", "x", 400),
         ("conflicts", "x", 400),
     ] {
@@ -202,5 +207,232 @@ async fn cursors_that_no_list_gave_out_are_refused_or_lead_nowhere() {
             answer.problem(400);
         }
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn null_and_missing_are_one_in_every_body() {
+    let app = TestApp::start().await;
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    app.webhooks.servicenow(incident(1)).send().await;
+    let one = format!("/api/v1/mappings/servicenow/{}", sys_id(2));
+    let erase = json!({ "source": "servicenow", "external_id": sys_id(3) });
+    for (method, path, bodies, status) in [
+        (
+            Method::PUT,
+            one.as_str(),
+            [
+                r#"{"ticket_id":"tkt-2"}"#,
+                r#"{"ticket_id":"tkt-2","accounted_for_message_ids":null}"#,
+            ],
+            201,
+        ),
+        (Method::PUT, &one, ["{}", r#"{"ticket_id":null}"#], 422),
+        (
+            Method::POST,
+            "/api/v1/events/replay",
+            [
+                "{}",
+                r#"{"state":null,"source":null,"external_id":null,"event_reason":null,"reason":null,
+                    "dry_run":null,"limit":null}"#,
+            ],
+            200,
+        ),
+        (
+            Method::POST,
+            "/api/v1/events/evt_1/replay",
+            ["", r#"{"reason":null}"#],
+            409,
+        ),
+        (
+            Method::POST,
+            "/api/v1/events/evt_1/replay",
+            ["{}", " null "],
+            409,
+        ),
+        (
+            Method::POST,
+            "/api/v1/conflicts/1",
+            ["{}", r#"{"decision":null}"#],
+            422,
+        ),
+        (
+            Method::POST,
+            "/api/v1/erase",
+            [&erase.to_string(), r#"{"source":null}"#],
+            0,
+        ),
+    ] {
+        let mut statuses = Vec::new();
+        for body in bodies {
+            let answer = app
+                .admin
+                .request(method.clone(), path, Some(&bearer), body.to_owned());
+            statuses.push(answer.await.status);
+            if status == 201 {
+                app.admin.delete(&one["/api/v1".len()..]).await;
+            }
+        }
+        let expected = if status == 0 { [200, 422] } else { [status; 2] };
+        assert_eq!(statuses, expected, "{path} {bodies:?}");
+    }
+    let lines = format!(
+        "{{\"source\":\"servicenow\",\"external_id\":\"{}\",\"ticket_id\":\"tkt-4\",\
+         \"accounted_for_message_ids\":null}}\n",
+        sys_id(4)
+    );
+    let answer = app.admin.import_ndjson(&lines).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_member_and_what_is_expected_and_no_type_of_the_program() {
+    let app = TestApp::start().await;
+    let bearer = format!("Bearer {ADMIN_TOKEN}");
+    let one = format!("/api/v1/mappings/servicenow/{}", sys_id(1));
+    let replay = "/api/v1/events/replay";
+    for (method, path, body, status, words) in [
+        (
+            Method::PUT,
+            one.as_str(),
+            r#"{"ticket_id":{}}"#,
+            422,
+            "ticket_id: this is an object, expected text",
+        ),
+        (
+            Method::PUT,
+            &one,
+            r#"{"ticket_id":7}"#,
+            422,
+            "ticket_id: this is a number",
+        ),
+        (Method::PUT, &one, "7", 422, "expected an object"),
+        (
+            Method::PUT,
+            &one,
+            "null",
+            422,
+            "this is null, expected an object",
+        ),
+        (
+            Method::PUT,
+            &one,
+            r#"{"ticket_id":"t","accounted_for_message_ids":["a",null]}"#,
+            422,
+            "accounted_for_message_ids[1]: this is null, expected text",
+        ),
+        (
+            Method::POST,
+            replay,
+            r#"{"limit":-1}"#,
+            422,
+            "limit: this is a number of another kind or size",
+        ),
+        (
+            Method::POST,
+            replay,
+            r#"{"dry_run":"yes"}"#,
+            422,
+            "dry_run: this is text, expected true or false",
+        ),
+        (
+            Method::POST,
+            replay,
+            r#"{"state":[]}"#,
+            422,
+            "state: this is a list, expected text",
+        ),
+        (
+            Method::POST,
+            "/api/v1/conflicts/1",
+            r#"{"decision":1}"#,
+            422,
+            "decision: ",
+        ),
+        (
+            Method::POST,
+            "/api/v1/conflicts/1",
+            r#"{"decision":"burn"}"#,
+            422,
+            "decision: ",
+        ),
+        (
+            Method::POST,
+            "/api/v1/erase",
+            r#"{"source":[]}"#,
+            422,
+            "source: this is a list, expected text",
+        ),
+        (
+            Method::GET,
+            "/api/v1/events?limit=many",
+            "",
+            400,
+            "limit: this is no whole number",
+        ),
+        (
+            Method::GET,
+            "/api/v1/audit?limit=4294967296",
+            "",
+            400,
+            "limit: this number is too large",
+        ),
+        (
+            Method::GET,
+            "/api/v1/conflicts?decided=1",
+            "",
+            400,
+            "decided: ",
+        ),
+        (
+            Method::GET,
+            "/api/v1/mappings/export?format=xml",
+            "",
+            400,
+            "format: this is `xml`",
+        ),
+        (Method::GET, "/api/v1/stats?x=%ff", "", 200, ""),
+    ] {
+        let answer = app.admin.request(method, path, Some(&bearer), body).await;
+        if status == 200 {
+            assert_eq!(answer.status, 200, "{answer:?}");
+            continue;
+        }
+        let detail = answer.problem(status)["detail"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(detail.contains(words), "{path} {body}: {detail}");
+        for foreign in [
+            "struct",
+            "map",
+            "sequence",
+            "variant",
+            "u32",
+            "i64",
+            "bool",
+            "deserialize",
+            "target type",
+        ] {
+            assert!(!detail.contains(foreign), "{path} {body}: {detail}");
+        }
+    }
+    let answer = app.admin.import_ndjson("{\"source\":{}}\n[]\n7\n").await;
+    let problem = answer.problem(422);
+    let details: Vec<&str> = problem["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["detail"].as_str().unwrap())
+        .collect();
+    assert!(
+        details[0].starts_with("source: this is an object, expected text"),
+        "{details:?}"
+    );
+    assert!(
+        details.iter().all(|detail| !detail.contains("struct")),
+        "{details:?}"
+    );
     app.stop().await;
 }

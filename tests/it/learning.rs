@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use serval_connect::mock_serval::{MockConfig, MockServal};
+use serval_connect::rehearsal::mock_serval::{MockConfig, MockServal};
 
 use crate::support::bodies::{incident, incident_with, naming, record, sys_id};
 use crate::support::{Daemon, Settings, TestApp, eventually};

@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use http::Method;
-use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::bodies::{incident, sys_id};
+use crate::support::bodies::incident;
 use crate::support::{ADMIN_TOKEN, TestApp, eventually};
 
 /// Between two bytes of a slow peer: far less than the read timeout, so that only a limit of the
@@ -17,7 +16,7 @@ const TRICKLE: Duration = Duration::from_millis(20);
 
 /// A daemon that is out of patience after half a second.
 async fn impatient() -> TestApp {
-    let quick = "[server]\nread_timeout = \"500ms\"\n";
+    let quick = "[server]\nread_timeout = \"500ms\"\nkeep_alive = \"500ms\"\n";
     TestApp::builder()
         .config(quick)
         .allow_pending()
@@ -90,8 +89,7 @@ async fn headers_and_bodies_that_trickle_are_cut_off() {
         "{said}"
     );
     assert!(took >= Duration::from_millis(400), "{took:?}");
-    let head = "POST /webhooks/servicenow HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n";
-    let (said, took) = trickle(&app, head).await;
+    let (said, took) = trickle(&app, &head(1_000_000)).await;
     assert!(said.starts_with("HTTP/1.1 408 Request Timeout"), "{said}");
     assert!(said.contains("the body took too long to arrive"), "{said}");
     assert!(took >= Duration::from_millis(400), "{took:?}");
@@ -293,46 +291,26 @@ async fn beyond_the_limit_of_connections_a_few_are_told_so_and_the_rest_are_clos
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn guessed_tokens_are_slowed_down_and_an_operators_own_mistakes_are_not() {
+async fn wrong_tokens_are_counted_and_keep_no_right_one_out() {
     let app = TestApp::start().await;
     let stats = async |token: &str| {
         let bearer = format!("Bearer {token}");
         app.admin
             .request(Method::GET, "/api/v1/stats", Some(&bearer), "")
             .await
+            .status
     };
-    let mut answers = Vec::new();
-    for n in 0..40 {
-        answers.push(stats(&format!("guess-{n}")).await);
+    // The right token comes last at first, so that its address is known for wrong ones only.
+    for n in 0..200 {
+        assert_eq!(stats(&format!("guess-{n}")).await, 401, "{n}");
     }
-    let refused = answers.iter().filter(|answer| answer.status == 401).count();
-    assert!(
-        (20..30).contains(&refused),
-        "{refused} guesses were looked at"
-    );
-    let last = answers.last().unwrap();
-    assert_eq!(last.status, 429);
-    let wait: u64 = last.header("retry-after").parse().unwrap();
-    assert!((1..=4).contains(&wait), "{wait}");
-    // Patience is all that the right one needs.
-    eventually("the right token is looked at", async || {
-        (stats(ADMIN_TOKEN).await.status == 200).then_some(())
-    })
-    .await;
-    for n in 0..40 {
-        assert_eq!(stats(&format!("typo-{n}")).await.status, 401);
+    for n in 0..20 {
+        assert_eq!(stats(ADMIN_TOKEN).await, 200, "{n}");
+        assert_eq!(stats("an-old-token").await, 401, "{n}");
     }
-    assert_eq!(stats(ADMIN_TOKEN).await.status, 200);
     let page = app.admin.request(Method::GET, "/metrics", None, "").await;
     let page = String::from_utf8(page.body.to_vec()).unwrap();
-    assert!(
-        !page.contains(r#"admin_token_refusals_total{cause="throttled"} 0"#),
-        "{page}"
-    );
-    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
-    assert_ne!(
-        app.admin.mapping("servicenow", &sys_id(1)).await,
-        Value::Null
-    );
+    let count = "\nserval_connect_admin_token_refusals_total 220\n";
+    assert!(page.contains(count), "{page}");
     app.stop().await;
 }

@@ -112,22 +112,27 @@ async fn a_faulty_file_changes_nothing_and_each_fault_has_its_line() {
     let row = format!(r#"{{"source":"servicenow","external_id":"{id}","ticket_id":"t-1"}}"#);
     let ndjson: Vec<(String, &[&str])> = vec![
         (
-            format!("{row}\n{{\n[]\n\"x\"\n"),
+            format!("{row}\n{{\n[]\n\"x\"\n{{\"source\": oops}}\n{row}}}\n"),
             &[
-                "2: this is not a JSON object",
-                "3: invalid length 0",
-                "4: invalid type: string",
+                "2: this is not a JSON object: the error is at column 1",
+                "3: this is a list, expected an object",
+                "4: this is text, expected an object",
+                "5: this is not a JSON object: the error is at column 12",
+                "6: this is not a JSON object: the error is at column ",
             ],
         ),
         (
             format!("{row}\n\n{}\n", row.replace("ticket_id", "ticket")),
-            &["3: unknown field `ticket`"],
+            &["3: ticket: unknown field `ticket`"],
         ),
         (
             row.replace(",\"ticket_id\":\"t-1\"", ""),
             &["1: missing field `ticket_id`"],
         ),
-        (row.replace("\"t-1\"", "1"), &["1: invalid type: integer"]),
+        (
+            row.replace("\"t-1\"", "1"),
+            &["1: ticket_id: this is a number"],
+        ),
         (row.replace("t-1", "t\\u0000"), &["1: ticket_id"]),
         (
             format!("{row}\n{}", row.replace("t-1", "t-2")),
@@ -248,10 +253,12 @@ async fn what_is_exported_imports_again_unchanged() {
     // More than a page, and ids that must be quoted.
     for n in 0..30 {
         let path = format!("/mappings/servicenow/{}", sys_id(n));
-        let ticket_id = ["plain", "a,b", "a\"b", "=1+1", "a;b"][n % 5];
+        let ticket_id = [
+            "plain", "a,b", "a\"b", "=1+1", "a;b", "+1", "-1", "@A1", "'=1", "'a",
+        ][n % 10];
         let body = json!({
             "ticket_id": ticket_id,
-            "accounted_for_message_ids": (0..n % 3).map(|m| format!("m,{m}\u{e9}\"")).collect::<Vec<_>>(),
+            "accounted_for_message_ids": (0..n % 3).map(|m| format!("=m,{m}\u{e9}\"")).collect::<Vec<_>>(),
         });
         let put = daemon.api(Method::PUT, &path).body(body.to_string());
         assert_eq!(put.send().await.unwrap().status(), 201);
@@ -266,6 +273,15 @@ async fn what_is_exported_imports_again_unchanged() {
     for (kind, format) in [(CSV, "csv"), (NDJSON, "ndjson")] {
         let query = format!("?format={format}");
         let file = export(&daemon, &query).await;
+        if kind == CSV {
+            let formulas = [",=", ",+", ",-", ",@", ",\"=", ",\"+", ",\"-", ",\"@"];
+            let runs = |line: &&str| formulas.iter().any(|formula| line.contains(formula));
+            assert_eq!(file.lines().find(runs), None, "a spreadsheet would run it");
+            assert!(
+                file.contains(",'=1+1,") && file.contains(",''=1,"),
+                "{file}"
+            );
+        }
         let other = Daemon::start().await;
         let (status, answer) = other.import(kind, file.clone()).await;
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use serval_connect::mock_serval::Journal;
+use serval_connect::rehearsal::mock_serval::Journal;
 
 use crate::support::bodies::{incident, record, slack_message, sys_id};
 use crate::support::{ADMIN_TOKEN, PATIENCE, TestApp};

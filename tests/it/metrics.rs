@@ -1,5 +1,6 @@
 //! What operators' machines watch: the numbers after known traffic, and that tools read them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -84,10 +85,7 @@ async fn known_traffic_gives_known_numbers() {
 
     let answer = scrape(&app).await;
     let kind = answer.headers["content-type"].to_str().unwrap();
-    assert_eq!(
-        kind,
-        "application/openmetrics-text; version=1.0.0; charset=utf-8"
-    );
+    assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
     let page = String::from_utf8(answer.body.to_vec()).unwrap();
     for (series, expected) in [
         (r#"webhooks_total{source="servicenow",status="202"}"#, 2.0),
@@ -165,14 +163,13 @@ async fn every_series_is_of_a_described_family_and_prometheus_reads_the_page() {
         .collect();
     for line in page.lines().filter(|line| !line.starts_with('#')) {
         let name = line.split(['{', ' ']).next().unwrap();
-        let suffixes = ["", "_total", "_info", "_bucket", "_sum", "_count"];
+        let suffixes = ["", "_bucket", "_sum", "_count"];
         let is_described = suffixes.iter().any(|suffix| {
             name.strip_suffix(suffix)
                 .is_some_and(|family| described.contains(&family))
         });
         assert!(is_described, "{line}");
     }
-    assert!(page.ends_with("# EOF\n"));
     let Some(promtool) = promtool() else { return };
     let mut check = Command::new(promtool)
         .args(["check", "metrics"])
@@ -182,30 +179,36 @@ async fn every_series_is_of_a_described_family_and_prometheus_reads_the_page() {
         .spawn()
         .unwrap();
     let mut stdin = check.stdin.take().unwrap();
-    // It reads the older text form, whose counters carry their suffix in the description, too.
-    let older: String = page
-        .lines()
-        .map(|line| older_form(&page, line) + "\n")
-        .collect();
-    stdin.write_all(older.as_bytes()).await.unwrap();
+    stdin.write_all(page.as_bytes()).await.unwrap();
     drop(stdin);
     let output = check.wait_with_output().await.unwrap();
     assert!(output.status.success(), "{output:?}");
 }
 
-fn older_form(page: &str, line: &str) -> String {
-    let mut words = line.splitn(4, ' ');
-    let (Some("#"), Some(kind @ ("HELP" | "TYPE")), Some(name), Some(rest)) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return line.to_owned();
+#[tokio::test(flavor = "multi_thread")]
+async fn open_metrics_is_given_to_those_who_ask_for_it_and_has_the_same_samples() {
+    let app = TestApp::start().await;
+    let get = async |accept: &str| {
+        let answer = app.admin.accepting("/metrics", accept).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        (answer.header("content-type").to_owned(), answer.text())
     };
-    if page.contains(&format!("# TYPE {name} counter")) {
-        format!("# {kind} {name}_total {rest}")
-    } else if page.contains(&format!("# TYPE {name} info")) {
-        let rest = if kind == "TYPE" { "gauge" } else { rest };
-        format!("# {kind} {name}_info {rest}")
-    } else {
-        line.to_owned()
-    }
+    let (kind, open) =
+        get("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.2").await;
+    assert_eq!(
+        kind,
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    assert!(open.ends_with("# EOF\n"));
+    let (kind, classic) = get("text/plain;version=0.0.4, */*;q=0.1").await;
+    assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
+    // A registry has no order that lasts, so sets are compared.
+    let names = |page: &str| -> BTreeSet<String> {
+        let samples = page.lines().filter(|line| !line.starts_with('#'));
+        samples
+            .map(|line| line.rsplit_once(' ').unwrap().0.to_owned())
+            .collect()
+    };
+    assert!(names(&open) == names(&classic), "{open}\n{classic}");
+    app.stop().await;
 }

@@ -1,5 +1,6 @@
 //! What watches the daemon: alert rules, the dashboard and the documents name numbers that exist, and
 //! each alert has a panel that shows its cause, a section that says what to do, and a test.
+#![cfg(feature = "tls")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,14 +9,20 @@ use std::path::Path;
 use http::Method;
 use regex::Regex;
 use serde_json::Value;
+use serval_connect::rehearsal::mock_serval::MockConfig;
 use yaml_rust2::{Yaml, YamlLoader};
 
-use crate::support::TestApp;
+use crate::support::bodies::{incident, naming, sys_id};
+use crate::support::{TestApp, eventually};
+use crate::tls::write_pair;
+
+const NAMED_AGE: &str = "serval_connect_oldest_named_parked_age_seconds";
+const NAMED_EXPIRED: &str = "serval_connect_named_expired_total";
 
 const DASHBOARD: &str = "deploy/grafana/serval-connect.json";
 
 /// Those that people may have routed: none of them goes or gets another name by accident.
-const ALERTS: [&str; 14] = [
+const ALERTS: [&str; 17] = [
     "Down",
     "NotReady",
     "Held",
@@ -30,6 +37,9 @@ const ALERTS: [&str; 14] = [
     "VerificationFailures",
     "SlackRetries",
     "DiskGrowing",
+    "SourceTrouble",
+    "Expired",
+    "CertificateEnds",
 ];
 
 fn read(name: &str) -> String {
@@ -83,7 +93,15 @@ fn labels(query: &str) -> BTreeSet<String> {
 
 /// Each series of a daemon with its labels, and those that Prometheus adds.
 async fn series() -> BTreeMap<String, BTreeSet<String>> {
-    let app = TestApp::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = (folder.path().join("own.crt"), folder.path().join("own.key"));
+    write_pair(&cert, &key, 2100);
+    let tls = format!(
+        "[server]\ntls_cert_file = {:?}\ntls_key_file = {:?}",
+        cert.display(),
+        key.display()
+    );
+    let app = TestApp::builder().config(&tls).start().await;
     let page = app.admin.request(Method::GET, "/metrics", None, "").await;
     app.stop().await;
     let page = String::from_utf8(page.body.to_vec()).unwrap();
@@ -162,4 +180,70 @@ fn every_alert_has_a_panel_a_section_and_a_test() {
         let alert = format!("ServalConnect{section}");
         assert!(alerts.contains_key(&alert), "no rule alerts as {alert}");
     }
+}
+
+/// The value of a series without labels.
+fn value(page: &str, name: &str) -> f64 {
+    let line = page
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn only_events_that_name_a_serval_ticket_count_as_somebodys() {
+    let known = MockConfig {
+        known_tickets: Some(BTreeSet::new()),
+        ..MockConfig::default()
+    };
+    let app = TestApp::builder()
+        .serval(known)
+        .config("[sources.servicenow]\npark_for = \"1s\"")
+        .config("ticket_id_pointers = [\"/correlation_id\"]")
+        .config("[sources.servicenow-eu]\npark_for = \"1h\"")
+        .config("ticket_id_pointers = [\"/correlation_id\"]")
+        .start()
+        .await;
+    let page = async || {
+        let page = app.admin.request(Method::GET, "/metrics", None, "").await;
+        String::from_utf8(page.body.to_vec()).unwrap()
+    };
+    app.save(incident(1)).await;
+    let expired = async || (app.admin.events("state=expired").await.len() == 1).then_some(());
+    eventually("nobody's event expires", expired).await;
+    let nobodys = page().await;
+    assert!(value(&nobodys, NAMED_AGE).abs() < f64::EPSILON, "{nobodys}");
+    assert!(
+        value(&nobodys, NAMED_EXPIRED).abs() < f64::EPSILON,
+        "{nobodys}"
+    );
+    // One that names a ticket which Serval does not know is parked, and then expires.
+    let eu = app.webhooks.servicenow(naming(2, 1, "tkt-unknown"));
+    assert_eq!(eu.to("/webhooks/servicenow-eu").send().await.status, 202);
+    let is_old = async || (value(&page().await, NAMED_AGE) > 0.0).then_some(());
+    eventually("a named event is parked", is_old).await;
+    app.save(naming(3, 1, "tkt-unknown")).await;
+    let is_counted = async || (value(&page().await, NAMED_EXPIRED) > 0.5).then_some(());
+    eventually("a named event expires", is_counted).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_failed_before_it_was_parked_names_no_serval_ticket() {
+    let app = TestApp::start().await;
+    let path = format!("/mappings/servicenow/{}", sys_id(1));
+    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.faults(&["status=403,path=connect"]);
+    let id = app.save(incident(1)).await;
+    let event = app.admin.wait_for_state(&id, "dead").await;
+    assert!(event["last_error"].is_string(), "{event}");
+    assert_eq!(app.admin.delete(&path).await.status, 204);
+    let replay = format!("/events/{id}/replay");
+    assert_eq!(app.admin.post(&replay, &Value::Null).await.status, 202);
+    let event = app.admin.wait_for_state(&id, "parked").await;
+    assert_eq!(event["last_error"], Value::Null);
+    let page = app.admin.request(Method::GET, "/metrics", None, "").await;
+    let page = String::from_utf8(page.body.to_vec()).unwrap();
+    assert!(value(&page, NAMED_AGE).abs() < f64::EPSILON, "{page}");
+    app.stop().await;
 }

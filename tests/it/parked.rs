@@ -1,7 +1,7 @@
 //! What waits for a mapping as people see it, and how waiting ends.
 
 use serde_json::{Value, json};
-use serval_connect::mock_serval::MockConfig;
+use serval_connect::rehearsal::mock_serval::MockConfig;
 
 use crate::cli_run::Site;
 use crate::support::TestApp;

@@ -66,8 +66,8 @@ async fn of_several_saves_of_a_record_the_newest_is_kept_in_whatever_order_they_
     // (count of saves, time) in the order of arrival, and which one is kept.
     let rows: [(&[(u32, &str)], usize); 5] = [
         (&[(1, early), (2, early), (3, early)], 2),
-        (&[(3, early), (2, late), (1, late)], 0),
-        (&[(2, early), (10, early), (9, late)], 1),
+        (&[(3, early), (2, late), (1, late)], 1),
+        (&[(2, early), (10, early), (9, late)], 2),
         (&[(2, late), (2, early)], 0),
         (&[(2, early), (2, late)], 1),
     ];

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use serval_connect::mock_serval::{Message, SERVICENOW_INTEGRATION};
+use serval_connect::rehearsal::mock_serval::{Message, SERVICENOW_INTEGRATION};
 
-use crate::support::bodies::{incident, record, sys_id};
+use crate::support::bodies::{incident, incident_with, record, sys_id};
 use crate::support::{TestApp, eventually};
 
 const DISCONNECT: &str = "[sources.servicenow]\ndisconnect_on_remap = true";
@@ -196,6 +196,141 @@ async fn changed_records_are_sent_again_in_order_and_once_each_where_that_is_wan
         assert_eq!(objects.collect::<Vec<_>>(), sent, "{config}");
         app.stop().await;
     }
+}
+
+/// A save of the incident 1, with its count and its time as the instance writes it.
+fn save(count: u32, updated_on: &str) -> String {
+    incident_with(1, count, &json!({ "sys_updated_on": updated_on }))
+}
+
+#[tokio::test]
+async fn a_save_that_arrives_after_a_newer_one_is_never_sent_last() {
+    // The first save is sent before the second arrives.
+    for (first, second, is_sent) in [
+        (
+            save(6, "2026-05-01 10:00:06"),
+            save(5, "2026-05-01 10:00:05"),
+            false,
+        ),
+        (
+            save(5, "2026-05-01 10:00:05"),
+            save(6, "2026-05-01 10:00:06"),
+            true,
+        ),
+        // A clone or a restore lowered the count.
+        (
+            save(90, "2026-05-01 10:00:05"),
+            save(2, "2026-05-02 09:00:00"),
+            true,
+        ),
+        (
+            save(2, "2026-05-02 09:00:00"),
+            save(90, "2026-05-01 10:00:05"),
+            false,
+        ),
+        // Local times are not compared: the 12th of January and the 2nd of May, day first.
+        (
+            save(6, "12/01/2026 10:00:01"),
+            save(7, "02/05/2026 10:00:01"),
+            true,
+        ),
+        (
+            save(7, "12/01/2026 10:00:01"),
+            save(6, "02/05/2026 10:00:01"),
+            false,
+        ),
+        (
+            save(7, "2026-05-01 10:00:05"),
+            save(6, "02.05.2026 10:00:01"),
+            false,
+        ),
+    ] {
+        let app = TestApp::builder().config(RECONNECT).start().await;
+        map(&app, 1, "tkt-1").await;
+        let sent_first = app.save(first.clone()).await;
+        app.admin.wait_for_state(&sent_first, "connected").await;
+        let late = app.save(second.clone()).await;
+        app.admin.drained().await;
+        let stands = app.admin.event(&late).await;
+        let expected = if is_sent {
+            json!(null)
+        } else {
+            json!("superseded")
+        };
+        assert_eq!(stands["reason"], expected, "{second}");
+        let last = if is_sent { &second } else { &first };
+        let objects = app.mock.connects().into_iter().map(|c| c.object.unwrap());
+        assert_eq!(objects.last().as_ref(), Some(last));
+        // A changed mapping sends the newest one, too.
+        map(&app, 1, "tkt-2").await;
+        app.admin.drained().await;
+        let objects = app.mock.connects().into_iter().map(|c| c.object.unwrap());
+        assert_eq!(objects.last().as_ref(), Some(last));
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_late_save_of_the_same_delivery_is_outrun_like_any_other() {
+    let app = TestApp::builder().config(RECONNECT).start().await;
+    map(&app, 1, "tkt-1").await;
+    let saves = [3, 5, 4].map(|count| save(count, &format!("2026-05-01 10:00:0{count}")));
+    let batch = format!("[{}]", saves.join(","));
+    let events = app.webhooks.servicenow(batch).send().await.events();
+    let states: Vec<&Value> = events.iter().map(|event| &event["state"]).collect();
+    assert_eq!(states, ["queued", "queued", "skipped"]);
+    app.admin.drained().await;
+    let objects = app.mock.connects().into_iter().map(|c| c.object.unwrap());
+    assert_eq!(objects.collect::<Vec<_>>(), saves[..2]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_old_save_that_is_replayed_is_not_sent_after_a_newer_one() {
+    let app = TestApp::builder().config(RECONNECT).start().await;
+    map(&app, 1, "tkt-1").await;
+    app.faults(&["status=403,path=connect,count=1"]);
+    let old = app.save(save(5, "2026-05-01 10:00:05")).await;
+    app.admin.wait_for_state(&old, "dead").await;
+    let new = app.save(save(6, "2026-05-01 10:00:06")).await;
+    app.admin.wait_for_state(&new, "connected").await;
+    let calls = app.mock.connects().len();
+    let path = format!("/events/{old}/replay");
+    assert_eq!(app.admin.post(&path, &Value::Null).await.status, 202);
+    let stands = app.admin.wait_for_state(&old, "skipped").await;
+    assert_eq!(stands["reason"], "superseded");
+    // A newer one that is replayed is sent.
+    app.faults(&["status=403,path=connect,count=1"]);
+    let newest = app.save(save(7, "2026-05-01 10:00:07")).await;
+    app.admin.wait_for_state(&newest, "dead").await;
+    let path = format!("/events/{newest}/replay");
+    assert_eq!(app.admin.post(&path, &Value::Null).await.status, 202);
+    app.admin.wait_for_state(&newest, "connected").await;
+    assert_eq!(app.mock.connects().len(), calls + 2);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_sends_the_newest_save_as_a_mapping_does() {
+    let app = TestApp::start().await;
+    map(&app, 1, "tkt-1").await;
+    for save in [
+        save(90, "2026-05-01 10:00:05"),
+        save(2, "2026-05-02 09:00:00"),
+        save(1, "?"),
+    ] {
+        app.save(save).await;
+    }
+    app.admin.drained().await;
+    let row = format!("servicenow,{},tkt-2\n", sys_id(1));
+    assert_eq!(app.admin.import(&row).await.status, 200);
+    app.admin.drained().await;
+    let sent = app.mock.connects().pop().unwrap();
+    assert_eq!(
+        (sent.ticket_id.as_str(), sent.object),
+        ("tkt-2", Some(save(2, "2026-05-02 09:00:00")))
+    );
+    app.stop().await;
 }
 
 #[tokio::test]

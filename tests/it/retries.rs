@@ -1,7 +1,7 @@
 //! What happens when a call to Serval does not go well.
 
 use serde_json::{Value, json};
-use serval_connect::mock_serval::{Endpoint, Journal, MockConfig, Repeat};
+use serval_connect::rehearsal::mock_serval::{Endpoint, Journal, MockConfig, Repeat};
 
 use crate::support::bodies::{incident, sys_id};
 use crate::support::{TestApp, eventually};
@@ -9,6 +9,13 @@ use crate::support::{TestApp, eventually};
 /// An incident that is mapped to `tkt-1`.
 async fn mapped_incident(app: &TestApp) -> String {
     app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.webhooks.servicenow(incident(1)).send().await.id()
+}
+
+/// An incident that was mapped to `tkt-1` a while ago.
+async fn long_mapped_incident(app: &TestApp) -> String {
+    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.age_mappings().await;
     app.webhooks.servicenow(incident(1)).send().await.id()
 }
 
@@ -135,7 +142,7 @@ async fn a_call_that_hangs_is_given_up_after_the_timeout_and_looked_for() {
 async fn a_ticket_that_serval_does_not_know_is_given_up_at_once_with_what_it_said() {
     let app = TestApp::start().await;
     app.mock.forget_ticket("tkt-1");
-    let id = mapped_incident(&app).await;
+    let id = long_mapped_incident(&app).await;
     let event = app.admin.wait_for_state(&id, "dead").await;
     assert_eq!(event["reason"], "not_found");
     let said = event["last_error"].as_str().unwrap();
@@ -153,8 +160,6 @@ async fn what_serval_refuses_for_good_is_given_up_at_once() {
     for (fault, reason) in [
         ("status=400", "invalid_argument"),
         ("status=403,dialect=numeric", "permission_denied"),
-        ("status=410,dialect=text", "not_found"),
-        ("status=422,dialect=text", "refused"),
         ("status=501", "unimplemented"),
         ("conflict", "conflict"),
     ] {
@@ -172,7 +177,7 @@ async fn what_serval_refuses_for_good_is_given_up_at_once() {
 async fn a_dead_event_can_be_replayed() {
     let app = TestApp::start().await;
     app.mock.forget_ticket("tkt-1");
-    let id = mapped_incident(&app).await;
+    let id = long_mapped_incident(&app).await;
     app.admin.wait_for_state(&id, "dead").await;
     app.mock.add_ticket("tkt-1");
     let reason = json!({"reason": "the ticket is back"});
@@ -220,6 +225,7 @@ async fn many_dead_events_are_replayed_together_after_a_dry_run() {
             .map("servicenow", &sys_id(n), &format!("tkt-{n}"))
             .await;
     }
+    app.age_mappings().await;
     let batch: Vec<String> = (0..5).map(incident).collect();
     app.webhooks
         .servicenow(format!("[{}]", batch.join(",")))

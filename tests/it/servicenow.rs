@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
-use serval_connect::store::Store;
+use serval_connect::store::{Depth, Store};
 
 use crate::support::bodies::{incident, record, sys_id};
 use crate::support::{Answer, BASIC, BEARER, TestApp, whsec};
@@ -20,7 +20,10 @@ const INCIDENT_ID: &str = "3b9e41d7c0f24a18857d6e02fa91b3c6";
 const ITEM_ID: &str = "e47a90b2d5c84136af0b7729c1e8305d";
 
 async fn stored(app: &TestApp) -> i64 {
-    Store::inspect(&app.database_url()).await.unwrap().unwrap()
+    Store::inspect(&app.database_url(), Depth::Quick)
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 /// External id and state of each event.
@@ -278,19 +281,6 @@ async fn a_delivery_that_comes_again_is_a_duplicate_and_stored_once() {
             .all(|event| event["duplicate"] == true)
     );
     assert_eq!(stored(&app).await, 3);
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn a_delivery_is_the_same_whatever_it_is_about() {
-    let app = TestApp::start().await;
-    let first = app.webhooks.servicenow(incident(1)).id("msg_again");
-    let first = first.send().await.event();
-    let other = app.webhooks.servicenow(incident(2)).id("msg_again");
-    let other = other.send().await.event();
-    assert_eq!(other["duplicate"], true);
-    assert_eq!(other["id"], first["id"]);
-    assert_eq!(stored(&app).await, 1);
     app.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serval_connect::mock_serval::{Journal, MockConfig, MockServal};
+use serval_connect::rehearsal::mock_serval::{Journal, MockConfig, MockServal};
 
 use crate::support::bodies::{incident, sys_id};
 use crate::support::{Daemon, PATIENCE, Settings, eventually};

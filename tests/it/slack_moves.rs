@@ -1,13 +1,15 @@
 //! Slack channels that get a new id, and workspaces that share a source.
 
 use serde_json::{Value, json};
-use serval_connect::domain::event::{ChannelMove, Disposition, NewEvent};
-use serval_connect::domain::ids::{ExternalId, SourceKind};
+use serval_connect::domain::event::{ChannelMove, ChannelNews, Disposition, NewEvent};
+use serval_connect::domain::ids::ExternalId;
+use serval_connect::sources::slack;
 use serval_connect::store::Webhook;
 
+use crate::gone::under_way;
 use crate::store::{Bench, at, webhook};
-use crate::support::TestApp;
 use crate::support::bodies::{callback, slack_message};
+use crate::support::{TestApp, eventually};
 
 const OLD: &str = "C9DDYQ1B4";
 const NEW: &str = "C0NEW7777";
@@ -98,7 +100,7 @@ async fn what_shares_a_commit_with_the_move_of_its_channel_moves_along() {
     let template = webhook(1, at(0));
     let thread = |channel: &str| -> ExternalId {
         let text = format!("{channel}:1.000001");
-        SourceKind::Slack.parse_external_id(&text).unwrap()
+        slack::KIND.parse_external_id(&text).unwrap()
     };
     let message = NewEvent {
         external_id: Some(thread(OLD)),
@@ -108,10 +110,10 @@ async fn what_shares_a_commit_with_the_move_of_its_channel_moves_along() {
     let notice = NewEvent {
         disposition: Disposition::Ignore("channel_id_changed"),
         external_id: None,
-        channel_move: Some(ChannelMove {
+        channel: Some(ChannelNews::Moved(ChannelMove {
             from: OLD.to_owned(),
             to: NEW.to_owned(),
-        }),
+        })),
         ..message.clone()
     };
     for events in [
@@ -148,6 +150,154 @@ async fn of_a_thread_that_is_parked_under_both_ids_the_root_stays() {
 }
 
 #[tokio::test]
+async fn a_thread_that_is_mapped_differently_under_both_ids_is_a_conflict_for_a_person() {
+    for (old, new, has_conflict) in [
+        ("tkt-old", "tkt-new", true),
+        ("tkt-old", "tkt-other", true),
+        ("tkt-one", "tkt-one", false),
+    ] {
+        for decision in ["keep", "replace"] {
+            let app = TestApp::builder()
+                .config("[sources.slack]\nseveral_per_ticket = true")
+                .start()
+                .await;
+            say(&app, OLD, "1.000001", Value::Null).await;
+            app.admin
+                .map("slack", &format!("{OLD}:1.000001"), old)
+                .await;
+            app.admin
+                .map("slack", &format!("{NEW}:1.000001"), new)
+                .await;
+            app.admin.drained().await;
+            move_channel(&app, "EvMove").await;
+            move_channel(&app, "EvMove").await;
+            let thread = format!("{NEW}:1.000001");
+            let mapping = app.admin.mapping("slack", &thread).await;
+            assert_eq!(mapping["ticket_id"], new, "nothing is overwritten");
+            assert_eq!(app.admin.list("/mappings").await.len(), 1);
+            let conflicts = app.admin.list("/conflicts").await;
+            assert_eq!(conflicts.len(), usize::from(has_conflict), "{old} {new}");
+            let Some(conflict) = conflicts.first() else {
+                app.stop().await;
+                continue;
+            };
+            for (key, value) in [
+                ("external_id", thread.as_str()),
+                ("mapped_to", new),
+                ("learned", old),
+            ] {
+                assert_eq!(conflict[key], value, "{key}");
+            }
+            let path = format!("/conflicts/{}", conflict["id"]);
+            let answer = app.admin.post(&path, &json!({"decision": decision})).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let expected = if decision == "keep" { new } else { old };
+            let mapping = app.admin.mapping("slack", &thread).await;
+            assert_eq!(mapping["ticket_id"], expected);
+            app.admin.drained().await;
+            app.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_archived_channel_releases_what_waits_for_it_and_a_deleted_one_its_words_too() {
+    let notice = |subtype: &str| {
+        let changes = json!({"subtype": subtype});
+        slack_message("EvNotice", "9.000001", &changes)
+    };
+    let event = |kind: &str| {
+        let event = json!({"type": kind, "channel": OLD, "user": "U1", "event_ts": "9.000001"});
+        callback("EvEvent", &event)
+    };
+    for (body, reason, keeps_body) in [
+        (notice("channel_archive"), "channel_archived", true),
+        (notice("group_archive"), "channel_archived", true),
+        (event("channel_archive"), "channel_archived", true),
+        (event("group_archive"), "channel_archived", true),
+        (event("channel_deleted"), "channel_deleted", false),
+        (event("group_deleted"), "channel_deleted", false),
+    ] {
+        let app = TestApp::start().await;
+        let parked = say(&app, OLD, "1.000001", Value::Null).await;
+        let neighbour = say(&app, "C9DDYQ1B45", "2.000001", Value::Null).await;
+        assert_eq!(app.webhooks.slack(body).send().await.status, 200);
+        let released = app.admin.event(&parked).await;
+        assert_eq!(released["state"], "skipped", "{reason}");
+        assert_eq!(released["reason"], reason);
+        assert_eq!(released["body"].is_string(), keeps_body, "{reason}");
+        assert_eq!(app.admin.event(&neighbour).await["state"], "parked");
+        assert_eq!(app.admin.list("/parked").await.len(), 1, "{reason}");
+        app.admin
+            .map("slack", &format!("{OLD}:1.000001"), "tkt-1")
+            .await;
+        app.admin.drained().await;
+        let sent = app.mock.connects().len();
+        assert_eq!(sent, usize::from(keeps_body), "{reason}");
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_queued_for_a_deleted_channel_is_not_sent() {
+    let app = TestApp::start().await;
+    assert_eq!(
+        app.admin.post("/connects/pause", &json!({})).await.status,
+        200
+    );
+    app.admin
+        .map("slack", &format!("{OLD}:1.000001"), "tkt-1")
+        .await;
+    let queued = say(&app, OLD, "1.000001", Value::Null).await;
+    assert_eq!(app.admin.event(&queued).await["state"], "queued");
+    let gone = json!({"type": "channel_deleted", "channel": OLD, "event_ts": "9.000001"});
+    let body = callback("EvGone", &gone);
+    assert_eq!(app.webhooks.slack(body).send().await.status, 200);
+    assert_eq!(reason(&app, &queued).await, "channel_deleted");
+    app.admin.post("/connects/resume", &json!({})).await;
+    app.admin.drained().await;
+    assert_eq!(app.mock.connects().len(), 0);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_pair_that_a_call_makes_is_known_also_if_its_channel_ended_during_the_call() {
+    let gone = json!({"type": "channel_deleted", "channel": OLD, "event_ts": "9.000001"});
+    let group = json!({"channel_type": "mpim"});
+    for (end, fault, expected) in [
+        (callback("EvGone", &gone), "latency=1500ms", true),
+        (callback("EvGone", &gone), "500,latency=1500ms", false),
+        (
+            slack_message("EvGroup", "9.000001", &group),
+            "latency=1500ms",
+            true,
+        ),
+    ] {
+        let app = TestApp::builder().allow_pending().start().await;
+        let thread = format!("{OLD}:1.000001");
+        app.faults(&[&format!("{fault},path=connect")]);
+        app.admin.map("slack", &thread, "tkt-1").await;
+        let mention = json!({"type": "app_mention", "channel_type": null});
+        let mention = slack_message("EvMention", "1.000001", &mention);
+        assert_eq!(app.webhooks.slack(mention).send().await.status, 200);
+        under_way(&app).await;
+        assert_eq!(app.webhooks.slack(end).send().await.status, 200);
+        let event = app.admin.events("source=slack").await.remove(1);
+        assert!(event["state"] == "skipped" || event["state"] == "ignored");
+        let after = eventually("the call is stored", async || {
+            let after = app.admin.events("source=slack").await.remove(1);
+            (after["attempts"] == 1).then_some(after)
+        })
+        .await;
+        let mapping = app.admin.mapping("slack", &thread).await;
+        assert_eq!(!mapping["connected_at"].is_null(), expected, "{fault}");
+        assert_eq!(app.mock.links().len(), usize::from(expected));
+        assert_eq!(after["reason"], event["reason"]);
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn what_only_refers_to_a_thread_lays_no_claim_to_it() {
     let app = TestApp::start().await;
     let edit = json!({
@@ -163,44 +313,5 @@ async fn what_only_refers_to_a_thread_lays_no_claim_to_it() {
     assert_eq!(app.webhooks.slack(message).send().await.status, 200);
     assert_eq!(app.admin.events("state=parked").await.len(), 1);
     assert_eq!(app.admin.events("state=dead").await.len(), 0);
-    app.stop().await;
-}
-
-#[tokio::test]
-async fn a_second_workspace_with_the_same_thread_is_refused_for_good() {
-    let app = TestApp::start().await;
-    let first = say(&app, OLD, "1.000001", Value::Null).await;
-    let foreign = slack_message("EvForeign", "2.000001", &json!({"thread_ts": "1.000001"}));
-    let foreign = foreign.replace("\"team_id\":\"T0BRIDGE1\"", "\"team_id\":\"T0OTHER\"");
-    assert_eq!(app.webhooks.slack(foreign).send().await.status, 200);
-    let dead = app.admin.events("state=dead").await.remove(0);
-    assert_eq!(dead["reason"], "team_conflict");
-    let id = dead["id"].as_str().unwrap();
-
-    let refused = app
-        .admin
-        .post(&format!("/events/{id}/replay"), &Value::Null)
-        .await;
-    let problem = refused.problem(409);
-    assert!(
-        problem["detail"].as_str().unwrap().contains("workspace"),
-        "{problem}"
-    );
-    let many = app
-        .admin
-        .post("/events/replay", &json!({"state": "dead"}))
-        .await;
-    assert_eq!(many.json(), json!({"matched": 0, "replayed": 0}));
-    // Nor does a mapping set it in motion.
-    app.admin
-        .map("slack", &format!("{OLD}:1.000001"), "tkt-1")
-        .await;
-    app.admin.wait_for_state(&first, "connected").await;
-    app.admin
-        .map("slack", &format!("{OLD}:1.000001"), "tkt-2")
-        .await;
-    app.admin.drained().await;
-    assert_eq!(app.admin.event(id).await["state"], "dead");
-    assert_eq!(app.connected_to(), ["tkt-1", "tkt-2"]);
     app.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serval_connect::mock_serval::Endpoint;
+use serval_connect::rehearsal::mock_serval::Endpoint;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 

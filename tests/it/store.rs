@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serval_connect::domain::event::{Disposition, EventState, NewEvent, Rank};
-use serval_connect::domain::ids::{EventId, ExternalTicket, SourceKind};
+use serval_connect::domain::feed::Sign;
+use serval_connect::domain::ids::{EventId, ExternalTicket};
+use serval_connect::domain::reason::Reason;
+use serval_connect::domain::report::Report;
+use serval_connect::sources::servicenow;
 use serval_connect::store::{
-    Attempt, AttemptOutcome, Claim, ClaimScope, EventFilter, ImportRow, Origin, PutMapping,
-    Recorded, Replay, SettleError, Settlement, Store, StoreError, Webhook,
+    Attempt, AttemptOutcome, Claim, ClaimScope, EventFilter, ImportRow, Origin, Precondition,
+    PutMapping, Recorded, Removal, Replay, SettleError, Settlement, Store, StoreError, Webhook,
 };
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
@@ -18,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::bodies::{incident, sys_id};
+use crate::support::eventually;
 
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
 
@@ -31,7 +36,7 @@ pub(crate) struct Bench {
     pub(crate) store: Store,
     stop: CancellationToken,
     tasks: JoinSet<()>,
-    folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl Bench {
@@ -40,7 +45,14 @@ impl Bench {
     }
 
     pub(crate) async fn open_in(folder: TempDir) -> Self {
-        let (store, writer) = Store::open(&url(&folder), at(0)).await.unwrap();
+        Self::open_at(folder, at(0)).await
+    }
+
+    /// Opens it by a clock that shows `now`.
+    pub(crate) async fn open_at(folder: TempDir, now: Timestamp) -> Self {
+        // A child that another test starts at this moment may still have the lock of the last turn.
+        let open = async || Store::open(&url(&folder), now).await.ok();
+        let (store, writer) = eventually("the lock of the database", open).await;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run(stop.clone()));
@@ -66,10 +78,14 @@ impl Bench {
             accounted_for: Vec::new(),
             origin: Origin::Api,
             taught_by: None,
-            disconnects_old: false,
+            unlinks_old: false,
             several_per_ticket: true,
         };
-        self.store.put_mapping(put, at(0)).await.unwrap();
+        self.store
+            .put_mapping(put, Precondition::None, at(0))
+            .await
+            .unwrap()
+            .unwrap();
     }
 
     /// Maps the first `many` external tickets.
@@ -124,6 +140,7 @@ impl Bench {
     pub(crate) async fn dead(&self, n: u32, reason: &'static str) -> EventId {
         let id = self.queued(n).await;
         let error = format!("Serval said {reason}");
+        let reason = Reason::parse(reason).unwrap();
         self.settle(id, Settlement::Dead { reason, error }, at(1))
             .await;
         assert_eq!(self.state(id).await, EventState::Dead);
@@ -142,9 +159,7 @@ pub(crate) fn url(folder: &TempDir) -> String {
 pub(crate) fn ticket(n: u32) -> ExternalTicket {
     ExternalTicket {
         source: "servicenow".parse().unwrap(),
-        external_id: SourceKind::ServiceNow
-            .parse_external_id(&sys_id(n))
-            .unwrap(),
+        external_id: servicenow::KIND.parse_external_id(&sys_id(n)).unwrap(),
     }
 }
 
@@ -157,6 +172,7 @@ pub(crate) fn webhook(n: u32, received_at: Timestamp) -> Webhook {
         park_for_ms: 60_000,
         keep_ignored_bodies: false,
         reconnects: false,
+        sign: Sign::Alive,
         traceparent: None,
         events: vec![NewEvent {
             disposition: Disposition::Connect,
@@ -166,10 +182,11 @@ pub(crate) fn webhook(n: u32, received_at: Timestamp) -> Webhook {
             delivery_key: None,
             content_key: None,
             rank: Rank::default(),
+            report: Report::Save,
             hint: None,
             number: None,
-            team: None,
-            channel_move: None,
+            channel: None,
+            question: None,
             object: 0..body.len(),
         }],
         body: body.into(),
@@ -333,7 +350,7 @@ async fn every_settlement_moves_the_event_where_it_says() {
         ),
         (
             Settlement::Skip {
-                reason: "already_linked",
+                reason: Reason::AlreadyLinked,
             },
             EventState::Skipped,
             Some("already_linked"),
@@ -341,7 +358,7 @@ async fn every_settlement_moves_the_event_where_it_says() {
         ),
         (
             Settlement::Dead {
-                reason: "not_found",
+                reason: Reason::NotFound,
                 error: error(),
             },
             EventState::Dead,
@@ -383,7 +400,7 @@ async fn a_settlement_does_not_move_an_event_that_an_operator_moved() {
     let id = bench.queued(1).await;
     let claim = bench.claim(1, at(1)).await.remove(0);
     let dead = Settlement::Dead {
-        reason: "refused",
+        reason: Reason::InvalidArgument,
         error: "no".to_owned(),
     };
     bench.store.settle(&claim, None, dead, at(2)).await.unwrap();
@@ -401,7 +418,7 @@ async fn a_settlement_does_not_move_an_event_that_an_operator_moved() {
         .unwrap();
     assert_eq!(
         again,
-        Some(Replay::NotFinished(EventState::Queued)),
+        Some(Replay::NotReplayable(EventState::Queued)),
         "a queued event stays where it is"
     );
     let claim = bench.claim(1, at(5)).await.remove(0);
@@ -459,7 +476,7 @@ async fn a_write_that_cannot_be_done_fails_alone_in_its_group() {
         }
     }
     assert!(others.join_all().await.iter().all(Result::is_ok));
-    let stats = bench.store.stats(at(1)).await.unwrap();
+    let stats = bench.store.levels(at(1)).await.unwrap();
     let total: i64 = stats.counts.iter().map(|(_, _, n)| n).sum();
     assert_eq!(total, 59, "all but the faulty one, each counted once");
     let filter = EventFilter {
@@ -504,7 +521,7 @@ async fn counts_are_what_a_real_count_finds_after_any_history() {
             now += dice.i64(0..20);
             random_step(&bench, &mut dice, at(now)).await;
         }
-        let stats = bench.store.stats(at(now)).await.unwrap();
+        let stats = bench.store.levels(at(now)).await.unwrap();
         let counted: BTreeMap<_, _> = stats
             .counts
             .iter()
@@ -542,8 +559,8 @@ async fn random_step(bench: &Bench, dice: &mut fastrand::Rng, now: Timestamp) {
             let mut webhook = webhook(n, now);
             webhook.events[0].disposition = match dice.u32(0..8) {
                 0 => Disposition::Ignore("edited"),
-                1 => Disposition::Bury("class_conflict"),
-                2 => Disposition::Skip("echo"),
+                1 => Disposition::Bury(Reason::ClassConflict),
+                2 => Disposition::Skip(Reason::Echo),
                 _ => Disposition::Connect,
             };
             webhook.events[0].rank = Rank(dice.i64(0..4), 0);
@@ -557,8 +574,9 @@ async fn random_step(bench: &Bench, dice: &mut fastrand::Rng, now: Timestamp) {
         5 => drop(
             bench
                 .store
-                .delete_mapping(&ticket(n), false, now)
+                .delete_mapping(&ticket(n), Precondition::None, Removal::KeepLink, now)
                 .await
+                .unwrap()
                 .unwrap(),
         ),
         6 => drop(bench.store.expire_parked(now).await.unwrap()),
@@ -584,11 +602,11 @@ async fn random_step(bench: &Bench, dice: &mut fastrand::Rng, now: Timestamp) {
                 let settlement = match (dice.u32(0..5), &claim.mapped_to) {
                     (_, None) => Settlement::Park { until: now },
                     (0, _) => Settlement::Dead {
-                        reason: "refused",
+                        reason: Reason::InvalidArgument,
                         error: "no".to_owned(),
                     },
                     (1, _) => Settlement::Skip {
-                        reason: "already_connected",
+                        reason: Reason::AlreadyConnected,
                     },
                     // Its claim runs out.
                     (2, _) => continue,
@@ -684,7 +702,7 @@ async fn what_takes_several_statements_is_stored_and_settled_whole() {
     };
     let settled = futures_util::future::join_all(claims.iter().map(settle)).await;
     assert!(settled.iter().all(Result::is_ok));
-    let counts = bench.store.stats(at(4)).await.unwrap().counts;
+    let counts = bench.store.levels(at(4)).await.unwrap().counts;
     let connected = ("servicenow".to_owned(), EventState::Connected, 150);
     assert!(counts.contains(&connected), "{counts:?}");
     for claim in &claims {
@@ -694,4 +712,36 @@ async fn what_takes_several_statements_is_stored_and_settled_whole() {
             (1, EventState::Connected)
         );
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_delays_no_unlink() {
+    let bench = Bench::open().await;
+    let event = bench.queued(1).await;
+    let connected = Settlement::Connected {
+        ticket_id: "tkt-1".parse().unwrap(),
+        reason: None,
+        reconnects: false,
+    };
+    bench.settle(event, connected, at(1)).await;
+    let put = PutMapping {
+        ticket: ticket(1),
+        ticket_id: "tkt-2".parse().unwrap(),
+        accounted_for: Vec::new(),
+        origin: Origin::Api,
+        taught_by: None,
+        unlinks_old: true,
+        several_per_ticket: true,
+    };
+    let put = bench.store.put_mapping(put, Precondition::None, at(7200));
+    put.await.unwrap().unwrap();
+    // The clock shows an hour less than before.
+    let now = at(3600);
+    let next = bench.store.next_unlink(now, LEASE).await.unwrap();
+    assert!(next.is_none(), "it was asked for in the future");
+    let (store, jump) = (&bench.store, -3_600_000);
+    store.follow_clock(jump, now).await.unwrap();
+    let next = store.next_unlink(now, LEASE).await.unwrap().unwrap();
+    assert_eq!((next.ticket_id.as_str(), next.queued_at), ("tkt-1", now));
+    bench.close().await;
 }

@@ -76,7 +76,7 @@ async fn the_last_minute_is_told_and_old_counters_go() {
     assert_eq!(claim.event, id);
     let end = connected(&claim);
     bench.store.settle(&claim, None, end, at(6)).await.unwrap();
-    let connects = async |now| bench.store.stats(now).await.unwrap().connects_last_minute;
+    let connects = async |now| bench.store.connects_last_minute(now).await.unwrap();
     assert_eq!(connects(at(6)).await, 1);
     assert_eq!(connects(at(60)).await, 1);
     assert_eq!(connects(at(70)).await, 0);

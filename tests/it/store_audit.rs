@@ -2,9 +2,10 @@
 
 use serval_connect::domain::event::EventState;
 use serval_connect::domain::ids::EventId;
+use serval_connect::domain::reason::Reason;
 use serval_connect::store::{
     Action, AuditFilter, AuditRow, By, Decision, EventFilter, ImportRow, ImportRules, Lesson,
-    Origin, Replacement, Settlement, Store,
+    Origin, Precondition, Removal, Replacement, Settlement, Store,
 };
 
 use crate::store::{Bench, at, ticket};
@@ -60,14 +61,26 @@ async fn what_a_person_does_is_noted_and_what_a_machine_does_is_not() {
         accounted_for: Vec::new(),
         origin: Origin::Console,
         taught_by: None,
-        disconnects_old: false,
+        unlinks_old: false,
         several_per_ticket: false,
     };
-    ada.put_mapping(put(3, "tkt-3"), at(1)).await.unwrap();
+    ada.put_mapping(put(3, "tkt-3"), Precondition::None, at(1))
+        .await
+        .unwrap()
+        .unwrap();
     // Refused: nothing is written, and nothing is noted.
-    ada.put_mapping(put(4, "tkt-3"), at(1)).await.unwrap();
-    ada.delete_mapping(&ticket(3), false, at(2)).await.unwrap();
-    ada.delete_mapping(&ticket(3), false, at(2)).await.unwrap();
+    ada.put_mapping(put(4, "tkt-3"), Precondition::None, at(1))
+        .await
+        .unwrap()
+        .unwrap();
+    ada.delete_mapping(&ticket(3), Precondition::None, Removal::KeepLink, at(2))
+        .await
+        .unwrap()
+        .unwrap();
+    ada.delete_mapping(&ticket(3), Precondition::None, Removal::KeepLink, at(2))
+        .await
+        .unwrap()
+        .unwrap();
     ada.replay(dead, "replayed".to_owned(), at(3))
         .await
         .unwrap();
@@ -121,7 +134,7 @@ async fn a_decided_conflict_is_noted_with_both_values() {
     let lesson = Lesson::Names {
         ticket_id: "tkt-9".parse().unwrap(),
         on_conflict: None,
-        disconnects_old: false,
+        unlinks_old: false,
         several_per_ticket: true,
     };
     bench.store.learn(&claim, lesson, at(1)).await.unwrap();
@@ -133,7 +146,7 @@ async fn a_decided_conflict_is_noted_with_both_values() {
         .remove(0);
     let replacement = Replacement {
         origin: Origin::Console,
-        disconnects_old: false,
+        unlinks_old: false,
         several_per_ticket: true,
     };
     let ada = ada(&bench);
@@ -162,7 +175,7 @@ async fn a_replay_of_many_is_one_entry_that_says_how_many() {
             break;
         }
         for claim in claims {
-            let (reason, error) = ("not_found", "no".to_owned());
+            let (reason, error) = (Reason::NotFound, "no".to_owned());
             let dead = Settlement::Dead { reason, error };
             bench.store.settle(&claim, None, dead, at(1)).await.unwrap();
         }
@@ -195,7 +208,8 @@ async fn the_list_goes_by_cursor_and_by_ticket_and_ends_by_age() {
     }
     let page = async |before, about: Option<u32>| {
         let filter = AuditFilter {
-            ticket: about.map(ticket),
+            source: about.map(|n| ticket(n).source),
+            external_id: about.map(|n| ticket(n).external_id),
             before,
             limit: 2,
         };

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use serval_connect::domain::find::read;
-use serval_connect::domain::ids::{EventId, SourceKind};
-use serval_connect::store::{Found, Origin, PutMapping};
+use serval_connect::domain::ids::EventId;
+use serval_connect::sources::slack;
+use serval_connect::sources::{BUILT_IN, find};
+use serval_connect::store::{Found, Origin, Precondition, PutMapping, Removal};
 
 use crate::store::{Bench, at, ticket, webhook};
 use crate::support::bodies::sys_id;
@@ -17,8 +18,8 @@ async fn numbered(bench: &Bench, n: u32, number: &str) -> EventId {
 }
 
 /// What is found, in words.
-async fn find(bench: &Bench, text: &str) -> Vec<String> {
-    let found = bench.store.find(&read(text)).await.unwrap();
+async fn found(bench: &Bench, text: &str) -> Vec<String> {
+    let found = bench.store.find(&find::read(BUILT_IN, text)).await.unwrap();
     let words = |found: Found| match found {
         Found::Event {
             id, external_id, ..
@@ -51,7 +52,7 @@ async fn everything_that_names_a_ticket_finds_it() {
     let mut slack = webhook(3, at(0));
     let thread = "C9DDYQ1B4:1779146751.061339";
     slack.source = "slack".parse().unwrap();
-    slack.events[0].external_id = Some(SourceKind::Slack.parse_external_id(thread).unwrap());
+    slack.events[0].external_id = Some(slack::KIND.parse_external_id(thread).unwrap());
     bench.store.record(slack).await.unwrap();
     bench.map(4, "0197c2e4-55aa").await;
 
@@ -88,7 +89,7 @@ async fn everything_that_names_a_ticket_finds_it() {
         (&sys_id(99), vec![]),
         ("", vec![]),
     ] {
-        assert_eq!(find(&bench, text).await, expected, "{text}");
+        assert_eq!(found(&bench, text).await, expected, "{text}");
     }
     bench.close().await;
 }
@@ -107,13 +108,18 @@ async fn one_id_in_two_sources_and_one_number_of_two_tickets_are_all_found() {
         accounted_for: Vec::new(),
         origin: Origin::Import,
         taught_by: None,
-        disconnects_old: false,
+        unlinks_old: false,
         several_per_ticket: false,
     };
-    bench.store.put_mapping(put, at(0)).await.unwrap();
-    assert_eq!(find(&bench, "INC1234").await.len(), 2);
+    bench
+        .store
+        .put_mapping(put, Precondition::None, at(0))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(found(&bench, "INC1234").await.len(), 2);
     assert_eq!(
-        find(&bench, &sys_id(1)).await,
+        found(&bench, &sys_id(1)).await,
         [
             format!("servicenow/{} INC1234 ", sys_id(1)),
             format!("servicenow-eu/{}  tkt-1", sys_id(1)),
@@ -130,8 +136,8 @@ async fn a_number_is_kept_as_long_as_anything_else_of_its_ticket() {
     bench.map(2, "tkt-2").await;
     // A record that was renumbered is found by what it is called now.
     let renumbered = numbered(&bench, 1, "INC0003").await;
-    assert_eq!(find(&bench, "INC0001").await, [""; 0]);
-    assert_eq!(find(&bench, "INC0003").await.len(), 1);
+    assert_eq!(found(&bench, "INC0001").await, [""; 0]);
+    assert_eq!(found(&bench, "INC0003").await.len(), 1);
     let parked = bench.store.parked(None, None, 9).await.unwrap();
     assert_eq!(parked[0].event, renumbered);
     assert_eq!(parked[0].number.as_deref(), Some("INC0003"));
@@ -147,14 +153,15 @@ async fn a_number_is_kept_as_long_as_anything_else_of_its_ticket() {
         .await
         .unwrap();
     assert_eq!(purged.deleted, 3);
-    assert_eq!(find(&bench, "INC0003").await, [""; 0]);
-    assert_eq!(find(&bench, "INC0002").await.len(), 1, "it is mapped");
+    assert_eq!(found(&bench, "INC0003").await, [""; 0]);
+    assert_eq!(found(&bench, "INC0002").await.len(), 1, "it is mapped");
     bench
         .store
-        .delete_mapping(&ticket(2), false, late)
+        .delete_mapping(&ticket(2), Precondition::None, Removal::KeepLink, late)
         .await
+        .unwrap()
         .unwrap();
-    assert_eq!(find(&bench, "INC0002").await.len(), 1, "Serval has it");
+    assert_eq!(found(&bench, "INC0002").await.len(), 1, "Serval has it");
     bench.close().await;
 }
 
@@ -164,7 +171,7 @@ async fn an_erased_ticket_is_not_found_by_its_number() {
     numbered(&bench, 1, "INC0001").await;
     bench.map(1, "tkt-1").await;
     bench.store.erase(&ticket(1), at(1)).await.unwrap();
-    assert_eq!(find(&bench, "INC0001").await, [""; 0]);
+    assert_eq!(found(&bench, "INC0001").await, [""; 0]);
     let folder = bench.close().await;
     let url = crate::store::url(&folder);
     let bytes = crate::support::database_bytes(&url);

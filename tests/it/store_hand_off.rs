@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 use serval_connect::domain::event::EventState;
+use serval_connect::domain::event::{ChannelMove, ChannelNews};
+use serval_connect::domain::reason::Reason;
 use serval_connect::store::{Claim, Offer, SettleError, Settlement, Webhook};
 
 use crate::store::{Bench, LEASE, at, ticket, webhook};
@@ -74,7 +76,7 @@ async fn a_claim_that_is_handed_off_says_what_one_from_the_queue_says() {
     );
     assert_ne!(handed.token, queued.token);
     // It is held as any other: settled once, by its token.
-    let reason = "already_connected";
+    let reason = Reason::AlreadyConnected;
     let skip = Settlement::Skip { reason };
     let again = skip.clone();
     bench
@@ -123,7 +125,7 @@ async fn a_later_event_of_an_external_ticket_waits_for_the_first() {
     assert!(bench.store.renew_hand_off(offer(9, at(0))));
     assert!(claim_or_offer(&bench, 9, at(5)).await.is_empty());
     let release = Settlement::Dead {
-        reason: "rejected",
+        reason: Reason::InvalidArgument,
         error: "no".to_owned(),
     };
     bench
@@ -208,10 +210,8 @@ async fn a_channel_that_moves_takes_its_events_along_first() {
     let moving = Webhook {
         events: {
             let mut events = webhook(2, at(1)).events;
-            events[0].channel_move = Some(serval_connect::domain::event::ChannelMove {
-                from: "C1".to_owned(),
-                to: "C2".to_owned(),
-            });
+            let (from, to) = ("C1".to_owned(), "C2".to_owned());
+            events[0].channel = Some(ChannelNews::Moved(ChannelMove { from, to }));
             events
         },
         ..webhook(2, at(1))

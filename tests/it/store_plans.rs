@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::{LazyLock, Mutex};
 
 use serval_connect::domain::event::EventState;
-use serval_connect::domain::find::read;
 use serval_connect::domain::ids::EventId;
+use serval_connect::sources::{BUILT_IN, find};
 use serval_connect::store::{AuditFilter, EventFilter, MappingFilter, Range};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
@@ -71,26 +71,32 @@ async fn look_at_everything(bench: &Bench) {
     for range in [Range::Hour, Range::Day] {
         store.activity(at(0), range).await.unwrap();
     }
-    store.stats(at(0)).await.unwrap();
+    store.levels(at(0)).await.unwrap();
+    store.connects_last_minute(at(0)).await.unwrap();
     let words = format!("evt_1 {} INC0081927 C9DDYQ1B4:1.2", one.external_id);
     for text in [words.as_str(), "ACM-10"] {
-        store.find(&read(text)).await.unwrap();
+        store.find(&find::read(BUILT_IN, text)).await.unwrap();
     }
     for before in [None, Some(EventId(2))] {
         store.ticket_page(&one, before, 10).await.unwrap();
     }
+    let during = at(0)..=at(9);
+    store.first_not_found(EventId(1), during).await.unwrap();
     store.dead_groups().await.unwrap();
     store.failures(10).await.unwrap();
     for source in [None, Some(&source)] {
         store.parked(source, Some(EventId(1)), 10).await.unwrap();
     }
-    for about in [None, Some(one)] {
-        let filter = AuditFilter {
-            ticket: about,
-            before: Some(7),
-            limit: 10,
-        };
-        store.audit(&filter).await.unwrap();
+    for is_of_source in [false, true] {
+        for is_of_id in [false, true] {
+            let filter = AuditFilter {
+                source: is_of_source.then(|| source.clone()),
+                external_id: is_of_id.then(|| one.external_id.clone()),
+                before: Some(7),
+                limit: 10,
+            };
+            store.audit(&filter).await.unwrap();
+        }
     }
     store.conflicts(false, Some(7), 10).await.unwrap();
     let mappings = MappingFilter {
@@ -159,7 +165,7 @@ async fn what_people_look_at_is_found_by_an_index() {
     let modules = [
         "activity",
         "find",
-        "ticket",
+        "ticket_rows",
         "dead",
         "parked",
         "audit",

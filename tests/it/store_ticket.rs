@@ -26,15 +26,15 @@ fn story(page: &TicketPage) -> Vec<String> {
             let why = reason.as_ref().map(|reason| format!(" ({reason})"));
             format!("{event} {}{}", state.as_str(), why.unwrap_or_default())
         }
-        What::Call { event, attempt } => format!("{event} call: {}", attempt.outcome),
+        What::Call { event, attempt } => format!("{event} call: {}", attempt.outcome.as_str()),
         What::Mapped {
             ticket_id, origin, ..
         } => format!("mapped to {ticket_id} by {origin}"),
         What::Connected { ticket_id } => format!("connected to {ticket_id}"),
         What::Contradicted {
             mapped_to, learned, ..
-        } => format!("{mapped_to} or {learned}"),
-        What::Decided { decision, .. } => format!("decided: {decision}"),
+        } => format!("{} or {learned}", mapped_to.as_deref().unwrap_or("none")),
+        What::Decided { decision, .. } => format!("decided: {}", decision.as_str()),
         What::Acted(row) => format!("{} {}", row.actor, row.action),
     };
     let moments = page.timeline.iter().rev();
@@ -69,7 +69,7 @@ async fn the_page_tells_what_happened_in_its_order() {
     let lesson = Lesson::Names {
         ticket_id: "tkt-9".parse().unwrap(),
         on_conflict: None,
-        disconnects_old: false,
+        unlinks_old: false,
         several_per_ticket: true,
     };
     bench.store.learn(&claim, lesson, at(9)).await.unwrap();
@@ -165,14 +165,14 @@ async fn dead_letters_are_grouped_by_what_they_died_of() {
     for n in 0..3 {
         newest = bench.dead(n, "not_found").await;
     }
-    let refused = bench.dead(9, "refused").await;
+    let refused = bench.dead(9, "permission_denied").await;
     let groups = bench.store.dead_groups().await.unwrap();
     let row = |n: usize| {
         let group = &groups[n];
         (group.reason.as_str(), group.n, group.example)
     };
     assert_eq!(row(0), ("not_found", 3, newest));
-    assert_eq!(row(1), ("refused", 1, refused));
+    assert_eq!(row(1), ("permission_denied", 1, refused));
     assert_eq!(
         groups[0].last_error.as_deref(),
         Some("Serval said not_found")
@@ -210,7 +210,7 @@ async fn dead_letters_are_grouped_by_what_they_died_of() {
             (EventId(1), Some(Replay::Queued)),
             (EventId(3), Some(Replay::Queued)),
             (EventId(99), None),
-            (EventId(1), Some(Replay::NotFinished(EventState::Queued))),
+            (EventId(1), Some(Replay::NotReplayable(EventState::Queued))),
         ]
     );
     assert_eq!(bench.store.dead_groups().await.unwrap()[0].n, 1);

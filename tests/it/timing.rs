@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use serval_connect::mock_serval::RecordedConnect;
+use serval_connect::rehearsal::mock_serval::RecordedConnect;
 
 use crate::conservation::daemon::{Settings, Site};
 use crate::conservation::sender::Sender;

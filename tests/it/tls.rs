@@ -3,23 +3,27 @@
 #![cfg(feature = "tls")]
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 use reqwest::Client;
 use serde_json::Value;
-use serval_connect::mock_serval::MockConfig;
-use serval_connect::outbound::{self, Limits};
-use serval_connect::tls::{self, Own};
+use serval_connect::edge::outbound::{self, Limits};
+use serval_connect::edge::tls::{self, Own};
+use serval_connect::rehearsal::mock_serval::MockConfig;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::cli_run::{Ended, Site};
+use crate::support::eventually;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const TICKET: &str = "9d385017-c611-4b52-9c37-3f9b2d6a1e55";
 const SYS_ID: &str = "6f1d0c93db2a6410c7e3f4a2ce9619aa";
 
 /// Writes a certificate of its own making, and its key.
-fn write_pair(cert: &Path, key: &Path, until: i32) {
+pub(crate) fn write_pair(cert: &Path, key: &Path, until: i32) {
     let pair = KeyPair::generate().unwrap();
     let mut parameters = CertificateParams::new(vec!["connect.example.com".to_owned()]).unwrap();
     parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
@@ -226,4 +230,70 @@ async fn files_that_cannot_be_used_are_named_by_check_and_serve() {
         assert!(said.contains("server.tls_key_file: the file"), "{said}");
         assert!(said.contains("own.key cannot be read"), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_request_inside_tls_is_not_taken_for_tls_without_a_certificate() {
+    let site = site(2100).await;
+    let daemon = site.serve().await;
+    let (public, admin) = addresses(&site);
+    let client = trusting(&site.path("own.crt"));
+    let own = Own::Of(tls::certificates(&site.path("own.crt")).unwrap());
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(own.client_config()));
+    let name = public.split(':').next().unwrap().to_owned();
+    let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(200_000));
+    for (bytes, cause, n) in [
+        ("\0\x01 hello\r\n\r\n", "not_http", 1),
+        ("PROXY TCP4 192.0.2.1 192.0.2.2 4711 443\r\n", "not_http", 2),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http2", 1),
+        (long.as_str(), "head_too_large", 1),
+    ] {
+        let stream = TcpStream::connect(&public).await.unwrap();
+        let name = name.clone().try_into().unwrap();
+        let mut stream = connector.connect(name, stream).await.unwrap();
+        // The daemon may hang up in the middle of a long one.
+        drop(stream.write_all(bytes.as_bytes()).await);
+        drop(stream.read(&mut [0; 64]).await);
+        let metrics = async || {
+            let call = client.get(format!("https://{admin}/metrics"));
+            let call = call.bearer_auth("first-token-of-the-tests");
+            call.send().await.unwrap().text().await.unwrap()
+        };
+        let series = |cause: &str, n: u64| {
+            let name = "serval_connect_http_refusals_total";
+            format!("{name}{{listener=\"webhooks\",cause=\"{cause}\"}} {n}\n")
+        };
+        eventually(&format!("{cause} is counted"), async || {
+            metrics().await.contains(&series(cause, n)).then_some(())
+        })
+        .await;
+        assert!(metrics().await.contains(&series("tls", 0)), "{bytes:.20}");
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_fails_leaves_the_line_of_the_listener_alone() {
+    let site = site(2100).await;
+    let daemon = site.serve().await;
+    let (public, _) = addresses(&site);
+    // Records of TLS that hold no hello of a client, and one that a client of another age would send.
+    for bytes in [
+        &b"\x16\x03\x01\x00\x05hello"[..],
+        b"\x16\x03\x01\x00\x04\x00\x00\x00\x00",
+        b"\x16\x03\x01\x00\x04\x0e\x00\x00\x00",
+    ] {
+        let mut stream = TcpStream::connect(&public).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        // The daemon may reset the connection.
+        drop(stream.read_to_end(&mut answer).await);
+    }
+    let log = || std::fs::read_to_string(site.path("log")).unwrap();
+    eventually("three lines", async || {
+        (log().matches("connection refused").count() >= 3).then_some(())
+    })
+    .await;
+    daemon.stop().await;
+    assert!(!log().contains("rustls"), "{}", log());
 }

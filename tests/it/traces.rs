@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 
 use http::StatusCode;
-use serval_connect::mock_serval::{MockConfig, MockServal};
+use serval_connect::rehearsal::mock_serval::{MockConfig, MockServal};
 
 use crate::support::bodies::{incident, sys_id};
 use crate::support::{Call, Daemon, Peer, Reply, Settings, eventually};
@@ -32,7 +32,7 @@ async fn connected(serval: &Peer, toml: &str, traceparent: &str) -> (Daemon, Opt
     let mock = MockServal::start(MockConfig::default()).await.unwrap();
     let settings = Settings {
         toml: format!("[serval]\nbase_url = \"{}\"\n{toml}", serval.url()),
-        bearer_token: None,
+        ..Settings::default()
     };
     let daemon = Daemon::start(&mock, &settings).await;
     daemon.admin.map("servicenow", &sys_id(1), "tkt-1").await;
@@ -115,131 +115,4 @@ async fn a_collector_that_is_gone_costs_nothing_but_spans() {
     let (daemon, traceparent) = connected(&serval, toml, SENDER).await;
     assert!(traceparent.unwrap().contains(TRACE));
     assert!(end(daemon).await.success());
-}
-
-#[cfg(feature = "otel")]
-mod numbers {
-    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-    use opentelemetry_proto::tonic::common::v1::KeyValue;
-    use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-    use opentelemetry_proto::tonic::metrics::v1::Metric;
-    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-    use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
-    use prost::Message as _;
-
-    use super::*;
-
-    /// What a call to the collector brought.
-    fn metrics(call: &Call) -> Vec<Metric> {
-        let message = ExportMetricsServiceRequest::decode(call.body.clone()).unwrap();
-        let resource = message.resource_metrics[0].resource.as_ref().unwrap();
-        assert_eq!(
-            text(&resource.attributes, "service.name"),
-            "connect-of-the-tests"
-        );
-        let scopes = message
-            .resource_metrics
-            .into_iter()
-            .flat_map(|one| one.scope_metrics);
-        scopes.flat_map(|one| one.metrics).collect()
-    }
-
-    fn text(attributes: &[KeyValue], key: &str) -> String {
-        let found = attributes.iter().find(|one| one.key == key);
-        match found.and_then(|one| one.value.clone()?.value) {
-            Some(Any::StringValue(text)) => text,
-            other => panic!("{key} is {other:?}"),
-        }
-    }
-
-    fn named<'a>(metrics: &'a [Metric], name: &str) -> &'a Metric {
-        let name = format!("serval_connect_{name}");
-        metrics
-            .iter()
-            .find(|one| one.name == name)
-            .unwrap_or_else(|| panic!("no {name}"))
-    }
-
-    /// The value of the point of a counter that has this label.
-    fn counted(metric: &Metric, label: (&str, &str)) -> Option<f64> {
-        let Some(Data::Sum(sum)) = &metric.data else {
-            panic!("{} is no counter", metric.name);
-        };
-        assert!(
-            sum.is_monotonic && sum.aggregation_temporality == 2,
-            "cumulative"
-        );
-        let mut points = sum.data_points.iter();
-        let point = points.find(|point| {
-            text(&point.attributes, "source") == "servicenow"
-                && text(&point.attributes, label.0) == label.1
-        });
-        let point = point?;
-        assert!(
-            point.start_time_unix_nano > 0 && point.time_unix_nano > point.start_time_unix_nano
-        );
-        match point.value {
-            Some(Number::AsDouble(value)) => Some(value),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn the_numbers_of_the_page_are_exported_every_so_often_and_at_the_end() {
-        let serval = Peer::start(willing).await;
-        let otlp = Peer::start(collector).await;
-        let toml = format!(
-            "[telemetry]\notlp_endpoint = \"{}\"\notlp_headers = [\"authorization=Bearer otlp-key\"]\n\
-             otlp_metrics = true\notlp_metrics_interval = \"1s\"\nservice_name = \"connect-of-the-tests\"\n",
-            otlp.url()
-        );
-        let exports = || {
-            let calls = otlp.calls().into_iter();
-            calls
-                .filter(|call| call.path == "/v1/metrics")
-                .collect::<Vec<Call>>()
-        };
-        let (daemon, _) = connected(&serval, &toml, SENDER).await;
-        let done = exports().len();
-        eventually("the numbers are exported", async || {
-            (exports().len() > done + 1).then_some(())
-        })
-        .await;
-        daemon.webhooks.servicenow("{").send().await;
-        assert!(end(daemon).await.success());
-
-        let calls = exports();
-        let last = calls.last().unwrap();
-        assert_eq!(last.headers["authorization"], "Bearer otlp-key");
-        assert_eq!(last.headers["content-type"], "application/x-protobuf");
-        let metrics = metrics(last);
-        let webhooks = named(&metrics, "webhooks");
-        assert_eq!(counted(webhooks, ("status", "202")), Some(1.0));
-        assert_eq!(
-            counted(webhooks, ("status", "400")),
-            Some(1.0),
-            "what came last is not lost"
-        );
-        assert!(webhooks.description.starts_with("Webhooks by source"));
-        assert_eq!(
-            counted(named(&metrics, "connects"), ("outcome", "connected")),
-            Some(1.0)
-        );
-        let durations = named(&metrics, "connect_duration_seconds");
-        let Some(Data::Histogram(histogram)) = &durations.data else {
-            panic!("{durations:?} is no histogram");
-        };
-        assert_eq!(durations.unit, "s");
-        let mut points = histogram.data_points.iter();
-        let point = points.find(|point| text(&point.attributes, "outcome") == "connected");
-        let point = point.unwrap();
-        assert_eq!(
-            (point.count, point.bucket_counts.iter().sum::<u64>()),
-            (1, 1)
-        );
-        assert_eq!(point.bucket_counts.len(), point.explicit_bounds.len() + 1);
-        assert!(point.sum.unwrap() > 0.0);
-        let size = named(&metrics, "database_size_bytes");
-        assert!(size.unit == "By" && matches!(&size.data, Some(Data::Gauge(_))));
-    }
 }

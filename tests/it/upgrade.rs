@@ -8,8 +8,13 @@ use std::path::{Path, PathBuf};
 
 use serval_connect::domain::event::{Disposition, EventState};
 use serval_connect::domain::ids::EventId;
-use serval_connect::mock_serval::{MockConfig, MockServal};
-use serval_connect::store::{AttemptOutcome, EventFilter, Settlement, Store, Webhook, back_up};
+use serval_connect::domain::reason::Reason;
+use serval_connect::rehearsal::mock_serval::{MockConfig, MockServal};
+use serval_connect::store::{
+    AttemptOutcome, Depth, EventFilter, Settlement, Store, Webhook, back_up,
+};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::store::{Bench, at, attempt, ticket, url, webhook};
 use crate::support::bodies::{incident, sys_id};
@@ -67,13 +72,13 @@ async fn writes_the_database_of_this_version() {
     };
     settle(connected, AttemptOutcome::Connected).await;
     bench.queued(2).await;
-    let (reason, error) = ("not_found", "Serval answered 404".to_owned());
+    let (reason, error) = (Reason::NotFound, "Serval answered 404".to_owned());
     settle(Settlement::Dead { reason, error }, AttemptOutcome::Dead).await;
     bench.store.record(webhook(3, at(0))).await.unwrap();
     bench.store.expire_parked(at(86_400)).await.unwrap();
     bench.store.record(named(4)).await.unwrap();
     for (n, disposition) in [
-        (5, Disposition::Skip("echo")),
+        (5, Disposition::Skip(Reason::Echo)),
         (6, Disposition::Ignore("deleted")),
     ] {
         let mut webhook = webhook(n, at(100_000));
@@ -132,6 +137,10 @@ async fn a_database_of_every_released_version_opens_and_works() {
         let repeated = bench.store.record(named(4)).await.unwrap().remove(0);
         assert_eq!((repeated.id, repeated.duplicate), (EventId(4), true));
         assert_eq!(bench.record(8).await.id, EventId(8), "{shown}");
+        let mut other = named(9);
+        other.events[0].delivery_key = named(4).events.remove(0).delivery_key;
+        let other = bench.store.record(other).await.unwrap().remove(0);
+        assert_eq!((other.id, other.duplicate), (EventId(9), false), "{shown}");
         bench.map(4, "tkt-4").await;
         let claims = bench.claim(10, at(200_000)).await;
         let mut claimed: Vec<_> = claims.iter().map(|claim| claim.event).collect();
@@ -144,13 +153,119 @@ async fn a_database_of_every_released_version_opens_and_works() {
             "{shown}"
         );
         let folder = bench.close().await;
-        assert_eq!(
-            Store::inspect_thoroughly(&url).await.unwrap(),
-            Some(9),
-            "{shown}"
-        );
+        let events = Store::inspect(&url, Depth::Whole).await.unwrap();
+        assert_eq!(events, Some(10), "{shown}");
         drop(folder);
     }
+}
+
+type GivenUp = (i64, i64, i64, Option<&'static str>, bool);
+
+/// Events that an earlier version gave up because of their workspace, `(id, external, rank, hint, has a
+/// body)`, with the state and reason where each belongs. External tickets: 100 is unmapped, 101 too and
+/// has a better parked event, 102 has a worse one, 103 is mapped, 104 connected.
+const GIVEN_UP: [(GivenUp, EventState, &str); 12] = [
+    ((50, 100, 1, None, true), EventState::Skipped, "superseded"),
+    ((51, 100, 3, None, true), EventState::Parked, "no_mapping"),
+    ((52, 100, 2, None, true), EventState::Skipped, "superseded"),
+    ((53, 100, 9, None, false), EventState::Expired, "no_mapping"),
+    (
+        (54, 100, 0, Some("tkt-5"), true),
+        EventState::Queued,
+        "learning",
+    ),
+    ((55, 101, 4, None, true), EventState::Skipped, "superseded"),
+    ((56, 102, 5, None, true), EventState::Parked, "no_mapping"),
+    ((57, 103, 1, None, true), EventState::Queued, ""),
+    ((58, 103, 1, Some("tkt-103"), true), EventState::Queued, ""),
+    (
+        (59, 103, 1, Some("tkt-5"), true),
+        EventState::Queued,
+        "learning",
+    ),
+    (
+        (60, 104, 1, None, false),
+        EventState::Skipped,
+        "already_connected",
+    ),
+    (
+        (61, 104, 1, Some("tkt-104"), true),
+        EventState::Skipped,
+        "already_connected",
+    ),
+];
+
+#[tokio::test]
+async fn events_of_a_second_workspace_go_to_where_they_would_stand_today() {
+    const PARKED: [((i64, i64, i64), EventState, &str); 2] = [
+        ((40, 101, 5), EventState::Parked, "no_mapping"),
+        ((41, 102, 4), EventState::Skipped, "superseded"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(&fixtures()[0], folder.path().join("inbox.db")).unwrap();
+    let options = SqliteConnectOptions::new().filename(folder.path().join("inbox.db"));
+    let mut database = options.connect().await.unwrap();
+    let mut run = async |statement: String| {
+        let statement = sqlx::AssertSqlSafe(statement);
+        sqlx::query(statement).execute(&mut database).await.unwrap();
+    };
+    for id in 100..105 {
+        let ticket_id = Some(format!("'tkt-{id}'")).filter(|_| id >= 103);
+        let ticket_id = ticket_id.unwrap_or("NULL".to_owned());
+        run(format!(
+            "INSERT INTO external_tickets (id, source, external_id, team, ticket_id, origin,
+                created_at, updated_at, accounted_for)
+             VALUES ({id}, 'slack', 'C111:{id}.1', 'T1', {ticket_id}, 'api', 1, 1, '[]')"
+        ))
+        .await;
+    }
+    run("INSERT INTO connections VALUES (104, 'tkt-104', 1, 1)".to_owned()).await;
+    let event = |id: i64, external: i64, rank: i64, state: &str, reason: &str, hint: &str| {
+        format!(
+            "INSERT INTO events (id, state, due_at, received_at, queued_at, updated_at, rank_major,
+                rank_minor, source, external, event_type, first_state, first_reason, reason, hint)
+             VALUES ({id}, '{state}', 1, 1, 1, 1, 1, {rank}, 'slack', {external}, 'message',
+                '{state}', '{reason}', '{reason}', {hint})"
+        )
+    };
+    for ((id, external, rank), ..) in PARKED {
+        run(event(id, external, rank, "parked", "no_mapping", "NULL")).await;
+    }
+    for ((id, external, rank, hint, has_body), ..) in GIVEN_UP {
+        let hint = hint.map_or("NULL".to_owned(), |hint| format!("'{hint}'"));
+        run(event(id, external, rank, "dead", "team_conflict", &hint)).await;
+        if has_body {
+            run(format!("INSERT INTO payloads VALUES ({id}, 0, 2, x'7b7d')")).await;
+        }
+    }
+    run("INSERT INTO counts VALUES ('slack', 'dead', 12), ('slack', 'parked', 2)".to_owned()).await;
+    drop(database);
+
+    let bench = Bench::open_in(folder).await;
+    let given_up = GIVEN_UP.map(|((id, ..), state, reason)| (id, state, reason));
+    let parked = PARKED.map(|((id, ..), state, reason)| (id, state, reason));
+    for (id, state, reason) in given_up.into_iter().chain(parked) {
+        let event = bench.store.event(EventId(id)).await.unwrap().unwrap();
+        assert_eq!(event.row.state, state, "{id}");
+        assert_eq!(event.row.reason.unwrap_or_default(), reason, "{id}");
+        let moved = id != 40;
+        assert_eq!(event.changes.len(), 1 + usize::from(moved), "{id}");
+    }
+    let claimed = bench.claim(10, at(4_000_000_000)).await;
+    let mut claimed: Vec<i64> = claimed.iter().map(|claim| claim.event.0).collect();
+    claimed.sort_unstable();
+    assert_eq!(claimed, [7, 54, 57], "the oldest of each external ticket");
+    let folder = bench.close().await;
+    let options = SqliteConnectOptions::new().filename(folder.path().join("inbox.db"));
+    let mut database = options.connect().await.unwrap();
+    let wrong: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM (SELECT source, state, n FROM counts WHERE n <> 0
+            EXCEPT SELECT source, state, COUNT(*) FROM events GROUP BY source, state)",
+    )
+    .fetch_one(&mut database)
+    .await
+    .unwrap();
+    assert_eq!(wrong, 0, "the counts are those of the events");
 }
 
 #[tokio::test]

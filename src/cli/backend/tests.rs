@@ -1,5 +1,9 @@
 //! Tests of the choice between the two ways, and of what each says.
 
+use http::Method;
+use reqwest::Url;
+use serde_json::json;
+
 use super::*;
 use crate::config::Environment;
 
@@ -23,16 +27,10 @@ async fn a_free_database_is_worked_on_directly_and_left_free() {
     for _ in 0..2 {
         let list = Backend::with(&config, Missing::Create, async |backend: &Backend| {
             assert!(matches!(backend, Backend::Direct(_)));
-            let extent = Extent {
-                limit: 10,
-                all: false,
-            };
-            backend
-                .list(|| Call::new(Method::GET, &["mappings"]), extent)
-                .await
+            backend.call(&Call::new(Method::GET, &["mappings"])).await
         });
         let empty = json!({ "data": [], "next_cursor": null });
-        assert_eq!(list.await.unwrap(), empty);
+        assert_eq!(list.await.unwrap().body, empty);
     }
     assert!(
         !folder.path().join("x.db-wal").exists(),

@@ -1,16 +1,16 @@
-//! What an operator can do about a call to Serval that failed.
+//! Advice about calls to Serval that failed.
 
-use crate::cli::Failure;
 use crate::config::ServalConfig;
-use crate::serval::ServalError;
+use crate::serval::{Code, Refusal, ServalError};
+use crate::terminal::Failure;
 
-/// About a 403.
+/// Advice about a 403.
 pub(super) const SCOPE: &str = "give the key the scopes to read teams and app instances, and \
      access to the team, at https://app.serval.com/admin/settings";
 
-/// A failed call, with what to do about it.
+/// The failure of a call, with advice.
 pub(super) fn failure(error: &ServalError, serval: &ServalConfig) -> Failure {
-    Failure::Failed(anyhow::anyhow!(
+    Failure::failed(format_args!(
         "{error}\nwhat to do: {} (serval.base_url is {})",
         advice(error),
         serval.base_url
@@ -19,7 +19,7 @@ pub(super) fn failure(error: &ServalError, serval: &ServalConfig) -> Failure {
 
 fn advice(error: &ServalError) -> &'static str {
     match error {
-        ServalError::CredentialsRefused { .. } => {
+        ServalError::CredentialsRefused(_) => {
             "check serval.client_id and serval.client_secret, or serval.bearer_token: API keys are \
              made, and revoked, at https://app.serval.com/admin/settings"
         }
@@ -28,14 +28,17 @@ fn advice(error: &ServalError) -> &'static str {
             "check serval.base_url, and whether this machine may reach it: name resolution, \
              firewall, HTTPS_PROXY, trusted certificates"
         }
-        ServalError::Refused { status: 403, .. } => SCOPE,
-        ServalError::Refused {
+        ServalError::Refused(Refusal {
+            code: Code::PermissionDenied,
+            ..
+        }) => SCOPE,
+        ServalError::Refused(Refusal {
             status: 408 | 425 | 429 | 500..,
             ..
-        } => "Serval does not take this now; try again in a while",
-        ServalError::Refused { .. } | ServalError::BadAnswer { .. } => {
-            "check serval.base_url: what answers there does not speak Serval's API, it may be a \
-             portal or a proxy"
+        }) => "Serval does not take this now; try again in a while",
+        ServalError::Refused(_) | ServalError::Foreign(_) => {
+            "check serval.base_url, and what is on the way: the answer may be that of a portal, a \
+             gateway or a proxy"
         }
     }
 }
@@ -45,17 +48,19 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::serval::NetworkKind;
+    use crate::serval::{Foreign, NetworkKind};
 
     #[test]
     fn every_failure_says_what_to_do() {
-        let refused = |status| ServalError::Refused {
+        let refusal = |status, code| Refusal {
+            call: "GET https://x/v2/teams".to_owned(),
             status,
-            code: None,
+            code,
             message: String::new(),
             request_id: None,
             retry_after: None,
         };
+        let refused = |status, code| ServalError::Refused(refusal(status, code));
         let network = ServalError::Network {
             kind: NetworkKind::Dns,
             sent: false,
@@ -63,24 +68,27 @@ mod tests {
         };
         for (error, word) in [
             (
-                ServalError::CredentialsRefused {
-                    status: 401,
-                    message: String::new(),
-                    request_id: None,
-                },
+                ServalError::CredentialsRefused(refusal(401, Code::Unauthenticated)),
                 "client_secret",
             ),
-            (refused(403), "scopes"),
-            (refused(404), "portal"),
-            (refused(503), "in a while"),
+            (refused(403, Code::PermissionDenied), "scopes"),
+            (refused(404, Code::NotFound), "portal"),
+            (refused(503, Code::Unavailable), "in a while"),
             (network.clone(), "firewall"),
             (ServalError::NoToken(Arc::new(network)), "firewall"),
-            (ServalError::NoToken(Arc::new(refused(429))), "in a while"),
             (
-                ServalError::BadAnswer {
+                ServalError::NoToken(Arc::new(refused(429, Code::ResourceExhausted))),
+                "in a while",
+            ),
+            (
+                ServalError::Foreign(Foreign {
+                    call: "GET https://x/v2/teams".to_owned(),
                     status: 200,
-                    detail: String::new(),
-                },
+                    what: "a web page".to_owned(),
+                    excerpt: String::new(),
+                    request_id: None,
+                    retry_after: None,
+                }),
                 "portal",
             ),
         ] {

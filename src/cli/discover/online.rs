@@ -1,19 +1,29 @@
-//! The online part of `check`: whether Serval accepts the credentials and knows the integrations.
+//! The online part of `check`: Serval must accept the credentials and know the integrations.
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::advice;
 use super::directory::{Directory, is_forbidden};
-use super::{advice, client, service};
-use crate::cli::{Failure, Outcome, output};
-use crate::config::Config;
-use crate::domain::ids::SourceKind;
-use crate::sources::SourceConfig;
+use crate::config::{Config, ServalConfig};
+use crate::edge::blot::Blot;
+use crate::edge::clock::SystemClock;
+use crate::serval::ServalClient;
+use crate::sources::SourceKind;
+use crate::terminal::{Failure, Outcome, output};
 
-/// Asks Serval, prints what it says, and fails when a connect could not succeed.
-pub(in crate::cli) async fn check_online(config: &Config) -> Outcome {
+/// A client for `[serval]`.
+pub(super) fn client(serval: &ServalConfig, blot: Blot) -> Result<ServalClient, Failure> {
+    ServalClient::new(serval, Arc::new(SystemClock), 1, blot)
+        .map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// Asks Serval, prints its answers, and fails when a connect could not succeed.
+pub(crate) async fn check_online(config: &Config) -> Outcome {
     let serval = &config.serval;
-    let client = client(serval)?;
-    // A refusal of the list that a bearer token is tried with is no refusal of the token.
+    let client = client(serval, Blot::new(&config.secrets))?;
+    // A bearer token is tried with a list. A 403 refuses the list, not the token.
     match client.check_credentials().await {
         Err(error) if !is_forbidden(&error) => return Err(advice::failure(&error, serval)),
         Ok(()) | Err(_) => {}
@@ -40,47 +50,19 @@ pub(in crate::cli) async fn check_online(config: &Config) -> Outcome {
         unchecked(what);
     }
     let mut n_unknown = 0_usize;
-    for target in targets(config) {
-        n_unknown += usize::from(report(&target, &directory));
+    for (name, source) in &config.sources {
+        for (key, target) in source.targets() {
+            let key = format!("sources.{name}.{key}");
+            n_unknown += usize::from(leads_nowhere(&key, source.kind, target, &directory));
+        }
     }
     if n_unknown == 0 {
         return Ok(());
     }
-    Err(Failure::Failed(anyhow::anyhow!(
+    Err(Failure::failed(format_args!(
         "{n_unknown} of the configured integrations are unknown to Serval, so every connect of \
-         those sources would fail: `serval-connect discover` lists the ids that there are"
+         those sources would fail: `serval-connect discover` lists the ids that exist"
     )))
-}
-
-/// A key of a source that names an integration.
-#[derive(Debug)]
-struct Target<'a> {
-    key: String,
-    kind: SourceKind,
-    integration: Option<&'a str>,
-}
-
-fn targets(config: &Config) -> Vec<Target<'_>> {
-    let mut all = Vec::new();
-    for (name, source) in &config.sources {
-        let (channel, direct) = match source {
-            SourceConfig::ServiceNow(source) => (&source.channel_target, &None),
-            SourceConfig::Slack(source) => (&source.channel_target, &source.direct_message_target),
-        };
-        for (key, target) in [
-            ("channel_target", channel),
-            ("direct_message_target", direct),
-        ] {
-            if let Some(target) = target {
-                all.push(Target {
-                    key: format!("sources.{name}.{key}"),
-                    kind: source.kind(),
-                    integration: integration_of(target),
-                });
-            }
-        }
-    }
-    all
 }
 
 /// The `integrationId` of a target, whatever its kind.
@@ -89,44 +71,39 @@ fn integration_of(target: &Value) -> Option<&str> {
     fields["integrationId"].as_str()
 }
 
-/// Says where a target leads; true when it certainly leads nowhere.
-fn report(target: &Target<'_>, directory: &Directory) -> bool {
-    let Target {
-        key,
-        kind,
-        integration,
-    } = target;
-    let Some(id) = integration else {
+/// Prints what Serval knows about a target. True if Serval certainly does not know it.
+fn leads_nowhere(key: &str, kind: SourceKind, target: &Value, directory: &Directory) -> bool {
+    let Some(id) = integration_of(target) else {
         output::line(format_args!("{key}: names no integrationId, not checked"));
         return false;
     };
-    if let Some((team, app, integration)) = directory.integration(id) {
-        let service = service(&app.app);
-        let at = integration.api_domain.as_deref().unwrap_or("no domain");
-        output::line(format_args!(
-            "{key}: {id} is {} of team {}, {}",
-            output::shown(&app.app.name),
-            output::shown(&team.team.name),
-            output::shown(at)
-        ));
-        if app.app.service.is_some() && service != kind.as_str() {
+    let Some((team, app, integration)) = directory.integration(id) else {
+        // The integration may be in a part that the API key may not see.
+        let is_certain = directory.hidden.is_empty();
+        if is_certain {
+            output::line(format_args!("{key}: Serval knows no integration {id}"));
+        } else {
             output::warn(format_args!(
-                "{key}: that integration is one of {}, and the source is of kind {}",
-                output::shown(service),
-                kind.as_str()
+                "{key}: no integration {id} among those that the API key may see"
             ));
         }
-        return false;
-    }
-    if directory.hidden.is_empty() {
-        output::line(format_args!("{key}: Serval knows no integration {id}"));
-        true
-    } else {
+        return is_certain;
+    };
+    let domain = integration.api_domain.as_deref().unwrap_or("no domain");
+    output::line(format_args!(
+        "{key}: {id} is {} of team {}, {}",
+        output::shown(&app.name),
+        output::shown(&team.name),
+        output::shown(domain)
+    ));
+    if app.is_standard && app.service != kind.name() {
         output::warn(format_args!(
-            "{key}: no integration {id} among those that the API key may see"
+            "{key}: that integration is one of {}, and the source is of kind {}",
+            output::shown(&app.service),
+            kind.name()
         ));
-        false
     }
+    false
 }
 
 #[cfg(test)]

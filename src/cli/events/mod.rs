@@ -1,20 +1,18 @@
-//! `events`: the inbox, and what was given up.
+//! `events`: the inbox, and the events that were given up.
 
-mod parked;
 mod show;
 
 use clap::builder::PossibleValuesParser;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::backend::{Backend, Call, Extent, Missing};
-use super::{Failure, Global, Outcome, map, output};
+use super::backend::{Backend, Call};
+use super::list::{Cell, Column, List, Options};
+use super::source::source;
 use crate::config::Config;
 use crate::domain::event::EventState;
-use crate::domain::ids::EventId;
-
-/// Characters of an error that a list shows.
-const ERROR_WIDTH: usize = 60;
+use crate::domain::ids::{EventId, InvalidId};
+use crate::terminal::{Form, Global, Outcome, output};
 
 /// Arguments of `events`.
 #[derive(Debug, clap::Args)]
@@ -27,43 +25,38 @@ pub(super) struct Args {
 enum Command {
     /// Lists events, newest first
     List(ListArgs),
-    /// Lists what waits for a mapping, the oldest first, with the number and title that people know
-    Parked(parked::Args),
-    /// Shows one event: what it is about, what happened to it, what Serval said
+    /// Lists what waits for a mapping, oldest first, with the number and title that people know
+    Parked(Options),
+    /// Shows one event: its external ticket, its history, and Serval's answers
     Show {
-        /// Such as `evt_42`
+        /// The id of the event, such as `evt_42`
         #[arg(value_parser = event_id)]
         id: EventId,
-        /// Prints the raw body, too
+        /// Also prints the raw body
         #[arg(long)]
         body: bool,
         /// Prints JSON, always with the raw body
         #[arg(long, conflicts_with = "body")]
         json: bool,
     },
-    /// Sends dead or expired events to the queue again, one or many
+    /// Sends dead or expired events to the queue again, one or many; also ignored ones that the present
+    /// configuration would connect
     Replay(ReplayArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// In one state only
+    /// Only in this state
     #[arg(long, value_parser = states(&EventState::ALL))]
     state: Option<String>,
-    /// Of one source only
-    #[arg(long)]
-    source: Option<String>,
-    /// About one external ticket only
+    /// Only about this external ticket
     #[arg(long)]
     external_id: Option<String>,
-    /// With one reason only, such as `not_found`
+    /// Only with this reason, such as `not_found`
     #[arg(long)]
     reason: Option<String>,
     #[command(flatten)]
-    extent: Extent,
-    /// Prints JSON
-    #[arg(long)]
-    json: bool,
+    options: Options,
 }
 
 #[derive(Debug, clap::Args)]
@@ -72,59 +65,100 @@ struct ReplayArgs {
     /// One event, such as `evt_42`
     #[arg(value_parser = event_id)]
     id: Option<EventId>,
-    /// All events in this state that match
-    #[arg(long, value_parser = states(&[EventState::Dead, EventState::Expired]))]
+    /// All events in this state that match the other options
+    #[arg(long, value_parser = states(&[EventState::Dead, EventState::Expired, EventState::Ignored]))]
     state: Option<String>,
-    /// Of one source only
+    /// Only of this source
     #[arg(long, conflicts_with = "id")]
     source: Option<String>,
-    /// About one external ticket only
+    /// Only about this external ticket
     #[arg(long, conflicts_with = "id")]
     external_id: Option<String>,
-    /// Given up for this reason only, such as `gave_up`
+    /// Only events given up for this reason, such as `gave_up`
     #[arg(long, value_name = "REASON", conflicts_with = "id")]
     event_reason: Option<String>,
-    /// The oldest N at most
+    /// Only the oldest N
     #[arg(long, value_name = "N", conflicts_with = "id", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
-    /// Only says how many match
+    /// Only counts the events that match
     #[arg(long, conflicts_with = "id")]
     dry_run: bool,
-    /// Why, for the event's history
+    /// Why, for the history of the event
     #[arg(long)]
     reason: Option<String>,
-    /// Prints JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: Form,
 }
+
+const EVENTS: List = List {
+    path: "events",
+    columns: &[
+        Column("ID", "id", Cell::Text),
+        Column("RECEIVED", "received_at", Cell::Time),
+        Column("SOURCE", "source", Cell::Text),
+        Column("EXTERNAL ID", "external_id", Cell::Text),
+        Column("TYPE", "event_type", Cell::Text),
+        Column("STATE", "state", Cell::Text),
+        Column("REASON", "reason", Cell::Text),
+        Column("TICKET", "ticket_id", Cell::Text),
+        Column("ATTEMPTS", "attempts", Cell::Text),
+        Column("LAST ERROR", "last_error", Cell::Short),
+    ],
+    empty: "no event matches",
+    kept: "newest",
+    advice: None,
+};
+
+const PARKED: List = List {
+    path: "parked",
+    columns: &[
+        Column("SOURCE", "source", Cell::Text),
+        Column("EXTERNAL ID", "external_id", Cell::Text),
+        Column("NUMBER", "number", Cell::Text),
+        Column("TITLE", "title", Cell::Short),
+        Column("EVENT", "event", Cell::Text),
+        Column("PARKED", "parked_at", Cell::Time),
+        Column("EXPIRES", "expires_at", Cell::Time),
+        Column("REMARK", "last_error", Cell::Short),
+    ],
+    empty: "nothing waits for a mapping",
+    kept: "oldest",
+    advice: Some("map one with: map set SOURCE EXTERNAL_ID TICKET_ID"),
+};
 
 fn states(states: &[EventState]) -> PossibleValuesParser {
     PossibleValuesParser::new(states.iter().map(|state| state.as_str()))
 }
 
-/// An event id, also without its `evt_`.
+/// Reads an event id, also without its `evt_`.
 fn event_id(text: &str) -> Result<EventId, String> {
     text.parse()
         .or_else(|error| format!("evt_{text}").parse().map_err(|_| error))
-        .map_err(|error: crate::domain::ids::InvalidId| error.to_string())
+        .map_err(|error: InvalidId| error.to_string())
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     let config = global.load()?.config;
     match args.command {
-        Command::List(args) => list(&config, &args).await,
-        Command::Parked(args) => parked::list(&config, &args).await,
+        Command::List(args) => {
+            let filters = [
+                ("state", args.state.as_deref()),
+                ("external_id", args.external_id.as_deref()),
+                ("reason", args.reason.as_deref()),
+            ];
+            EVENTS.print(&config, &args.options, &filters).await
+        }
+        Command::Parked(options) => PARKED.print(&config, &options, &[]).await,
         Command::Show { id, body, json } => {
             let call = Call::new(Method::GET, &["events", &id.to_string()]);
-            let (event, _) = ask(&config, &call, &id.to_string()).await?;
-            if json {
-                output::json(&event);
-            } else {
-                show::account(&event);
+            let answer = Backend::ask(&config, &call).await;
+            let event = answer.map_err(|failure| failure.about(id))?.body;
+            Form { json }.show(&event, |event| {
+                show::account(event);
                 if body {
-                    show::body(&event);
+                    show::body(event);
                 }
-            }
+            });
             Ok(())
         }
         Command::Replay(args) => match args.id {
@@ -134,98 +168,24 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     }
 }
 
-/// Makes one call; a failure says what it was about. The text is [`Backend::once_it_runs`].
-async fn ask(config: &Config, call: &Call, about: &str) -> Result<(Value, &'static str), Failure> {
-    Backend::with(config, Missing::Refuse, async |backend: &Backend| {
-        let (_, body) = backend.call(call).await?;
-        Ok((body, backend.once_it_runs()))
-    })
-    .await
-    .map_err(|failure| match failure {
-        Failure::Failed(error) => Failure::Failed(error.context(about.to_owned())),
-        usage @ Failure::Usage(_) => usage,
-    })
-}
-
-async fn list(config: &Config, args: &ListArgs) -> Outcome {
-    if let Some(name) = &args.source {
-        map::source(config, name)?;
-    }
-    let call = || {
-        Call::new(Method::GET, &["events"])
-            .with("state", args.state.as_deref())
-            .with("source", args.source.as_deref())
-            .with("external_id", args.external_id.as_deref())
-            .with("reason", args.reason.as_deref())
-    };
-    let list = Backend::with(config, Missing::Refuse, async |backend: &Backend| {
-        backend.list(call, args.extent).await
-    })
-    .await?;
-    if args.json {
-        output::json(&list);
-        return Ok(());
-    }
-    let events = list["data"].as_array().map_or(&[][..], Vec::as_slice);
-    if events.is_empty() {
-        output::note("no event matches");
-        return Ok(());
-    }
-    let head = [
-        "ID",
-        "RECEIVED",
-        "SOURCE",
-        "EXTERNAL ID",
-        "TYPE",
-        "STATE",
-        "REASON",
-        "TICKET",
-        "ATTEMPTS",
-        "LAST ERROR",
-    ];
-    output::table(head, events.iter().map(row));
-    if !list["next_cursor"].is_null() {
-        output::note(format_args!(
-            "the newest {}; more with --limit N or --all",
-            events.len()
-        ));
-    }
-    Ok(())
-}
-
-fn row(event: &Value) -> [String; 10] {
-    [
-        output::cell(event, "id"),
-        output::time(event, "received_at").unwrap_or_default(),
-        output::cell(event, "source"),
-        output::cell(event, "external_id"),
-        output::cell(event, "event_type"),
-        output::cell(event, "state"),
-        output::cell(event, "reason"),
-        output::cell(event, "ticket_id"),
-        output::cell(event, "attempts"),
-        output::shortened(&output::cell(event, "last_error"), ERROR_WIDTH),
-    ]
-}
-
 async fn replay_one(config: &Config, id: EventId, args: &ReplayArgs) -> Outcome {
-    let id = id.to_string();
-    let call =
-        Call::new(Method::POST, &["events", &id, "replay"]).body(json!({ "reason": args.reason }));
-    let (event, once_it_runs) = ask(config, &call, &id).await?;
-    if args.json {
-        output::json(&event);
-    } else {
+    let call = Call::new(Method::POST, &["events", &id.to_string(), "replay"])
+        .body(json!({ "reason": args.reason }));
+    let answer = Backend::ask(config, &call).await;
+    let answer = answer.map_err(|failure| failure.about(id))?;
+    args.form.show(&answer.body, |_| {
+        let once_it_runs = answer.once_it_runs();
         output::line(format_args!(
             "{id} is in the queue again{once_it_runs}; watch it with: events show {id}"
         ));
-    }
+    });
     Ok(())
 }
 
 async fn replay_many(config: &Config, args: &ReplayArgs) -> Outcome {
     if let Some(name) = &args.source {
-        map::source(config, name)?;
+        // A misspelled source would match no event, and "replayed 0" would look like a success.
+        source(config, name)?;
     }
     let call = Call::new(Method::POST, &["events", "replay"]).body(json!({
         "state": args.state,
@@ -236,19 +196,19 @@ async fn replay_many(config: &Config, args: &ReplayArgs) -> Outcome {
         "dry_run": args.dry_run,
         "reason": args.reason,
     }));
-    let (outcome, once_it_runs) = ask(config, &call, "replay").await?;
-    if args.json {
-        output::json(&outcome);
-        return Ok(());
-    }
-    let (matched, replayed) = (
-        output::cell(&outcome, "matched"),
-        output::cell(&outcome, "replayed"),
-    );
-    output::line(if args.dry_run {
-        format!("matched {matched}, replayed none: --dry-run")
-    } else {
-        format!("matched {matched}, replayed {replayed}{once_it_runs}")
+    let answer = Backend::ask(config, &call).await;
+    let answer = answer.map_err(|failure| failure.about("replay"))?;
+    args.form.show(&answer.body, |outcome| {
+        let matched = output::cell(outcome, "matched");
+        output::line(if args.dry_run {
+            format!("matched {matched}, replayed none: --dry-run")
+        } else {
+            let replayed = output::cell(outcome, "replayed");
+            format!(
+                "matched {matched}, replayed {replayed}{}",
+                answer.once_it_runs()
+            )
+        });
     });
     Ok(())
 }
@@ -258,6 +218,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::list::TEXT_WIDTH;
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -277,6 +238,7 @@ mod tests {
             ),
             ("replay", false),
             ("replay --source s", false),
+            ("replay --state ignored", true),
             ("replay --state connected", false),
             ("replay evt_1 --state dead", false),
             ("replay evt_1 --dry-run", false),
@@ -295,9 +257,9 @@ mod tests {
             "state": "dead", "reason": "gave_up", "ticket_id": "T1", "attempts": 3,
             "received_at": "2026-03-01T02:03:04.987Z", "last_error": "x".repeat(100),
         });
-        let row = row(&event);
+        let row = EVENTS.row(&event);
         assert_eq!(row[..4], ["evt_7", "2026-03-01T02:03:04Z", "slack", "-"]);
         assert_eq!(row[8], "3");
-        assert_eq!(row[9].chars().count(), ERROR_WIDTH);
+        assert_eq!(row[9].chars().count(), TEXT_WIDTH);
     }
 }

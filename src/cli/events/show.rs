@@ -1,12 +1,12 @@
-//! One event as a readable account: facts, then everything that happened to it in order of time.
+//! Prints one event: its facts, then its states and calls in order of time.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::cli::output;
 use crate::domain::event::EventState;
+use crate::terminal::output;
 
-/// Prints the account of an event as the API shows it.
+/// Prints an event of the API.
 pub(super) fn account(event: &Value) {
     let member = |name| output::member(event, name);
     output::line(format_args!(
@@ -20,6 +20,7 @@ pub(super) fn account(event: &Value) {
         None => id,
     });
     let attempts = event["attempts"].as_array().map_or(0, Vec::len);
+    // One member of the API has two meanings, by the state.
     let due = match event["state"].as_str() {
         Some("parked") => "expires",
         _ => "next try",
@@ -45,12 +46,13 @@ pub(super) fn account(event: &Value) {
     }
 }
 
-/// What a person can do about an event that does not move by itself.
+/// Advice about an event that needs a person.
 fn advice(event: &Value) -> Option<String> {
     let member = |name| output::member(event, name);
+    // A newer daemon may know more states. Then there is no advice, and no error either.
     match EventState::parse(event["state"].as_str()?)? {
         EventState::Dead | EventState::Expired => Some(format!(
-            "once the cause is mended: serval-connect events replay {}",
+            "once the cause is fixed: serval-connect events replay {}",
             member("id")?
         )),
         EventState::Parked => Some(format!(
@@ -64,7 +66,7 @@ fn advice(event: &Value) -> Option<String> {
     }
 }
 
-/// Prints the raw body, byte for byte as far as it is text.
+/// Prints the raw body.
 pub(super) fn body(event: &Value) {
     output::line("");
     match event["body"].as_str() {
@@ -80,7 +82,7 @@ fn kept(event: &Value) -> String {
     )
 }
 
-/// `dead (not_found)`
+/// The state with its reason: `dead (not_found)`.
 fn standing(entry: &Value) -> String {
     let state = output::cell(entry, "state");
     match output::member(entry, "reason") {
@@ -89,14 +91,15 @@ fn standing(entry: &Value) -> String {
     }
 }
 
-/// States and calls by time. What happens within a millisecond stands in the order in which it can:
-/// an event waits, is called for, and ends.
+/// States and calls in order of time.
 fn time_line(event: &Value) -> Vec<String> {
     let list = |name: &str| event[name].as_array().cloned().unwrap_or_default();
     let at = |entry: &Value, name: &str| {
         let at = entry[name].as_str()?;
         at.parse::<Timestamp>().ok()
     };
+    // Times have milliseconds. Entries of the same millisecond are sorted as they can only happen: an
+    // event waits (0), a call is made (1), the event ends (2).
     let mut entries: Vec<(Option<Timestamp>, u8, Vec<String>)> = Vec::new();
     for change in list("history") {
         let state = change["state"].as_str().and_then(EventState::parse);
@@ -116,7 +119,7 @@ fn time_line(event: &Value) -> Vec<String> {
     entries.into_iter().flat_map(|(.., lines)| lines).collect()
 }
 
-/// One call to Serval: what was done, then what Serval said.
+/// One call to Serval: its result, then details of the answer.
 fn call(attempt: &Value) -> Vec<String> {
     let member = |name| output::member(attempt, name);
     let what = if attempt["probe"] == true {
@@ -144,7 +147,7 @@ fn call(attempt: &Value) -> Vec<String> {
     lines
 }
 
-/// What became of the event by a call, in words.
+/// Result of a call in words.
 fn outcome(attempt: &Value) -> String {
     match attempt["outcome"].as_str() {
         Some("connected") => "connected".to_owned(),

@@ -1,32 +1,32 @@
-//! `map export`: the mappings as a file that imports again.
+//! `map export`: writes mappings as a file that can be imported again.
 
 use std::path::{Path, PathBuf};
 
 use futures_util::TryStreamExt as _;
 use http::Method;
 
-use super::super::backend::{Backend, Call, Missing, broke_off};
-use super::super::sink::Sink;
-use super::super::{Outcome, output};
 use super::format::Format;
-use super::source;
+use crate::cli::backend::{Backend, Call, Missing, broke_off};
+use crate::cli::sink::Sink;
+use crate::cli::source::source;
 use crate::config::Config;
 use crate::domain::ids::{ServalTicketId, SourceName};
-use crate::http::Pieces;
+use crate::terminal::{Failure, Outcome, output};
+use crate::web::Pieces;
 
 /// Arguments of `map export`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The format; else the output's name tells, and everything else is CSV
+    /// The format; by default the one of the file name, otherwise CSV
     #[arg(long)]
     format: Option<Format>,
-    /// The file to write, in the place of the old one once it is whole; `-` for the standard output
+    /// The file to write, `-` for the standard output; an old file is replaced at the end
     #[arg(long, value_name = "FILE", default_value = "-")]
     output: PathBuf,
-    /// Of one source only
+    /// Only of this source
     #[arg(long)]
     source: Option<String>,
-    /// Of one Serval ticket only
+    /// Only of this Serval ticket
     #[arg(long)]
     ticket_id: Option<ServalTicketId>,
 }
@@ -43,10 +43,12 @@ pub(super) async fn run(config: &Config, args: Args) -> Outcome {
     let call = Call::new(Method::GET, &["mappings", "export"])
         .with("format", Some(format.as_str()))
         .with("source", name.as_ref().map(SourceName::as_str))
-        .with("ticket_id", ticket_id.as_ref().map(ServalTicketId::as_str));
+        .with("ticket_id", ticket_id.as_ref().map(ServalTicketId::as_str))
+        .transfer(None);
     Backend::with(config, Missing::Refuse, async |backend: &Backend| {
         let pieces = backend.download(&call).await?;
         let lines = write(pieces, &file).await?;
+        // On the standard output a remark would stand between the lines on a terminal.
         if file.as_os_str() != "-" {
             let n = match format {
                 Format::Csv => lines.saturating_sub(1),
@@ -60,12 +62,14 @@ pub(super) async fn run(config: &Config, args: Args) -> Outcome {
     .await
 }
 
-/// Writes the file and answers its lines. A mapping is a line: nothing in it can hold a line break.
-async fn write(mut pieces: Pieces, file: &Path) -> Result<usize, super::Failure> {
+/// Writes the file and returns its number of lines. No value can hold a line break, so each mapping
+/// is one line.
+async fn write(mut pieces: Pieces, file: &Path) -> Result<usize, Failure> {
     let mut sink = Sink::open(file)?;
     let mut lines = 0;
     while let Some(piece) = pieces.try_next().await.map_err(broke_off)? {
         lines += piece.split(|byte| *byte == b'\n').count() - 1;
+        // The reader has gone away (`| head`), so the rest is not fetched.
         if !sink.write(&piece)? {
             break;
         }

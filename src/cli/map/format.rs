@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// How a file of mappings is written.
+/// Format of a file of mappings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
     /// A header line and a line for each mapping
@@ -12,7 +12,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The format that a file's name tells.
+    /// The format that belongs to the extension of a file name.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         match extension.as_str() {
@@ -22,7 +22,7 @@ impl Format {
         }
     }
 
-    /// The word that the API has for it.
+    /// The word for this format in the API.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Csv => "csv",
@@ -30,7 +30,7 @@ impl Format {
         }
     }
 
-    /// The type of such a file.
+    /// The content type of a file in this format.
     pub(super) fn content_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv",

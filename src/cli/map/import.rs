@@ -7,13 +7,13 @@ use anyhow::Context as _;
 use http::Method;
 use serde_json::Value;
 
-use super::super::backend::{Answer, Backend, Call, Missing};
-use super::super::feed::Feed;
-use super::super::{Failure, Outcome, output};
 use super::format::Format;
+use crate::cli::backend::{Answer, Backend, Call, Missing};
+use crate::cli::feed::Feed;
 use crate::config::Config;
+use crate::terminal::{Failure, Form, Outcome, output};
 
-/// Faulty lines that a person is shown; the API tells a few more.
+/// Largest number of faulty lines that are shown. The API reports some more.
 const SHOWN: usize = 20;
 
 /// Arguments of `map import`.
@@ -26,42 +26,43 @@ pub(super) struct Args {
     /// with these members on each line. At most 64 MiB and 200,000 mappings.
     #[arg(verbatim_doc_comment)]
     file: PathBuf,
-    /// Its format; else its name tells (.csv, .ndjson, .jsonl), and the standard input is CSV
+    /// The format; by default that of the file name (.csv, .ndjson, .jsonl), CSV for `-`
     #[arg(long)]
     format: Option<Format>,
-    /// Prints the API's answer, JSON, also where it refuses the file
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    form: Form,
 }
 
 pub(super) async fn run(config: &Config, args: Args) -> Outcome {
-    let Args { file, format, json } = args;
+    let Args { file, format, form } = args;
     let format = format_of(&file, format)?;
     let mut feed = open(&file)?;
-    // A program on the other side of a pipe may take its time to begin.
+    // Waits for the first bytes: a program at the other end of a pipe may start slowly, and the
+    // database must not be locked meanwhile.
     feed.wait().await;
     Backend::with(config, Missing::Create, async |backend: &Backend| {
-        // A token that is refused is refused before the file is on its way: an answer to somebody
-        // who is still sending may be lost.
+        // Checks the token before the file is sent: the client could miss an early refusal while
+        // it is still sending.
         let any = Call::new(Method::GET, &["mappings"]).with("limit", Some("1"));
         backend.call(&any).await?;
-        let call = Call::new(Method::POST, &["mappings", "import"]);
-        let sent = backend
-            .upload(&call, format.content_type(), feed.pieces())
-            .await;
-        // Why the file stopped coming explains whatever was answered to the half of it.
+        let call =
+            Call::new(Method::POST, &["mappings", "import"]).transfer(Some(format.content_type()));
+        let sent = backend.upload(&call, feed.pieces()).await;
+        // If the file could not be read to its end, the answer is about half a file. The reason
+        // for that is the better message.
         if let Some(failure) = feed.end() {
             return Err(failure);
         }
         let answer = sent?;
-        if json {
+        // A program reads the faulty lines out of the answer, so it is printed for a refusal, too.
+        if form.json {
             output::json(&answer.body);
         }
         if let Some(refusal) = answer.refusal() {
             return Err(refusal_of(&file, &answer, refusal));
         }
-        if !json {
-            output::line(done(&file, &answer.body, backend.once_it_runs()));
+        if !form.json {
+            output::line(done(&file, &answer));
         }
         Ok(())
     })
@@ -73,7 +74,7 @@ fn format_of(file: &Path, format: Option<Format>) -> Result<Format, Failure> {
     let guess = || is_stdin.then_some(Format::Csv).or_else(|| Format::of(file));
     format.or_else(guess).ok_or_else(|| {
         Failure::Usage(format!(
-            "{} does not end in .csv, .ndjson or .jsonl: say --format csv or --format ndjson",
+            "{} does not end in .csv, .ndjson or .jsonl: give --format csv or --format ndjson",
             file.display()
         ))
     })
@@ -99,17 +100,15 @@ fn named(file: &Path) -> String {
     }
 }
 
-/// The refusal with the lines that it is about.
+/// Adds the faulty lines to a refusal of the file.
 fn refusal_of(file: &Path, answer: &Answer, refusal: Failure) -> Failure {
+    let Failure::Usage(detail) = refusal else {
+        return refusal;
+    };
     let faults = answer.body["errors"].as_array();
-    match (refusal, faults) {
-        (Failure::Usage(detail), faults) => {
-            let faults = faults.map_or(&[][..], Vec::as_slice);
-            let more = answer.body["more"].as_u64().unwrap_or_default();
-            Failure::Usage(faults_of(&named(file), &detail, faults, more))
-        }
-        (failed @ Failure::Failed(_), _) => failed,
-    }
+    let faults = faults.map_or(&[][..], Vec::as_slice);
+    let more = answer.body["more"].as_u64().unwrap_or_default();
+    Failure::Usage(faults_of(&named(file), &detail, faults, more))
 }
 
 fn faults_of(name: &str, detail: &str, faults: &[Value], more: u64) -> String {
@@ -126,14 +125,18 @@ fn faults_of(name: &str, detail: &str, faults: &[Value], more: u64) -> String {
     text
 }
 
-fn done(file: &Path, answer: &Value, once_it_runs: &str) -> String {
-    let count = |name: &str| answer[name].as_u64().unwrap_or_default();
+fn done(file: &Path, answer: &Answer) -> String {
+    let count = |name: &str| answer.body[name].as_u64().unwrap_or_default();
     let (imported, created) = (count("imported"), count("created"));
     let mappings = if imported == 1 { "mapping" } else { "mappings" };
     format!(
         "{}: {imported} {mappings} imported, {created} of them new{}",
         named(file),
-        if imported == 0 { "" } else { once_it_runs }
+        if imported == 0 {
+            ""
+        } else {
+            answer.once_it_runs()
+        }
     )
 }
 

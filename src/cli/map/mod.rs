@@ -1,4 +1,4 @@
-//! `map`: which Serval ticket belongs to an external ticket.
+//! `map`: the mappings from external tickets to Serval tickets.
 
 mod export;
 mod format;
@@ -9,10 +9,12 @@ mod tests;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::backend::{Backend, Call, Extent, Missing};
-use super::{Failure, Global, Outcome, output};
+use super::backend::{Answer, Backend, Call, Missing};
+use super::list::{Cell, Column, List, Options};
+use super::source::source;
 use crate::config::Config;
-use crate::domain::ids::{ExternalTicket, ServalTicketId, SourceName};
+use crate::domain::ids::{ExternalTicket, ServalTicketId};
+use crate::terminal::{Failure, Form, Global, Outcome, output};
 
 /// Arguments of `map`.
 #[derive(Debug, clap::Args)]
@@ -29,50 +31,42 @@ enum Command {
         ticket: Ticket,
         /// The Serval ticket's id
         ticket_id: ServalTicketId,
-        /// A Serval message that the external ticket has already; may be repeated
+        /// A Serval message that the external ticket already has; may be repeated
         #[arg(long, value_name = "MESSAGE_ID")]
         accounted_for: Vec<String>,
-        /// Prints JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        form: Form,
     },
     /// Shows one mapping; exit code 1 when there is none
     Get {
         #[command(flatten)]
         ticket: Ticket,
-        /// Prints JSON
-        #[arg(long)]
-        json: bool,
+        #[command(flatten)]
+        form: Form,
     },
-    /// Lists mappings in the order of their names
+    /// Lists mappings, sorted by source and external id
     List {
-        /// Of one source only
-        #[arg(long)]
-        source: Option<String>,
-        /// Of one Serval ticket only
+        /// Only of this Serval ticket
         #[arg(long)]
         ticket_id: Option<String>,
         #[command(flatten)]
-        extent: Extent,
-        /// Prints JSON
-        #[arg(long)]
-        json: bool,
+        options: Options,
     },
     /// Removes a mapping; exit code 1 when there is none
     Remove {
         #[command(flatten)]
         ticket: Ticket,
-        /// Has the daemon take the pair apart at Serval, too; without it nothing changes there
+        /// Also has the daemon remove the link at Serval; otherwise the link stays
         #[arg(long)]
         disconnect: bool,
     },
-    /// Writes all mappings of a file, or none: then it says which lines are faulty, exit code 2
+    /// Imports all mappings of a file, or none: if a line is faulty, lists the faulty lines, exit code 2
     Import(import::Args),
-    /// Writes mappings as a file that can be imported again
+    /// Exports mappings as a file that can be imported again
     Export(export::Args),
 }
 
-/// An external ticket as a person names it.
+/// An external ticket on the command line.
 #[derive(Debug, clap::Args)]
 struct Ticket {
     /// The source's name in the configuration
@@ -82,10 +76,10 @@ struct Ticket {
 }
 
 impl Ticket {
-    /// Reads it as an id of its source.
+    /// Checks that the source is configured, and that its kind accepts the id.
     fn read(&self, config: &Config) -> Result<ExternalTicket, Failure> {
         let source = source(config, &self.source)?;
-        let kind = config.sources[&source].kind();
+        let kind = config.sources[&source].kind;
         let external_id = kind
             .parse_external_id(&self.external_id)
             .map_err(|error| Failure::Usage(format!("{:?}: {error}", self.external_id)))?;
@@ -96,25 +90,6 @@ impl Ticket {
     }
 }
 
-/// A configured source by its name.
-pub(super) fn source(config: &Config, name: &str) -> Result<SourceName, Failure> {
-    let known = config.sources.keys().find(|known| known.as_str() == name);
-    known.cloned().ok_or_else(|| {
-        let names: Vec<_> = config.sources.keys().map(SourceName::as_str).collect();
-        Failure::Usage(if names.is_empty() {
-            format!(
-                "no source is named {name:?}, and none is configured: give the daemon's \
-                 configuration with --config"
-            )
-        } else {
-            format!(
-                "no source is named {name:?}; configured: {}",
-                names.join(", ")
-            )
-        })
-    })
-}
-
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     let config = global.load()?.config;
     match args.command {
@@ -122,65 +97,37 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
             ticket,
             ticket_id,
             accounted_for,
-            json,
+            form,
         } => {
             let ticket = ticket.read(&config)?;
-            let body = json!({
-                "ticket_id": ticket_id,
-                "accounted_for_message_ids": accounted_for,
-            });
             let call = to(Method::PUT, &ticket)
                 .with("origin", Some("cli"))
-                .body(body);
+                .body(json!({
+                    "ticket_id": ticket_id,
+                    "accounted_for_message_ids": accounted_for,
+                }));
+            // A first mapping may come before the first start of the daemon.
             Backend::with(&config, Missing::Create, async |backend: &Backend| {
-                let (status, mapping) = backend.call(&call).await?;
-                if json {
-                    output::json(&mapping);
-                } else {
-                    output::line(written(status, &ticket, &mapping, backend.once_it_runs()));
-                }
+                let answer = backend.call(&call).await?;
+                form.show(&answer.body, |_| output::line(written(&ticket, &answer)));
                 Ok(())
             })
             .await
         }
-        Command::Get { ticket, json } => {
+        Command::Get { ticket, form } => {
             let ticket = ticket.read(&config)?;
-            let call = to(Method::GET, &ticket);
-            let mapping = ask(&config, &call, &ticket).await?;
-            if json {
-                output::json(&mapping);
-            } else {
-                show(&ticket, &mapping);
-            }
+            let answer = ask(&config, Method::GET, &ticket, None).await?;
+            form.show(&answer.body, |mapping| show(&ticket, mapping));
             Ok(())
         }
-        Command::List {
-            source: name,
-            ticket_id,
-            extent,
-            json,
-        } => {
-            let name = name.map(|name| source(&config, &name)).transpose()?;
-            let call = || {
-                Call::new(Method::GET, &["mappings"])
-                    .with("source", name.as_ref().map(SourceName::as_str))
-                    .with("ticket_id", ticket_id.as_deref())
-            };
-            let list = Backend::with(&config, Missing::Refuse, async |backend: &Backend| {
-                backend.list(call, extent).await
-            })
-            .await?;
-            if json {
-                output::json(&list);
-            } else {
-                show_list(&list);
-            }
-            Ok(())
+        Command::List { ticket_id, options } => {
+            let filters = [("ticket_id", ticket_id.as_deref())];
+            MAPPINGS.print(&config, &options, &filters).await
         }
         Command::Remove { ticket, disconnect } => {
             let ticket = ticket.read(&config)?;
-            let call = to(Method::DELETE, &ticket).with("disconnect", disconnect.then_some("true"));
-            ask(&config, &call, &ticket).await?;
+            let disconnect = disconnect.then_some("true");
+            ask(&config, Method::DELETE, &ticket, disconnect).await?;
             output::line(format_args!("removed the mapping of {ticket}"));
             Ok(())
         }
@@ -189,35 +136,46 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     }
 }
 
+const MAPPINGS: List = List {
+    path: "mappings",
+    columns: &[
+        Column("SOURCE", "source", Cell::Text),
+        Column("EXTERNAL ID", "external_id", Cell::Text),
+        Column("TICKET", "ticket_id", Cell::Text),
+        Column("ORIGIN", "origin", Cell::Text),
+        Column("UPDATED", "updated_at", Cell::Time),
+        Column("CONNECTED", "connected_at", Cell::Time),
+    ],
+    empty: "no mapping matches",
+    kept: "first",
+    advice: None,
+};
+
 fn to(method: Method, ticket: &ExternalTicket) -> Call {
     let (source, external_id) = (ticket.source.as_str(), ticket.external_id.as_str());
     Call::new(method, &["mappings", source, external_id])
 }
 
-/// Makes a call about one mapping; a failure names it.
-async fn ask(config: &Config, call: &Call, ticket: &ExternalTicket) -> Result<Value, Failure> {
-    Backend::with(config, Missing::Refuse, async |backend: &Backend| {
-        backend.call(call).await
-    })
-    .await
-    .map(|(_, body)| body)
-    .map_err(|failure| match failure {
-        Failure::Failed(error) => Failure::Failed(error.context(ticket.to_string())),
-        usage @ Failure::Usage(_) => usage,
-    })
+/// Makes a call about one mapping. A failure names it.
+async fn ask(
+    config: &Config,
+    method: Method,
+    ticket: &ExternalTicket,
+    disconnect: Option<&str>,
+) -> Result<Answer, Failure> {
+    let call = to(method, ticket).with("disconnect", disconnect);
+    let answer = Backend::ask(config, &call).await;
+    answer.map_err(|failure| failure.about(ticket))
 }
 
-fn written(
-    status: StatusCode,
-    ticket: &ExternalTicket,
-    mapping: &Value,
-    once_it_runs: &str,
-) -> String {
-    let verb = if status == StatusCode::CREATED {
+fn written(ticket: &ExternalTicket, answer: &Answer) -> String {
+    let verb = if answer.status == StatusCode::CREATED {
         "mapped"
     } else {
         "was mapped before, now"
     };
+    let mapping = &answer.body;
+    let once_it_runs = answer.once_it_runs();
     let ticket_id = output::cell(mapping, "ticket_id");
     let pair = match output::time(mapping, "connected_at") {
         Some(at) => format!("connected since {at}"),
@@ -244,38 +202,4 @@ fn show(ticket: &ExternalTicket, mapping: &Value) {
         ("created", output::time(mapping, "created_at")),
         ("updated", output::time(mapping, "updated_at")),
     ]);
-}
-
-fn show_list(list: &Value) {
-    let mappings = list["data"].as_array().map_or(&[][..], Vec::as_slice);
-    if mappings.is_empty() {
-        output::note("no mapping matches");
-        return;
-    }
-    let time = |mapping, name| output::time(mapping, name).unwrap_or_else(|| "-".to_owned());
-    let rows = mappings.iter().map(|mapping| {
-        [
-            output::cell(mapping, "source"),
-            output::cell(mapping, "external_id"),
-            output::cell(mapping, "ticket_id"),
-            output::cell(mapping, "origin"),
-            time(mapping, "updated_at"),
-            time(mapping, "connected_at"),
-        ]
-    });
-    let head = [
-        "SOURCE",
-        "EXTERNAL ID",
-        "TICKET",
-        "ORIGIN",
-        "UPDATED",
-        "CONNECTED",
-    ];
-    output::table(head, rows);
-    if !list["next_cursor"].is_null() {
-        output::note(format_args!(
-            "the first {}; more with --limit N or --all",
-            mappings.len()
-        ));
-    }
 }

@@ -44,15 +44,20 @@ fn an_external_id_is_read_as_one_of_its_source() {
 fn a_written_mapping_says_whether_it_is_connected() {
     let ticket = ExternalTicket {
         source: "slack".parse().unwrap(),
-        external_id: crate::domain::ids::SourceKind::Slack
+        external_id: crate::sources::slack::KIND
             .parse_external_id("C111:1.2")
             .unwrap(),
     };
-    let mut mapping = json!({ "ticket_id": "T1", "connected_at": null });
-    let text = written(StatusCode::CREATED, &ticket, &mapping, "; later");
+    let mut answer = Answer {
+        status: StatusCode::CREATED,
+        body: json!({ "ticket_id": "T1", "connected_at": null }),
+        is_direct: true,
+    };
+    let text = written(&ticket, &answer);
     assert!(text.starts_with("slack/C111:1.2 mapped to T1; "), "{text}");
-    assert!(text.ends_with("queued; later"), "{text}");
-    mapping["connected_at"] = "2026-03-01T02:03:04.987Z".into();
-    let text = written(StatusCode::OK, &ticket, &mapping, "; later");
+    assert!(text.contains("queued; the daemon is not running"), "{text}");
+    answer.status = StatusCode::OK;
+    answer.body["connected_at"] = "2026-03-01T02:03:04.987Z".into();
+    let text = written(&ticket, &answer);
     assert!(text.ends_with("since 2026-03-01T02:03:04Z"), "{text}");
 }

@@ -10,14 +10,15 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::load;
-use crate::config::keys::{self, Key};
+use crate::config::keys;
 use crate::config::load::DEFAULTS;
-use crate::config::shapes::Shape;
 use crate::config::{Config, Environment, report};
-use crate::units;
+use crate::edge::shapes::{Key, Shape};
+use crate::edge::units;
+use crate::sources::{self, BUILT_IN};
 
 const NOT_SET: &str = "not set";
-/// What is said of a key that a reload leaves as it is.
+/// Note on keys that a reload does not change.
 const RESTART: &str = " *A change takes a restart.*";
 
 fn path() -> PathBuf {
@@ -28,12 +29,12 @@ fn guide() -> String {
     fs::read_to_string(path()).unwrap()
 }
 
-/// What `default.toml` says of a key.
+/// An entry of `default.toml`.
 struct Entry {
     comment: String,
     /// The value beside it, as TOML.
     value: String,
-    /// Whether the line is in effect.
+    /// True if the line is not commented out.
     is_set: bool,
 }
 
@@ -95,7 +96,9 @@ fn words(shape: Shape) -> (&'static str, String) {
 
 /// The table of a section or of a kind of source.
 fn table(section: &str, keys: &[Key], entries: &BTreeMap<(String, String), Entry>) -> String {
-    let is_source = section.starts_with("sources.");
+    let kind = section.strip_prefix("sources.");
+    let kind = kind.and_then(|name| sources::kind_named(BUILT_IN, name));
+    let defaults = kind.map(sources::defaults_of);
     let mut text =
         "| key | holds | default | allowed | meaning |\n|---|---|---|---|---|\n".to_owned();
     for key in keys {
@@ -107,17 +110,21 @@ fn table(section: &str, keys: &[Key], entries: &BTreeMap<(String, String), Entry
             !entry.comment.is_empty(),
             "{section}.{name} has no comment of its own in default.toml"
         );
-        let has_default = if is_source {
-            !key.default.is_empty()
-        } else {
-            entry.is_set
+        let has_default = match &defaults {
+            Some(defaults) => !defaults[name].is_null(),
+            None => entry.is_set,
         };
         let default = if has_default {
             format!("`{}`", entry.value)
         } else {
             NOT_SET.to_owned()
         };
-        let (holds, allowed) = words(key.shape);
+        let (holds, allowed) = if name == "kind" {
+            let names = BUILT_IN.iter().map(|kind| format!("`{}`", kind.name()));
+            ("word", names.collect::<Vec<_>>().join(", "))
+        } else {
+            words(key.shape)
+        };
         let meaning = entry.comment.replace('|', "\\|");
         let restart = if key.is_fixed { RESTART } else { "" };
         writeln!(
@@ -134,13 +141,13 @@ fn tables() -> Vec<(String, String)> {
     let entries = entries();
     let sections = keys::SECTIONS
         .iter()
-        .map(|(name, keys)| ((*name).to_owned(), *keys));
-    let sources = keys::SOURCE_KINDS
-        .map(|kind| (format!("sources.{}", kind.as_str()), keys::of_source(kind)));
+        .map(|(name, keys)| ((*name).to_owned(), keys.to_vec()));
+    let sources = BUILT_IN.iter();
+    let sources = sources.map(|kind| (format!("sources.{}", kind.name()), sources::keys_of(*kind)));
     sections
         .chain(sources)
         .map(|(name, keys)| {
-            let table = table(&name, keys, &entries);
+            let table = table(&name, &keys, &entries);
             (name, table)
         })
         .collect()
@@ -198,7 +205,7 @@ fn the_reader_of_the_reference_reads_the_reference() {
     let entry = |section: &str, key: &str| &entries[&(section.to_owned(), key.to_owned())];
     let listen = entry("server", "listen");
     assert_eq!(listen.value, "\"127.0.0.1:8080\"");
-    assert!(listen.is_set && listen.comment.starts_with("Where webhooks"));
+    assert!(listen.is_set && listen.comment.starts_with("Address for webhooks"));
     assert!(!entry("serval", "client_id").is_set);
     assert_eq!(entry("sources.slack", "park_for").value, "\"7d\"");
     let n: usize = tables()
@@ -206,8 +213,8 @@ fn the_reader_of_the_reference_reads_the_reference() {
         .map(|(_, table)| table.lines().count() - 2)
         .sum();
     let registered: usize = keys::SECTIONS.iter().map(|(_, keys)| keys.len()).sum();
-    let of_sources = keys::SOURCE_KINDS.map(|kind| keys::of_source(kind).len());
-    assert_eq!(n, registered + of_sources.iter().sum::<usize>());
+    let of_sources = BUILT_IN.iter().map(|kind| sources::keys_of(*kind).len());
+    assert_eq!(n, registered + of_sources.sum::<usize>());
 }
 
 /// The blocks of code in this language.
@@ -261,13 +268,16 @@ fn the_examples_of_files_and_variables_are_read() {
         let loaded =
             load(&[sources], &variables).unwrap_or_else(|error| panic!("{block}\n{error}"));
         for (name, _) in &variables {
-            let mut origins = loaded.provenance.values();
-            assert!(origins.any(|origin| origin.to_string() == *name), "{name}");
+            let mut settings = loaded.merged.settings.values();
+            assert!(
+                settings.any(|set| set.origin.to_string() == *name),
+                "{name}"
+            );
         }
     }
 }
 
-/// What `check` prints, with the page's own file and variables, has the lines that the page shows.
+/// The page shows lines that `check` prints for the file and variables of the page.
 #[test]
 fn the_example_of_check_is_what_check_prints() {
     let guide = guide();

@@ -7,7 +7,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::{load, write};
-use crate::sources::SourceConfig;
+use crate::sources::{servicenow, slack};
 
 /// Files, variables, the base URL expected and the end of its origin.
 type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str, &'a str);
@@ -35,7 +35,7 @@ fn later_layers_win() {
     for (files, variables, expected, origin) in cases {
         let loaded = load(files, variables).unwrap();
         assert_eq!(loaded.config.serval.base_url, *expected);
-        let shown = loaded.provenance["serval.base_url"].to_string();
+        let shown = loaded.origin("serval.base_url").unwrap().to_string();
         assert!(shown.ends_with(origin), "{shown} {origin}");
     }
 }
@@ -63,16 +63,14 @@ fn tables_merge_and_lists_replace() {
     let config = load(&[first, second], &variables).unwrap().config;
     assert_eq!(config.delivery.concurrency, 9);
     assert_eq!(config.sources.len(), 2);
-    let SourceConfig::ServiceNow(now) = &config.sources[&"servicenow".parse().unwrap()] else {
-        panic!("the kind follows from the name");
-    };
+    let source = &config.sources[&"servicenow".parse().unwrap()];
+    let now: &servicenow::Config = source.own().expect("the kind follows from the name");
     assert_eq!(now.ignore_users, ["c"]);
     assert_eq!(now.class_aliases.len(), 2);
-    assert_eq!(now.channel_target, Some(json!({"email": {}})));
-    assert_eq!(now.park_for, Duration::from_hours(48));
-    let SourceConfig::Slack(slack) = &config.sources[&"slack-eu".parse().unwrap()] else {
-        panic!("the kind is written out");
-    };
+    assert_eq!(source.policy.channel_target, Some(json!({"email": {}})));
+    assert_eq!(source.policy.park_for, Duration::from_hours(48));
+    let source = &config.sources[&"slack-eu".parse().unwrap()];
+    let slack: &slack::Config = source.own().expect("the kind is written out");
     assert_eq!(slack.signing_secrets.len(), 2);
 }
 

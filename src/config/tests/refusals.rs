@@ -1,4 +1,4 @@
-//! What is refused or warned of, and that no refusal holds a secret.
+//! Refusals and warnings, and that none of them contains a secret.
 
 use std::path::PathBuf;
 
@@ -49,6 +49,42 @@ format = 'xml'";
             "SERVAL_CONNECT__SERVER__BODY_LIMIT: server.body_limit: expected a size such as \"2MiB\", from 1KiB to 64MiB",
         ]
     );
+}
+
+#[test]
+fn a_source_is_renamed_from_one_free_name() {
+    let of = |name: &str, old: &str| {
+        format!("[sources.{name}]\nkind = 'slack'\nrenamed_from = '{old}'\n")
+    };
+    let still = "sources.b.renamed_from: [sources.a] is still there: a renamed source has one name";
+    for (toml, expected) in [
+        (of("b", "a"), None),
+        (of("b", "a") + &of("c", "d"), None),
+        (
+            of("a", "a"),
+            Some("0.toml:3: sources.a.renamed_from: [sources.a] is still there"),
+        ),
+        (
+            of("b", "a") + "[sources.a]\nkind = 'slack'\n",
+            Some(&*format!("0.toml:3: {still}")),
+        ),
+        (
+            of("b", "a") + &of("c", "a"),
+            Some("0.toml:6: sources.c.renamed_from: sources.b has"),
+        ),
+        (
+            of("b", "A"),
+            Some("0.toml:3: sources.b.renamed_from: a source name has"),
+        ),
+    ] {
+        match expected {
+            None => drop(load(&[&toml], &[]).unwrap()),
+            Some(start) => {
+                let found = problems(&[&toml], &[]);
+                assert!(found.len() == 1 && found[0].starts_with(start), "{found:?}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -122,7 +158,7 @@ fn single_faults_name_the_key() {
         (
             "[retention]\nevents = '23h'",
             &[],
-            "0.toml:2: retention.events: expected 0s (for ever) or at least 1d",
+            "0.toml:2: retention.events: expected 0s (no limit) or at least 1d",
         ),
         (
             "[retention]\nevents = '1d'\n[sources.slack]\ntolerance_past = '1d'",

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::{SYS_ID, bearer_config, client, config, connect_request, faults, mock, try_client};
-use crate::mock_serval::{MockConfig, Repeat, SERVICENOW_INTEGRATION, TEAM};
+use crate::rehearsal::mock_serval::{MockConfig, Repeat, SERVICENOW_INTEGRATION, TEAM};
 use crate::serval::{Code, ServalError};
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn refusals_keep_their_code_in_every_dialect() {
     let error = client.connect(&connect_request("t")).await.unwrap_err();
     assert_eq!(error.code(), Some(Code::AlreadyExists));
 
-    for dialect in ["string", "numeric", "text"] {
+    for dialect in ["string", "numeric"] {
         mock.set_faults(faults(&[&format!(
             "status=429,retry_after=date:7,dialect={dialect}"
         )]));
@@ -80,7 +80,9 @@ async fn an_unknown_ticket_is_none_and_a_fault_is_not() {
     assert!(ticket.friendly_identifier.starts_with("ACM-"));
     for (fault, none) in [
         ("404,dialect=numeric,path=tickets", true),
-        ("404,dialect=text,path=tickets", true),
+        ("404,dialect=text,path=tickets", false),
+        ("404,dialect=html,path=tickets", false),
+        ("404,dialect=json,path=tickets", false),
         ("400,path=tickets", true),
         ("403,path=tickets", false),
         ("503,path=tickets", false),
@@ -88,6 +90,27 @@ async fn an_unknown_ticket_is_none_and_a_fault_is_not() {
         mock.set_faults(faults(&[fault]));
         assert_eq!(client.ticket(&here).await.is_ok(), none, "{fault}");
     }
+}
+
+#[tokio::test]
+async fn a_call_that_names_nothing_and_is_not_found_is_not_offered() {
+    let mock = mock(MockConfig {
+        faults: faults(&["404,path=directory"]),
+        ..MockConfig::default()
+    })
+    .await;
+    let client = client(&mock);
+    let error = client.teams().await.unwrap_err();
+    assert_eq!(error.code(), Some(Code::Unimplemented), "{error}");
+    assert!(error.brief().contains("/v2/teams)"), "{error}");
+    let error = client.app_instances("team").await.unwrap_err();
+    assert_eq!(error.code(), Some(Code::Unimplemented), "{error}");
+    let error = client.integrations("app").await.unwrap_err();
+    assert_eq!(
+        error.code(),
+        Some(Code::NotFound),
+        "it names an app: {error}"
+    );
 }
 
 #[tokio::test]
@@ -119,6 +142,8 @@ async fn a_base_url_may_have_a_path_and_a_slash() {
     let config = config(&format!("{}/serval/api/", mock.base_url()));
     let error = try_client(&config).unwrap().teams().await.unwrap_err();
     assert!(matches!(error, ServalError::NoToken(_)), "{error}");
+    let named = format!("POST {}/serval/api/v2/auth/token", mock.base_url());
+    assert!(error.brief().contains(&named), "{error}");
     assert_eq!(error.status(), Some(404));
     assert_eq!(error.code(), None, "it is no word about a ticket");
 }

@@ -12,10 +12,11 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::{ConnectRequest, InvalidServalConfig, ServalClient};
-use crate::clock::SystemClock;
 use crate::config::ServalConfig;
-use crate::domain::ids::SourceKind;
-use crate::mock_serval::{Fault, MockConfig, MockServal};
+use crate::edge::blot::Blot;
+use crate::edge::clock::SystemClock;
+use crate::rehearsal::mock_serval::{Fault, MockConfig, MockServal};
+use crate::sources::servicenow;
 
 const SYS_ID: &str = "6f1d0c93db2a6410c7e3f4a2ce9619aa";
 
@@ -38,7 +39,7 @@ fn config(base_url: &str) -> ServalConfig {
     }
 }
 
-/// The same with a static token.
+/// A client with a static token.
 fn bearer_config(base_url: &str, token: &str) -> ServalConfig {
     ServalConfig {
         client_id: None,
@@ -49,7 +50,7 @@ fn bearer_config(base_url: &str, token: &str) -> ServalConfig {
 }
 
 fn try_client(config: &ServalConfig) -> Result<ServalClient, InvalidServalConfig> {
-    ServalClient::new(config, Arc::new(SystemClock), 8)
+    ServalClient::new(config, Arc::new(SystemClock), 8, Blot::default())
 }
 
 fn client(mock: &MockServal) -> ServalClient {
@@ -60,7 +61,7 @@ fn connect_request(ticket: &str) -> ConnectRequest {
     ConnectRequest {
         ticket_id: ticket.parse().unwrap(),
         channel_target: Arc::new(json!({"ticketSource": {"integrationId": "int-1"}})),
-        external_id: SourceKind::ServiceNow.parse_external_id(SYS_ID).unwrap(),
+        external_id: servicenow::KIND.parse_external_id(SYS_ID).unwrap(),
         object: Bytes::from_static(br#"{"sys_id":"x", "n":1.0}"#),
         subtype: Some("incident".to_owned()),
         accounted_for_message_ids: Vec::new(),

@@ -5,7 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{bearer_config, connect_request, faults, mock, try_client};
 use crate::config::ServalConfig;
-use crate::mock_serval::MockConfig;
+use crate::rehearsal::mock_serval::MockConfig;
 use crate::serval::{NetworkKind, ServalError};
 
 async fn fails(config: &ServalConfig) -> ServalError {
@@ -134,6 +134,7 @@ async fn a_handshake_that_never_ends_is_a_connect_timeout() {
 #[tokio::test]
 async fn a_connect_is_a_success_when_serval_has_nothing_to_say_and_in_doubt_when_it_makes_no_sense()
 {
+    const CLOSE: &str = "200 OK\r\nconnection: close";
     let huge = "x".repeat(200_000);
     for (head, body, is_success) in [
         ("200 OK\r\ncontent-length: 2", "{}", true),
@@ -143,7 +144,24 @@ async fn a_connect_is_a_success_when_serval_has_nothing_to_say_and_in_doubt_when
         ("200 OK\r\ntransfer-encoding: chunked", "0\r\n\r\n", true),
         ("200 OK\r\nconnection: close", "", true),
         ("200 OK\r\ncontent-length: 9", "<html>ok\n", false),
+        ("200 OK\r\ncontent-length: 10", "{\"code\":5}", false),
         ("200 OK\r\ncontent-length: 100", "cut short", false),
+        (CLOSE, r#"{"status":"linked","link":"l1"}"#, true),
+        (CLOSE, r#"{"error":null,"ticket":"t"}"#, true),
+        (CLOSE, r#"{"error":{"code":404}}"#, false),
+        (CLOSE, r#"{"error":"denied","ticket":"t"}"#, false),
+        (CLOSE, r#"{"errors":[{"text":"no"}],"ticket":"t"}"#, false),
+        (CLOSE, r#"{"code":404,"ticket":"t"}"#, false),
+        (CLOSE, r#"{"code":"404"}"#, false),
+        (CLOSE, r#"{"code":200,"ticket":"t"}"#, true),
+        (CLOSE, r#"{"code":"linked","message":"done"}"#, true),
+        (CLOSE, r#"{"error":"","errors":[],"status":201}"#, true),
+        (CLOSE, r#"{"status":404,"title":"Not Found"}"#, false),
+        (
+            "200 OK\r\nconnection: close\r\ncontent-type: application/problem+json; charset=utf-8",
+            r#"{"reason":"no"}"#,
+            false,
+        ),
         (
             "201 Created\r\ncontent-length: 200000",
             huge.as_str(),
@@ -163,14 +181,16 @@ async fn a_connect_is_a_success_when_serval_has_nothing_to_say_and_in_doubt_when
         let client = try_client(&config(&format!("http://{addr}"))).unwrap();
         match client.connect(&connect_request("t")).await {
             Ok(answer) => {
-                assert!(is_success, "{head}");
+                assert!(is_success, "{head} {body}");
                 assert_eq!(answer.request_id.as_deref(), Some("r1"));
                 assert_eq!(answer.status.to_string(), head.split(' ').next().unwrap());
             }
             Err(error) => {
-                assert!(!is_success, "{head}: {error}");
+                assert!(!is_success, "{head} {body}: {error}");
                 assert!(error.may_have_arrived(), "{error}");
-                assert!(!error.summary().contains("html"), "{error}");
+                assert!(!error.brief().contains("html>"), "{error}");
+                let is_long = error.brief().contains("too long");
+                assert_eq!(is_long, body.len() > 100_000, "{error}");
             }
         }
     }
@@ -183,6 +203,13 @@ async fn a_list_that_is_no_list_is_a_bad_answer_without_its_content() {
         "{\"data\":7}",
         "[]",
         "{\"data\":[{\"id\":\"t0ken\"",
+        "{\"code\":\"not_found\"}",
+        "{\"code\":5,\"data\":[]}",
+        "{\"error\":{\"code\":404}}",
+        "{\"errors\":[\"no\"],\"data\":[]}",
+        "{\"status\":404,\"title\":\"Not Found\"}",
+        "{\"teams\":[]}",
+        "{\"data\":[{\"name\":\"t\"}]}",
     ] {
         let answer = format!(
             "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
@@ -199,7 +226,7 @@ async fn a_list_that_is_no_list_is_a_bad_answer_without_its_content() {
         let client = try_client(&config(&format!("http://{addr}"))).unwrap();
         let error = client.teams().await.unwrap_err();
         assert!(
-            matches!(error, ServalError::BadAnswer { status: 200, .. }),
+            matches!(&error, ServalError::Foreign(foreign) if foreign.status == 200),
             "{error:?}"
         );
         assert!(!error.summary().contains("t0ken"), "{error}");

@@ -2,25 +2,39 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
+use secrecy::SecretString;
 
-use crate::serval::refusal::{one_line, read, request_id, retry_after};
-use crate::serval::{Code, ServalError};
+use crate::edge::blot::Blot;
+use crate::serval::refusal::{one_line, request_id, retry_after};
+use crate::serval::{Code, Received, ServalError, verdict};
+
+const CALL: &str = "POST https://serval.example/v2/tickets/{ticket}/connect";
+
+fn read(status: u16, headers: &HeaderMap, body: &[u8], secrets: &[&str]) -> ServalError {
+    let secrets: Vec<SecretString> = secrets.iter().map(|&secret| secret.into()).collect();
+    let received = Received {
+        call: CALL,
+        status,
+        headers,
+        body,
+        is_token: false,
+        now: Timestamp::UNIX_EPOCH,
+    };
+    verdict(&received, &Blot::new(&secrets)).unwrap_err()
+}
 
 fn refused(status: u16, body: &str) -> ServalError {
-    read(
-        status,
-        &HeaderMap::new(),
-        body.as_bytes(),
-        Timestamp::UNIX_EPOCH,
-        &[],
-    )
+    read(status, &HeaderMap::new(), body.as_bytes(), &[])
 }
 
 fn message(error: &ServalError) -> &str {
-    let ServalError::Refused { message, .. } = error else {
+    if let ServalError::Refused(refusal) = error {
+        return &refusal.message;
+    }
+    let ServalError::Foreign(foreign) = error else {
         panic!("{error:?}");
     };
-    message
+    &foreign.excerpt
 }
 
 #[test]
@@ -40,90 +54,44 @@ fn codes_and_messages_are_read_from_every_kind_of_body() {
         ),
         (
             409,
-            r#"{"code":"aborted","message":"m"}"#,
-            Some(Code::Aborted),
-            "m",
-        ),
-        (
-            409,
-            r#"{"code":10,"message":"m"}"#,
-            Some(Code::Aborted),
-            "m",
-        ),
-        (
-            409,
             r#"{"code":"10","message":"m"}"#,
             Some(Code::Aborted),
             "m",
         ),
         (
             400,
-            r#"{"code":"failed_precondition","message":"m","detail":{"type":"t","value":"dg"}}"#,
+            r#"{"code":"FAILED_PRECONDITION","message":"m","detail":{"type":"t","value":"dg"}}"#,
             Some(Code::FailedPrecondition),
             "m",
         ),
         (
-            400,
-            r#"{"code":"FAILED_PRECONDITION","message":"m"}"#,
-            Some(Code::FailedPrecondition),
-            "m",
+            503,
+            r#"{"code":"unavailable","message":7}"#,
+            Some(Code::Unavailable),
+            "",
         ),
+        (503, r#"{"code":"a_new_code","message":"m"}"#, None, "m"),
         (
             404,
-            r#"{"error":{"code":404,"status":"NOT_FOUND","message":"m"}}"#,
-            Some(Code::NotFound),
-            "m",
-        ),
-        (
-            404,
-            r#"{"error":{"code":"already_exists","message":"m"}}"#,
-            Some(Code::AlreadyExists),
-            "m",
+            r#"{"error":{"code":404,"status":"NOT_FOUND"}}"#,
+            None,
+            "",
         ),
         (
             400,
             r#"{"error":"invalid_grant","error_description":"no such client"}"#,
-            Some(Code::InvalidArgument),
+            None,
             "no such client",
         ),
-        (
-            400,
-            r#"{"error":"invalid_grant"}"#,
-            Some(Code::InvalidArgument),
-            "invalid_grant",
-        ),
-        (
-            503,
-            r#"{"code":"a_new_code","message":"m"}"#,
-            Some(Code::Unavailable),
-            "m",
-        ),
-        (
-            503,
-            r#"{"code":99,"message":7}"#,
-            Some(Code::Unavailable),
-            "",
-        ),
-        (500, "{}", Some(Code::Internal), ""),
-        (502, "[1,2]", Some(Code::Unavailable), "[1,2]"),
-        (
-            404,
-            "404 page not found\n",
-            Some(Code::NotFound),
-            "404 page not found",
-        ),
+        (502, "[1,2]", None, "[1,2]"),
+        (404, "404 page not found\n", None, "404 page not found"),
         (
             502,
             "<html><head><TITLE>502 Bad\nGateway</TITLE></head></html>",
-            Some(Code::Unavailable),
+            None,
             "502 Bad Gateway",
         ),
-        (
-            503,
-            "<!doctype html><p>sorry",
-            Some(Code::Unavailable),
-            "a web page",
-        ),
+        (503, "<!doctype html><p>sorry", None, "a web page"),
         (302, "", None, ""),
         (418, r#"{"code":"#, None, r#"{"code":"#),
     ] {
@@ -132,14 +100,118 @@ fn codes_and_messages_are_read_from_every_kind_of_body() {
         assert_eq!(error.code(), code, "{status} {body}");
         assert_eq!(message(&error), text, "{status} {body}");
     }
-    let error = read(
-        500,
-        &HeaderMap::new(),
-        b"\xff\x00\xfe",
-        Timestamp::UNIX_EPOCH,
-        &[],
-    );
-    assert_eq!(error.code(), Some(Code::Internal));
+    let error = read(500, &HeaderMap::new(), b"\xff\x00\xfe", &[]);
+    assert_eq!(error.code(), None);
+}
+
+#[test]
+fn a_foreign_answer_is_named_with_its_type_and_where_it_came_from() {
+    for (status, header, value, body, expected) in [
+        (
+            404,
+            "content-type",
+            "text/html; charset=utf-8",
+            "<p>x",
+            "404 with a web page (text/html)",
+        ),
+        (
+            451,
+            "content-type",
+            "text/plain",
+            "blocked",
+            "451 with a text (text/plain)",
+        ),
+        (
+            423,
+            "content-type",
+            "a b<script>",
+            "",
+            "423 with an empty body",
+        ),
+        (
+            503,
+            "content-type",
+            "application/json",
+            "{}",
+            "503 with JSON that has no known code (application/json)",
+        ),
+        (
+            200,
+            "x",
+            "y",
+            r#"{"code":5}"#,
+            "200 with an error, not_found",
+        ),
+        (
+            302,
+            "location",
+            "https://login.example/sso?secret=s3cret",
+            "",
+            "302 with an empty body that leads to login.example",
+        ),
+        (
+            302,
+            "location",
+            "/login?secret=s3cret",
+            "",
+            "302 with an empty body",
+        ),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(header, HeaderValue::from_static(value));
+        let error = read(status, &headers, body.as_bytes(), &[]);
+        let expected = format!("{CALL} was answered {expected}, which is not Serval's form");
+        assert_eq!(error.brief(), expected);
+        assert!(error.summary().starts_with(&expected), "{error}");
+        assert!(!error.summary().contains("s3cret"), "{error}");
+    }
+    let page = "<title>down t0ken</title>";
+    let error = read(404, &HeaderMap::new(), page.as_bytes(), &["t0ken"]);
+    assert!(error.summary().ends_with(": down [redacted]"), "{error}");
+    assert!(!error.brief().contains("down"), "{error}");
+}
+
+#[test]
+fn oauth_errors_count_at_the_token_endpoint_alone() {
+    let headers = HeaderMap::new();
+    for (body, code) in [
+        (r#"{"error":"invalid_client"}"#, Some(Code::Unauthenticated)),
+        (
+            r#"{"error":"unauthorized_client"}"#,
+            Some(Code::PermissionDenied),
+        ),
+        (r#"{"error":"invalid_scope"}"#, Some(Code::InvalidArgument)),
+        (
+            r#"{"error":"temporarily_unavailable"}"#,
+            Some(Code::Unavailable),
+        ),
+        (r#"{"error":"Unauthorized"}"#, None),
+        (
+            r#"{"code":"internal","error":"invalid_client"}"#,
+            Some(Code::Internal),
+        ),
+    ] {
+        let mut received = Received {
+            call: CALL,
+            status: 401,
+            headers: &headers,
+            body: body.as_bytes(),
+            is_token: true,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        assert_eq!(
+            verdict(&received, &Blot::default()).unwrap_err().code(),
+            code,
+            "{body}"
+        );
+        received.is_token = false;
+        let code = code.filter(|code| *code == Code::Internal);
+        assert_eq!(
+            verdict(&received, &Blot::default()).unwrap_err().code(),
+            code,
+            "{body}"
+        );
+    }
 }
 
 #[test]
@@ -177,17 +249,12 @@ fn a_wait_may_stand_in_the_body_and_the_header_wins() {
     }
     let mut headers = HeaderMap::new();
     headers.insert("retry-after", HeaderValue::from_static("9"));
-    let error = read(
-        429,
-        &headers,
-        in_list.as_bytes(),
-        Timestamp::UNIX_EPOCH,
-        &[],
-    );
+    let error = read(429, &headers, in_list.as_bytes(), &[]);
     assert_eq!(error.retry_after(), Some(Duration::from_secs(9)));
     for delay in ["-1s", "5", "NaNs", "1e400s"] {
-        let body =
-            format!(r#"{{"details":[{{"@type":"google.rpc.RetryInfo","retryDelay":"{delay}"}}]}}"#);
+        let body = format!(
+            r#"{{"code":8,"details":[{{"@type":"google.rpc.RetryInfo","retryDelay":"{delay}"}}]}}"#
+        );
         assert_eq!(refused(429, &body).retry_after(), None, "{delay}");
     }
 }
@@ -202,16 +269,13 @@ fn a_message_is_one_short_line_without_our_secrets() {
     let body = r#"{"code":"unauthenticated","message":"token tok-123 is no good"}"#;
     let mut headers = HeaderMap::new();
     headers.insert("x-request-id", HeaderValue::from_static("req-9"));
-    let error = read(
-        401,
-        &headers,
-        body.as_bytes(),
-        Timestamp::UNIX_EPOCH,
-        &["tok-123", ""],
-    );
+    let error = read(401, &headers, body.as_bytes(), &["tok-123", ""]);
     assert_eq!(
         error.summary(),
-        "Serval answered 401 unauthenticated: token [redacted] is no good (request id req-9)"
+        format!(
+            "Serval answered 401 unauthenticated: token [redacted] is no good ({CALL}, request id \
+             req-9)"
+        )
     );
     assert_eq!(error.request_id(), Some("req-9"));
 }
@@ -247,6 +311,7 @@ fn a_request_id_is_kept_as_long_as_it_can_be_one() {
 #[test]
 fn only_an_answer_that_leaves_doubt_may_have_arrived() {
     for (status, doubt) in [
+        (204, true),
         (302, false),
         (400, false),
         (404, false),
@@ -258,6 +323,6 @@ fn only_an_answer_that_leaves_doubt_may_have_arrived() {
         (503, true),
         (504, true),
     ] {
-        assert_eq!(refused(status, "").may_have_arrived(), doubt, "{status}");
+        assert_eq!(refused(status, "x").may_have_arrived(), doubt, "{status}");
     }
 }

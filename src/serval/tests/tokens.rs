@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::{bearer_config, client, config, connect_request, faults, mock, try_client};
-use crate::mock_serval::{Endpoint, MockConfig};
-use crate::serval::ServalError;
+use crate::rehearsal::mock_serval::{Endpoint, MockConfig};
+use crate::serval::{Refusal, ServalError};
 
 #[tokio::test]
 async fn fifty_callers_share_one_fetch() {
@@ -36,7 +36,7 @@ async fn a_token_is_renewed_ahead_of_its_end() {
     // In the last fifth of its life, while it is still good.
     tokio::time::sleep(Duration::from_millis(820)).await;
     let second = client.tokens().token().await.unwrap();
-    assert_ne!(first.header(), second.header());
+    assert_ne!(first.header, second.header);
     assert_eq!(client.tokens().fetches(), 2);
     client.connect(&connect_request("t")).await.unwrap();
     assert_eq!(mock.look(|journal| journal.token_count), 2);
@@ -84,7 +84,10 @@ async fn a_401_with_a_fresh_token_is_a_matter_of_credentials() {
     let client = client(&mock);
     let error = client.connect(&connect_request("t")).await.unwrap_err();
     assert!(
-        matches!(error, ServalError::CredentialsRefused { status: 401, .. }),
+        matches!(
+            error,
+            ServalError::CredentialsRefused(Refusal { status: 401, .. })
+        ),
         "{error}"
     );
     assert_eq!(mock.look(|journal| journal.token_count), 2);
@@ -123,7 +126,10 @@ async fn wrong_credentials_are_tried_once_however_many_wait() {
     for outcome in callers.join_all().await {
         let error = outcome.unwrap_err();
         assert!(
-            matches!(error, ServalError::CredentialsRefused { status: 401, .. }),
+            matches!(
+                error,
+                ServalError::CredentialsRefused(Refusal { status: 401, .. })
+            ),
             "{error}"
         );
         assert!(!error.summary().contains("not-the-secret"));
@@ -153,6 +159,32 @@ async fn a_token_endpoint_that_comes_back_is_asked_again_within_two_seconds() {
 }
 
 #[tokio::test]
+async fn a_401_of_somebody_else_is_no_word_on_our_credentials() {
+    let mock = mock(MockConfig::default()).await;
+    for fault in [
+        "401,dialect=html",
+        "401,dialect=json",
+        "401,dialect=empty,path=token",
+        "403,dialect=html,path=token",
+        "400,dialect=text,path=token",
+    ] {
+        let client = client(&mock);
+        mock.set_faults(faults(&[fault]));
+        let error = client.connect(&connect_request("t")).await.unwrap_err();
+        let of_token = fault.contains("path=token");
+        let is_foreign = match &error {
+            ServalError::NoToken(cause) if of_token => matches!(**cause, ServalError::Foreign(_)),
+            ServalError::Foreign(_) => !of_token,
+            ServalError::Refused(_)
+            | ServalError::CredentialsRefused(_)
+            | ServalError::NoToken(_)
+            | ServalError::Network { .. } => false,
+        };
+        assert!(is_foreign, "{fault}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn credentials_are_good_when_a_call_with_them_is_answered_whatever_the_answer() {
     let mock = mock(MockConfig {
         bearer_token: Some("static-token".to_owned().into()),
@@ -167,6 +199,8 @@ async fn credentials_are_good_when_a_call_with_them_is_answered_whatever_the_ans
             // It knows us, if not with the right to list teams.
             ("403,path=directory", true),
             ("404,path=directory", true),
+            ("404,path=directory,dialect=html", false),
+            ("403,path=directory,dialect=json", false),
             ("401,path=directory", false),
             ("429,path=directory", false),
             ("503,path=directory", false),
@@ -175,7 +209,7 @@ async fn credentials_are_good_when_a_call_with_them_is_answered_whatever_the_ans
             mock.set_faults(faults(&[fault]));
             let checked = client.check_access().await;
             assert_eq!(checked.is_ok(), is_good, "{fault}: {checked:?}");
-            let is_refused = matches!(checked, Err(ServalError::CredentialsRefused { .. }));
+            let is_refused = matches!(checked, Err(ServalError::CredentialsRefused(_)));
             assert_eq!(is_refused, fault.starts_with("401"), "{fault}");
         }
     }
@@ -198,7 +232,7 @@ async fn a_static_token_is_used_as_it_is_and_not_replaced() {
     ] {
         let error = outcome.unwrap_err();
         assert!(
-            matches!(error, ServalError::CredentialsRefused { .. }),
+            matches!(error, ServalError::CredentialsRefused(_)),
             "{error}"
         );
     }

@@ -1,17 +1,18 @@
-//! The shapes of a body: where its records stand, and what the envelope says about them.
+//! The shapes of a body: the places of its records, and the facts in the envelope around them.
 //!
-//! Invariant: records are found, never copied or rewritten; each is a slice of the body.
+//! Invariant: records are found, never copied or rewritten. Each is a slice of the body.
 
 use serde::Deserialize;
-use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::class::Class;
-use super::hints::{Hints, Operation, table_text};
-use super::record::Columns;
-use super::values::{Field, is_object, is_record_object};
-use crate::domain::ids::{ExternalId, SourceKind};
-use crate::sources::Unreadable;
+use super::columns::{Columns, unreadable};
+use super::hints::{Hints, Operation, first_text};
+use super::ids;
+use super::values::{Column, record_json};
+use crate::domain::ids::ExternalId;
+use crate::sources::json::field::Field;
+use crate::sources::source::Unreadable;
 
 /// The most records that one body may carry.
 const MAX_RECORDS: usize = 1000;
@@ -20,18 +21,19 @@ const MAX_RECORDS: usize = 1000;
 const MAX_DELIVERY_ID_BYTES: usize = 256;
 
 const BOM: char = '\u{feff}';
-/// What may stand around JSON.
+/// White space around JSON.
 const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// A body, taken apart.
-#[derive(Debug)]
+/// The records of a body, with the facts that the envelope adds.
 pub(super) struct Delivery<'a> {
     pub(super) records: Records<'a>,
-    /// Of a bare record: its columns, which were read with the body.
+    /// The columns of a bare record, which were read with the body.
     pub(super) columns: Option<Columns<'a>>,
     /// `table` or `table_name` of the envelope.
     pub(super) table: Option<String>,
     pub(super) operation: Option<Operation>,
+    /// The name of the instance that sent the envelope.
+    pub(super) instance: Option<String>,
     /// The class that the key around the record names.
     pub(super) wrapper: Option<Class>,
     /// The envelope's name for the delivery.
@@ -47,6 +49,7 @@ impl<'a> Delivery<'a> {
             columns: None,
             table: None,
             operation: None,
+            instance: None,
             wrapper: None,
             id: None,
             hints: Hints::Record,
@@ -55,67 +58,48 @@ impl<'a> Delivery<'a> {
 }
 
 /// The records of a body.
-#[derive(Debug)]
 pub(super) enum Records<'a> {
     One(&'a str),
     Batch(Vec<&'a RawValue>),
 }
 
-/// The top level of a body that is an object.
-#[derive(Deserialize)]
+/// The top level of a body that is an object: the keys of all envelopes and of a bare record.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Outer<'a> {
     #[serde(borrow)]
-    record: Option<&'a RawValue>,
-    #[serde(borrow)]
-    current: Option<&'a RawValue>,
-    #[serde(borrow)]
-    previous: Option<&'a RawValue>,
-    #[serde(borrow)]
-    result: Option<&'a RawValue>,
-    #[serde(borrow)]
-    records: Option<&'a RawValue>,
-    #[serde(borrow)]
-    incident: Option<&'a RawValue>,
-    #[serde(borrow)]
-    sc_req_item: Option<&'a RawValue>,
-    #[serde(borrow)]
-    requested_item: Option<&'a RawValue>,
-    #[serde(borrow)]
-    table: Option<&'a RawValue>,
-    #[serde(borrow)]
-    table_name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    operation: Option<&'a RawValue>,
-    #[serde(borrow)]
-    event: Option<&'a RawValue>,
-    #[serde(borrow)]
-    event_type: Option<&'a RawValue>,
-    #[serde(borrow)]
-    action: Option<&'a RawValue>,
-    #[serde(borrow)]
-    delivery_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    sys_id: Option<&'a RawValue>,
-    /// Columns that make an object without a `sys_id` a record all the same, though a bad one.
-    #[serde(borrow)]
-    number: Option<&'a RawValue>,
-    #[serde(borrow)]
-    sys_class_name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    sys_updated_on: Option<&'a RawValue>,
-    #[serde(borrow)]
-    sys_mod_count: Option<&'a RawValue>,
-    #[serde(borrow)]
-    sys_updated_by: Option<&'a RawValue>,
-    #[serde(borrow)]
-    short_description: Option<&'a RawValue>,
-    #[serde(borrow, rename = "__status")]
-    status: Option<&'a RawValue>,
-    #[serde(borrow, rename = "__error")]
-    error: Option<&'a RawValue>,
+    record: Field<'a>,
+    current: Field<'a>,
+    previous: Field<'a>,
+    result: Field<'a>,
+    records: Field<'a>,
+    incident: Field<'a>,
+    sc_req_item: Field<'a>,
+    requested_item: Field<'a>,
+    table: Field<'a>,
+    table_name: Field<'a>,
+    table_sys_id: Field<'a>,
+    instance: Field<'a>,
+    operation: Field<'a>,
+    event: Field<'a>,
+    event_type: Field<'a>,
+    action: Field<'a>,
+    delivery_id: Field<'a>,
+    sys_id: Field<'a>,
+    // Columns that make an object without a `sys_id` a record all the same, though a bad one.
+    number: Field<'a>,
+    sys_class_name: Field<'a>,
+    sys_updated_on: Field<'a>,
+    sys_mod_count: Field<'a>,
+    sys_updated_by: Field<'a>,
+    short_description: Field<'a>,
+    #[serde(rename = "__status")]
+    status: Field<'a>,
+    #[serde(rename = "__error")]
+    error: Field<'a>,
 }
 
-/// Takes a body apart.
+/// Finds the records of a body.
 pub(super) fn open(body: &[u8]) -> Result<Delivery<'_>, Unreadable> {
     let text = std::str::from_utf8(body).map_err(|error| {
         let place = error.valid_up_to();
@@ -123,7 +107,7 @@ pub(super) fn open(body: &[u8]) -> Result<Delivery<'_>, Unreadable> {
     })?;
     let text = text.strip_prefix(BOM).unwrap_or(text);
     let text = text.trim_matches(WHITE_SPACE);
-    // What is read this way is JSON from end to end; what is not is looked at again for the reason.
+    // The usual body is read once. A body that cannot be read so is read again for the reason.
     if text.starts_with('{')
         && let Ok(outer) = serde_json::from_str::<Outer<'_>>(text)
     {
@@ -131,52 +115,49 @@ pub(super) fn open(body: &[u8]) -> Result<Delivery<'_>, Unreadable> {
     }
     let raw: &RawValue = serde_json::from_str(text)
         .map_err(|error| Unreadable::Body(format!("not JSON: {error}")))?;
-    if raw.get().starts_with('[') {
-        return batch(raw).map(Delivery::bare);
+    match raw.get().as_bytes().first() {
+        Some(b'[') => batch(raw.get()).map(Delivery::bare),
+        Some(b'{') => {
+            let outer: Outer<'_> = serde_json::from_str(raw.get()).map_err(in_body)?;
+            outer.open(raw.get())
+        }
+        _ => Err(no_record()),
     }
-    if !is_object(raw) {
-        return Err(no_record());
-    }
-    let outer: Outer<'_> = serde_json::from_str(raw.get()).map_err(in_body)?;
-    outer.open(raw.get())
 }
 
 impl<'a> Outer<'a> {
     fn open(&self, raw: &'a str) -> Result<Delivery<'a>, Unreadable> {
+        // The order of the checks is the order of certainty. An object under `record` or `current` can
+        // only be a record. All other keys may also be columns of a bare record.
         let events = [self.event, self.event_type, self.action];
         let operation = Operation::of_envelope(self.operation, events).map_err(in_body)?;
         let enveloped = |records, wrapper, hints| -> Result<Delivery<'a>, Unreadable> {
             Ok(Delivery {
                 records,
                 columns: None,
-                table: table_text(self.table, self.table_name).map_err(in_body)?,
+                table: first_text(&[self.table, self.table_name]).map_err(in_body)?,
                 operation,
+                instance: first_text(&[self.instance]).map_err(in_body)?,
                 wrapper,
                 id: self.delivery_id()?,
                 hints,
             })
         };
         if let Some(record) = self.enveloped_record(operation) {
-            return enveloped(Records::One(record.get()), None, Hints::Envelope);
+            return enveloped(Records::One(record), None, Hints::Envelope);
         }
-
-        // The other keys may also be columns of a bare record.
         let own_id = usable_id(self.sys_id).map_err(in_body)?;
-        if let Some(result) = self.result {
-            if result.get().starts_with('[') && own_id.is_none() {
-                return enveloped(batch(result)?, None, Hints::Record);
-            }
-            if holds_the_record(result, own_id.as_ref())? {
-                return enveloped(Records::One(result.get()), None, Hints::Record);
-            }
+        if let Some(result) = self.result.array_json().filter(|_| own_id.is_none()) {
+            return enveloped(batch(result)?, None, Hints::Record);
         }
-        if let Some(records) = self.records.filter(|r| r.get().starts_with('['))
-            && own_id.is_none()
-        {
+        if let Some(result) = held_record(self.result, own_id.as_ref())? {
+            return enveloped(Records::One(result), None, Hints::Record);
+        }
+        if let Some(records) = self.records.array_json().filter(|_| own_id.is_none()) {
             return enveloped(batch(records)?, None, Hints::Record);
         }
         if let Some((class, record)) = self.wrapped_record(own_id.as_ref())? {
-            return enveloped(Records::One(record.get()), Some(class), Hints::Envelope);
+            return enveloped(Records::One(record), Some(class), Hints::Envelope);
         }
         if own_id.is_none() && !self.looks_like_a_record() {
             return Err(no_record());
@@ -199,43 +180,41 @@ impl<'a> Outer<'a> {
             error: self.error,
             table: self.table,
             table_name: self.table_name,
+            table_sys_id: self.table_sys_id,
             operation: self.operation,
             event_type: self.event_type,
         }
     }
 
-    /// The record under `record` or `current`; of a delete, `previous` will do.
-    fn enveloped_record(&self, operation: Option<Operation>) -> Option<&'a RawValue> {
-        let previous = self
-            .previous
-            .filter(|_| operation == Some(Operation::Delete));
-        [self.record, self.current, previous]
-            .into_iter()
-            .flatten()
-            .find(|raw| is_record_object(raw))
+    /// The record under `record` or `current`; for a delete also under `previous`.
+    fn enveloped_record(&self, operation: Option<Operation>) -> Option<&'a str> {
+        let is_delete = operation == Some(Operation::Delete);
+        let previous = is_delete.then_some(self.previous);
+        let mut places = [self.record, self.current].into_iter().chain(previous);
+        places.find_map(record_json)
     }
 
     fn wrapped_record(
         &self,
         own_id: Option<&ExternalId>,
-    ) -> Result<Option<(Class, &'a RawValue)>, Unreadable> {
+    ) -> Result<Option<(Class, &'a str)>, Unreadable> {
+        // Some clients name the wrapper by the table's label.
         let wrappers = [
             (Class::Incident, self.incident),
             (Class::RequestedItem, self.sc_req_item),
             (Class::RequestedItem, self.requested_item),
         ];
         let mut found = None;
-        for (class, raw) in wrappers {
-            let Some(raw) = raw else { continue };
-            if !holds_the_record(raw, own_id)? {
+        for (class, field) in wrappers {
+            let Some(record) = held_record(field, own_id)? else {
                 continue;
-            }
-            if found.is_some() {
+            };
+            // Choosing one would lose the other behind a 2xx. The sender is told instead.
+            if found.replace((class, record)).is_some() {
                 let problem =
                     "more than one record in the body: send several as {\"records\": […]}";
                 return Err(Unreadable::Body(problem.to_owned()));
             }
-            found = Some((class, raw));
         }
         Ok(found)
     }
@@ -251,27 +230,14 @@ impl<'a> Outer<'a> {
             self.status,
             self.error,
         ];
-        columns.iter().any(Option::is_some)
+        columns.iter().any(|field| field.json().is_some())
     }
 
     fn delivery_id(&self) -> Result<Option<String>, Unreadable> {
-        let field = Field::read(self.delivery_id).map_err(in_body)?;
+        let column = Column::read(self.delivery_id).map_err(in_body)?;
         let fits = |id: &&str| (1..=MAX_DELIVERY_ID_BYTES).contains(&id.len());
-        Ok(field.value().filter(fits).map(ToOwned::to_owned))
+        Ok(column.value().filter(fits).map(ToOwned::to_owned))
     }
-}
-
-/// What is wrong with JSON that parses, without its content. The position that serde gives is
-/// left out: it counts from the start of a part.
-pub(super) fn unreadable(place: &str, error: &serde_json::Error) -> Unreadable {
-    let text = error.to_string();
-    let problem = text.split(" at line ").next().unwrap_or_default();
-    Unreadable::Body(match error.classify() {
-        Category::Data => format!("{place} has a {problem}"),
-        Category::Io | Category::Syntax | Category::Eof => {
-            format!("not JSON: {problem} in a key of {place}")
-        }
-    })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the form that map_err takes")]
@@ -279,32 +245,36 @@ fn in_body(error: serde_json::Error) -> Unreadable {
     unreadable("the body", &error)
 }
 
-/// Whether `raw` is a record, and not a column of the record with the id beside it.
-fn holds_the_record(raw: &RawValue, beside: Option<&ExternalId>) -> Result<bool, Unreadable> {
-    #[derive(Deserialize)]
+/// The record in `field`. If an id stands beside the field, only a record of that id counts: any
+/// other object is a column.
+fn held_record<'a>(
+    field: Field<'a>,
+    beside: Option<&ExternalId>,
+) -> Result<Option<&'a str>, Unreadable> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
     struct Inner<'a> {
         #[serde(borrow)]
-        sys_id: Option<&'a RawValue>,
+        sys_id: Field<'a>,
     }
-    if !is_record_object(raw) {
-        return Ok(false);
-    }
-    let Some(beside) = beside else {
-        return Ok(true);
+    // A record has reference fields that are objects, such as `{"incident": {"value": …}}`. Beside
+    // an id they are columns of that record, not a record of their own.
+    let (Some(record), Some(_)) = (record_json(field), beside) else {
+        return Ok(record_json(field));
     };
-    let inner: Inner<'_> = serde_json::from_str(raw.get()).map_err(in_body)?;
-    Ok(usable_id(inner.sys_id).map_err(in_body)?.as_ref() == Some(beside))
+    let inner: Inner<'_> = serde_json::from_str(record).map_err(in_body)?;
+    let id = usable_id(inner.sys_id).map_err(in_body)?;
+    Ok((id.as_ref() == beside).then_some(record))
 }
 
-fn usable_id(raw: Option<&RawValue>) -> Result<Option<ExternalId>, serde_json::Error> {
-    let field = Field::read(raw)?;
-    let text = field.text().unwrap_or_default();
-    Ok(SourceKind::ServiceNow.parse_external_id(text).ok())
+fn usable_id(field: Field<'_>) -> Result<Option<ExternalId>, serde_json::Error> {
+    let column = Column::read(field)?;
+    Ok(ids::parse(column.text().unwrap_or_default()).ok())
 }
 
-fn batch(raw: &RawValue) -> Result<Records<'_>, Unreadable> {
+fn batch(array: &str) -> Result<Records<'_>, Unreadable> {
     let records: Vec<&RawValue> =
-        serde_json::from_str(raw.get()).map_err(|error| unreadable("the batch", &error))?;
+        serde_json::from_str(array).map_err(|error| unreadable("the batch", &error))?;
     if records.len() > MAX_RECORDS {
         return Err(Unreadable::Body(format!(
             "{} records in one body: send at most {MAX_RECORDS}",

@@ -1,13 +1,11 @@
-//! What senders say about a record beside its columns: its table, and what happened to it.
+//! Facts that senders add to a record: its table, and the operation that changed it.
 //!
-//! Invariant: every word of a sender is understood or passed over; only the `operation` of an
-//! envelope has to be one that we know.
+//! Invariant: a word that we do not know is ignored, except in the `operation` of an envelope.
 
-use serde_json::value::RawValue;
+use super::values::Column;
+use crate::sources::json::field::Field;
 
-use super::values::Field;
-
-/// Where a record's table and operation may stand.
+/// The places where a record's table and operation may stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hints {
     /// In the envelope only: the record's columns are columns.
@@ -16,7 +14,7 @@ pub(super) enum Hints {
     Record,
 }
 
-/// What happened to the record.
+/// The operation that changed the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     Insert,
@@ -53,46 +51,44 @@ impl Operation {
     }
 
     /// Reads the keys of an envelope: `operation`, where every word counts, then the first of
-    /// `events` with a word that we know. Senders invent names for events; a strange one is fine.
+    /// `events` with a word that we know. Senders invent names for events; an unknown one is ignored.
     pub(super) fn of_envelope(
-        operation: Option<&RawValue>,
-        events: [Option<&RawValue>; 3],
+        operation: Field<'_>,
+        events: [Field<'_>; 3],
     ) -> Result<Option<Self>, serde_json::Error> {
-        let field = Field::read(operation)?;
-        if let Some(word) = field.text().filter(|text| !text.trim().is_empty()) {
+        let column = Column::read(operation)?;
+        // Nobody writes this key by accident: an unknown word is an operation that we do not know.
+        if let Some(word) = column.text().filter(|text| !text.trim().is_empty()) {
             return Ok(Some(Self::parse(word).unwrap_or(Self::Other)));
         }
-        for event in events {
-            let known = Field::read(event)?.text().and_then(Self::parse);
-            if known.is_some() {
-                return Ok(known);
-            }
-        }
-        Ok(None)
+        first(&events, Self::parse)
     }
 
     /// Reads the same keys among a record's columns, where they may be columns of that name.
     pub(super) fn of_record(
-        operation: Option<&RawValue>,
-        event_type: Option<&RawValue>,
+        operation: Field<'_>,
+        event_type: Field<'_>,
     ) -> Result<Option<Self>, serde_json::Error> {
-        let operation = Field::read(operation)?.text().and_then(Self::parse);
-        if operation.is_some() {
-            return Ok(operation);
-        }
-        Ok(Field::read(event_type)?.text().and_then(Self::parse))
+        first(&[operation, event_type], Self::parse)
     }
 }
 
-/// The text of `table`, else of `table_name`.
-pub(super) fn table_text(
-    table: Option<&RawValue>,
-    table_name: Option<&RawValue>,
-) -> Result<Option<String>, serde_json::Error> {
-    for key in [table, table_name] {
-        let field = Field::read(key)?;
-        if let Some(text) = field.text().filter(|text| !text.trim().is_empty()) {
-            return Ok(Some(text.to_owned()));
+/// The first text of `fields` that is not blank.
+pub(super) fn first_text(fields: &[Field<'_>]) -> Result<Option<String>, serde_json::Error> {
+    first(fields, |text| {
+        (!text.trim().is_empty()).then(|| text.to_owned())
+    })
+}
+
+/// The first of `fields` that `read` understands.
+fn first<T>(
+    fields: &[Field<'_>],
+    read: fn(&str) -> Option<T>,
+) -> Result<Option<T>, serde_json::Error> {
+    for field in fields {
+        let found = Column::read(*field)?.text().and_then(read);
+        if found.is_some() {
+            return Ok(found);
         }
     }
     Ok(None)

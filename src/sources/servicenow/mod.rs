@@ -1,184 +1,163 @@
-//! `ServiceNow`: records pushed by business rules, in whatever shape the script at the other end
-//! gives them.
+//! `ServiceNow`: records that business rules push, in any shape that their scripts give them.
 //!
-//! Invariant: a record reaches Serval as the bytes that arrived; nothing is repaired, renamed or
+//! Invariant: a record reaches Serval as the bytes that arrived. Nothing is repaired, renamed or
 //! printed again.
 
 mod class;
+mod columns;
+mod config;
 mod envelope;
 mod hints;
+mod ids;
+mod named;
 mod record;
-mod ticket;
-pub(super) mod title;
 mod values;
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
+use http::HeaderMap;
 use jiff::Timestamp;
-use secrecy::SecretString;
-use serde::Deserialize;
-use serde_json::value::Value;
+use serde_json::{Value, json};
 
 use self::class::Classes;
-use self::envelope::Records;
-use self::record::Reader;
-use self::ticket::TicketColumns;
-use super::schemes::{Credentials, Schemes};
-use super::signature::Window;
-use super::{InvalidSource, Receipt, Refused, Source, Unreadable, Unverified, Verified, target};
-use crate::domain::ids::{SourceKind, SourceName};
-use crate::sources::linking::{AccountedFor, OnConflict, Reconnect};
-use crate::units;
+use self::envelope::{Delivery, Records};
+use self::named::TicketColumns;
+use self::record::{FOREIGN_INSTANCE, Reader, UNKNOWN};
+use self::values::Column;
+use super::auth::request::{Refused, Unverified, Verified};
+use super::auth::schemes::Schemes;
+use super::invalid::InvalidKey;
+use super::json::lookup::member;
+use super::kind::{Kind, KindConfig, OwnKeys, SourceKind};
+use super::policy::{SourcePolicy, check_target};
+use super::source::{Receipt, Source, StoredBody, Unreadable};
+use super::title::{Title, first_line};
+use crate::domain::feed::{Sign, Trouble};
+use crate::domain::ids::{ExternalId, InvalidId};
+pub use config::Config;
 
-/// `[sources.<name>]` of kind `servicenow`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Standard Webhooks secrets, `whsec_` and base64; any of them may sign.
-    pub secrets: Vec<SecretString>,
-    /// Declared weaker mode: static `Authorization: Bearer` tokens.
-    pub bearer_tokens: Vec<SecretString>,
-    /// Declared weaker mode: `user:password`.
-    pub basic_auth: Vec<SecretString>,
-    /// How old a signature may be.
-    #[serde(deserialize_with = "units::duration")]
-    pub tolerance_past: Duration,
-    /// How far ahead a sender's clock may be.
-    #[serde(deserialize_with = "units::duration")]
-    pub tolerance_future: Duration,
-    /// Serval's `channelTarget`, sent as it stands.
-    pub channel_target: Option<Value>,
-    /// JSON Pointers into the record that may hold the Serval ticket id.
-    pub ticket_id_pointers: Vec<String>,
-    /// A regular expression with a group `ticket_id`, for columns that hold the ticket's URL.
-    pub ticket_url_pattern: Option<String>,
-    /// JSON Pointers to columns that other integrations write too.
-    pub shared_pointers: Vec<String>,
-    /// A shared column is believed where `correlation_display` holds one of these, in any case.
-    /// Empty: it is believed as it is.
-    pub correlation_display_names: Vec<String>,
-    /// `sys_updated_by` values whose events are echoes of Serval's own writes.
-    pub ignore_users: Vec<String>,
-    /// Further classes that count as one of ours: `u_hr_incident = "incident"`.
-    pub class_aliases: BTreeMap<String, String>,
-    /// JSON Pointers to members of the object that must not leave for Serval nor reach the disk.
-    pub drop_fields: Vec<String>,
-    /// Whether events that are no ticket events keep their body.
-    pub keep_ignored_bodies: bool,
-    /// How long an event waits for its mapping.
-    #[serde(deserialize_with = "units::duration")]
-    pub park_for: Duration,
-    /// Whether a Serval ticket id that a payload names is looked up before it is believed.
-    pub verify_learned: bool,
-    /// What happens when a payload names another Serval ticket than the mapping does.
-    pub on_conflict: OnConflict,
-    /// Whether one Serval ticket may have several external tickets of this source.
-    pub several_per_ticket: bool,
-    /// Whether Serval is asked before each connect if it has the pair already.
-    pub check_existing: bool,
-    /// Whether a changed mapping takes the old pair apart at Serval.
-    pub disconnect_on_remap: bool,
-    /// Whether changed records of a connected external ticket are sent again.
-    pub reconnect: Reconnect,
-    /// Which messages of the Serval ticket the external ticket shows already.
-    pub accounted_for: AccountedFor,
+/// `ServiceNow`.
+pub const KIND: SourceKind = &ServiceNowKind;
+
+#[derive(Debug)]
+struct ServiceNowKind;
+
+impl Kind for ServiceNowKind {
+    fn name(&self) -> &'static str {
+        "servicenow"
+    }
+
+    fn own_keys(&self) -> OwnKeys {
+        OwnKeys::of::<Config>(config::KEYS)
+    }
+
+    fn parse_external_id(&self, text: &str) -> Result<ExternalId, InvalidId> {
+        ids::parse(text)
+    }
+
+    fn external_id_pattern(&self) -> &'static str {
+        ids::PATTERN
+    }
+
+    fn sends_saves(&self) -> bool {
+        true
+    }
+
+    fn title(&self, object: &str) -> Title {
+        let column = |name| {
+            let column = Column::read(member(object, name).ok()?).ok()?;
+            first_line(column.text()?)
+        };
+        Title {
+            number: column("number"),
+            title: column("short_description"),
+        }
+    }
+
+    fn is_number(&self, word: &str) -> bool {
+        ids::is_number(word)
+    }
+
+    fn statuses(&self) -> &'static [u16] {
+        &[202, 400, 401, 422, 503]
+    }
+
+    fn sign(&self, reason: &str) -> Sign {
+        match reason {
+            FOREIGN_INSTANCE => Sign::Trouble(Trouble::ForeignInstance),
+            _ => Sign::Alive,
+        }
+    }
+
+    fn targets(&self, integration_id: &str) -> Vec<(&'static str, Value)> {
+        let target = json!({ "ticketSource": { "integrationId": integration_id } });
+        vec![("channel_target", target)]
+    }
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            secrets: Vec::new(),
-            bearer_tokens: Vec::new(),
-            basic_auth: Vec::new(),
-            tolerance_past: Duration::from_mins(5),
-            tolerance_future: Duration::from_mins(1),
-            channel_target: None,
-            ticket_id_pointers: Vec::new(),
-            ticket_url_pattern: None,
-            shared_pointers: vec!["/correlation_id".to_owned()],
-            correlation_display_names: vec!["serval".to_owned()],
-            ignore_users: Vec::new(),
-            class_aliases: BTreeMap::new(),
-            drop_fields: Vec::new(),
-            keep_ignored_bodies: false,
-            park_for: Duration::from_hours(30 * 24),
-            verify_learned: true,
-            on_conflict: OnConflict::default(),
-            several_per_ticket: false,
-            check_existing: false,
-            disconnect_on_remap: false,
-            reconnect: Reconnect::default(),
-            accounted_for: AccountedFor::default(),
-        }
+impl KindConfig for Config {
+    fn build(&self, policy: &SourcePolicy) -> Result<Box<dyn Source>, InvalidKey> {
+        let schemes = Schemes::try_new(
+            &self.secrets,
+            &self.bearer_tokens,
+            &self.basic_auth,
+            policy.window(),
+        )?;
+        check_target("channel_target", policy.channel_target.as_ref())?;
+        // ServiceNow writes user names without blanks around them, but a person who copies one
+        // often does not. An empty name would match records without a user.
+        let users = self.ignore_users.iter().map(|user| user.trim().to_owned());
+        Ok(Box::new(ServiceNow {
+            schemes,
+            classes: Classes::try_new(&self.class_aliases)
+                .map_err(|problem| InvalidKey::new("class_aliases", problem))?,
+            tickets: TicketColumns::try_new(self, policy)?,
+            ignore_users: users.filter(|user| !user.is_empty()).collect(),
+            instance: self.instance.as_ref().map(|name| name.trim().to_owned()),
+        }))
+    }
+
+    fn advice(&self) -> Option<(&'static str, &'static str)> {
+        self.instance.is_none().then_some((
+            "instance",
+            "set it to the property instance_name of the instance, so that a clone of the instance \
+             connects nothing",
+        ))
     }
 }
 
 /// A `ServiceNow` instance that sends us records.
 #[derive(Debug)]
-pub struct ServiceNow {
+struct ServiceNow {
     schemes: Schemes,
     classes: Classes,
     tickets: TicketColumns,
     ignore_users: Vec<String>,
+    instance: Option<String>,
 }
 
 impl ServiceNow {
-    /// Builds the source; refuses a configuration that could not authenticate anybody, or whose
-    /// events Serval could not take.
-    pub fn try_new(name: &SourceName, config: &Config) -> Result<Self, InvalidSource> {
-        let invalid = |key: &'static str, problem: String| InvalidSource {
-            source_name: name.clone(),
-            key,
-            problem,
-        };
-        let schemes = Schemes::try_new(
-            name,
-            Credentials {
-                secrets: &config.secrets,
-                bearer_tokens: &config.bearer_tokens,
-                basic_auth: &config.basic_auth,
-                window: Window {
-                    past: config.tolerance_past.as_secs(),
-                    future: config.tolerance_future.as_secs(),
-                },
-            },
-        )?;
-        target::check(config.channel_target.as_ref())
-            .map_err(|problem| invalid("channel_target", problem))?;
-        let users = config
-            .ignore_users
-            .iter()
-            .map(|user| user.trim().to_owned());
-        Ok(Self {
-            schemes,
-            classes: Classes::try_new(&config.class_aliases)
-                .map_err(|problem| invalid("class_aliases", problem))?,
-            tickets: TicketColumns::try_new(config)
-                .map_err(|(key, problem)| invalid(key, problem))?,
-            ignore_users: users.filter(|user| !user.is_empty()).collect(),
-        })
-    }
-}
-
-impl Source for ServiceNow {
-    fn kind(&self) -> SourceKind {
-        SourceKind::ServiceNow
+    /// True if `delivery` comes from another instance. A body that names none is taken for one of the
+    /// source's own: only our business rules write the name. What was foreign once stays so until it
+    /// names the instance: of a batch, or without dropped fields, the name is not stored.
+    fn is_foreign(&self, delivery: &Delivery<'_>, was_foreign: bool) -> bool {
+        match (&self.instance, &delivery.instance) {
+            (Some(own), Some(named)) => !own.eq_ignore_ascii_case(named.trim()),
+            (Some(_), None) => was_foreign,
+            (None, _) => false,
+        }
     }
 
-    fn verify<'a>(&self, request: Unverified<'a>, now: Timestamp) -> Result<Verified<'a>, Refused> {
-        self.schemes.verify(request, now)
-    }
-
-    fn interpret(&self, request: &Verified<'_>) -> Result<Receipt, Unreadable> {
+    fn read(&self, request: &Verified<'_>, was_foreign: bool) -> Result<Receipt, Unreadable> {
         let delivery = envelope::open(request.body())?;
         let reader = Reader {
             classes: &self.classes,
             tickets: &self.tickets,
             ignore_users: &self.ignore_users,
+            is_foreign: self.is_foreign(&delivery, was_foreign),
             request,
             delivery: &delivery,
         };
+        // One record that cannot be read refuses the whole batch: nothing of it is stored, so the
+        // sender can repeat it after the fault is mended.
         let events = match &delivery.records {
             Records::One(record) => vec![reader.event(record, None)?],
             Records::Batch(records) => records
@@ -188,6 +167,30 @@ impl Source for ServiceNow {
                 .collect::<Result<_, _>>()?,
         };
         Ok(Receipt::Events(events))
+    }
+}
+
+impl Source for ServiceNow {
+    fn screen(&self, headers: &HeaderMap, now: Timestamp) -> Result<(), Refused> {
+        self.schemes.screen(headers, now)
+    }
+
+    fn verify<'a>(&self, request: Unverified<'a>, now: Timestamp) -> Result<Verified<'a>, Refused> {
+        self.schemes.verify(request, now)
+    }
+
+    fn interpret(&self, request: &Verified<'_>) -> Result<Receipt, Unreadable> {
+        self.read(request, false)
+    }
+
+    fn interpret_again(&self, stored: &StoredBody<'_>) -> Result<Receipt, Unreadable> {
+        // The path is not stored, but the type of the event begins with the class that was read.
+        let class = stored.event_type.rsplit_once('.').map(|(class, _)| class);
+        let table = class.filter(|class| *class != UNKNOWN);
+        self.read(
+            &Verified::stored(stored.body, table),
+            stored.reason == FOREIGN_INSTANCE,
+        )
     }
 }
 

@@ -1,76 +1,60 @@
-//! One record: what it is about, how new it is, and what should become of its event.
+//! One record becomes one event.
 //!
-//! Invariant: the record itself is only pointed at; its bytes are those that were received.
+//! Invariant: the event only points at the record, whose bytes are those that were received.
 
-use std::ops::Range;
-
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use crate::domain::reason::Reason;
 use sha2::{Digest, Sha256};
 
-use super::class::{Classes, Table, Verdict, Witnesses, is_table_name};
-use super::envelope::{Delivery, unreadable};
-use super::hints::{Hints, Operation, table_text};
-use super::ticket::TicketColumns;
-use super::values::{Field, count, utc_seconds};
+use super::class::{Classes, Verdict, Witnesses, is_table_name};
+use super::columns::unreadable;
+use super::envelope::Delivery;
+use super::hints::{Hints, Operation, first_text};
+use super::ids;
+use super::named::TicketColumns;
+use super::values::{Column, count, utc_seconds};
 use crate::domain::event::{Disposition, NewEvent, Rank};
-use crate::domain::ids::{ExternalId, SourceKind};
-use crate::sources::{Unreadable, Verified};
+use crate::domain::ids::ExternalId;
+use crate::domain::report::Report;
+use crate::sources::auth::request::Verified;
+use crate::sources::json::field::{Field, place_of};
+use crate::sources::source::Unreadable;
 
 /// The longest event type, in bytes.
 const MAX_EVENT_TYPE_BYTES: usize = 64;
+/// Reason of a record that was deleted.
+const DELETED: &str = "deleted";
 const MAX_NUMBER_BYTES: usize = 40;
 
-/// The columns that are read.
-#[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct Columns<'a> {
-    #[serde(borrow)]
-    pub(super) sys_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) sys_class_name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) number: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) sys_mod_count: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) sys_updated_on: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) sys_updated_by: Option<&'a RawValue>,
-    #[serde(borrow, rename = "__status")]
-    pub(super) status: Option<&'a RawValue>,
-    #[serde(borrow, rename = "__error")]
-    pub(super) error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) table: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) table_name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) operation: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) event_type: Option<&'a RawValue>,
-}
-
-/// What the columns say.
+/// The values of the columns.
 struct Record {
-    /// Where the record stands, for people.
+    /// The record's place in the body, for people.
     place: String,
-    sys_id: Field,
-    class_name: Field,
-    number: Field,
+    sys_id: Column,
+    class_name: Column,
+    number: Column,
     mod_count: Option<i64>,
     updated_on: Option<i64>,
-    updated_by: Field,
+    updated_by: Column,
     failed: bool,
+    /// `table` or `table_name` among the columns.
     table: Option<String>,
     operation: Option<Operation>,
 }
 
+/// Stands for the class in the type of an event whose class is not known.
+pub(super) const UNKNOWN: &str = "record";
+
+/// Reason of an event of another instance than that of its source.
+pub(super) const FOREIGN_INSTANCE: &str = "foreign_instance";
+
 /// Reads the records of one delivery.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Reader<'r> {
     pub(super) classes: &'r Classes,
     pub(super) tickets: &'r TicketColumns,
     pub(super) ignore_users: &'r [String],
+    /// True if the records are of another instance than that of the source.
+    pub(super) is_foreign: bool,
     pub(super) request: &'r Verified<'r>,
     pub(super) delivery: &'r Delivery<'r>,
 }
@@ -89,29 +73,34 @@ impl Reader<'_> {
         let record = self
             .read(raw, &place)
             .map_err(|error| unreadable(&place, &error))?;
+        // A record that ServiceNow could not give has no usable id, and is no fault of the sender.
         let external_id = record.external_id();
-        let verdict = self.verdict(&record);
+        let witnesses = self.witnesses(&record);
+        let verdict = self.classes.decide(&witnesses);
         let disposition = if record.failed {
             Disposition::Ignore("record_error")
         } else if let Err(detail) = external_id {
             return Err(Unreadable::Record { index, detail });
         } else {
-            self.disposition(&record, &verdict)
+            self.disposition(&record, &verdict, &witnesses)
         };
         let external_id = external_id.ok();
         let content_key = match disposition {
             Disposition::Connect => content_key(external_id.as_ref(), &record, raw),
-            Disposition::Skip(_) | Disposition::Ignore(_) | Disposition::Bury(_) => None,
+            Disposition::Skip(_)
+            | Disposition::Ignore(_)
+            | Disposition::SetAside(_)
+            | Disposition::Bury(_) => None,
         };
         Ok(NewEvent {
             hint: match disposition {
-                // An echo connects nothing, but Serval's own account may be the one to write the id.
+                // An echo connects nothing, but it may be Serval's account that writes the id.
                 Disposition::Connect | Disposition::Skip(_) => self.tickets.hint(raw),
-                Disposition::Ignore(_) | Disposition::Bury(_) => None,
+                Disposition::Ignore(_) | Disposition::SetAside(_) | Disposition::Bury(_) => None,
             },
             number: record.number.text().and_then(number),
-            team: None,
-            channel_move: None,
+            channel: None,
+            question: None,
             disposition,
             external_id,
             subtype: match verdict {
@@ -119,13 +108,18 @@ impl Reader<'_> {
                 Verdict::Other(_) | Verdict::Conflict | Verdict::Unknown => None,
             },
             event_type: event_type(&verdict, record.operation),
-            delivery_key: self.delivery_key(index),
+            delivery_key: self.delivery_key(),
             content_key,
             rank: Rank(
-                record.mod_count.unwrap_or(-1),
-                record.updated_on.unwrap_or(-1),
+                record.updated_on.unwrap_or(Rank::UNKNOWN),
+                record.mod_count.unwrap_or(Rank::UNKNOWN),
             ),
-            object: self.object(raw),
+            report: if disposition == Disposition::Ignore(DELETED) {
+                Report::Deletion
+            } else {
+                Report::Save
+            },
+            object: place_of(raw, self.request.body()),
         })
     }
 
@@ -134,27 +128,30 @@ impl Reader<'_> {
             Some(columns) => columns,
             None => serde_json::from_str(raw)?,
         };
-        let class_name = Field::read(columns.sys_class_name)?;
-        let updated_on = Field::read(columns.sys_updated_on)?;
-        // A label for a class means that the dates are labels too: local times, perhaps in the
-        // very form of the stored ones.
+        let class_name = Column::read(columns.sys_class_name)?;
+        let updated_on = Column::read(columns.sys_updated_on)?;
+        // If the class is a label, the dates are labels too: local times, even if they look like
+        // stored ones. They must not decide which record is newer.
         let labels = class_name
             .value()
             .is_some_and(|name| !is_table_name(name.trim()));
+        // Within an envelope, a column that is called `table` is a column; and beside `table_sys_id` it
+        // names the table of another record, such as that of an attachment.
+        let table_of_another = columns.table_sys_id.is_given();
         let (own_table, own_operation) = match self.delivery.hints {
             Hints::Envelope => (None, None),
             Hints::Record => (
-                table_text(columns.table, columns.table_name)?,
+                first_text(&[columns.table, columns.table_name])?.filter(|_| !table_of_another),
                 Operation::of_record(columns.operation, columns.event_type)?,
             ),
         };
         Ok(Record {
             place: place.to_owned(),
-            sys_id: Field::read(columns.sys_id)?,
-            number: Field::read(columns.number)?,
-            mod_count: Field::read(columns.sys_mod_count)?.text().and_then(count),
+            sys_id: Column::read(columns.sys_id)?,
+            number: Column::read(columns.number)?,
+            mod_count: Column::read(columns.sys_mod_count)?.text().and_then(count),
             updated_on: updated_on.value().filter(|_| !labels).and_then(utc_seconds),
-            updated_by: Field::read(columns.sys_updated_by)?,
+            updated_by: Column::read(columns.sys_updated_by)?,
             failed: failed(columns.status, columns.error)?,
             class_name,
             table: own_table,
@@ -162,28 +159,41 @@ impl Reader<'_> {
         })
     }
 
-    fn verdict(&self, record: &Record) -> Verdict {
-        let of_envelope = self.delivery.table.as_deref().map(Table::OfEnvelope);
-        self.classes.decide(&Witnesses {
+    fn witnesses<'w>(&'w self, record: &'w Record) -> Witnesses<'w> {
+        Witnesses {
             class_name: record.class_name.text(),
-            table: of_envelope.or(record.table.as_deref().map(Table::OfRecord)),
+            table: self.delivery.table.as_deref(),
             wrapper: self.delivery.wrapper,
             path: self.request.table(),
+            column: record.table.as_deref(),
             number: record.number.text(),
-        })
+        }
     }
 
-    fn disposition(&self, record: &Record, verdict: &Verdict) -> Disposition {
+    fn disposition(
+        &self,
+        record: &Record,
+        verdict: &Verdict,
+        witnesses: &Witnesses<'_>,
+    ) -> Disposition {
+        // A clone has the same ids: not even its deletions mean the records of the source's instance.
+        if self.is_foreign {
+            return Disposition::SetAside(FOREIGN_INSTANCE);
+        }
+        // The operation comes before the class, which does not matter for a deleted record.
         match record.operation {
-            Some(Operation::Delete) => return Disposition::Ignore("deleted"),
+            Some(Operation::Delete) => return Disposition::Ignore(DELETED),
             Some(Operation::Other) => return Disposition::Ignore("operation"),
             Some(Operation::Insert | Operation::Update) | None => {}
         }
+        let may_need_alias = self.classes.may_need_alias(verdict, witnesses);
         match verdict {
-            Verdict::Conflict => Disposition::Bury("class_conflict"),
+            Verdict::Conflict => Disposition::Bury(Reason::ClassConflict),
+            Verdict::Other(_) if may_need_alias => Disposition::SetAside("out_of_scope"),
             Verdict::Other(_) => Disposition::Ignore("out_of_scope"),
+            Verdict::Unknown if may_need_alias => Disposition::SetAside("unknown_class"),
             Verdict::Unknown => Disposition::Ignore("unknown_class"),
-            Verdict::Ours(_) if self.is_echo(record) => Disposition::Skip("echo"),
+            Verdict::Ours(_) if self.is_echo(record) => Disposition::Skip(Reason::Echo),
             Verdict::Ours(_) => Disposition::Connect,
         }
     }
@@ -197,23 +207,17 @@ impl Reader<'_> {
         record.updated_by.texts().any(|user| ignored(user.trim()))
     }
 
-    /// The prefixes keep ids of different origin and shape apart, whatever the ids look like.
-    fn delivery_key(&self, index: Option<usize>) -> Option<String> {
+    /// The prefixes keep ids of different origins apart, even if the ids are equal. All records of a
+    /// batch have the id of the batch.
+    fn delivery_key(&self) -> Option<String> {
         let (origin, id) = match (self.request.delivery_id(), &self.delivery.id) {
             (Some(id), _) => ("wh", id),
             (None, Some(id)) => ("body", id.as_str()),
             (None, None) => return None,
         };
-        Some(match index {
-            None => format!("{origin}:{id}"),
-            Some(index) => format!("{origin}#{index}:{id}"),
-        })
-    }
-
-    /// Where `raw`, which is a slice of the body, stands in it.
-    fn object(&self, raw: &str) -> Range<usize> {
-        let start = raw.as_ptr().addr() - self.request.body().as_ptr().addr();
-        start..start + raw.len()
+        // A cloned instance may send what the real one sends later, under the same id.
+        let foreign = if self.is_foreign { "foreign:" } else { "" };
+        Some(format!("{foreign}{origin}:{id}"))
     }
 }
 
@@ -224,23 +228,21 @@ impl Record {
             .sys_id
             .text()
             .ok_or_else(|| format!("{place} has no sys_id"))?;
-        SourceKind::ServiceNow
-            .parse_external_id(text)
-            .map_err(|problem| format!("{place} has no usable sys_id: {problem}"))
+        ids::parse(text).map_err(|problem| format!("{place} has no usable sys_id: {problem}"))
     }
 }
 
-/// Whether ServiceNow says that it could not give the record (`JSONv2`).
-fn failed(status: Option<&RawValue>, error: Option<&RawValue>) -> Result<bool, serde_json::Error> {
-    let status = Field::read(status)?;
+/// True if ServiceNow reports that it could not give the record (`JSONv2`).
+fn failed(status: Field<'_>, error: Field<'_>) -> Result<bool, serde_json::Error> {
+    let status = Column::read(status)?;
     let success = status
         .text()
         .is_none_or(|text| text.eq_ignore_ascii_case("success"));
-    let error = error.is_some_and(|raw| !matches!(raw.get(), "\"\"" | "false"));
-    Ok(error || !success)
+    Ok(error.is_given() || !success)
 }
 
-/// Two rules for one save may send different columns, so the content is a part of the key.
+/// Names the content. Two business rules may send different columns of one save, so a hash of the
+/// content is a part of the key.
 fn content_key(id: Option<&ExternalId>, record: &Record, raw: &str) -> Option<String> {
     let (id, mod_count) = (id?, record.mod_count?);
     let operation = record.operation.map_or("", Operation::as_str);
@@ -251,7 +253,7 @@ fn content_key(id: Option<&ExternalId>, record: &Record, raw: &str) -> Option<St
     ))
 }
 
-/// A number as people type it to find the record; what nobody types in one word is none.
+/// The number as people type it to find the record: one word, or it cannot be found.
 fn number(text: &str) -> Option<String> {
     let number = text.trim();
     let fits = (1..=MAX_NUMBER_BYTES).contains(&number.len());
@@ -262,7 +264,7 @@ fn event_type(verdict: &Verdict, operation: Option<Operation>) -> String {
     let class = match verdict {
         Verdict::Ours(class) => class.table(),
         Verdict::Other(name) => name,
-        Verdict::Conflict | Verdict::Unknown => "record",
+        Verdict::Conflict | Verdict::Unknown => UNKNOWN,
     };
     let operation = operation.map_or("change", Operation::as_str);
     let visible = |c: char| if c.is_ascii_graphic() { c } else { '_' };

@@ -1,31 +1,34 @@
-//! How ServiceNow writes the value of a column: a plain string, number, boolean or null, or an
+//! The value of a column as ServiceNow writes it: a plain string, number, boolean or null, or an
 //! object of `value`, `display_value` and `link`.
 //!
-//! Invariant: reads, never rewrites; what cannot be read counts as absent, but for a key that
-//! stands twice.
+//! Invariant: a value that cannot be read counts as absent. The only error is a key that stands
+//! twice.
+
+use std::borrow::Cow;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
+
+use crate::sources::json::field::Field;
 
 /// The separators of thousands that display values have, by locale.
 const THOUSANDS: [char; 7] = [',', '.', ' ', '\'', '\u{2019}', '\u{a0}', '\u{202f}'];
 
 /// The value of one column.
 #[derive(Debug, Default)]
-pub(super) struct Field {
+pub(super) struct Column {
     value: Option<String>,
     display: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Pair<'a> {
     #[serde(borrow)]
-    value: Option<&'a RawValue>,
-    #[serde(borrow)]
-    display_value: Option<&'a RawValue>,
+    value: Field<'a>,
+    display_value: Field<'a>,
 }
 
 /// The keys of a value object: an object of these only, or an empty one, is a column's value.
@@ -44,22 +47,19 @@ struct ValueObject {
     _currency_display_value: Option<IgnoredAny>,
 }
 
-impl Field {
+impl Column {
     /// Reads a column; an error names a key that stands twice in a value object.
-    pub(super) fn read(raw: Option<&RawValue>) -> Result<Self, serde_json::Error> {
-        let Some(raw) = raw else {
-            return Ok(Self::default());
-        };
-        if !is_object(raw) {
+    pub(super) fn read(field: Field<'_>) -> Result<Self, serde_json::Error> {
+        let Some(object) = field.object_json() else {
             return Ok(Self {
-                value: scalar(raw),
+                value: scalar(field),
                 display: None,
             });
-        }
-        let pair: Pair<'_> = serde_json::from_str(raw.get())?;
+        };
+        let pair: Pair<'_> = serde_json::from_str(object)?;
         Ok(Self {
-            value: pair.value.and_then(scalar),
-            display: pair.display_value.and_then(scalar),
+            value: scalar(pair.value),
+            display: scalar(pair.display_value),
         })
     }
 
@@ -73,27 +73,23 @@ impl Field {
         self.value.as_deref()
     }
 
-    /// The stored value and the label, as far as they are there.
+    /// The stored value and the label, those that exist.
     pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
         self.value.iter().chain(&self.display).map(String::as_str)
     }
 }
 
-/// Whether `raw` is a JSON object.
-pub(super) fn is_object(raw: &RawValue) -> bool {
-    raw.get().starts_with('{')
-}
-
-/// Whether `raw` is an object that can be a record: not the value of a column, not empty.
-pub(super) fn is_record_object(raw: &RawValue) -> bool {
-    is_object(raw) && serde_json::from_str::<ValueObject>(raw.get()).is_err()
+/// The JSON of an object that can be a record: not the value of a column, not empty.
+pub(super) fn record_json(field: Field<'_>) -> Option<&str> {
+    let is_record = |json: &&str| serde_json::from_str::<ValueObject>(json).is_err();
+    field.object_json().filter(is_record)
 }
 
 /// A string, number or boolean as text. Whole numbers lose a fraction of zeros: `12.0` is `12`.
-fn scalar(raw: &RawValue) -> Option<String> {
-    let json = raw.get();
+fn scalar(field: Field<'_>) -> Option<String> {
+    let json = field.json()?;
     match json.as_bytes().first()? {
-        b'"' => serde_json::from_str(json).ok(),
+        b'"' => field.string().map(Cow::into_owned),
         b'{' | b'[' | b'n' => None,
         b't' | b'f' => Some(json.to_owned()),
         _ => Some(number(json)),
@@ -103,12 +99,10 @@ fn scalar(raw: &RawValue) -> Option<String> {
 fn number(json: &str) -> String {
     match json.parse::<f64>() {
         // Beyond 2^53 a float would not be the number that was sent.
-        Ok(float) if json.contains(['.', 'e', 'E']) && float.abs() < 9e15 => {
-            if float.fract() == 0.0 {
-                format!("{float:.0}")
-            } else {
-                json.to_owned()
-            }
+        Ok(float)
+            if json.contains(['.', 'e', 'E']) && float.abs() < 9e15 && float.fract() == 0.0 =>
+        {
+            format!("{float:.0}")
         }
         Ok(_) | Err(_) => json.to_owned(),
     }
@@ -121,12 +115,14 @@ pub(super) fn count(text: &str) -> Option<i64> {
     if digits(text) {
         return text.parse().ok();
     }
+    // The first separator decides; a text with two kinds of them is not a whole number.
     let separator = text.chars().find(|c| THOUSANDS.contains(c))?;
     let (first, rest) = text.split_once(separator)?;
     if digits(first) && first.len() <= 3 && rest.split(separator).all(|p| p.len() == 3 && digits(p))
     {
         return text.replace(separator, "").parse().ok();
     }
+    // The fraction of zeros that a float has: `12.0`.
     let zeros = separator == '.' && !rest.is_empty() && rest.bytes().all(|b| b == b'0');
     if zeros && digits(first) {
         first.parse().ok()
@@ -136,7 +132,7 @@ pub(super) fn count(text: &str) -> Option<i64> {
 }
 
 /// Reads `YYYY-MM-DD HH:MM:SS`, which is UTC, into Unix seconds. Other forms are for people, in
-/// their own zone, and say nothing about order.
+/// their own time zone, so they cannot be compared.
 pub(super) fn utc_seconds(text: &str) -> Option<i64> {
     let shape = b"0000-00-00 00:00:00";
     let fits = text.len() == shape.len()
@@ -144,14 +140,8 @@ pub(super) fn utc_seconds(text: &str) -> Option<i64> {
             b'0' => b.is_ascii_digit(),
             punctuation => b == punctuation,
         });
-    if !fits {
-        return None;
-    }
-    let zoned = text
-        .parse::<DateTime>()
-        .ok()?
-        .to_zoned(TimeZone::UTC)
-        .ok()?;
+    let time: DateTime = text.parse().ok().filter(|_| fits)?;
+    let zoned = time.to_zoned(TimeZone::UTC).ok()?;
     Some(zoned.timestamp().as_second())
 }
 
@@ -159,9 +149,8 @@ pub(super) fn utc_seconds(text: &str) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn field(json: &str) -> Field {
-        let raw: &RawValue = serde_json::from_str(json).unwrap();
-        Field::read(Some(raw)).unwrap()
+    fn column(json: &str) -> Result<Column, serde_json::Error> {
+        Column::read(serde_json::from_str(json).unwrap())
     }
 
     #[test]
@@ -201,16 +190,15 @@ mod tests {
             (r#""\u0000""#, Some("\0"), Some("\0")),
             (r#""\ud800""#, None, None),
         ] {
-            let field = field(json);
-            assert_eq!((field.text(), field.value()), (text, value), "{json}");
+            let column = column(json).unwrap();
+            assert_eq!((column.text(), column.value()), (text, value), "{json}");
         }
-        assert!(Field::read(None).unwrap().text().is_none());
+        assert!(Column::read(Field::default()).unwrap().text().is_none());
     }
 
     #[test]
     fn a_value_that_stands_twice_is_an_error() {
-        let raw: &RawValue = serde_json::from_str(r#"{"value":"a","value":"b"}"#).unwrap();
-        assert!(Field::read(Some(raw)).is_err());
+        assert!(column(r#"{"value":"a","value":"b"}"#).is_err());
     }
 
     #[test]
@@ -227,8 +215,8 @@ mod tests {
             (r#"{"value":"y","sys_id":"z"}"#, true),
             (r#"{"number":"INC1"}"#, true),
         ] {
-            let raw: &RawValue = serde_json::from_str(json).unwrap();
-            assert_eq!(is_record_object(raw), expected, "{json}");
+            let field = serde_json::from_str(json).unwrap();
+            assert_eq!(record_json(field).is_some(), expected, "{json}");
         }
     }
 

@@ -1,89 +1,12 @@
-//! The shapes of Slack's JSON, as far as they are read, borrowed from the body.
+//! The parts of Slack's JSON that are read, borrowed from the body.
 //!
-//! Invariant: for JSON, the only fault is a key that is read and stands twice in its object, where
-//! two readers could see two different events. A field of an unexpected type reads as absent. The
-//! types have no `Debug`, so that no body reaches a log.
-
-use std::borrow::Cow;
+//! Invariant: the only fault of a JSON body is a key that is read and stands twice in its object.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 
-use crate::sources::Unreadable;
-
-/// The value of one key, not looked at until it is asked for. Absent and `null` are the same.
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Field<'a>(#[serde(borrow)] Option<&'a RawValue>);
-
-impl<'a> Field<'a> {
-    /// A string that is not empty.
-    pub(super) fn text(self) -> Option<Cow<'a, str>> {
-        #[derive(Deserialize)]
-        #[serde(transparent)]
-        struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-        // An escaped half of a surrogate pair is JSON, but no text.
-        let text: Text<'a> = serde_json::from_str(self.starting_with('"')?).ok()?;
-        Some(text.0).filter(|text| !text.is_empty())
-    }
-
-    /// The digits of an integer that is not negative.
-    pub(super) fn digits(self) -> Option<&'a str> {
-        let json = self.0?.get();
-        Some(json).filter(|json| json.len() <= 20 && json.bytes().all(|b| b.is_ascii_digit()))
-    }
-
-    /// Whether it is `true`.
-    pub(super) fn is_true(self) -> bool {
-        self.0.is_some_and(|json| json.get() == "true")
-    }
-
-    /// Whether it is anything but absent, `null`, `false` and `""`.
-    pub(super) fn is_given(self) -> bool {
-        self.0
-            .is_some_and(|json| !matches!(json.get(), "false" | "\"\""))
-    }
-
-    /// The JSON of an object.
-    pub(super) fn object_json(self) -> Option<&'a str> {
-        self.starting_with('{')
-    }
-
-    /// An object, read as `T`.
-    pub(super) fn object<T: Deserialize<'a>>(self) -> Result<Option<T>, Unreadable> {
-        let Some(json) = self.object_json() else {
-            return Ok(None);
-        };
-        match serde_json::from_str(json) {
-            Ok(object) => Ok(Some(object)),
-            Err(error) if error.is_data() => Err(repeated_key()),
-            // It is JSON, so a key of it is no text: half of a surrogate pair.
-            Err(_) => Ok(None),
-        }
-    }
-
-    /// The elements of an array; none of anything else.
-    pub(super) fn elements(self) -> Vec<Field<'a>> {
-        self.starting_with('[')
-            .and_then(|json| serde_json::from_str(json).ok())
-            .unwrap_or_default()
-    }
-
-    /// The first element of an array.
-    pub(super) fn first(self) -> Field<'a> {
-        self.elements().first().copied().unwrap_or_default()
-    }
-
-    fn starting_with(self, first: char) -> Option<&'a str> {
-        let json = self.0?.get();
-        json.starts_with(first).then_some(json)
-    }
-}
-
-fn repeated_key() -> Unreadable {
-    Unreadable::Body("a key that decides what the event is stands twice in one object".to_owned())
-}
+use crate::sources::json::field::{Field, repeated_key};
+use crate::sources::source::Unreadable;
 
 /// The outer event. One `borrow` ties the lifetimes of all the fields.
 #[derive(Default, Deserialize)]
@@ -93,8 +16,8 @@ pub(super) struct Envelope<'a> {
     pub(super) kind: Field<'a>,
     pub(super) challenge: Field<'a>,
     pub(super) team_id: Field<'a>,
-    pub(super) context_team_id: Field<'a>,
     pub(super) api_app_id: Field<'a>,
+    pub(super) is_ext_shared_channel: Field<'a>,
     pub(super) event_id: Field<'a>,
     pub(super) event: Field<'a>,
     pub(super) authorizations: Field<'a>,
@@ -102,18 +25,19 @@ pub(super) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Reads a body without the white space around it. `None`: JSON, but no object with keys of text.
+    /// Reads a body without the white space around it. `None`: the body is JSON, but not an object
+    /// whose keys are all text.
     pub(super) fn parse(json: &'a str) -> Result<Option<Self>, Unreadable> {
         let parsed = if json.starts_with('{') {
             serde_json::from_str(json).map(Some)
         } else {
-            serde_json::from_str::<serde::de::IgnoredAny>(json).map(|_| None)
+            serde_json::from_str::<IgnoredAny>(json).map(|_| None)
         };
         parsed.or_else(|error| {
             if error.is_data() {
                 Err(repeated_key())
-            } else if serde_json::from_str::<serde::de::IgnoredAny>(json).is_ok() {
-                // A key that is no text: half of a surrogate pair.
+            } else if serde_json::from_str::<IgnoredAny>(json).is_ok() {
+                // The body is JSON, so a key of it must be no text: half of a surrogate pair.
                 Ok(None)
             } else {
                 let (line, column) = (error.line(), error.column());
@@ -125,7 +49,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// The inner event: what is read of all its types together.
+/// The inner event, with the fields of all its types.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Inner<'a> {
@@ -150,6 +74,7 @@ pub(super) struct Inner<'a> {
     pub(super) item: Field<'a>,
     pub(super) assistant_thread: Field<'a>,
     pub(super) source: Field<'a>,
+    pub(super) tokens: Field<'a>,
     pub(super) old_channel_id: Field<'a>,
     pub(super) new_channel_id: Field<'a>,
 }
@@ -164,7 +89,7 @@ pub(super) struct Message<'a> {
     pub(super) thread_ts: Field<'a>,
 }
 
-/// What was pinned.
+/// The pinned message.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Item<'a> {
@@ -173,7 +98,7 @@ pub(super) struct Item<'a> {
     pub(super) message: Field<'a>,
 }
 
-/// Where a thread of the assistant stands.
+/// The place of a thread of the assistant.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct AssistantThread<'a> {
@@ -182,7 +107,15 @@ pub(super) struct AssistantThread<'a> {
     pub(super) thread_ts: Field<'a>,
 }
 
-/// Who posts for an app.
+/// Tokens that were revoked, by whose they are.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Tokens<'a> {
+    #[serde(borrow)]
+    pub(super) bot: Field<'a>,
+}
+
+/// The app behind a bot.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct BotProfile<'a> {

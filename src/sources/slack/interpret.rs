@@ -1,43 +1,45 @@
-//! From a verified body to a receipt.
+//! Turns a verified body into a receipt.
 //!
-//! Invariant: a body that is JSON is one event, whatever its shape. Refused are only a handshake
-//! without a challenge and a repeated key.
+//! Invariant: a body that is JSON is one event, whatever its shape. Only a handshake without a
+//! challenge and a repeated key are refused.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use super::envelope::{Envelope, Inner};
-use super::message::{self, Kind, Rules, Verdict};
-use super::{reference, ticket};
+use super::message::{self, Announced, Rules, Verdict};
+use super::{channel, named, reference};
 use crate::domain::event::{Disposition, NewEvent};
-use crate::sources::{Receipt, Unreadable};
+use crate::domain::report::Report;
+use crate::sources::json::field::place_of;
+use crate::sources::source::{Receipt, Unreadable};
 
 /// The longest part of a key taken from the envelope, in characters.
 const MAX_ID_CHARS: usize = 128;
 /// The longest `event_type`, in characters.
 const MAX_TYPE_CHARS: usize = 64;
 
-/// Says what an authentic body means.
+/// Reads an authentic body.
 pub(super) fn interpret(body: &[u8], rules: &Rules) -> Result<Receipt, Unreadable> {
     let text = std::str::from_utf8(body).map_err(|error| {
         let byte = error.valid_up_to();
         Unreadable::Body(format!("the body is not UTF-8: byte {byte}"))
     })?;
     let json = text.trim_matches([' ', '\t', '\r', '\n']);
+    let whole = place_of(json, body);
     let Some(envelope) = Envelope::parse(json)? else {
         let verdict = Verdict::ignore("not_an_event");
-        let nothing = Envelope::default();
-        return Ok(receipt(&nothing, verdict, "", place(json, text)));
+        return Ok(receipt(&Envelope::default(), verdict, "", whole));
     };
+    // Only two types of envelope say more than that they came. All others are stored as ignored, so
+    // that an operator sees them and Slack gets its 200.
     let kind = envelope.kind.text().unwrap_or_default();
     let reason = match &*kind {
-        "event_callback" => return callback(&envelope, json, text, rules),
+        "event_callback" => return callback(&envelope, whole, body, rules),
         "url_verification" => return challenge(&envelope),
         "app_rate_limited" => "app_rate_limited",
         _ => "unknown_type",
     };
-    let verdict = Verdict::ignore(reason);
-    Ok(receipt(&envelope, verdict, &kind, place(json, text)))
+    Ok(receipt(&envelope, Verdict::ignore(reason), &kind, whole))
 }
 
 fn challenge(envelope: &Envelope<'_>) -> Result<Receipt, Unreadable> {
@@ -51,30 +53,41 @@ fn challenge(envelope: &Envelope<'_>) -> Result<Receipt, Unreadable> {
 
 fn callback(
     envelope: &Envelope<'_>,
-    json: &str,
-    text: &str,
+    whole: Range<usize>,
+    body: &[u8],
     rules: &Rules,
 ) -> Result<Receipt, Unreadable> {
     let inner: Option<Inner<'_>> = envelope.event.object()?;
+    // Without an object to point at, the event points at the whole envelope.
     let (Some(event), Some(object)) = (inner, envelope.event.object_json()) else {
         let verdict = Verdict::ignore("no_event");
-        let object = place(json, text);
-        return Ok(receipt(envelope, verdict, "event_callback", object));
+        return Ok(receipt(envelope, verdict, "event_callback", whole));
     };
     let kind = event.kind.text().unwrap_or_default();
     let mut verdict = match &*kind {
-        "message" => message::sort(Kind::Message, envelope, &event, rules)?,
-        "app_mention" => message::sort(Kind::Mention, envelope, &event, rules)?,
+        "message" => message::sort(Announced::Message, envelope, &event, rules)?,
+        "app_mention" => message::sort(Announced::Mention, envelope, &event, rules)?,
         other => reference::sort(other, &event)?,
     };
+    let takes_direct = rules.config.direct_messages;
+    let is_kept = !matches!(verdict.disposition, Disposition::Ignore(_))
+        || verdict.report == Report::MessageEdit;
+    verdict.channel = channel::news(&kind, envelope, &event, is_kept, takes_direct);
     let event_type = match event.subtype.text() {
         Some(subtype) => format!("{kind}.{subtype}"),
         None => kind.into_owned(),
     };
+    // The ticket is looked for last and only for events that connect: it is the costly part.
     if verdict.disposition == Disposition::Connect && message::may_name_ticket(&event, rules)? {
-        verdict.hint = ticket::named_by(object, rules);
+        verdict.hint = named::ticket(object, rules);
     }
-    Ok(receipt(envelope, verdict, &event_type, place(object, text)))
+    // An edit stands for the message as it is now; what is around that has the old text, too.
+    let edited = event.message.object_json();
+    let object = edited
+        .filter(|_| verdict.report == Report::MessageEdit)
+        .unwrap_or(object);
+    let place = place_of(object, body);
+    Ok(receipt(envelope, verdict, &event_type, place))
 }
 
 fn receipt(
@@ -83,18 +96,11 @@ fn receipt(
     event_type: &str,
     object: Range<usize>,
 ) -> Receipt {
-    // The installation that we hear it through: of a shared channel, `team_id` may be the other's.
-    let team = envelope
-        .context_team_id
-        .text()
-        .or_else(|| envelope.team_id.text());
     Receipt::Events(vec![NewEvent {
         hint: verdict.hint,
         number: None,
-        team: team
-            .filter(|team| team.len() <= MAX_ID_CHARS)
-            .map(Cow::into_owned),
-        channel_move: verdict.channel_move,
+        channel: verdict.channel,
+        question: verdict.question,
         disposition: verdict.disposition,
         external_id: verdict.external_id,
         subtype: None,
@@ -102,11 +108,12 @@ fn receipt(
         delivery_key: delivery_key(envelope),
         content_key: verdict.content_key,
         rank: verdict.rank,
+        report: verdict.report,
         object,
     }])
 }
 
-/// `event_id` is the same in every retry. A rate limit notice has none; there is one for each
+/// The `event_id` is the same in every retry. A rate limit notice has none: Slack sends one for each
 /// workspace and minute.
 fn delivery_key(envelope: &Envelope<'_>) -> Option<String> {
     let fits = |text: &str| text.chars().count() <= MAX_ID_CHARS;
@@ -119,7 +126,7 @@ fn delivery_key(envelope: &Envelope<'_>) -> Option<String> {
     Some(format!("ev:{event_id}"))
 }
 
-/// A type as it may stand in a log line and a metric.
+/// The type with only those characters that a log line and a metric may hold.
 fn printable(event_type: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
     if event_type.is_empty() {
@@ -130,10 +137,4 @@ fn printable(event_type: &str) -> String {
         .take(MAX_TYPE_CHARS)
         .map(|c| if plain(c) { c } else { '_' })
         .collect()
-}
-
-/// Where `part`, a piece of `whole`, stands in it, in bytes.
-fn place(part: &str, whole: &str) -> Range<usize> {
-    let start = part.as_ptr().addr() - whole.as_ptr().addr();
-    start..start + part.len()
 }

@@ -1,33 +1,36 @@
 //! Messages and mentions: which may connect, which only refer to a thread, which are noise.
 //!
 //! Invariant: only what somebody wrote may connect, and never what we wrote ourselves. Edits,
-//! deletions and notices carry a thread at most.
+//! deletions and notices refer to a thread at most.
 
-use super::envelope::{Authorization, BotProfile, Envelope, Field, Inner, Message};
+use super::channel;
+use super::config::Config;
+use super::envelope::{Authorization, BotProfile, Envelope, Inner, Message};
 use super::thread;
-use crate::domain::event::{ChannelMove, Disposition, Rank};
+use crate::domain::event::{ChannelNews, Disposition, Question, Rank};
 use crate::domain::ids::{ExternalId, ServalTicketId};
-use crate::sources::Unreadable;
+use crate::domain::reason::Reason;
+use crate::domain::report::Report;
 use crate::sources::hint::HintReader;
+use crate::sources::json::field::Field;
+use crate::sources::source::Unreadable;
 
-/// The workspace's wishes.
+/// The configuration of a workspace.
 #[derive(Debug)]
 pub(super) struct Rules {
-    pub(super) direct_messages: bool,
-    pub(super) trusted_apps: Vec<String>,
-    pub(super) trusted_users: Vec<String>,
-    pub(super) own_ids: Vec<String>,
-    pub(super) metadata_keys: Vec<String>,
+    pub(super) config: Config,
     pub(super) hints: HintReader,
 }
 
-/// What becomes of an event, and what it is about.
+/// The meaning of an event.
 pub(super) struct Verdict {
     pub(super) disposition: Disposition,
     pub(super) external_id: Option<ExternalId>,
     pub(super) content_key: Option<String>,
     pub(super) rank: Rank,
-    pub(super) channel_move: Option<ChannelMove>,
+    pub(super) report: Report,
+    pub(super) channel: Option<ChannelNews>,
+    pub(super) question: Option<Question>,
     pub(super) hint: Option<ServalTicketId>,
 }
 
@@ -39,27 +42,45 @@ impl Verdict {
 
     /// Not a ticket event, but about a known thread.
     pub(super) fn refer(reason: &'static str, external_id: Option<ExternalId>) -> Self {
+        Self::new(Disposition::Ignore(reason), external_id)
+    }
+
+    /// The event repeats the message `ts` of the thread: what is kept of it goes with that message.
+    pub(super) fn about(self, ts: Field<'_>) -> Self {
+        let rank = Rank(0, thread::rank(Field::default(), ts).1);
+        Self { rank, ..self }
+    }
+
+    /// The message `ts` of the thread was deleted. The thread may go on.
+    fn of_gone(self, ts: Field<'_>) -> Self {
+        let report = Report::MessageDeletion;
+        Self { report, ..self }.about(ts)
+    }
+
+    fn new(disposition: Disposition, external_id: Option<ExternalId>) -> Self {
         Self {
-            disposition: Disposition::Ignore(reason),
+            disposition,
             external_id,
             content_key: None,
             rank: Rank::default(),
-            channel_move: None,
+            report: Report::Message,
+            channel: None,
+            question: None,
             hint: None,
         }
     }
 }
 
-/// The two types of event that bring a message. Where both are subscribed to, both come.
+/// The two types of event that bring a message. An app that subscribes to both gets both.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Announced {
     Message,
     Mention,
 }
 
-/// Says what a message is.
+/// Decides what a message is, by its subtype.
 pub(super) fn sort(
-    kind: Kind,
+    announced: Announced,
     envelope: &Envelope<'_>,
     event: &Inner<'_>,
     rules: &Rules,
@@ -68,103 +89,95 @@ pub(super) fn sort(
     let thread = || thread::of(event.channel, event.thread_ts, event.ts);
     Ok(match subtype.as_deref() {
         None if event.subtype.is_given() => Verdict::ignore("notice"),
-        // A mention is announced again whenever its message is edited.
-        None if kind == Kind::Mention && event.edited.is_given() => {
-            Verdict::refer("edited", thread())
+        None if announced == Announced::Mention && event.edited.is_given() => {
+            mentioned_again(envelope, event, rules)?
         }
-        // Slack forgets the subtype `message_replied` when it sends by HTTP.
+        // Slack leaves the subtype `message_replied` out when it sends by HTTP.
         None if event.message.object_json().is_some() => thread_update(event)?,
-        None | Some("file_share" | "thread_broadcast" | "me_message" | "bot_message") => {
-            post(envelope, event, rules)?
-        }
-        Some("message_changed") => changed(event)?,
+        other if is_post(other) => post(envelope, event, rules)?,
+        Some("message_changed") => changed(envelope, event, rules)?,
         Some("message_deleted") => deleted(event)?,
         Some("message_replied") => thread_update(event)?,
-        Some("tombstone") => Verdict::refer("root_deleted", thread()),
-        Some("assistant_app_thread") => Verdict::refer("assistant_thread", thread()),
+        Some("tombstone") => Verdict::refer("root_deleted", thread()).of_gone(event.ts),
+        Some("assistant_app_thread") => {
+            Verdict::refer("assistant_thread", thread()).about(event.ts)
+        }
         Some("document_mention") => Verdict::ignore("document_mention"),
         Some(other) if other.starts_with("channel_") || other.starts_with("group_") => {
             Verdict::ignore("channel_notice")
         }
-        Some(_) => Verdict::ignore("notice"),
+        Some(_) | None => Verdict::ignore("notice"),
     })
+}
+
+/// True for the subtypes of what somebody wrote.
+fn is_post(subtype: Option<&str>) -> bool {
+    matches!(
+        subtype,
+        None | Some("file_share" | "thread_broadcast" | "me_message" | "bot_message")
+    )
 }
 
 /// Something that somebody wrote.
 fn post(envelope: &Envelope<'_>, event: &Inner<'_>, rules: &Rules) -> Result<Verdict, Unreadable> {
     let external_id = thread::of(event.channel, event.thread_ts, event.ts);
-    let judged = judge(envelope, event, rules)?;
-    let needs_id = matches!(judged, Disposition::Connect | Disposition::Skip(_));
-    let disposition = if needs_id && external_id.is_none() {
-        Disposition::Ignore("unusable_id")
-    } else {
-        judged
-    };
-    let content_key = (disposition == Disposition::Connect)
-        .then(|| content_key(envelope, event))
-        .flatten();
+    let mut disposition = by_author(envelope, event, rules)?;
+    let needs_id = matches!(disposition, Disposition::Connect | Disposition::Skip(_));
+    if needs_id && external_id.is_none() {
+        disposition = Disposition::Ignore("unusable_id");
+    }
+    let is_wanted = disposition == Disposition::Connect;
+    let content_key = content_key(event).filter(|_| is_wanted);
     Ok(Verdict {
-        channel_move: None,
-        disposition,
-        external_id,
         content_key,
         rank: thread::rank(event.thread_ts, event.ts),
-        hint: None,
+        ..Verdict::new(disposition, external_id)
     })
 }
 
-fn judge(
+fn by_author(
     envelope: &Envelope<'_>,
     event: &Inner<'_>,
     rules: &Rules,
 ) -> Result<Disposition, Unreadable> {
     let author = Author::read(event)?;
-    // Before all else: of a direct message that nobody asked for, nothing is kept.
-    let disposition = if is_direct(event) && !rules.direct_messages {
-        Disposition::Ignore("direct_message")
-    } else if event.hidden.is_true() {
-        Disposition::Ignore("hidden")
-    } else if author.is_own(envelope, rules)? {
-        Disposition::Skip("echo")
-    } else if author.is_slack() {
-        Disposition::Ignore("system_message")
-    } else if author.is_bot {
-        if author.is_trusted(rules) {
-            Disposition::Connect
-        } else {
+    // The first check that holds decides. Direct messages come first: nothing is kept of one that
+    // nobody asked for. Our own messages come before those of bots, because we are a bot too.
+    Ok(
+        if channel::is_direct(event) && !rules.config.direct_messages {
+            Disposition::Ignore(channel::IGNORED)
+        } else if event.hidden.is_true() {
+            Disposition::Ignore("hidden")
+        } else if author.is_own(envelope, rules)? {
+            Disposition::Skip(Reason::Echo)
+        } else if author.is_slack() {
+            Disposition::Ignore("system_message")
+        } else if author.is_bot && !author.is_trusted(rules) {
             Disposition::Ignore("bot_message")
-        }
-    } else if author.user.text().is_none() {
-        Disposition::Ignore("no_author")
-    } else {
-        Disposition::Connect
-    };
-    Ok(disposition)
+        } else if !author.is_bot && author.user.text().is_none() {
+            Disposition::Ignore("no_author")
+        } else {
+            Disposition::Connect
+        },
+    )
 }
 
-/// Whether the Serval ticket that the message names may be believed: somebody who is trusted wrote
-/// it, and nobody edited it since.
+/// True if the Serval ticket that the message names may be believed: a trusted sender wrote the
+/// message, and nobody has edited it since.
 pub(super) fn may_name_ticket(event: &Inner<'_>, rules: &Rules) -> Result<bool, Unreadable> {
     let author = Author::read(event)?;
-    let is_trusted = author.is_trusted(rules) || is_among(author.user, &rules.trusted_users);
+    let is_trusted = author.is_trusted(rules) || is_among(author.user, &rules.config.trusted_users);
     Ok(is_trusted && !event.edited.is_given())
 }
 
-/// Names the message itself, so that its twin is known as such.
-fn content_key(envelope: &Envelope<'_>, event: &Inner<'_>) -> Option<String> {
+/// Names the message itself, so that its twin is recognised: message and mention, or the same message
+/// through another workspace of a shared channel.
+fn content_key(event: &Inner<'_>) -> Option<String> {
     let message = thread::of(event.channel, event.ts, event.ts)?;
-    let team = envelope.team_id.text().filter(|team| team.len() <= 64);
-    Some(format!("msg:{}:{message}", team.unwrap_or_default()))
+    Some(format!("msg:{message}"))
 }
 
-fn is_direct(event: &Inner<'_>) -> bool {
-    let channel = event.channel.text();
-    let channel_type = event.channel_type.text();
-    channel.is_some_and(|id| id.starts_with('D'))
-        || matches!(channel_type.as_deref(), Some("im" | "mpim" | "app_home"))
-}
-
-/// Who wrote a message, in the several ways in which Slack says so.
+/// The author of a message, in the several fields in which Slack names one.
 struct Author<'a> {
     user: Field<'a>,
     bot_id: Field<'a>,
@@ -186,26 +199,31 @@ impl<'a> Author<'a> {
     }
 
     fn is_own(&self, envelope: &Envelope<'_>, rules: &Rules) -> Result<bool, Unreadable> {
+        // An app id, a configured id, or the bot user of the first installation: each shows that
+        // the message is ours.
         let our_app = envelope.api_app_id.text();
         if our_app.is_some() && self.app_ids.iter().any(|id| id.text() == our_app) {
             return Ok(true);
         }
         if [self.user, self.bot_id]
             .into_iter()
-            .any(|id| is_among(id, &rules.own_ids))
+            .any(|id| is_among(id, &rules.config.own_ids))
         {
             return Ok(true);
         }
         let installation: Authorization<'_> = envelope
             .authorizations
+            .elements()
             .first()
+            .copied()
+            .unwrap_or_default()
             .object()?
             .unwrap_or_default();
         let our_user = installation.user_id.text();
         Ok(installation.is_bot.is_true() && our_user.is_some() && our_user == self.user.text())
     }
 
-    /// Slack itself, or Slackbot.
+    /// True for Slack itself and for Slackbot.
     fn is_slack(&self) -> bool {
         matches!(self.user.text().as_deref(), Some("USLACK" | "USLACKBOT"))
     }
@@ -214,7 +232,7 @@ impl<'a> Author<'a> {
         let [app, profile] = self.app_ids;
         [app, profile, self.bot_id]
             .into_iter()
-            .any(|id| is_among(id, &rules.trusted_apps))
+            .any(|id| is_among(id, &rules.config.trusted_apps))
     }
 }
 
@@ -224,29 +242,109 @@ fn is_among(id: Field<'_>, ids: &[String]) -> bool {
 }
 
 /// An edit, or an unfurled link, or a root that left its replies behind.
-fn changed(event: &Inner<'_>) -> Result<Verdict, Unreadable> {
-    let now: Message<'_> = event.message.object()?.unwrap_or_default();
+fn changed(
+    envelope: &Envelope<'_>,
+    event: &Inner<'_>,
+    rules: &Rules,
+) -> Result<Verdict, Unreadable> {
+    let now: Inner<'_> = event.message.object()?.unwrap_or_default();
     let before: Message<'_> = event.previous_message.object()?.unwrap_or_default();
-    let reason = match now.subtype.text().as_deref() {
-        Some("tombstone") => "root_deleted",
-        Some("assistant_app_thread") => "assistant_thread",
-        _ => "edited",
+    let subtype = now.subtype.text();
+    let ts = either(now.ts, before.ts);
+    // An unfurl or a tombstone may leave `thread_ts` out of the new message. The old one still has
+    // it.
+    let thread = || {
+        thread::of(event.channel, now.thread_ts, now.ts)
+            .or_else(|| thread::of(event.channel, before.thread_ts, before.ts))
     };
-    let thread = thread::of(event.channel, now.thread_ts, now.ts)
-        .or_else(|| thread::of(event.channel, before.thread_ts, before.ts));
-    Ok(Verdict::refer(reason, thread))
+    Ok(match subtype.as_deref() {
+        Some("tombstone") => Verdict::refer("root_deleted", thread()).of_gone(ts),
+        Some("assistant_app_thread") => Verdict::refer("assistant_thread", thread()).about(ts),
+        // The edited message is judged as if it had just been posted, in the channel of the
+        // envelope: the inner message does not repeat the channel.
+        subtype if is_post(subtype) && now.ts.is_given() => {
+            let message = Inner {
+                channel: event.channel,
+                channel_type: event.channel_type,
+                ..now
+            };
+            edited(envelope, &message, event.ts, rules)?
+        }
+        _ => Verdict::refer("edited", thread()).about(ts),
+    })
+}
+
+/// A message as it is now. Only of one that would have been kept the text is wanted.
+fn edited(
+    envelope: &Envelope<'_>,
+    message: &Inner<'_>,
+    changed_at: Field<'_>,
+    rules: &Rules,
+) -> Result<Verdict, Unreadable> {
+    // An edit of a message that we would never have kept, such as one of a bot, must not bring its
+    // text into the database.
+    let original = post(envelope, message, rules)?;
+    let edit: Message<'_> = message.edited.object()?.unwrap_or_default();
+    let micros = |ts: Field<'_>| ts.text().as_deref().and_then(thread::micros);
+    // Edits can arrive out of order. The later of both times orders them; Slack leaves out one or
+    // the other.
+    let version = micros(edit.ts).max(micros(changed_at));
+    let is_kept = matches!(
+        original.disposition,
+        Disposition::Connect | Disposition::Skip(_)
+    );
+    let mut verdict = Verdict::refer("edited", original.external_id);
+    verdict.rank = Rank(version.unwrap_or(Rank::UNKNOWN), original.rank.1);
+    if is_kept {
+        verdict.report = Report::MessageEdit;
+    }
+    Ok(verdict)
+}
+
+/// A mention is announced again whenever its message is edited. It may also be announced for the first
+/// time: an edit may bring the mention, and not every app is told about other messages.
+fn mentioned_again(
+    envelope: &Envelope<'_>,
+    event: &Inner<'_>,
+    rules: &Rules,
+) -> Result<Verdict, Unreadable> {
+    let as_new = post(envelope, event, rules)?;
+    let question = as_new.content_key.map(|content_key| Question::IsNew {
+        content_key,
+        rank: as_new.rank,
+    });
+    let verdict = edited(envelope, event, Field::default(), rules)?;
+    Ok(Verdict {
+        question,
+        ..verdict
+    })
 }
 
 fn deleted(event: &Inner<'_>) -> Result<Verdict, Unreadable> {
-    let before: Message<'_> = event.previous_message.object()?.unwrap_or_default();
-    let thread = thread::of(event.channel, before.thread_ts, event.deleted_ts)
-        .or_else(|| thread::of(event.channel, before.thread_ts, before.ts));
-    Ok(Verdict::refer("deleted", thread))
+    let before: Option<Message<'_>> = event.previous_message.object()?;
+    // Only the message tells its thread.
+    let question = (before
+        .is_none()
+        .then(|| channel::id(event.channel))
+        .flatten())
+    .map(|channel| Question::WhichTicket { channel });
+    let before = before.unwrap_or_default();
+    let ts = either(event.deleted_ts, before.ts);
+    let thread = thread::of(event.channel, before.thread_ts, ts);
+    let verdict = Verdict::refer("deleted", thread).of_gone(ts);
+    Ok(Verdict {
+        question,
+        ..verdict
+    })
 }
 
-/// A root's count of replies went up; the reply comes as an event of its own.
+fn either<'a>(first: Field<'a>, second: Field<'a>) -> Field<'a> {
+    if first.is_given() { first } else { second }
+}
+
+/// The root's count of replies went up; the reply comes as an event of its own.
 fn thread_update(event: &Inner<'_>) -> Result<Verdict, Unreadable> {
     let root: Message<'_> = event.message.object()?.unwrap_or_default();
     let thread = thread::of(event.channel, root.thread_ts, root.ts);
-    Ok(Verdict::refer("thread_update", thread))
+    Ok(Verdict::refer("thread_update", thread).about(root.ts))
 }

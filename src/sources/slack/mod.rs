@@ -1,162 +1,180 @@
 //! Slack: events of the Events API.
 //!
-//! Invariant: whatever is authentic and JSON is understood as an event, wanted or not, because
-//! Slack switches a subscription off that answers with errors.
+//! Invariant: every authentic JSON body is an event, wanted or not: Slack ends the subscription of an
+//! app that answers with errors.
 
+mod channel;
+mod config;
 mod envelope;
+mod ids;
 mod interpret;
 mod message;
+mod named;
 mod reference;
 mod signing;
 mod thread;
-mod ticket;
 
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use jiff::Timestamp;
-use secrecy::SecretString;
-use serde::Deserialize;
-use serde_json::value::Value;
+use serde_json::{Value, json};
 
 use self::message::Rules;
 use self::signing::Signing;
+use super::auth::request::{Refused, Unverified, Verified};
 use super::hint::HintReader;
-use super::signature::Window;
-use super::{InvalidSource, Receipt, Refused, Source, Unreadable, Unverified, Verified, target};
-use crate::domain::ids::{SourceKind, SourceName};
-use crate::sources::linking::{AccountedFor, OnConflict, Reconnect};
-use crate::units;
+use super::invalid::InvalidKey;
+use super::json::lookup::member;
+use super::kind::{Acknowledgement, Kind, KindConfig, OwnKeys, SourceKind};
+use super::policy::{SourcePolicy, check_target};
+use super::source::{Receipt, Source, Unreadable};
+use super::title::{Title, first_line};
+use crate::domain::feed::{Sign, Trouble};
+use crate::domain::ids::{ExternalId, InvalidId};
+use crate::edge::metrics::SourceCounter;
+pub use config::Config;
+pub use ids::is_channel;
 
-/// `[sources.<name>]` of kind `slack`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Signing secrets of the app, current and previous; any of them may sign.
-    pub signing_secrets: Vec<SecretString>,
-    /// How old a signature may be.
-    #[serde(deserialize_with = "units::duration")]
-    pub tolerance_past: Duration,
-    /// How far ahead Slack's clock may be.
-    #[serde(deserialize_with = "units::duration")]
-    pub tolerance_future: Duration,
-    /// Serval's `channelTarget` for threads in channels, sent as it stands.
-    pub channel_target: Option<Value>,
-    /// Serval's `channelTarget` for direct messages, sent as it stands.
-    pub direct_message_target: Option<Value>,
-    /// Whether direct messages may connect.
-    pub direct_messages: bool,
-    /// App and bot ids whose messages may connect, and may name the Serval ticket; other bots'
-    /// messages are ignored.
-    pub trusted_apps: Vec<String>,
-    /// Ids of users whose messages may name the Serval ticket of their thread.
-    pub trusted_users: Vec<String>,
-    /// Keys of a message's `metadata.event_payload` that may hold the Serval ticket id.
-    pub metadata_keys: Vec<String>,
-    /// A regular expression with a group `ticket_id`, for links to Serval tickets.
-    pub ticket_url_pattern: Option<String>,
-    /// Bot user or bot ids that are our own, beside what the envelope says.
-    pub own_ids: Vec<String>,
-    /// JSON Pointers to members of the object that must not leave for Serval nor reach the disk.
-    pub drop_fields: Vec<String>,
-    /// Whether events that are no ticket events keep their body.
-    pub keep_ignored_bodies: bool,
-    /// How long an event waits for its mapping.
-    #[serde(deserialize_with = "units::duration")]
-    pub park_for: Duration,
-    /// Whether a Serval ticket id that a payload names is looked up before it is believed.
-    pub verify_learned: bool,
-    /// What happens when a payload names another Serval ticket than the mapping does.
-    pub on_conflict: OnConflict,
-    /// Whether one Serval ticket may have several external tickets of this source.
-    pub several_per_ticket: bool,
-    /// Whether Serval is asked before each connect if it has the pair already.
-    pub check_existing: bool,
-    /// Whether a changed mapping takes the old pair apart at Serval.
-    pub disconnect_on_remap: bool,
-    /// Whether changed records of a connected external ticket are sent again.
-    pub reconnect: Reconnect,
-    /// Which messages of the Serval ticket the external ticket shows already.
-    pub accounted_for: AccountedFor,
+/// Slack.
+pub const KIND: SourceKind = &SlackKind;
+
+#[derive(Debug)]
+struct SlackKind;
+
+/// The reasons that Slack documents for `X-Slack-Retry-Reason`, and one for all others.
+static RETRIES: SourceCounter = SourceCounter {
+    name: "slack_retries",
+    help: "Authentic webhooks that Slack sent again, by the reason it gave",
+    label: "reason",
+    words: &[
+        "http_timeout",
+        "too_many_redirects",
+        "connection_failed",
+        "ssl_error",
+        "http_error",
+        "unknown_error",
+        "other",
+    ],
+};
+
+impl Kind for SlackKind {
+    fn name(&self) -> &'static str {
+        "slack"
+    }
+
+    fn own_keys(&self) -> OwnKeys {
+        OwnKeys::of::<Config>(config::KEYS)
+    }
+
+    fn policy(&self) -> SourcePolicy {
+        SourcePolicy {
+            park_for: Duration::from_hours(7 * 24),
+            ..SourcePolicy::default()
+        }
+    }
+
+    fn parse_external_id(&self, text: &str) -> Result<ExternalId, InvalidId> {
+        ids::parse(text)
+    }
+
+    fn external_id_pattern(&self) -> &'static str {
+        ids::PATTERN
+    }
+
+    /// The first line of a message. Messages have no number.
+    fn title(&self, object: &str) -> Title {
+        let text = member(object, "text").unwrap_or_default().string();
+        Title {
+            number: None,
+            title: text.and_then(|text| first_line(&named::unescaped(&text))),
+        }
+    }
+
+    fn linked(&self, url: &str) -> Option<ExternalId> {
+        ids::linked(url)
+    }
+
+    fn acknowledgement(&self) -> Acknowledgement {
+        Acknowledgement::Empty
+    }
+
+    fn statuses(&self) -> &'static [u16] {
+        &[200, 400, 401, 503]
+    }
+
+    fn counter(&self) -> Option<&'static SourceCounter> {
+        Some(&RETRIES)
+    }
+
+    fn sign(&self, reason: &str) -> Sign {
+        match reason {
+            "app_uninstalled" => Sign::Trouble(Trouble::Uninstalled),
+            "tokens_revoked" => Sign::Trouble(Trouble::TokensRevoked),
+            "app_rate_limited" => Sign::Trouble(Trouble::RateLimited),
+            // A removal revokes the tokens of users, too, and an unknown envelope may tell of anything.
+            "user_tokens_revoked" | "unknown_type" | "no_event" | "not_an_event" => Sign::Notice,
+            _ => Sign::Alive,
+        }
+    }
+
+    fn targets(&self, integration_id: &str) -> Vec<(&'static str, Value)> {
+        let direct = json!({ "slackDm": {
+            "integrationId": integration_id,
+            "targetUserType": "CHANNEL_SYNC_TARGET_USER_TICKET_REQUESTOR",
+        } });
+        let channel = json!({ "slackChannel": { "integrationId": integration_id } });
+        vec![
+            ("channel_target", channel),
+            ("direct_message_target", direct),
+        ]
+    }
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            signing_secrets: Vec::new(),
-            tolerance_past: Duration::from_mins(5),
-            tolerance_future: Duration::from_mins(1),
-            channel_target: None,
-            direct_message_target: None,
-            direct_messages: false,
-            trusted_apps: Vec::new(),
-            trusted_users: Vec::new(),
-            metadata_keys: vec!["serval_ticket_id".to_owned(), "ticket_id".to_owned()],
-            ticket_url_pattern: None,
-            own_ids: Vec::new(),
-            drop_fields: Vec::new(),
-            keep_ignored_bodies: false,
-            park_for: Duration::from_hours(7 * 24),
-            verify_learned: true,
-            on_conflict: OnConflict::default(),
-            several_per_ticket: false,
-            check_existing: false,
-            disconnect_on_remap: false,
-            reconnect: Reconnect::default(),
-            accounted_for: AccountedFor::default(),
+impl KindConfig for Config {
+    fn build(&self, policy: &SourcePolicy) -> Result<Box<dyn Source>, InvalidKey> {
+        let signing = Signing::try_new(&self.signing_secrets, policy.window())
+            .map_err(|problem| InvalidKey::new("signing_secrets", problem))?;
+        check_target("channel_target", policy.channel_target.as_ref())?;
+        let direct = self.direct_message_target.as_ref();
+        // Checked also when it is not used yet: a fault must show before the switch is turned.
+        if self.direct_messages || direct.is_some() {
+            check_target("direct_message_target", direct)?;
         }
+        Ok(Box::new(Slack {
+            signing,
+            rules: Rules {
+                hints: HintReader::try_new(policy)?,
+                config: self.clone(),
+            },
+            direct_message_target: direct.cloned().map(Arc::new),
+        }))
+    }
+
+    fn targets(&self) -> Vec<(&'static str, &Value)> {
+        let direct = self.direct_message_target.as_ref();
+        direct
+            .map(|target| ("direct_message_target", target))
+            .into_iter()
+            .collect()
     }
 }
 
 /// A Slack workspace that sends us events.
 #[derive(Debug)]
-pub struct Slack {
+struct Slack {
     signing: Signing,
     rules: Rules,
-}
-
-impl Slack {
-    /// Builds the source; refuses a configuration that could not authenticate anybody, or that
-    /// could not say where Serval should answer.
-    pub fn try_new(name: &SourceName, config: &Config) -> Result<Self, InvalidSource> {
-        let invalid = |key: &'static str| {
-            move |problem: String| InvalidSource {
-                source_name: name.clone(),
-                key,
-                problem,
-            }
-        };
-        let window = Window {
-            past: config.tolerance_past.as_secs(),
-            future: config.tolerance_future.as_secs(),
-        };
-        let signing = Signing::try_new(&config.signing_secrets, window)
-            .map_err(invalid("signing_secrets"))?;
-        target::check(config.channel_target.as_ref()).map_err(invalid("channel_target"))?;
-        if config.direct_messages || config.direct_message_target.is_some() {
-            target::check(config.direct_message_target.as_ref())
-                .map_err(invalid("direct_message_target"))?;
-        }
-        Ok(Self {
-            signing,
-            rules: Rules {
-                direct_messages: config.direct_messages,
-                trusted_apps: config.trusted_apps.clone(),
-                trusted_users: config.trusted_users.clone(),
-                own_ids: config.own_ids.clone(),
-                metadata_keys: config.metadata_keys.clone(),
-                hints: HintReader::try_new(config.ticket_url_pattern.as_deref())
-                    .map_err(invalid("ticket_url_pattern"))?,
-            },
-        })
-    }
+    direct_message_target: Option<Arc<Value>>,
 }
 
 impl Source for Slack {
-    fn kind(&self) -> SourceKind {
-        SourceKind::Slack
+    fn screen(&self, headers: &HeaderMap, now: Timestamp) -> Result<(), Refused> {
+        self.signing.screen(headers, now)
     }
 
     fn verify<'a>(&self, request: Unverified<'a>, now: Timestamp) -> Result<Verified<'a>, Refused> {
@@ -165,5 +183,21 @@ impl Source for Slack {
 
     fn interpret(&self, request: &Verified<'_>) -> Result<Receipt, Unreadable> {
         interpret::interpret(request.body(), &self.rules)
+    }
+
+    fn target(&self, external_id: &ExternalId, is_direct: bool) -> Option<Arc<Value>> {
+        let is_direct = is_direct || external_id.as_str().starts_with(channel::DIRECT);
+        self.direct_message_target.clone().filter(|_| is_direct)
+    }
+
+    /// Slack numbers its repetitions and says why it makes them.
+    fn counted(&self, headers: &HeaderMap) -> Option<&'static str> {
+        let reason = headers.get("x-slack-retry-reason");
+        if reason.is_none() && !headers.contains_key("x-slack-retry-num") {
+            return None;
+        }
+        let reason = reason.and_then(|reason| reason.to_str().ok());
+        let known = RETRIES.words.iter().find(|word| Some(**word) == reason);
+        Some(known.copied().unwrap_or("other"))
     }
 }

@@ -1,18 +1,16 @@
-//! Events that are no messages: some refer to a thread, the rest is noise. None may connect.
+//! Events that are not messages: some refer to a thread, the rest is noise. None may connect.
 //!
 //! A reaction or metadata names a message, which may be a reply, so its thread is not known.
 
-use std::borrow::Cow;
-
-use super::envelope::{AssistantThread, Field, Inner, Item, Message};
+use super::envelope::{AssistantThread, Inner, Item, Message, Tokens};
 use super::message::Verdict;
 use super::thread;
-use crate::domain::event::ChannelMove;
-use crate::domain::ids::is_slack_channel;
-use crate::sources::Unreadable;
+use crate::sources::source::Unreadable;
 
-/// Says what an event of type `kind` is.
+/// Decides what an event of type `kind` is.
 pub(super) fn sort(kind: &str, event: &Inner<'_>) -> Result<Verdict, Unreadable> {
+    // Nothing here starts a connect. Each kind gets its own word, so that an operator who asks why
+    // an event was ignored reads what it was.
     Ok(match kind {
         "reaction_added" | "reaction_removed" => Verdict::ignore("reaction"),
         "message_metadata_posted" | "message_metadata_updated" | "message_metadata_deleted" => {
@@ -26,30 +24,24 @@ pub(super) fn sort(kind: &str, event: &Inner<'_>) -> Result<Verdict, Unreadable>
             thread::of(event.channel, event.thread_ts, event.message_ts),
         ),
         "channel_shared" | "channel_unshared" => Verdict::ignore("channel_shared"),
-        "channel_id_changed" => Verdict {
-            channel_move: channel_move(event),
-            ..Verdict::ignore("channel_id_changed")
-        },
+        "channel_id_changed" => Verdict::ignore("channel_id_changed"),
+        "channel_archive" | "group_archive" | "channel_deleted" | "group_deleted" => {
+            Verdict::ignore("channel_notice")
+        }
         "app_uninstalled" => Verdict::ignore("app_uninstalled"),
-        "tokens_revoked" => Verdict::ignore("tokens_revoked"),
+        "tokens_revoked" => tokens_revoked(event)?,
         _ => Verdict::ignore("not_a_message"),
     })
 }
 
-/// The old and the new id, where both are ones.
-fn channel_move(event: &Inner<'_>) -> Option<ChannelMove> {
-    let (from, to) = (
-        channel_id(event.old_channel_id)?,
-        channel_id(event.new_channel_id)?,
-    );
-    (from != to).then_some(ChannelMove { from, to })
-}
-
-fn channel_id(field: Field<'_>) -> Option<String> {
-    field
-        .text()
-        .map(Cow::into_owned)
-        .filter(|id| is_slack_channel(id))
+/// Events end only when a bot loses its token. One of a user takes nothing away from the app.
+fn tokens_revoked(event: &Inner<'_>) -> Result<Verdict, Unreadable> {
+    let tokens: Tokens<'_> = event.tokens.object()?.unwrap_or_default();
+    Ok(if tokens.bot.elements().is_empty() {
+        Verdict::ignore("user_tokens_revoked")
+    } else {
+        Verdict::ignore("tokens_revoked")
+    })
 }
 
 fn pin(event: &Inner<'_>) -> Result<Verdict, Unreadable> {
@@ -61,16 +53,16 @@ fn pin(event: &Inner<'_>) -> Result<Verdict, Unreadable> {
         item.channel
     };
     let thread = thread::of(channel, message.thread_ts, message.ts);
-    Ok(Verdict::refer("pin", thread))
+    Ok(Verdict::refer("pin", thread).about(message.ts))
 }
 
 fn link_shared(event: &Inner<'_>) -> Verdict {
-    // While a message is being written, its channel and timestamp are placeholders.
+    // Until the message is sent, its channel and timestamp are placeholders.
     if event.source.text().as_deref() == Some("composer") {
         return Verdict::ignore("link_shared");
     }
     let thread = thread::of(event.channel, event.thread_ts, event.message_ts);
-    Verdict::refer("link_shared", thread)
+    Verdict::refer("link_shared", thread).about(event.message_ts)
 }
 
 /// The thread is the assistant's; its `context` names the channel that the user was looking at.

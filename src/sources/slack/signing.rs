@@ -1,17 +1,37 @@
 //! Slack's request signature, version 0.
 //!
-//! Invariant: the MAC covers the received bytes, and every configured secret is tried, so the time
-//! taken does not tell which one matched.
+//! Invariant: the MAC covers the received bytes. Every configured secret is tried, so that the time
+//! does not tell which one matched.
 
 use http::HeaderMap;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::sources::signature::{Window, mac_matches, parse_seconds};
-use crate::sources::{Refused, Unverified, Verified};
+use crate::sources::auth::request::{Refused, Unverified, Verified};
+use crate::sources::auth::signature::{Window, mac_matches, parse_seconds};
 
 const SIGNATURE: &str = "x-slack-signature";
 const TIMESTAMP: &str = "x-slack-request-timestamp";
+
+/// Slack's secrets have 32 characters.
+const SHORTEST: usize = 8;
+/// Beginnings of Slack's tokens.
+const TOKENS: [&str; 3] = ["xox", "xapp-", "xwfp-"];
+
+/// Says why this can be no signing secret.
+fn never_right(secret: &str) -> Option<&'static str> {
+    if secret.is_empty() {
+        return Some("is an empty secret; remove it or fill it in");
+    }
+    if TOKENS.iter().any(|begin| secret.starts_with(begin)) {
+        return Some(
+            "is a token of Slack, not a signing secret: copy *Signing Secret* from *Basic \
+             Information* in the Slack app's settings",
+        );
+    }
+    let is_short = secret.chars().count() < SHORTEST;
+    is_short.then_some("is too short for a signing secret, which has 32 characters: is it cut?")
+}
 
 /// Checks signatures under any of several secrets.
 #[derive(Debug)]
@@ -21,8 +41,8 @@ pub(super) struct Signing {
 }
 
 impl Signing {
-    /// Takes the app's signing secrets as text: Slack shows hexadecimal digits, but the key is
-    /// what is shown. White space around a secret is not part of it (files end with a newline).
+    /// Takes the app's signing secrets. Slack shows hexadecimal digits, and the key is that text, not
+    /// the bytes. White space around a secret is not part of it (files end with a newline).
     pub(super) fn try_new(secrets: &[SecretString], window: Window) -> Result<Self, String> {
         let secrets: Vec<SecretString> = secrets
             .iter()
@@ -31,10 +51,19 @@ impl Signing {
         if secrets.is_empty() {
             return Err("is missing; copy the signing secret from the Slack app's settings".into());
         }
-        if secrets.iter().any(|s| s.expose_secret().is_empty()) {
-            return Err("holds an empty secret; remove it or fill it in".into());
+        for (secret, place) in secrets.iter().zip(1..) {
+            if let Some(problem) = never_right(secret.expose_secret()) {
+                return Err(format!("entry {place} {problem}"));
+            }
         }
         Ok(Self { secrets, window })
+    }
+
+    /// Refuses a request without a signature, with one that cannot be read, or with one that is too old,
+    /// before its body is read.
+    pub(super) fn screen(&self, headers: &HeaderMap, now: Timestamp) -> Result<(), Refused> {
+        let (_, timestamp) = read_headers(&Unverified::head(headers))?;
+        self.window.check(timestamp.1, now)
     }
 
     /// Authenticates a request over its raw bytes.
@@ -43,11 +72,7 @@ impl Signing {
         request: Unverified<'a>,
         now: Timestamp,
     ) -> Result<Verified<'a>, Refused> {
-        let signature = single(request.headers, SIGNATURE)?;
-        let timestamp = single(request.headers, TIMESTAMP)?;
-        let signature =
-            parse_signature(signature).ok_or(Refused::Malformed { header: SIGNATURE })?;
-        let seconds = parse_seconds(timestamp).ok_or(Refused::Malformed { header: TIMESTAMP })?;
+        let (signature, (timestamp, seconds)) = read_headers(&request)?;
         let parts: [&[u8]; 4] = [b"v0:", timestamp.as_bytes(), b":", request.body];
         let matched = self.secrets.iter().fold(false, |matched, secret| {
             matched | mac_matches(secret.expose_secret().as_bytes(), &parts, &signature)
@@ -55,22 +80,22 @@ impl Signing {
         if !matched {
             return Err(Refused::Mismatch { what: "signature" });
         }
-        // After the MAC: what is forged is not merely late, and only Slack learns about our clock.
+        // Once more, because the body may have taken its time.
         self.window.check(seconds, now)?;
         Ok(request.vouched(None))
     }
 }
 
-/// The one value of a header. A repeated one is refused: a proxy and we might read different ones.
-fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, Refused> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next().ok_or(Refused::Missing {
+/// The signature, and the timestamp as sent and in seconds.
+fn read_headers<'a>(request: &Unverified<'a>) -> Result<([u8; 32], (&'a str, i64)), Refused> {
+    let missing = Refused::Missing {
         expected: "x-slack-signature and x-slack-request-timestamp",
-    })?;
-    match (value.to_str(), values.next()) {
-        (Ok(text), None) => Ok(text),
-        _ => Err(Refused::Malformed { header: name }),
-    }
+    };
+    let signature = request.header(SIGNATURE)?.ok_or(missing.clone())?;
+    let timestamp = request.header(TIMESTAMP)?.ok_or(missing)?;
+    let signature = parse_signature(signature).ok_or(Refused::Malformed { header: SIGNATURE })?;
+    let seconds = parse_seconds(timestamp).ok_or(Refused::Malformed { header: TIMESTAMP })?;
+    Ok((signature, (timestamp, seconds)))
 }
 
 fn parse_signature(text: &str) -> Option<[u8; 32]> {
@@ -81,10 +106,10 @@ fn parse_signature(text: &str) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderMap, HeaderValue};
 
     use super::*;
-    use crate::sources::signature::mac;
+    use crate::sources::auth::signature::mac;
 
     const SECRET: &str = "8f742231b10e8888abcd99yyyzzz85a5";
     const SENT_AT: i64 = 1_531_420_618;
@@ -139,7 +164,7 @@ mod tests {
 
         assert_eq!(verify(&[SECRET], &headers, &BODY[1..], 0), MISMATCH);
         assert_eq!(verify(&[SECRET], &headers, b"", 0), MISMATCH);
-        assert_eq!(verify(&["another"], &headers, BODY, 0), MISMATCH);
+        assert_eq!(verify(&["another-secret"], &headers, BODY, 0), MISMATCH);
         let later = [(SIGNATURE, SIGNED), (TIMESTAMP, "1531420619")];
         assert_eq!(verify(&[SECRET], &later, BODY, 0), MISMATCH);
     }
@@ -148,23 +173,26 @@ mod tests {
     fn any_of_several_secrets_may_sign() {
         let headers = [(SIGNATURE, SIGNED), (TIMESTAMP, "1531420618")];
         for secrets in [
-            &["new", SECRET][..],
-            &[SECRET, "old"],
-            &["a", SECRET, "b"],
+            &["new-secret", SECRET][..],
+            &[SECRET, "old-secret"],
+            &["secret-a", SECRET, "secret-b"],
             &["8f742231b10e8888abcd99yyyzzz85a5\n"],
         ] {
             assert_eq!(verify(secrets, &headers, BODY, 0), Ok(()), "{secrets:?}");
         }
-        assert_eq!(verify(&["new", "old"], &headers, BODY, 0), MISMATCH);
+        assert_eq!(
+            verify(&["new-secret", "old-secret"], &headers, BODY, 0),
+            MISMATCH
+        );
     }
 
     #[test]
     fn bodies_need_not_be_text() {
         let body = [0, 0xff, b':', 0x80];
-        let signed = mac(b"k", &[b"v0:", b"1531420618", b":", &body]);
+        let signed = mac(b"key-of-8", &[b"v0:", b"1531420618", b":", &body]);
         let signed = format!("v0={}", hex::encode(signed));
         let headers = [(SIGNATURE, signed.as_str()), (TIMESTAMP, "1531420618")];
-        assert_eq!(verify(&["k"], &headers, &body, 0), Ok(()));
+        assert_eq!(verify(&["key-of-8"], &headers, &body, 0), Ok(()));
     }
 
     #[test]
@@ -190,7 +218,7 @@ mod tests {
         ] {
             assert_eq!(verify(&[SECRET], &headers, BODY, late), expected, "{late}");
             assert_eq!(
-                verify(&["forged"], &headers, BODY, late),
+                verify(&["a-forged-secret"], &headers, BODY, late),
                 MISMATCH,
                 "{late}"
             );
@@ -254,9 +282,32 @@ mod tests {
 
     #[test]
     fn a_configuration_that_could_authenticate_nobody_or_anybody_is_refused() {
-        for secrets in [&[][..], &[""], &["good", ""], &[" \n"]] {
+        for secrets in [&[][..], &[""], &["good-secret", ""], &[" \n"]] {
             assert!(signing(secrets).is_err(), "{secrets:?}");
         }
-        assert!(!format!("{:?}", signing(&["hidden"]).unwrap()).contains("hidden"));
+        assert!(!format!("{:?}", signing(&["hidden-secret"]).unwrap()).contains("hidden"));
+    }
+
+    #[test]
+    fn what_can_be_no_signing_secret_is_refused_by_its_place_without_its_value() {
+        for (bad, says) in [
+            ("x", "entry 2 is too short"),
+            ("7 chars", "entry 2 is too short"),
+            (
+                "xoxb-17653672481-19874698323",
+                "entry 2 is a token of Slack",
+            ),
+            (
+                "xoxp-17653672481-19874698323",
+                "entry 2 is a token of Slack",
+            ),
+            ("xapp-1-A0116MVA3TL-2185", "entry 2 is a token of Slack"),
+            (" \n", "entry 2 is an empty secret"),
+        ] {
+            let problem = signing(&[SECRET, bad]).unwrap_err();
+            assert!(problem.starts_with(says), "{problem}");
+            assert!(!problem.contains(bad), "{problem}");
+        }
+        assert!(signing(&["8-digits"]).is_ok());
     }
 }

@@ -4,11 +4,12 @@
 
 use std::iter;
 
-use super::envelope::Field;
+use super::ids;
 use crate::domain::event::Rank;
-use crate::domain::ids::{ExternalId, SourceKind, is_slack_ts};
+use crate::domain::ids::ExternalId;
+use crate::sources::json::field::Field;
 
-/// What `link_shared` names as the channel of a message that nobody has sent yet.
+/// The channel that `link_shared` gives of a message that nobody has sent yet.
 const COMPOSER: &str = "COMPOSER";
 
 /// The thread of a message: `thread_ts` where it is a non-empty string, else `ts`.
@@ -18,25 +19,25 @@ pub(super) fn of(channel: Field<'_>, thread_ts: Field<'_>, ts: Field<'_>) -> Opt
     if channel == COMPOSER {
         return None;
     }
-    SourceKind::Slack
-        .parse_external_id(&format!("{channel}:{root}"))
-        .ok()
+    ids::parse(&format!("{channel}:{root}")).ok()
 }
 
 /// The root message before any reply, then the earliest.
 pub(super) fn rank(thread_ts: Field<'_>, ts: Field<'_>) -> Rank {
     let ts = ts.text();
     let thread_ts = thread_ts.text();
+    // A root without replies has no `thread_ts`; with replies it is its own `ts`.
     let is_root = thread_ts.is_none() || thread_ts == ts;
     match ts.as_deref().and_then(micros) {
+        // Negative, because the greatest rank wins and the earliest message should.
         Some(micros) => Rank(i64::from(is_root), -micros),
-        None => Rank(0, i64::MIN),
+        None => Rank(-1, Rank::UNKNOWN),
     }
 }
 
 /// Microseconds since 1970, never negative; the largest number where they do not fit.
-fn micros(ts: &str) -> Option<i64> {
-    let (seconds, fraction) = ts.split_once('.').filter(|_| is_slack_ts(ts))?;
+pub(super) fn micros(ts: &str) -> Option<i64> {
+    let (seconds, fraction) = ts.split_once('.').filter(|_| ids::is_timestamp(ts))?;
     let fraction = fraction.bytes().chain(iter::repeat(b'0')).take(6);
     Some(seconds.bytes().chain(fraction).fold(0, |sum: i64, digit| {
         sum.saturating_mul(10)

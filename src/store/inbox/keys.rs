@@ -1,9 +1,9 @@
-//! The names of deliveries and contents, as they are stored.
+//! Keys of deliveries and contents, as stored.
 
 use sha2::{Digest as _, Sha256};
 
-/// The name of a content as it is stored: short, whatever it is made of. Of 128 bits of a hash no two
-/// are the same by chance, and nobody can make two that are.
+/// Key of a content: 128 bits of a SHA-256 hash. Two different contents have the same key neither by
+/// chance nor on purpose.
 pub(super) type ContentKey = [u8; 16];
 
 pub(super) fn content_key(name: &str) -> ContentKey {
@@ -13,9 +13,9 @@ pub(super) fn content_key(name: &str) -> ContentKey {
     key
 }
 
-/// The name of a delivery as it is stored: itself, so that names which senders count up stay in
-/// order, and the index of them grows at its end. In the place of a long one stands its beginning
-/// with a hash, which makes it one byte longer than any that stands for itself.
+/// Key of a delivery: its name, so that names with a counter keep their order, and their index grows at
+/// its end. A name over 48 bytes is stored as its first 33 bytes plus a 16-byte hash: 49 bytes, so never
+/// equal to a short name.
 pub(super) type DeliveryKey = Vec<u8>;
 
 pub(super) fn delivery_key(name: &str) -> DeliveryKey {
@@ -27,9 +27,55 @@ pub(super) fn delivery_key(name: &str) -> DeliveryKey {
     [&name.as_bytes()[..BEGINNING], &content_key(name)].concat()
 }
 
+/// Fingerprint of what a delivery brought, as stored beside its key: 63 bits of a SHA-256 hash. Two
+/// contents under one name have the same fingerprint with a chance of 1 to 9 * 10^18.
+pub(super) type Fingerprint = i64;
+
+/// Fingerprint of an event that has none: nothing names its delivery, or an earlier version stored it.
+/// No content has it.
+pub(super) const NO_FINGERPRINT: Fingerprint = 0;
+
+/// Fingerprint of an event: its type and its object, as they are stored. What the sender adds for the
+/// way, such as the time of a retry, is no part of it.
+pub(super) fn fingerprint(event_type: &str, object: &[u8]) -> Fingerprint {
+    let mut hash = Sha256::new();
+    hash.update(event_type);
+    hash.update([0]);
+    hash.update(object);
+    let mut bytes = [0; size_of::<Fingerprint>()];
+    bytes.copy_from_slice(&hash.finalize()[..size_of::<Fingerprint>()]);
+    (Fingerprint::from_be_bytes(bytes) & Fingerprint::MAX).max(1)
+}
+
+/// A delivery, as stored.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Delivery<'a> {
+    pub(super) name: DeliveryName<'a>,
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// Source and key of a delivery.
+pub(super) type DeliveryName<'a> = (&'a str, DeliveryKey);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fingerprint_tells_types_and_objects_apart_and_is_positive() {
+        let rows = [
+            ("incident.update", "{}"),
+            ("incident.delete", "{}"),
+            ("incident.update", "{ }"),
+            ("incident.updat", "e{}"),
+            ("", ""),
+        ];
+        let prints = rows.map(|(kind, object)| fingerprint(kind, object.as_bytes()));
+        let different: std::collections::HashSet<_> = prints.into_iter().collect();
+        assert_eq!(different.len(), rows.len());
+        assert!(prints.iter().all(|print| *print > NO_FINGERPRINT));
+        assert_eq!(prints[0], fingerprint("incident.update", b"{}"));
+    }
 
     #[test]
     fn a_delivery_stands_for_itself_or_for_its_beginning_and_a_hash() {

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use serval_connect::mock_serval::{Fault, MockConfig, MockServal, SERVICENOW_INTEGRATION};
-use serval_connect::outbound;
+use serval_connect::edge::outbound;
+use serval_connect::rehearsal::mock_serval::{
+    Fault, MockConfig, MockServal, SERVICENOW_INTEGRATION,
+};
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 

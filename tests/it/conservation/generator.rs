@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serval_connect::mock_serval::MockServal;
+use serval_connect::rehearsal::mock_serval::MockServal;
 use tokio::task::JoinSet;
 
 use super::sender::Sender;

@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use serval_connect::clock::{Clock, SystemClock};
-use serval_connect::sources::signature;
+use serval_connect::edge::clock::{Clock, SystemClock};
+use serval_connect::sources::auth::signature;
 use tokio::sync::watch;
 
 use super::daemon::Addresses;

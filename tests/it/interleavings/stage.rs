@@ -4,9 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serval_connect::domain::event::{Disposition, EventState, NewEvent, Rank};
-use serval_connect::domain::ids::{ExternalTicket, ServalTicketId, SourceKind};
+use serval_connect::domain::feed::Sign;
+use serval_connect::domain::ids::{ExternalTicket, ServalTicketId};
+use serval_connect::domain::reason::Reason;
+use serval_connect::domain::report::Report;
+use serval_connect::sources::servicenow;
 use serval_connect::store::{
-    Claim, EventFilter, Origin, PutMapping, SettleError, Settlement, Store, Webhook,
+    Claim, EventFilter, Origin, Precondition, PutMapping, Removal, SettleError, Settlement, Store,
+    Webhook,
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -28,6 +33,8 @@ pub(super) struct Stage {
     pub(super) now: Timestamp,
     pub(super) in_hand: Vec<Claim>,
     pub(super) deliveries: u64,
+    /// Ticket and rank of the last delivery.
+    last: (u8, i64),
     pub(super) mapped: BTreeMap<u8, u8>,
     /// Tickets that Serval has, as told by the ends of calls.
     pub(super) linked: BTreeSet<(u8, u8)>,
@@ -41,7 +48,7 @@ pub(super) struct Stage {
 pub(super) fn ticket(n: u8) -> ExternalTicket {
     ExternalTicket {
         source: "servicenow".parse().unwrap(),
-        external_id: SourceKind::ServiceNow
+        external_id: servicenow::KIND
             .parse_external_id(&format!("{n:032x}"))
             .unwrap(),
     }
@@ -80,6 +87,7 @@ impl Stage {
             now,
             in_hand: Vec::new(),
             deliveries: 0,
+            last: (0, 0),
             mapped: BTreeMap::new(),
             linked: BTreeSet::new(),
             refused: BTreeSet::new(),
@@ -103,7 +111,11 @@ impl Stage {
                 again,
             } => {
                 let is_again = again && self.deliveries > 0;
-                self.deliveries += u64::from(!is_again);
+                if !is_again {
+                    self.deliveries += 1;
+                    self.last = (ticket, rank);
+                }
+                let (ticket, rank) = self.last;
                 let webhook = self.webhook(ticket, rank, self.deliveries);
                 let recorded = self.store().record(webhook).await.unwrap();
                 assert_eq!(recorded[0].duplicate, is_again);
@@ -113,6 +125,7 @@ impl Stage {
                 let mut webhooks = Vec::new();
                 for ticket in tickets {
                     self.deliveries += 1;
+                    self.last = (ticket, 1);
                     webhooks.push(self.webhook(ticket, 1, self.deliveries));
                 }
                 let mut crowd = JoinSet::new();
@@ -127,8 +140,9 @@ impl Stage {
             Step::Unmap { ticket: n } => {
                 let deleted = self
                     .store()
-                    .delete_mapping(&ticket(n), false, self.now)
+                    .delete_mapping(&ticket(n), Precondition::None, Removal::KeepLink, self.now)
                     .await
+                    .unwrap()
                     .unwrap();
                 assert_eq!(deleted, self.mapped.remove(&n).is_some());
             }
@@ -141,7 +155,7 @@ impl Stage {
                 self.now += SignedDuration::from_secs(seconds.try_into().unwrap());
             }
             Step::Jump { seconds } => self.jump(seconds).await,
-            Step::Hasten => self.store().hasten(self.now).await.unwrap(),
+            Step::Hasten => self.store().retry_all_now(self.now).await.unwrap(),
             Step::Replay => {
                 let dead = EventFilter {
                     state: Some(EventState::Dead),
@@ -168,20 +182,23 @@ impl Stage {
             park_for_ms: PARK_FOR_MS,
             keep_ignored_bodies: false,
             reconnects: false,
+            sign: Sign::Alive,
             traceparent: None,
             events: vec![NewEvent {
                 disposition: Disposition::Connect,
                 external_id: Some(ticket(n).external_id),
                 subtype: Some("incident"),
                 event_type: "incident.update".to_owned(),
-                delivery_key: Some(format!("wh:{delivery}")),
+                // Names are used again and again; the contents differ.
+                delivery_key: Some(format!("wh:{}", delivery % 2)),
                 content_key: Some(format!("content:{delivery}")),
                 rank: Rank(rank, 0),
+                report: Report::Save,
                 object: 0..body.len(),
                 hint: None,
                 number: None,
-                team: None,
-                channel_move: None,
+                channel: None,
+                question: None,
             }],
             body: body.into(),
         }
@@ -194,10 +211,14 @@ impl Stage {
             accounted_for: Vec::new(),
             origin: Origin::Api,
             taught_by: None,
-            disconnects_old: false,
+            unlinks_old: false,
             several_per_ticket: true,
         };
-        self.store().put_mapping(put, self.now).await.unwrap();
+        self.store()
+            .put_mapping(put, Precondition::None, self.now)
+            .await
+            .unwrap()
+            .unwrap();
         self.mapped.insert(n, to);
         self.refused.retain(|(ticket, _)| *ticket != n);
     }
@@ -213,7 +234,7 @@ impl Stage {
         let void: Vec<Claim> = self.in_hand.drain(..).collect();
         for claim in void {
             let skip = Settlement::Skip {
-                reason: "already_connected",
+                reason: Reason::AlreadyConnected,
             };
             let late = self.store().settle(&claim, None, skip, self.now).await;
             assert!(
@@ -224,10 +245,9 @@ impl Stage {
     }
 
     async fn jump(&mut self, seconds: i64) {
-        let was = self.now;
         self.now += SignedDuration::from_secs(seconds);
         self.store()
-            .follow_clock(seconds * 1000, was)
+            .follow_clock(seconds * 1000, self.now)
             .await
             .unwrap();
         for claim in &mut self.in_hand {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serval_connect::domain::event::EventState;
 use serval_connect::domain::ids::ServalTicketId;
+use serval_connect::domain::reason::Reason;
 use serval_connect::store::{
     Attempt, AttemptOutcome, Claim, ClaimScope, Offer, SettleError, Settlement,
 };
@@ -94,7 +95,7 @@ impl Stage {
                 (None, Settlement::Park { until })
             }
             Some(_) if claim.is_connected => {
-                let reason = "already_connected";
+                let reason = Reason::AlreadyConnected;
                 (None, Settlement::Skip { reason })
             }
             Some(to) => {
@@ -134,7 +135,7 @@ impl Stage {
         let error = "a fault was asked for".to_owned();
         match end {
             End::Connected | End::AlreadyLinked => {
-                let reason = matches!(end, End::AlreadyLinked).then_some("already_linked");
+                let reason = matches!(end, End::AlreadyLinked).then_some(Reason::AlreadyLinked);
                 (
                     AttemptOutcome::Connected,
                     Settlement::Connected {
@@ -167,7 +168,7 @@ impl Stage {
                 )
             }
             End::Dead => {
-                let reason = "not_found";
+                let reason = Reason::NotFound;
                 (AttemptOutcome::Dead, Settlement::Dead { reason, error })
             }
         }

@@ -13,6 +13,7 @@ mod kept;
 mod servicenow;
 mod signatures;
 mod slack;
+mod slack_types;
 
 use std::fs;
 use std::path::Path;

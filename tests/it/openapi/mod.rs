@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::api_daemon::{ADMIN, Daemon, MAPPER, incident, sys_id};
 
 fn document() -> Value {
-    serde_json::from_str(serval_connect::http::document()).unwrap()
+    serde_json::from_str(serval_connect::web::document()).unwrap()
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn the_checked_in_document_is_the_one_that_the_program_serves() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
     let stored = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
-        stored == serval_connect::http::document(),
+        stored == serval_connect::web::document(),
         "docs/openapi.json is stale; make it anew: cargo run -- openapi > docs/openapi.json"
     );
 }

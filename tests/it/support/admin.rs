@@ -52,6 +52,12 @@ impl Admin {
         Answer::read(request.send().await.unwrap()).await.unwrap()
     }
 
+    /// `GET` of a path of the listener, in a format.
+    pub(crate) async fn accepting(&self, path: &str, accept: &str) -> Answer {
+        let request = self.client.get(self.url(path)).header("accept", accept);
+        Answer::read(request.send().await.unwrap()).await.unwrap()
+    }
+
     /// A `POST` as a browser makes it for a page of another site.
     pub(crate) async fn post_across_sites(&self, path: &str) -> Answer {
         let request = self
@@ -100,6 +106,15 @@ impl Admin {
         let request = request.header("content-type", "text/csv");
         let file = format!("source,external_id,ticket_id\n{rows}");
         let answer = request.body(file).send().await.unwrap();
+        Answer::read(answer).await.unwrap()
+    }
+
+    /// Imports mappings from lines of JSON.
+    pub(crate) async fn import_ndjson(&self, lines: &str) -> Answer {
+        let url = format!("{}/api/v1/mappings/import", self.base);
+        let request = self.client.post(url).bearer_auth(ADMIN_TOKEN);
+        let request = request.header("content-type", "application/x-ndjson");
+        let answer = request.body(lines.to_owned()).send().await.unwrap();
         Answer::read(answer).await.unwrap()
     }
 

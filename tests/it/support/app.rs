@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use serval_connect::app::{App, Reloading};
-use serval_connect::clock::SystemClock;
 use serval_connect::config::{Config, Environment};
-use serval_connect::mock_serval::{Fault, MockConfig, MockServal, RecordedRequest};
+use serval_connect::edge::clock::SystemClock;
+use serval_connect::process::{App, Reloading};
+use serval_connect::rehearsal::mock_serval::{Fault, MockConfig, MockServal, RecordedRequest};
+use serval_connect::sources::{BUILT_IN, Kinds};
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +34,12 @@ impl Builder {
     /// Calls Serval with this bearer token, in the place of client credentials.
     pub(crate) fn bearer_token(mut self, token: &str) -> Self {
         self.settings.bearer_token = Some(token.to_owned());
+        self
+    }
+
+    /// Knows these kinds of sources.
+    pub(crate) fn kinds(mut self, kinds: Kinds) -> Self {
+        self.settings.kinds = Some(kinds);
         self
     }
 
@@ -92,7 +100,8 @@ struct Running {
 impl Running {
     async fn start(folder: &TempDir, mock: &MockServal, settings: &Settings) -> Self {
         let files = config::write(folder.path(), &mock.base_url(), settings);
-        let loaded = Config::load(&files, &Environment::default()).unwrap();
+        let kinds = settings.kinds.unwrap_or(BUILT_IN);
+        let loaded = Config::load_with(kinds, &files, &Environment::default()).unwrap();
         loaded.validate_for_serve().unwrap();
         let client = client();
         let app = App::bind(&loaded.config, Arc::new(SystemClock))
@@ -100,7 +109,7 @@ impl Running {
             .unwrap();
         let app = app.reloading(Reloading {
             running: loaded,
-            load: Arc::new(move || Config::load(&files, &Environment::default())),
+            load: Arc::new(move || Config::load_with(kinds, &files, &Environment::default())),
             set_level: Box::new(|_| Ok(())),
             hangups: None,
         });
@@ -167,6 +176,22 @@ impl TestApp {
     pub(crate) fn connected_to(&self) -> Vec<String> {
         let connects = self.mock.connects().into_iter();
         connects.map(|connect| connect.ticket_id).collect()
+    }
+
+    /// Makes all mappings older than the time in which Serval may not find a new ticket.
+    pub(crate) async fn age_mappings(&self) {
+        self.alter("UPDATE external_tickets SET updated_at = updated_at - 300000")
+            .await;
+    }
+
+    /// Runs statements on the database of the running daemon.
+    pub(crate) async fn alter(&self, statements: &'static str) {
+        let mut connection = SqliteConnection::connect(&self.database_url())
+            .await
+            .unwrap();
+        let altered = sqlx::raw_sql(statements).execute(&mut connection).await;
+        altered.unwrap();
+        connection.close().await.unwrap();
     }
 
     /// Writes other further configuration, in TOML; a reload reads it.

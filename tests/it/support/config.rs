@@ -1,9 +1,11 @@
 //! The configuration of a test's daemon, as files that the production code reads.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use serval_connect::mock_serval::{SERVICENOW_INTEGRATION, SLACK_INTEGRATION};
+use serval_connect::rehearsal::mock_serval::{SERVICENOW_INTEGRATION, SLACK_INTEGRATION};
+use serval_connect::sources::Kinds;
 
 use super::admin::ADMIN_TOKEN;
 use super::senders::{BASIC, BEARER, SERVICENOW_KEY, SLACK_SECRET, whsec};
@@ -15,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) toml: String,
     /// A bearer token for Serval, in the place of client credentials.
     pub(crate) bearer_token: Option<String>,
+    /// The kinds of sources that the daemon knows, if not the usual ones.
+    pub(crate) kinds: Option<Kinds>,
 }
 
 /// Writes the files into `folder`; later ones win.
@@ -72,12 +76,13 @@ channel_target = {{ slackChannel = {{ integrationId = "{SLACK_INTEGRATION}" }} }
         .map(|(name, toml)| {
             let path = folder.join(name);
             fs::write(&path, toml).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
             path
         })
         .to_vec()
 }
 
 /// Where the daemon of `folder` keeps its inbox.
-pub(super) fn database_url(folder: &Path) -> String {
+pub(crate) fn database_url(folder: &Path) -> String {
     format!("sqlite://{}/data/inbox.db", folder.display())
 }

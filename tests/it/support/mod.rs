@@ -13,17 +13,17 @@ mod senders;
 use std::time::Duration;
 
 use reqwest::Client;
-use serval_connect::outbound::{self, Limits};
+use serval_connect::edge::outbound::{self, Limits};
 use tokio::time::Instant;
 
 pub(crate) use admin::{ADMIN_TOKEN, Admin};
 pub(crate) use app::TestApp;
 pub(crate) use browser::Browser;
-pub(crate) use config::Settings;
-pub(crate) use node::{node, play};
+pub(crate) use config::{Settings, database_url};
+pub(crate) use node::{Engine, node, play};
 pub(crate) use peer::{Call, Peer, Reply};
 pub(crate) use process::{Daemon, run};
-pub(crate) use senders::{Answer, BASIC, BEARER, SERVICENOW_KEY, Senders, whsec};
+pub(crate) use senders::{Answer, BASIC, BEARER, Delivery, SERVICENOW_KEY, Senders, whsec};
 
 /// How long a condition may take. Generous: a machine under load must not fail a test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

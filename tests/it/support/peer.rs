@@ -47,11 +47,7 @@ impl Peer {
         let router = Router::new().fallback(take).with_state(shared.clone());
         #[expect(clippy::disallowed_methods, reason = "it is aborted when dropped")]
         let serving = tokio::spawn(async move {
-            axum_server::from_tcp(listener.into_std().unwrap())
-                .unwrap()
-                .serve(router.into_make_service())
-                .await
-                .unwrap();
+            axum::serve(listener, router).await.unwrap();
         });
         Self {
             shared,

@@ -1,6 +1,7 @@
 //! The senders: requests signed as `ServiceNow` and Slack would, by code of the tests' own, with
 //! every part open to forgery.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +12,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, Method};
 use reqwest::Client;
 use serde_json::Value;
-use serval_connect::clock::{Clock as _, SystemClock};
+use serval_connect::edge::clock::{Clock as _, SystemClock};
 use sha2::Sha256;
 
 /// The key behind the `ServiceNow` sources' Standard Webhooks secret.
@@ -170,8 +171,27 @@ impl Delivery {
         self.try_send().await.unwrap()
     }
 
+    /// The bytes of the request, for a bare socket. The connection is to be closed after the answer.
+    pub(crate) fn raw(&self) -> Vec<u8> {
+        let (method, path, length) = (&self.method, &self.path, self.body.len());
+        let mut head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n"
+        );
+        for (name, value) in &self.headers() {
+            write!(head, "{name}: {}\r\n", value.to_str().unwrap()).unwrap();
+        }
+        [head.as_bytes(), b"\r\n", &self.body].concat()
+    }
+
     /// Sends it to a daemon that may die meanwhile.
     pub(crate) async fn try_send(&self) -> reqwest::Result<Answer> {
+        let url = format!("{}{}", self.base, self.path);
+        let request = self.client.request(self.method.clone(), url);
+        let request = request.headers(self.headers()).body(self.body.clone());
+        Answer::read(request.send().await?).await
+    }
+
+    fn headers(&self) -> HeaderMap {
         let mut headers = self.signature();
         for (name, value) in &self.changes {
             let name: http::HeaderName = name.parse().unwrap();
@@ -180,10 +200,7 @@ impl Delivery {
                 None => drop(headers.remove(name)),
             }
         }
-        let url = format!("{}{}", self.base, self.path);
-        let request = self.client.request(self.method.clone(), url);
-        let request = request.headers(headers).body(self.body.clone());
-        Answer::read(request.send().await?).await
+        headers
     }
 
     fn signature(&self) -> HeaderMap {

@@ -1,4 +1,4 @@
-//! Which class a record has: what each witness says, and which of them decides.
+//! The class of a record: what each witness tells, and which witness decides.
 //!
 //! Invariant: a class is told from names, or from labels that are known; never guessed.
 
@@ -39,18 +39,13 @@ impl Class {
 
     fn from_number(number: &str) -> Option<Self> {
         let number = number.trim().to_ascii_uppercase();
-        let numbered = |prefix| {
-            number
-                .strip_prefix(prefix)
-                .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        let is_numbered = |prefix: &str| {
+            let rest = number.strip_prefix(prefix);
+            rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
         };
-        if numbered("INC") {
-            Some(Self::Incident)
-        } else if numbered("RITM") {
-            Some(Self::RequestedItem)
-        } else {
-            None
-        }
+        let prefixes = [("INC", Self::Incident), ("RITM", Self::RequestedItem)];
+        let found = prefixes.into_iter().find(|(prefix, _)| is_numbered(prefix));
+        found.map(|(_, class)| class)
     }
 }
 
@@ -71,51 +66,38 @@ const OTHERS: &[(&str, &str)] = &[
     ("knowledge", "kb_knowledge"),
 ];
 
-/// The parent of every ticket class: as a table it says nothing about the class.
+/// The parent of every ticket class: as a table it tells nothing about the class.
 const PARENT: &str = "task";
 
-/// What one witness says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Says {
-    /// Nothing, or a text that is neither a name nor a known label.
-    Nothing,
-    Ours(Class),
-    /// Another class, by its table's name.
-    Other(String),
-}
+/// Beginnings of the names of classes that a customer made.
+const OWN_PREFIXES: [&str; 2] = ["u_", "x_"];
 
-/// What is known about a record's class, in the order of its weight.
+/// The texts that tell a record's class, the weightiest first.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Witnesses<'a> {
     /// The record's own `sys_class_name`.
     pub(super) class_name: Option<&'a str>,
-    /// `table` or `table_name`, and where it stands.
-    pub(super) table: Option<Table<'a>>,
+    /// `table` or `table_name` of the envelope.
+    pub(super) table: Option<&'a str>,
     /// The key that the record stands under.
     pub(super) wrapper: Option<Class>,
     /// `/webhooks/{source}/{table}`.
     pub(super) path: Option<&'a str>,
+    /// `table` or `table_name` among the columns, where it may be a column of that name.
+    pub(super) column: Option<&'a str>,
     /// The record's number.
     pub(super) number: Option<&'a str>,
 }
 
-/// A `table` or `table_name` in the body.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Table<'a> {
-    /// In the envelope, where it can mean nothing else.
-    OfEnvelope(&'a str),
-    /// Among the record's columns, where it may be a column of that name.
-    OfRecord(&'a str),
-}
-
-/// What the witnesses amount to.
+/// The class of a record, from one witness or from all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     Ours(Class),
     /// Another class, by its table's name.
     Other(String),
-    /// `sys_class_name` and `table` contradict each other.
+    /// `sys_class_name` names one of our classes, and the envelope the other.
     Conflict,
+    /// No text, or none that is a name or a known label.
     Unknown,
 }
 
@@ -137,6 +119,7 @@ impl Classes {
             let class = Class::parse(&normalize(class)).ok_or_else(|| {
                 format!("{alias:?} must stand for \"incident\" or \"sc_req_item\"")
             })?;
+            // Two spellings of one alias may differ only in case.
             if read.insert(name, class).is_some_and(|other| other != class) {
                 return Err(format!("{alias:?} stands for two classes"));
             }
@@ -147,75 +130,80 @@ impl Classes {
     /// Weighs the witnesses.
     pub(super) fn decide(&self, witnesses: &Witnesses<'_>) -> Verdict {
         let class_name = self.read(witnesses.class_name);
-        let (table, certain) = match witnesses.table {
-            None => (Says::Nothing, true),
-            Some(Table::OfEnvelope(text)) => (self.read_table(Some(text)), true),
-            Some(Table::OfRecord(text)) => {
-                let says = self.read_table(Some(text));
-                let certain = match &says {
-                    Says::Ours(_) => true,
-                    Says::Other(name) => OTHERS.iter().any(|(_, known)| known == name),
-                    Says::Nothing => false,
-                };
-                (says, certain)
-            }
-        };
-        let told = class_name != Says::Nothing && table != Says::Nothing;
-        if told && certain && class_name != table {
+        let [table, wrapper, path, number] = self.read_around(witnesses);
+        if let (Verdict::Ours(one), Verdict::Ours(other)) = (&class_name, &table)
+            && one != other
+        {
             return Verdict::Conflict;
         }
-        let wrapper = witnesses.wrapper.map_or(Says::Nothing, Says::Ours);
-        let path = self.read_table(witnesses.path);
-        let number = witnesses.number.and_then(Class::from_number);
-        [
-            class_name,
-            table,
-            wrapper,
-            path,
-            number.map_or(Says::Nothing, Says::Ours),
-        ]
-        .into_iter()
-        .find_map(|says| match says {
-            Says::Nothing => None,
-            Says::Ours(class) => Some(Verdict::Ours(class)),
-            Says::Other(name) => Some(Verdict::Other(name)),
-        })
-        .unwrap_or(Verdict::Unknown)
+        let column = self.read_table(witnesses.column);
+        // The number is the weakest: an administrator can choose any prefix.
+        let mut by_weight = [class_name, table, wrapper, path, column, number].into_iter();
+        let told = by_weight.find(|told| *told != Verdict::Unknown);
+        told.unwrap_or(Verdict::Unknown)
     }
 
-    fn read_table(&self, text: Option<&str>) -> Says {
-        match self.read(text) {
-            Says::Other(name) if name == PARENT => Says::Nothing,
-            says @ (Says::Nothing | Says::Ours(_) | Says::Other(_)) => says,
+    /// True if `verdict`, which is no class of ours, may only miss an alias: the class has a label that
+    /// is not known, or it is not one of the known other classes, and it is the customer's own or
+    /// something around the record names a class of ours.
+    pub(super) fn may_need_alias(&self, verdict: &Verdict, witnesses: &Witnesses<'_>) -> bool {
+        match verdict {
+            Verdict::Ours(_) | Verdict::Conflict => false,
+            Verdict::Unknown => witnesses
+                .class_name
+                .is_some_and(|label| !label.trim().is_empty()),
+            Verdict::Other(name) => {
+                let is_own = OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+                let is_ours = |told: &Verdict| matches!(told, Verdict::Ours(_));
+                let around = self.read_around(witnesses);
+                !is_known_table(name) && (is_own || around.iter().any(is_ours))
+            }
         }
     }
 
-    fn read(&self, text: Option<&str>) -> Says {
+    /// Reads the witnesses that can only mean the class: envelope, wrapper, path and number.
+    fn read_around(&self, witnesses: &Witnesses<'_>) -> [Verdict; 4] {
+        let ours = |class: Option<Class>| class.map_or(Verdict::Unknown, Verdict::Ours);
+        [
+            self.read_table(witnesses.table),
+            ours(witnesses.wrapper),
+            self.read_table(witnesses.path),
+            ours(witnesses.number.and_then(Class::from_number)),
+        ]
+    }
+
+    fn read_table(&self, text: Option<&str>) -> Verdict {
+        match self.read(text) {
+            Verdict::Other(name) if name == PARENT => Verdict::Unknown,
+            told
+            @ (Verdict::Ours(_) | Verdict::Other(_) | Verdict::Conflict | Verdict::Unknown) => told,
+        }
+    }
+
+    fn read(&self, text: Option<&str>) -> Verdict {
         let text = text.unwrap_or_default().trim();
         let name = normalize(text);
-        if let Some(class) = self
-            .aliases
-            .get(&name)
-            .copied()
-            .or_else(|| Class::parse(&name))
-        {
-            return Says::Ours(class);
+        let alias = self.aliases.get(&name).copied();
+        if let Some(class) = alias.or_else(|| Class::parse(&name)) {
+            return Verdict::Ours(class);
         }
         if let Some((_, table)) = OTHERS.iter().find(|(l, t)| *l == name || *t == name) {
-            return Says::Other((*table).to_owned());
+            return Verdict::Other((*table).to_owned());
         }
         // A word with a capital is a label, perhaps a translated one ("Störung").
-        if name.is_empty() {
-            Says::Nothing
-        } else if is_table_name(text) || name == PARENT {
-            Says::Other(name)
+        if !name.is_empty() && (is_table_name(text) || name == PARENT) {
+            Verdict::Other(name)
         } else {
-            Says::Nothing
+            Verdict::Unknown
         }
     }
 }
 
-/// Whether `text` is empty or written as ServiceNow writes the names of tables.
+fn is_known_table(name: &str) -> bool {
+    name == PARENT || OTHERS.iter().any(|(_, known)| *known == name)
+}
+
+/// True if `text` is empty or written as ServiceNow writes the names of tables.
 pub(super) fn is_table_name(text: &str) -> bool {
     text.len() <= 80
         && text

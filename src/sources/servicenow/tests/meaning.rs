@@ -1,6 +1,7 @@
 //! Records: what becomes of their events.
 
 use super::*;
+use crate::domain::reason::Reason;
 
 #[test]
 fn each_reason_yields_to_the_one_before() {
@@ -58,11 +59,12 @@ fn each_reason_yields_to_the_one_before() {
             Connect,
         ),
         (
-            r#""table":"problem","#,
+            r#""table":"sc_req_item","#,
             echo.to_owned(),
-            Bury("class_conflict"),
+            Bury(Reason::ClassConflict),
         ),
-        (r#""table":"task","#, echo.to_owned(), Skip("echo")),
+        (r#""table":"problem","#, String::new(), Connect),
+        (r#""table":"task","#, echo.to_owned(), Skip(Reason::Echo)),
         (r#""table":"Incident","#, String::new(), Connect),
         // In an envelope the record's own columns are only columns.
         (
@@ -82,7 +84,7 @@ fn each_reason_yields_to_the_one_before() {
 
 #[test]
 fn bare_records_say_themselves_what_happened() {
-    use Disposition::{Bury, Connect, Ignore};
+    use Disposition::{Connect, Ignore, SetAside};
     for (columns, expected) in [
         (
             r#""sys_class_name":"incident","operation":"delete""#,
@@ -98,8 +100,26 @@ fn bare_records_say_themselves_what_happened() {
         ),
         (
             r#""sys_class_name":"incident","table":"sc_req_item""#,
-            Bury("class_conflict"),
+            Connect,
         ),
+        (
+            r#""sys_class_name":"contract_sla","table":"incident""#,
+            Ignore("out_of_scope"),
+        ),
+        (
+            r#""sys_class_name":"u_major_incident""#,
+            SetAside("out_of_scope"),
+        ),
+        (
+            r#""sys_class_name":"Schwere Störung""#,
+            SetAside("unknown_class"),
+        ),
+        // An attachment, which names the record that it hangs on.
+        (
+            r#""table_name":"incident","table_sys_id":"fedcba9876543210fedcba9876543210""#,
+            Ignore("unknown_class"),
+        ),
+        (r#""table_name":"incident","table_sys_id":"""#, Connect),
         (r#""table":"incident""#, Connect),
         (r#""table_name":"incident""#, Connect),
         (r#""table":"sc_task""#, Ignore("out_of_scope")),
@@ -174,96 +194,13 @@ fn echoes_are_told_by_name_or_label() {
         );
         let event = event(&body);
         let expected = if echo {
-            Disposition::Skip("echo")
+            Disposition::Skip(Reason::Echo)
         } else {
             Disposition::Connect
         };
         assert_eq!(event.disposition, expected, "{user}");
         assert_eq!(event.content_key.is_none(), echo, "{user}");
     }
-}
-
-#[test]
-fn deliveries_are_named_by_header_or_envelope_and_place() {
-    let keys = |body: &str, id| {
-        let Ok(Receipt::Events(events)) = interpret_as(body.as_bytes(), None, id) else {
-            panic!("{body}");
-        };
-        events
-            .into_iter()
-            .map(|e| e.delivery_key)
-            .collect::<Vec<_>>()
-    };
-    let some = |text: &str| Some(text.to_owned());
-    assert_eq!(keys(INCIDENT_RAW, Some("msg_1")), [some("wh:msg_1")]);
-    assert_eq!(keys(ENVELOPE, Some("msg_1")), [some("wh:msg_1")]);
-    let named = [some("body:5f0d6c1e-8a4b-4b53-9d0e-27c9f1a6e3b8")];
-    assert_eq!(keys(ENVELOPE, None), named);
-    assert_eq!(keys(INCIDENT_RAW, None), [None]);
-    let batch = keys(BATCH, Some("msg_1"));
-    assert_eq!(batch[0], some("wh#0:msg_1"));
-    assert_eq!(batch[3], some("wh#3:msg_1"));
-    // A column of that name stays the same from save to save.
-    let column = format!(r#"{{"sys_id":"{ID}","delivery_id":"d-1"}}"#);
-    assert_eq!(keys(&column, None), [None]);
-    for odd in [
-        r#""""#.to_owned(),
-        "7.5e400".to_owned(),
-        format!("{:?}", "x".repeat(257)),
-    ] {
-        let body = format!(r#"{{"delivery_id":{odd},"record":{{"sys_id":"{ID}"}}}}"#);
-        assert!(
-            keys(&body, None)[0]
-                .as_ref()
-                .is_none_or(|key| key.len() < 300)
-        );
-    }
-}
-
-#[test]
-fn content_is_named_by_ticket_count_operation_and_bytes() {
-    let keyed = |operation: &str, columns: &str| {
-        let body = format!(
-            r#"{{"operation":"{operation}","record":{{"sys_id":"{ID}","sys_class_name":"incident"{columns}}}}}"#
-        );
-        event(&body).content_key
-    };
-    let key = keyed("update", r#","sys_mod_count":"6""#).unwrap();
-    assert!(key.starts_with(&format!("{ID}:6:update:")), "{key}");
-    assert_eq!(key.len(), 32 + ":6:update:".len() + 32);
-    assert_eq!(
-        keyed("Updated", r#","sys_mod_count":"6""#),
-        Some(key.clone())
-    );
-    assert_ne!(
-        keyed("insert", r#","sys_mod_count":"6""#),
-        Some(key.clone())
-    );
-    assert_ne!(
-        keyed("update", r#","sys_mod_count":"7""#),
-        Some(key.clone())
-    );
-    assert_ne!(keyed("update", r#","sys_mod_count":6"#), Some(key));
-    assert_eq!(keyed("update", ""), None);
-    assert_eq!(keyed("update", r#","sys_mod_count":"many""#), None);
-    assert!(event(INCIDENT_RAW).content_key.unwrap().contains(":6::"));
-}
-
-#[test]
-fn newer_records_rank_higher() {
-    let rank = |columns: &str| event(&format!(r#"{{"sys_id":"{ID}"{columns}}}"#)).rank;
-    let ranks = [
-        rank(""),
-        rank(r#","sys_updated_on":"2026-03-17 13:05:44""#),
-        rank(r#","sys_mod_count":"0""#),
-        rank(r#","sys_mod_count":"9","sys_updated_on":"2026-03-17 13:05:44""#),
-        rank(r#","sys_mod_count":"9","sys_updated_on":{"value":"2026-03-17 13:05:45"}"#),
-        rank(r#","sys_mod_count":10,"sys_updated_on":"17.03.2026 13:05""#),
-        rank(r#","sys_mod_count":"2,000""#),
-    ];
-    assert!(ranks.is_sorted_by(|a, b| a < b), "{ranks:?}");
-    let label_only = rank(r#","sys_updated_on":{"display_value":"2026-03-17 13:05:44"}"#);
-    assert_eq!(label_only, Rank(-1, -1));
 }
 
 #[test]
@@ -276,7 +213,7 @@ fn event_types_are_short_and_visible() {
         (r#""sys_class_name":"Gerät""#.to_owned(), "record.change"),
         (
             r#""sys_class_name":"incident","table":"problem""#.to_owned(),
-            "record.change",
+            "incident.change",
         ),
     ] {
         let body = format!(r#"{{"sys_id":"{ID}",{columns}}}"#);
@@ -287,4 +224,33 @@ fn event_types_are_short_and_visible() {
         "u_".repeat(40)
     );
     assert_eq!(event(&long).event_type.len(), 64);
+}
+
+#[test]
+fn a_record_has_its_number_and_short_description_in_every_value_mode() {
+    for (object, number, line) in [
+        (
+            r#"{"number":"INC1","short_description":" No mail\nsince noon "}"#,
+            "INC1",
+            "No mail",
+        ),
+        (
+            r#"{"number":{"value":"INC1","display_value":"x"},"short_description":{"display_value":"No mail"}}"#,
+            "INC1",
+            "No mail",
+        ),
+        (r#"{"number":"","short_description":null}"#, "", ""),
+        (
+            r#"{"number":"A","number":"B","short_description":"t"}"#,
+            "",
+            "t",
+        ),
+        ("{}", "", ""),
+        ("[]", "", ""),
+        ("no JSON", "", ""),
+    ] {
+        let found = title(KIND, object.as_bytes());
+        assert_eq!(found.number.unwrap_or_default(), number, "{object}");
+        assert_eq!(found.title.unwrap_or_default(), line, "{object}");
+    }
 }

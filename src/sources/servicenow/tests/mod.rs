@@ -1,12 +1,17 @@
-//! What is common to the tests of this source, and those of its configuration.
+//! Helpers for the tests of this source, and those of its configuration.
+
+use std::time::Duration;
 
 use http::HeaderMap;
 use serde_json::json;
 
 use super::*;
 use crate::domain::event::{Disposition, NewEvent, Rank};
+use crate::sources::{SourceConfig, title};
 
+mod instances;
 mod meaning;
+mod names;
 mod shapes;
 mod tickets;
 
@@ -27,16 +32,22 @@ const UPDATED_AT: i64 = 1_773_752_744;
 
 fn config() -> Config {
     Config {
-        bearer_tokens: vec!["token".into()],
-        channel_target: Some(json!({"ticketSource": {"integrationId": "int_1"}})),
+        bearer_tokens: vec!["static-token".into()],
         ignore_users: vec!["Serval.Integration".to_owned(), String::new()],
         ticket_id_pointers: vec!["/other".to_owned(), "/a~1b/0/~0".to_owned()],
         ..Config::default()
     }
 }
 
-fn source() -> ServiceNow {
-    ServiceNow::try_new(&"servicenow".parse().unwrap(), &config()).unwrap()
+fn policy() -> SourcePolicy {
+    SourcePolicy {
+        channel_target: Some(json!({"ticketSource": {"integrationId": "int_1"}})),
+        ..SourcePolicy::default()
+    }
+}
+
+fn source(config: &Config) -> Box<dyn Source> {
+    config.build(&policy()).unwrap()
 }
 
 fn interpret_as(body: &[u8], table: Option<&str>, id: Option<&str>) -> Result<Receipt, Unreadable> {
@@ -46,7 +57,7 @@ fn interpret_as(body: &[u8], table: Option<&str>, id: Option<&str>) -> Result<Re
         table,
         body,
     };
-    source().interpret(&request.vouched(id))
+    source(&config()).interpret(&request.vouched(id))
 }
 
 fn events(body: &str) -> Vec<NewEvent> {
@@ -79,21 +90,21 @@ fn every_rendering_of_a_record_gives_the_same_ticket() {
         (INCIDENT_RAW, 6, UPDATED_AT),
         (INCIDENT_PAIRS, 1006, UPDATED_AT),
         // The date is a label too: a local time that must not decide an order.
-        (INCIDENT_LABELS, 1006, -1),
+        (INCIDENT_LABELS, 1006, Rank::UNKNOWN),
         (ENVELOPE, 6, UPDATED_AT),
     ] {
         let event = event(body);
         assert_eq!(event.disposition, Disposition::Connect, "{body}");
         assert_eq!(external_id(&event), ID, "{body}");
         assert_eq!(event.subtype, Some("incident"), "{body}");
-        assert_eq!(event.rank, Rank(mod_count, updated_on), "{body}");
+        assert_eq!(event.rank, Rank(updated_on, mod_count), "{body}");
     }
     let event = event(ITEM_RAW);
     assert_eq!(event.disposition, Disposition::Connect);
     assert_eq!(external_id(&event), ITEM_ID);
     assert_eq!(event.subtype, Some("requested_item"));
     assert_eq!(event.event_type, "sc_req_item.change");
-    assert_eq!(event.rank, Rank(1, UPDATED_AT + 19 * 3600 + 9 * 60 + 18));
+    assert_eq!(event.rank, Rank(UPDATED_AT + 19 * 3600 + 9 * 60 + 18, 1));
 }
 
 #[test]
@@ -159,46 +170,38 @@ fn a_configuration_that_could_not_work_is_refused_by_its_key() {
         (target(ok()), "", "problem", Some("class_aliases")),
     ] {
         let config = Config {
-            channel_target,
             ticket_id_pointers: vec![pointer.to_owned()],
             class_aliases: [("u_x".to_owned(), alias.to_owned())].into(),
             ..config()
         };
-        let outcome = ServiceNow::try_new(&"servicenow".parse().unwrap(), &config);
+        let policy = SourcePolicy {
+            channel_target,
+            ..policy()
+        };
+        let outcome = config.build(&policy);
         assert_eq!(outcome.err().map(|error| error.key), key, "{config:?}");
     }
-    for (key, config) in [
-        (
-            "shared_pointers",
-            Config {
-                shared_pointers: vec!["correlation_id".to_owned()],
-                ..config()
-            },
-        ),
-        (
-            "ticket_url_pattern",
-            Config {
-                ticket_url_pattern: Some("(?<ticket_id>".to_owned()),
-                ..config()
-            },
-        ),
-        (
-            "ticket_url_pattern",
-            Config {
-                ticket_url_pattern: Some("https://x/(?<id>.*)".to_owned()),
-                ..config()
-            },
-        ),
-    ] {
-        let outcome = ServiceNow::try_new(&"servicenow".parse().unwrap(), &config);
-        assert_eq!(outcome.err().map(|error| error.key), Some(key));
+    let shared = Config {
+        shared_pointers: vec!["correlation_id".to_owned()],
+        ..config()
+    };
+    let key_of = |config: &Config, policy: &SourcePolicy| {
+        let outcome = config.build(policy);
+        outcome.err().map(|error| error.key)
+    };
+    assert_eq!(key_of(&shared, &policy()), Some("shared_pointers"));
+    for pattern in ["(?<ticket_id>", "https://x/(?<id>.*)"] {
+        let policy = SourcePolicy {
+            ticket_url_pattern: Some(pattern.to_owned()),
+            ..policy()
+        };
+        assert_eq!(key_of(&config(), &policy), Some("ticket_url_pattern"));
     }
     let config = Config {
         bearer_tokens: Vec::new(),
         ..config()
     };
-    let error = ServiceNow::try_new(&"servicenow".parse().unwrap(), &config).unwrap_err();
-    assert_eq!(error.key, "secrets");
+    assert_eq!(key_of(&config, &policy()), Some("secrets"));
 }
 
 #[test]
@@ -206,10 +209,13 @@ fn verification_uses_the_configured_window_and_table() {
     let config = Config {
         bearer_tokens: Vec::new(),
         secrets: vec!["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()],
-        tolerance_past: Duration::from_secs(5),
         ..config()
     };
-    let source = ServiceNow::try_new(&"servicenow".parse().unwrap(), &config).unwrap();
+    let policy = SourcePolicy {
+        tolerance_past: Duration::from_secs(5),
+        ..policy()
+    };
+    let source = config.build(&policy).unwrap();
     let headers: HeaderMap = [
         ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
         ("webhook-timestamp", "1614265330"),

@@ -1,6 +1,7 @@
 //! The Serval ticket that a record names.
 
 use super::*;
+use crate::domain::reason::Reason;
 
 fn texts(list: &[&str]) -> Vec<String> {
     list.iter().map(|text| (*text).to_owned()).collect()
@@ -13,8 +14,7 @@ fn reading(pointers: &[&str]) -> Config {
     }
 }
 
-fn event_by(config: &Config, body: &str) -> NewEvent {
-    let source = ServiceNow::try_new(&"servicenow".parse().unwrap(), config).unwrap();
+fn event_by(source: &dyn Source, body: &str) -> NewEvent {
     let headers = HeaderMap::new();
     let request = Unverified {
         headers: &headers,
@@ -33,7 +33,11 @@ fn incident(columns: &str) -> String {
 }
 
 fn hint(config: &Config, columns: &str) -> Option<String> {
-    let event = event_by(config, &incident(columns));
+    hint_by(&*source(config), columns)
+}
+
+fn hint_by(source: &dyn Source, columns: &str) -> Option<String> {
+    let event = event_by(source, &incident(columns));
     assert_eq!(event.disposition, Disposition::Connect, "{columns}");
     event.hint.map(|id| id.to_string())
 }
@@ -79,7 +83,9 @@ fn a_column_names_the_ticket_in_every_value_mode() {
 #[test]
 fn every_rendering_of_a_record_can_name_its_ticket() {
     for body in [INCIDENT_RAW, INCIDENT_PAIRS, INCIDENT_LABELS, ENVELOPE] {
-        let number = event_by(&reading(&["/number"]), body).hint.unwrap();
+        let number = event_by(&*source(&reading(&["/number"])), body)
+            .hint
+            .unwrap();
         assert_eq!(number.as_str(), "INC0047713", "{body}");
     }
 }
@@ -102,17 +108,18 @@ fn the_first_pointer_with_a_usable_text_wins() {
 
 #[test]
 fn a_url_is_reduced_by_the_pattern() {
-    let config = Config {
+    let policy = SourcePolicy {
         ticket_url_pattern: Some(r"^https://s\.example/t/(?<ticket_id>[^/?#]+)".to_owned()),
-        ..reading(&["/u_url", "/u_id"])
+        ..policy()
     };
+    let source = reading(&["/u_url", "/u_id"]).build(&policy).unwrap();
     for (url, expected) in [
         ("https://s.example/t/ACM-10?from=mail", Some("ACM-10")),
         ("https://s.example/t/---waiting---", Some("ID-1")),
         ("https://elsewhere.example/t/ACM-10", Some("ID-1")),
         ("ACM-11", Some("ACM-11")),
     ] {
-        let found = hint(&config, &format!(r#""u_url":"{url}","u_id":"ID-1""#));
+        let found = hint_by(&*source, &format!(r#""u_url":"{url}","u_id":"ID-1""#));
         assert_eq!(found.as_deref(), expected, "{url}");
     }
 }
@@ -185,7 +192,7 @@ fn events_that_connect_and_echoes_name_tickets_and_others_do_not() {
         (r#""x":1"#, Disposition::Connect, hint),
         (
             r#""sys_updated_by":"serval.integration""#,
-            Disposition::Skip("echo"),
+            Disposition::Skip(Reason::Echo),
             hint,
         ),
         (
@@ -194,8 +201,8 @@ fn events_that_connect_and_echoes_name_tickets_and_others_do_not() {
             None,
         ),
         (
-            r#""table":"sc_req_item""#,
-            Disposition::Bury("class_conflict"),
+            r#""operation":"query""#,
+            Disposition::Ignore("operation"),
             None,
         ),
         (
@@ -205,7 +212,7 @@ fn events_that_connect_and_echoes_name_tickets_and_others_do_not() {
         ),
     ] {
         let event = event_by(
-            &config,
+            &*source(&config),
             &incident(&format!(r#"{columns},"u_serval":"ACM-10""#)),
         );
         assert_eq!(event.disposition, disposition, "{columns}");
@@ -215,8 +222,7 @@ fn events_that_connect_and_echoes_name_tickets_and_others_do_not() {
 
 #[test]
 fn each_record_of_a_batch_names_its_own_ticket() {
-    let source =
-        ServiceNow::try_new(&"servicenow".parse().unwrap(), &reading(&["/u_serval"])).unwrap();
+    let source = source(&reading(&["/u_serval"]));
     let body = format!(
         r#"{{"records":[{},{}],"u_serval":"ACM-12"}}"#,
         incident(r#""u_serval":"ACM-10""#),

@@ -96,6 +96,32 @@ fn authors_decide_over_messages() {
 }
 
 #[test]
+fn direct_messages_have_a_target_of_their_own() {
+    let direct = json!({"slackDm": {"integrationId": "i"}});
+    let own = Config {
+        direct_message_target: Some(direct.clone()),
+        ..config()
+    };
+    let target = |config: &Config, id: &str, is_direct: bool| {
+        let id = ExternalId::checked(id);
+        let target = config.build(&policy()).unwrap().target(&id, is_direct);
+        target.map(|target| Value::clone(&target))
+    };
+    for (id, is_direct, expected) in [
+        ("D0PRIVATE:1.2", false, true),
+        ("D0PRIVATE:1.2", true, true),
+        ("C111:1.2", true, true),
+        ("G111:1.2", true, true),
+        ("C111:1.2", false, false),
+        ("G111:1.2", false, false),
+    ] {
+        let found = target(&own, id, is_direct);
+        assert_eq!(found, expected.then(|| direct.clone()), "{id} {is_direct}");
+        assert_eq!(target(&config(), id, is_direct), None, "{id} {is_direct}");
+    }
+}
+
+#[test]
 fn direct_messages_connect_only_when_asked_for() {
     let asked = Config {
         direct_messages: true,

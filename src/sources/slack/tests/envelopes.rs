@@ -1,10 +1,8 @@
-//! What the envelope decides: handshakes, notices, what is no event, and keys.
+//! Decisions of the envelope: handshakes, notices, what is no event, and keys.
 
 use serde_json::json;
 
 use super::*;
-use crate::domain::ids::SourceName;
-use crate::sources::InvalidSource;
 
 #[test]
 fn a_handshake_is_answered_with_its_challenge() {
@@ -190,47 +188,43 @@ fn event_types_are_short_and_plain() {
 
 #[test]
 fn a_workspace_without_a_secret_or_a_target_is_refused_at_start() {
-    let name: SourceName = "help".parse().unwrap();
-    let refused = |change: fn(&mut Config)| {
-        let mut config = config();
-        change(&mut config);
-        Slack::try_new(&name, &config).map(drop).map_err(
-            |InvalidSource {
-                 source_name, key, ..
-             }| {
-                assert_eq!(source_name, name);
-                key
-            },
-        )
+    let refused = |change: fn(&mut Config, &mut SourcePolicy)| {
+        let (mut config, mut policy) = (config(), policy());
+        change(&mut config, &mut policy);
+        let built = config.build(&policy);
+        built.map(drop).map_err(|InvalidKey { key, .. }| key)
     };
-    assert_eq!(refused(|_| ()), Ok(()));
+    assert_eq!(refused(|_, _| ()), Ok(()));
     assert_eq!(
-        refused(|c| c.signing_secrets.clear()),
+        refused(|c, _| c.signing_secrets.clear()),
         Err("signing_secrets")
     );
     assert_eq!(
-        refused(|c| c.signing_secrets.push("".into())),
+        refused(|c, _| c.signing_secrets.push("".into())),
         Err("signing_secrets")
     );
-    assert_eq!(refused(|c| c.channel_target = None), Err("channel_target"));
     assert_eq!(
-        refused(|c| c.channel_target = Some(json!({}))),
+        refused(|_, p| p.channel_target = None),
         Err("channel_target")
     );
     assert_eq!(
-        refused(|c| c.ticket_url_pattern = Some("https://x/(.*)".to_owned())),
+        refused(|_, p| p.channel_target = Some(json!({}))),
+        Err("channel_target")
+    );
+    assert_eq!(
+        refused(|_, p| p.ticket_url_pattern = Some("https://x/(.*)".to_owned())),
         Err("ticket_url_pattern")
     );
     assert_eq!(
-        refused(|c| c.direct_messages = true),
+        refused(|c, _| c.direct_messages = true),
         Err("direct_message_target")
     );
     assert_eq!(
-        refused(|c| c.direct_message_target = Some(json!("x"))),
+        refused(|c, _| c.direct_message_target = Some(json!("x"))),
         Err("direct_message_target")
     );
     assert_eq!(
-        refused(|c| {
+        refused(|c, _| {
             c.direct_messages = true;
             c.direct_message_target = Some(json!({"slackDm": {}}));
         }),

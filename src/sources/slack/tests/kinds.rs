@@ -3,6 +3,9 @@
 use serde_json::json;
 
 use super::*;
+use crate::domain::feed::{Sign, Trouble};
+use crate::sources::slack::KIND;
+use crate::sources::{Title, title};
 
 #[test]
 fn messages_are_sorted_by_subtype() {
@@ -70,7 +73,7 @@ fn events_that_are_no_messages_never_connect() {
         ("channel_shared", "channel_shared"),
         ("channel_unshared", "channel_shared"),
         ("app_uninstalled", "app_uninstalled"),
-        ("tokens_revoked", "tokens_revoked"),
+        ("tokens_revoked", "user_tokens_revoked"),
         ("star_added", "not_a_message"),
         ("star_removed", "not_a_message"),
         ("file_created", "not_a_message"),
@@ -78,7 +81,8 @@ fn events_that_are_no_messages_never_connect() {
         ("member_joined_channel", "not_a_message"),
         ("member_left_channel", "not_a_message"),
         ("channel_created", "not_a_message"),
-        ("channel_archive", "not_a_message"),
+        ("channel_archive", "channel_notice"),
+        ("group_deleted", "channel_notice"),
         ("group_rename", "not_a_message"),
         ("im_open", "not_a_message"),
         ("team_access_granted", "not_a_message"),
@@ -102,5 +106,42 @@ fn events_that_are_no_messages_never_connect() {
         assert_eq!(event.disposition, ignore(reason), "{kind}");
         assert_eq!(id(&event), None, "{kind}");
         assert_eq!(event.content_key, None, "{kind}");
+    }
+}
+
+#[test]
+fn only_a_bot_that_lost_its_token_ends_the_events() {
+    for (tokens, reason) in [
+        (json!({"oauth": ["U1"], "bot": ["U2"]}), "tokens_revoked"),
+        (json!({"bot": ["U2", "U3"]}), "tokens_revoked"),
+        (json!({"oauth": ["U1"], "bot": []}), "user_tokens_revoked"),
+        (json!({"oauth": ["U1", "W2"]}), "user_tokens_revoked"),
+        (json!({"bot": null}), "user_tokens_revoked"),
+        (json!({"bot": "U2"}), "user_tokens_revoked"),
+        (json!(["U2"]), "user_tokens_revoked"),
+    ] {
+        let event = callback(&json!({"type": "tokens_revoked", "tokens": tokens}));
+        let event = event_of(&config(), &event);
+        assert_eq!(event.disposition, ignore(reason), "{tokens}");
+        let sign = match reason {
+            "tokens_revoked" => Sign::Trouble(Trouble::TokensRevoked),
+            _ => Sign::Notice,
+        };
+        assert_eq!(KIND.sign(reason), sign, "{tokens}");
+    }
+}
+
+#[test]
+fn a_message_has_its_first_line_without_slacks_escapes_as_title() {
+    for (object, expected) in [
+        (r#"{"text":"\n  a &lt;b&gt; &amp; c\nmore"}"#, "a <b> & c"),
+        (r#"{"text":"&amp;lt;"}"#, "&lt;"),
+        (r#"{"text":""}"#, ""),
+        (r#"{"text":7}"#, ""),
+        ("{}", ""),
+    ] {
+        let Title { number, title } = title(KIND, object.as_bytes());
+        assert_eq!(number, None);
+        assert_eq!(title.unwrap_or_default(), expected, "{object}");
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::domain::event::{ChannelNews, Question};
 
 #[test]
 fn the_thread_is_read_from_the_right_place() {
@@ -77,6 +78,58 @@ fn the_thread_is_read_from_the_right_place() {
 }
 
 #[test]
+fn what_only_the_stored_events_tell_is_a_question() {
+    let edited = json!({"type": "app_mention", "edited": {"ts": "21.0"}});
+    let with = |changes: Value| {
+        let mut event = edited.clone();
+        event
+            .as_object_mut()
+            .unwrap()
+            .extend(changes.as_object().unwrap().clone());
+        event
+    };
+    let is_new = |rank| {
+        Some(Question::IsNew {
+            content_key: "msg:C111:20.5".to_owned(),
+            rank,
+        })
+    };
+    let somewhere = Some(Question::WhichTicket {
+        channel: "C111".to_owned(),
+    });
+    let deleted = json!({"subtype": "message_deleted", "deleted_ts": "5.1"});
+    let held = json!({"subtype": "message_deleted", "previous_message": {"ts": "6.1"}});
+    for (changes, expected) in [
+        (edited.clone(), is_new(Rank(1, -20_500_000))),
+        (
+            with(json!({"thread_ts": "10.1"})),
+            is_new(Rank(0, -20_500_000)),
+        ),
+        // What would not connect as a message does not as an edit.
+        (with(json!({"bot_id": "B1"})), None),
+        (with(json!({"user": "U0BRIDGE1"})), None),
+        (with(json!({"channel_type": "im"})), None),
+        (with(json!({"ts": "soon"})), None),
+        // The event of a message tells of it before each edit.
+        (json!({"edited": {"ts": "21.0"}}), None),
+        (
+            json!({"subtype": "message_changed", "message": {"ts": "4.1", "user": "U1"}}),
+            None,
+        ),
+        (json!({"type": "app_mention"}), None),
+        (deleted, somewhere),
+        (held, None),
+        (
+            json!({"subtype": "message_deleted", "channel": null, "deleted_ts": "5.1"}),
+            None,
+        ),
+    ] {
+        let event = event_of(&config(), &message(&changes));
+        assert_eq!(event.question, expected, "{changes}");
+    }
+}
+
+#[test]
 fn the_root_outranks_replies_and_early_messages_outrank_late_ones() {
     let rank = |changes| event_of(&config(), &message(&changes)).rank;
     let root = rank(json!({"ts": "1779146751.061339"}));
@@ -87,6 +140,95 @@ fn the_root_outranks_replies_and_early_messages_outrank_late_ones() {
     );
     let early = rank(json!({"ts": "30.1", "thread_ts": "20.5"}));
     let late = rank(json!({"ts": "30.2", "thread_ts": "20.5"}));
-    assert!(root > early && early > late);
-    assert!(late > rank(json!({"ts": null, "thread_ts": "20.5"})));
+    assert!(root.outranks(early) && early.outranks(late));
+    assert!(late.outranks(rank(json!({"ts": null, "thread_ts": "20.5"}))));
+}
+
+#[test]
+fn an_event_says_what_it_knows_of_its_channel_and_only_where_that_matters() {
+    let written = |channel: &str, is_direct, ignores_direct| {
+        Some(ChannelNews::Written {
+            channel: channel.to_owned(),
+            is_direct,
+            ignores_direct,
+        })
+    };
+    let refused = Some("direct_message");
+    let archived = |channel: &str| {
+        let channel = channel.to_owned();
+        Some(ChannelNews::Archived { channel })
+    };
+    let deleted = |channel: &str| {
+        let channel = channel.to_owned();
+        Some(ChannelNews::Deleted { channel })
+    };
+    for (changes, expected) in [
+        (json!({}), written("C111", None, refused)),
+        (
+            json!({"type": "app_mention"}),
+            written("C111", None, refused),
+        ),
+        (
+            json!({"channel_type": "channel"}),
+            written("C111", Some(false), refused),
+        ),
+        (
+            json!({"channel_type": "group", "channel": "G111"}),
+            written("G111", Some(false), refused),
+        ),
+        (
+            json!({"channel_type": "mpim", "channel": "G111"}),
+            written("G111", Some(true), refused),
+        ),
+        (
+            json!({"channel_type": "mpim", "subtype": "channel_topic"}),
+            written("C111", Some(true), refused),
+        ),
+        (
+            json!({"type": "app_mention", "channel_type": "im"}),
+            written("C111", Some(true), refused),
+        ),
+        (json!({"channel": "D111"}), None),
+        (json!({"channel_type": "im", "channel": "D111"}), None),
+        (json!({"channel_type": "mpim", "channel": null}), None),
+        (json!({"channel_type": "mpim", "channel": "general"}), None),
+        (
+            json!({"channel_type": "channel", "subtype": "channel_topic"}),
+            None,
+        ),
+        (
+            json!({"type": "reaction_added", "channel_type": "mpim"}),
+            None,
+        ),
+        (json!({"subtype": "channel_archive"}), archived("C111")),
+        (json!({"subtype": "group_archive"}), archived("C111")),
+        (json!({"type": "channel_archive"}), archived("C111")),
+        (json!({"type": "group_archive"}), archived("C111")),
+        (json!({"type": "channel_deleted"}), deleted("C111")),
+        (json!({"type": "group_deleted"}), deleted("C111")),
+        (
+            json!({"type": "channel_deleted", "channel": {"id": "C1"}}),
+            None,
+        ),
+        (json!({"type": "channel_unarchive"}), None),
+    ] {
+        let event = event_of(&config(), &message(&changes));
+        assert_eq!(event.channel, expected, "{changes}");
+    }
+    let taking = Config {
+        direct_messages: true,
+        direct_message_target: Some(json!({"slackDm": {"integrationId": "i"}})),
+        ..config()
+    };
+    let direct = message(&json!({"channel_type": "mpim"}));
+    let event = event_of(&taking, &direct);
+    assert_eq!(event.channel, written("C111", Some(true), None));
+    // In a shared conversation a message may carry the type of a channel, though it is a direct one.
+    for (channel_type, expected) in [("channel", None), ("group", None), ("mpim", Some(true))] {
+        let body = message(&json!({"channel_type": channel_type}));
+        let mut body: Value = from_str(&body).unwrap();
+        body["is_ext_shared_channel"] = true.into();
+        let event = event_of(&config(), &body.to_string());
+        assert_eq!(event.channel, written("C111", expected, refused));
+    }
 }

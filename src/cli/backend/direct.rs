@@ -1,0 +1,106 @@
+//! The admin API in this process, over a database that no daemon has.
+//!
+//! Invariant: it holds the database's lock from the first read to the end of the last write. It
+//! makes no call to Serval and takes no webhook.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use http::header::CONTENT_TYPE;
+use http::{Request, StatusCode};
+use reqwest::Url;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::call::Call;
+use crate::config::Config;
+use crate::edge::clock::{Clock as _, SystemClock};
+use crate::edge::metrics::Metrics;
+use crate::edge::telemetry::{self, LogConfig, LogFormat};
+use crate::operators::{AdminTokens, Operators, Rules};
+use crate::store::{DatabaseLock, Store};
+use crate::web::{InProcess, Pieces};
+
+/// The admin API over a database that this process has opened.
+#[derive(Debug)]
+pub(crate) struct Direct {
+    api: InProcess,
+    store: Store,
+    writer: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Direct {
+    /// Opens the database under its lock, bringing its schema up to date.
+    pub(super) async fn open(config: &Config, lock: DatabaseLock) -> anyhow::Result<Self> {
+        // An answer only tells that the database failed. The log has the database's own error.
+        let log = LogConfig {
+            level: "error".to_owned(),
+            format: LogFormat::Text,
+        };
+        // An error means that there is a subscriber already, which will do.
+        drop(telemetry::init(&log));
+        let (store, writer) = Store::open_locked(lock, SystemClock.now()).await?;
+        let operators = operators(config, store.clone());
+        let stop = CancellationToken::new();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "`close` waits for it; there is no lifecycle in a command"
+        )]
+        let writer = tokio::spawn(writer.run(stop.clone()));
+        Ok(Self {
+            api: InProcess::new(operators),
+            store,
+            writer,
+            stop,
+        })
+    }
+
+    /// Answers a call as the daemon would.
+    pub(super) async fn exchange(
+        &self,
+        call: &Call,
+        body: Pieces,
+    ) -> anyhow::Result<(StatusCode, Pieces)> {
+        // The request passes the daemon's own router, without a network: so a command does the same
+        // with and without a daemon, down to the error texts.
+        let base = Url::parse("http://localhost").expect("it is a URL");
+        let request = Request::builder()
+            .method(call.method.clone())
+            .uri(call.url(&base).as_str())
+            .header(CONTENT_TYPE, call.content_type)
+            .body(body)
+            .context("the call cannot be written as a request")?;
+        let answer = self.api.exchange(request).await;
+        Ok((answer.status(), answer.into_body()))
+    }
+
+    /// Waits for the last write and closes the database, so that nothing is left to recover.
+    pub(super) async fn close(self) {
+        let Self {
+            api,
+            store,
+            writer,
+            stop,
+        } = self;
+        // The API holds the store, which must not be in use when the database is closed.
+        drop(api);
+        store.close_readers().await;
+        stop.cancel();
+        if writer.await.is_err() {
+            tracing::error!("the store's writer did not end well");
+        }
+    }
+}
+
+fn operators(config: &Config, store: Store) -> Operators {
+    let rules = Rules {
+        // No token is needed: a caller that can open the database file may do everything.
+        tokens: AdminTokens::default(),
+        shows_payloads: true,
+        speaks_tls: false,
+        sources: config.sources.clone(),
+        kinds: config.kinds,
+    };
+    Operators::new(store, Arc::new(SystemClock), Metrics::default(), rules)
+}

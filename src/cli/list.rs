@@ -1,0 +1,138 @@
+//! Lists of the API: reads as many pages as are wanted, and prints a table or JSON.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::backend::{Backend, Call, Missing};
+use super::source::source;
+use crate::config::Config;
+use crate::terminal::{Failure, Form, Outcome, output};
+
+/// Largest page that is asked for.
+const PAGE: usize = 500;
+/// Longest text in a cell of [`Cell::Short`], in characters.
+pub(super) const TEXT_WIDTH: usize = 60;
+
+/// Options of every command that lists something.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Only of this source
+    #[arg(long)]
+    source: Option<String>,
+    /// At most N
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// All, whatever their number
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// A list of the API, and the table that shows it.
+pub(super) struct List {
+    /// The path below `/api/v1/`.
+    pub(super) path: &'static str,
+    pub(super) columns: &'static [Column],
+    /// Printed if the list is empty.
+    pub(super) empty: &'static str,
+    /// The end of the list that a limit keeps, such as `newest`.
+    pub(super) kept: &'static str,
+    /// Printed below a table.
+    pub(super) advice: Option<&'static str>,
+}
+
+/// A column: its heading, and the member of the JSON object that it shows.
+pub(super) struct Column(
+    pub(super) &'static str,
+    pub(super) &'static str,
+    pub(super) Cell,
+);
+
+/// Form of the values of a column.
+pub(super) enum Cell {
+    Text,
+    Short,
+    Time,
+}
+
+impl List {
+    /// Prints what matches `filters`.
+    pub(super) async fn print(
+        &self,
+        config: &Config,
+        options: &Options,
+        filters: &[(&'static str, Option<&str>)],
+    ) -> Outcome {
+        // The command line knows the configured names, and its message lists them.
+        if let Some(name) = &options.source {
+            source(config, name)?;
+        }
+        let all = [("source", options.source.as_deref())];
+        let call = all.iter().chain(filters).fold(
+            Call::new(Method::GET, &[self.path]),
+            |call, (key, value)| call.with(key, *value),
+        );
+        let list = Backend::with(config, Missing::Refuse, async |backend: &Backend| {
+            read(backend, &call, options).await
+        })
+        .await?;
+        options.form.show(&list, |list| self.show(list));
+        Ok(())
+    }
+
+    fn show(&self, list: &Value) {
+        let items = list["data"].as_array().map_or(&[][..], Vec::as_slice);
+        if items.is_empty() {
+            output::note(self.empty);
+            return;
+        }
+        let head = self.columns.iter().map(|Column(heading, ..)| *heading);
+        output::table(head, items.iter().map(|item| self.row(item)));
+        // Without this line a person would take the first page for the whole list.
+        if !list["next_cursor"].is_null() {
+            let (kept, n) = (self.kept, items.len());
+            output::note(format_args!("the {kept} {n}; more with --limit N or --all"));
+        }
+        if let Some(advice) = self.advice {
+            output::note(advice);
+        }
+    }
+
+    pub(super) fn row(&self, item: &Value) -> Vec<String> {
+        let cell = |Column(_, member, cell): &Column| match cell {
+            Cell::Text => output::cell(item, member),
+            Cell::Short => output::shortened(&output::cell(item, member), TEXT_WIDTH),
+            Cell::Time => output::time(item, member).unwrap_or_else(|| output::NOTHING.to_owned()),
+        };
+        self.columns.iter().map(cell).collect()
+    }
+}
+
+/// Follows the cursors of a list: `{"data": […], "next_cursor": …}`, as the API writes it.
+async fn read(backend: &Backend, call: &Call, options: &Options) -> Result<Value, Failure> {
+    let limit = if options.all {
+        usize::MAX
+    } else {
+        usize::try_from(options.limit).unwrap_or(usize::MAX)
+    };
+    let mut data: Vec<Value> = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        // The last page asks only for the rows that are still wanted, so that the cursor of the answer
+        // continues right after them.
+        let page = limit.saturating_sub(data.len()).min(PAGE);
+        let call = call
+            .clone()
+            .with("limit", Some(&page.to_string()))
+            .with("cursor", cursor.as_deref());
+        let mut body = backend.call(&call).await?.body;
+        if let Value::Array(items) = body["data"].take() {
+            data.extend(items);
+        }
+        cursor = body["next_cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() || data.len() >= limit {
+            return Ok(json!({ "data": data, "next_cursor": cursor }));
+        }
+    }
+}

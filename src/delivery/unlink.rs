@@ -1,0 +1,181 @@
+//! Unlinks pairs that a changed or removed mapping left behind, one at a time.
+//!
+//! Invariant: while a pair is unlinked, no connect call to its Serval ticket is in flight for the same
+//! source: see [`Unlinks`](super::gate::unlinks::Unlinks). Serval is asked first whether it has the
+//! pair.
+
+use super::classify::classify;
+use super::context::Context;
+use super::gate::breaker::CallKind;
+use super::settings::WAIT_LIMIT;
+use crate::domain::delivery::{Case, FailureKind, ask_again_for_link, decide_unlink};
+use crate::domain::ids::{ExternalTicket, ServalTicketId};
+use crate::domain::reason::Reason;
+use crate::serval::ServalError;
+use crate::store::{MayUnlink, StoreError, Unlink};
+
+/// Result of work on a pair.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// The next pair may follow at once.
+    Done,
+    /// There is no pair, or it has to wait.
+    Nothing,
+}
+
+/// Unlinks the next pair that is due.
+pub(super) async fn unlink_next(context: &Context) -> Progress {
+    let lease = context.settings.lease();
+    match context.store.next_unlink(context.clock.now(), lease).await {
+        Ok(Some(pair)) => unlink(context, &pair, None).await,
+        Ok(None) => Progress::Nothing,
+        Err(error) => {
+            tracing::warn!(%error, "the pairs to unlink cannot be read");
+            Progress::Nothing
+        }
+    }
+}
+
+/// Waits for an unlink of the same Serval ticket, and makes one that is due; a probe does not make it,
+/// since it must be quick. `false`: it took too long.
+pub(super) async fn wait_for_unlink(
+    context: &Context,
+    ticket: &ExternalTicket,
+    ticket_id: &ServalTicketId,
+    kind: CallKind,
+) -> bool {
+    let source = &ticket.source;
+    let clear = async {
+        context.unlinks.wait_for(source, ticket_id).await;
+        if kind == CallKind::Probe {
+            return;
+        }
+        let now = context.clock.now();
+        if let Ok(Some(pair)) = context.store.unlink_of(source, ticket_id, now).await {
+            unlink(context, &pair, Some(ticket)).await;
+        }
+    };
+    tokio::time::timeout(WAIT_LIMIT, clear).await.is_ok()
+}
+
+/// Unlinks a pair, if no call about its Serval ticket is in flight. `own`: the external ticket whose
+/// connect call waits for this.
+async fn unlink(context: &Context, pair: &Unlink, own: Option<&ExternalTicket>) -> Progress {
+    let _unlinking = context
+        .unlinks
+        .begin(&pair.ticket.source, &pair.ticket_id)
+        .await;
+    // The store is asked only now: a call that is claimed from here on waits for the unlink.
+    let lease = context.settings.lease();
+    let done = match context.store.may_unlink(pair.id, own, lease).await {
+        Ok(MayUnlink::Now) => ask_and_unlink(context, pair).await,
+        Ok(MayUnlink::Later) => return Progress::Nothing,
+        Ok(MayUnlink::Withdrawn) => return Progress::Done,
+        Ok(MayUnlink::Shared) => {
+            tracing::warn!(
+                ticket.external = %pair.ticket,
+                ticket.serval = %pair.ticket_id,
+                "not unlinked: the Serval ticket has another external ticket of the source, which \
+                 would be unlinked with it"
+            );
+            context.store.end_unlink(pair.id).await
+        }
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(()) => Progress::Done,
+        Err(error) => {
+            tracing::warn!(%error, ticket.external = %pair.ticket, "a result could not be written");
+            Progress::Nothing
+        }
+    }
+}
+
+/// Asks for the pair, unlinks it, and writes what comes next.
+async fn ask_and_unlink(context: &Context, pair: &Unlink) -> Result<(), StoreError> {
+    let store = &context.store;
+    let (external, serval) = (&pair.ticket, &pair.ticket_id);
+    let source = context.sources.get(&external.source);
+    let Some(integration) =
+        source.and_then(|source| source.integration_id(&external.external_id, pair.is_direct))
+    else {
+        tracing::error!(
+            ticket.external = %external,
+            ticket.serval = %serval,
+            "cannot be unlinked: the source's channel_target names no integration"
+        );
+        return store.end_unlink(pair.id).await;
+    };
+    // A pair that Serval does not list may be one that a call of ours is still making. So it is
+    // asked again for a while before it counts as gone.
+    let error = match call(context, pair, &integration).await {
+        Ok(Unlinked::Now) => {
+            tracing::info!(ticket.external = %external, ticket.serval = %serval, "unlinked");
+            return store.end_unlink(pair.id).await;
+        }
+        Ok(Unlinked::Before) => {
+            if let Some(again) = ask_again_for_link(pair.queued_at, context.clock.now()) {
+                let error = "Serval does not list the pair".to_owned();
+                return store.retry_unlink(pair.id, again, error).await;
+            }
+            tracing::info!(
+                ticket.external = %external,
+                ticket.serval = %serval,
+                "nothing to unlink: Serval does not have the pair"
+            );
+            return store.end_unlink(pair.id).await;
+        }
+        Err(error) => error,
+    };
+    let case = Case {
+        failure: classify(&error),
+        tries: pair.tries,
+        queued_at: pair.queued_at,
+        is_outage: false,
+        mapped_at: None,
+        unknown_since: None,
+    };
+    let now = context.clock.now();
+    match decide_unlink(case, &context.settings.retry, now, fastrand::f64()) {
+        Ok(at) => store.retry_unlink(pair.id, at, error.summary()).await,
+        Err(reason) => {
+            tracing::error!(
+                ticket.external = %external,
+                ticket.serval = %serval,
+                reason = reason.as_str(),
+                error = error.brief(),
+                "could not be unlinked; do it at Serval"
+            );
+            store.end_unlink(pair.id).await
+        }
+    }
+}
+
+/// Result of an unlink.
+enum Unlinked {
+    Now,
+    /// Serval does not have the pair.
+    Before,
+}
+
+async fn call(
+    context: &Context,
+    pair: &Unlink,
+    integration: &str,
+) -> Result<Unlinked, ServalError> {
+    let (ticket_id, external_id) = (&pair.ticket_id, &pair.ticket.external_id);
+    if context.is_linked(ticket_id, external_id).await? == Some(false) {
+        return Ok(Unlinked::Before);
+    }
+    let Err(error) = context.serval.disconnect(ticket_id, integration).await else {
+        return Ok(Unlinked::Now);
+    };
+    // The pair may be gone since. If Serval still lists it, the server does not have this call.
+    let is_gone = classify(&error).kind == FailureKind::Permanent(Reason::NotFound)
+        && context.is_linked(ticket_id, external_id).await? != Some(true);
+    if is_gone {
+        Ok(Unlinked::Before)
+    } else {
+        Err(error)
+    }
+}

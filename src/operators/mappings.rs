@@ -1,0 +1,182 @@
+//! Actions on mappings: write, remove, and decide conflicts.
+
+use super::access::Operator;
+use super::act::Why;
+use super::refusal::Refusal;
+use super::service::Operators;
+use crate::domain::ids::{ExternalTicket, ServalTicketId, check_message_id};
+use crate::store::{
+    Conflict, Decided, Decision, Mapping, Origin, Precondition, PutMapping, Removal, Replacement,
+    Stored,
+};
+
+/// Limit of message ids in a mapping, so that each mapping fits into one row of an import.
+pub const MAX_MESSAGE_IDS: usize = 1000;
+
+/// Request to write a mapping.
+#[derive(Debug, Clone)]
+pub struct MapTicket {
+    /// The external ticket.
+    pub ticket: ExternalTicket,
+    /// The Serval ticket, unchecked.
+    pub ticket_id: String,
+    /// Serval messages that the external ticket already has, unchecked.
+    pub accounted_for: Vec<String>,
+    /// The writer.
+    pub origin: Origin,
+    /// Condition on the mapping that exists.
+    pub condition: Precondition,
+}
+
+/// Checks the ids of Serval messages that a mapping names.
+pub fn message_ids(ids: &[String]) -> Result<(), String> {
+    if ids.len() > MAX_MESSAGE_IDS {
+        return Err(format!(
+            "accounted_for_message_ids: at most {MAX_MESSAGE_IDS} ids"
+        ));
+    }
+    ids.iter()
+        .try_for_each(|id| check_message_id(id))
+        .map_err(|error| format!("accounted_for_message_ids: {error}"))
+}
+
+/// Text of the refusal if a Serval ticket already has an external ticket.
+pub fn taken(other: &str) -> String {
+    format!(
+        "the Serval ticket has {other} of this source already; remove that mapping, or set \
+         several_per_ticket for the source"
+    )
+}
+
+impl Operators {
+    /// Writes a mapping and releases the events that wait for it. Returns true if it is new.
+    pub async fn map(
+        &self,
+        who: &Operator,
+        map: MapTicket,
+        why: &Why,
+    ) -> Result<(Mapping, bool), Refusal> {
+        let MapTicket {
+            ticket,
+            ticket_id,
+            accounted_for,
+            origin,
+            condition,
+        } = map;
+        let ticket_id: ServalTicketId = ticket_id
+            .trim()
+            .parse()
+            .map_err(|error| Refusal::Invalid(format!("ticket_id: {error}")))?;
+        message_ids(&accounted_for).map_err(Refusal::Invalid)?;
+        // A mapping may be written before its source is configured, so a missing policy is no
+        // error: the defaults hold.
+        let policy = self.policy(&ticket.source);
+        let policy = policy.as_deref();
+        let put = PutMapping {
+            unlinks_old: policy.is_some_and(|policy| policy.disconnect_on_remap),
+            several_per_ticket: policy.is_some_and(|policy| policy.several_per_ticket),
+            ticket,
+            ticket_id,
+            accounted_for,
+            origin,
+            taught_by: None,
+        };
+        let stored = self
+            .by(who, why)
+            .put_mapping(put, condition, self.now())
+            .await?
+            .map_err(|_| Refusal::Stale)?;
+        let (mapping, is_new) = match stored {
+            Stored::Created(mapping) => (mapping, true),
+            Stored::Replaced(mapping) => (mapping, false),
+            // Serval disconnects by source. If two external tickets of one source shared a Serval
+            // ticket, unlinking one would unlink both.
+            Stored::Taken(other) => return Err(Refusal::Conflict(taken(&other))),
+        };
+        tracing::info!(
+            source = mapping.source,
+            ticket.external = mapping.external_id,
+            ticket.serval = mapping.ticket_id,
+            origin = mapping.origin,
+            "mapping written"
+        );
+        Ok((mapping, is_new))
+    }
+
+    /// Removes a mapping. Nothing changes at Serval, unless `disconnects` is true: then the pair is unlinked.
+    pub async fn unmap(
+        &self,
+        who: &Operator,
+        ticket: &ExternalTicket,
+        condition: Precondition,
+        disconnects: bool,
+        why: &Why,
+    ) -> Result<(), Refusal> {
+        let removal = if disconnects {
+            Removal::Unlink
+        } else {
+            Removal::KeepLink
+        };
+        let deleted = self
+            .by(who, why)
+            .delete_mapping(ticket, condition, removal, self.now())
+            .await?;
+        // A removal of nothing is told to the person, since a typing error in the id looks the
+        // same.
+        if !deleted.map_err(|_| Refusal::Stale)? {
+            let detail = "this external ticket has no mapping";
+            return Err(Refusal::Missing(detail.to_owned()));
+        }
+        tracing::info!(ticket.external = %ticket, "mapping removed");
+        Ok(())
+    }
+
+    /// Decides a conflict.
+    pub async fn decide(
+        &self,
+        who: &Operator,
+        id: i64,
+        decision: Decision,
+        origin: Origin,
+        why: &Why,
+    ) -> Result<Conflict, Refusal> {
+        let none = || Refusal::Missing("no such conflict".to_owned());
+        let conflict = self.store.conflict(id).await?.ok_or_else(none)?;
+        let source = &conflict.source;
+        let policy = self.policy(source);
+        let policy = policy.as_deref();
+        // The rules of the source as they are now: they may have changed since the conflict was found.
+        let replacement = Replacement {
+            origin,
+            unlinks_old: policy.is_some_and(|policy| policy.disconnect_on_remap),
+            several_per_ticket: policy.is_some_and(|policy| policy.several_per_ticket),
+        };
+        let decided = self
+            .by(who, why)
+            .decide_conflict(id, decision, replacement, self.now())
+            .await?;
+        let conflict = match decided.ok_or_else(none)? {
+            Decided::Done(conflict) => conflict,
+            Decided::Before(conflict) => {
+                let decision = conflict.decision.map_or("", Decision::as_str);
+                let detail = format!("it was decided already: {decision}");
+                return Err(Refusal::Conflict(detail));
+            }
+            Decided::Taken(other) => {
+                let detail = format!(
+                    "the Serval ticket {} has {other} of this source already; remove that \
+                     mapping, or set several_per_ticket for the source",
+                    conflict.learned
+                );
+                return Err(Refusal::Conflict(detail));
+            }
+        };
+        tracing::info!(
+            source = %conflict.source,
+            ticket.external = %conflict.external_id,
+            decision = conflict.decision.map(Decision::as_str),
+            "a conflict was decided"
+        );
+        Ok(conflict)
+    }
+}

@@ -1,0 +1,23 @@
+//! Actions and views of operators. The API and the console both use them, so a rule is written once.
+//!
+//! Invariant: the API and the console only read requests and show results. What is refused is refused
+//! here, in words for people, and every action is written to the audit list here.
+
+mod access;
+mod act;
+mod admit;
+mod events;
+mod feeds;
+mod health;
+mod mappings;
+mod refusal;
+pub mod reload;
+mod service;
+
+pub use access::{Access, AdminTokens, Fingerprint, Operator, fingerprint, is_loopback_host};
+pub use act::Why;
+pub use feeds::Feeds;
+pub use health::Calls;
+pub use mappings::{MAX_MESSAGE_IDS, MapTicket, message_ids, taken};
+pub use refusal::Refusal;
+pub use service::{Operators, Rules};

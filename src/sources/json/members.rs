@@ -1,0 +1,41 @@
+//! The members of a JSON object, one after the other, without building anything of them.
+//!
+//! Invariant: depth costs no stack, and a key may be no text (half of a surrogate pair).
+
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Calls `each` for every member of the object `json`, with the key as it is written.
+pub(super) fn each_member<'a>(
+    json: &'a str,
+    each: impl FnMut(&'a str, &'a RawValue),
+) -> Result<(), serde_json::Error> {
+    serde_json::Deserializer::from_str(json).deserialize_map(Members(each))
+}
+
+/// True if the JSON string `written` stands for `key`, with or without escapes.
+pub(super) fn is_key(written: &str, key: &str) -> bool {
+    if written.contains('\\') {
+        return serde_json::from_str::<String>(written).is_ok_and(|text| text == key);
+    }
+    written.get(1..written.len().saturating_sub(1)) == Some(key)
+}
+
+struct Members<F>(F);
+
+impl<'de, F: FnMut(&'de str, &'de RawValue)> Visitor<'de> for Members<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<&RawValue>()? {
+            (self.0)(key.get(), map.next_value()?);
+        }
+        Ok(())
+    }
+}

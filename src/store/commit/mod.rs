@@ -1,0 +1,13 @@
+//! The one writer: gathers the writes that wait, runs them in one transaction, and answers after the commit.
+
+pub(crate) mod batch;
+pub(crate) mod counts;
+pub(crate) mod effects;
+pub(crate) mod group;
+pub(crate) mod growth;
+pub(crate) mod heard;
+pub(crate) mod job;
+pub(crate) mod sized;
+pub(crate) mod tally;
+pub(crate) mod tx;
+pub(crate) mod writer;

@@ -1,0 +1,234 @@
+//! The one writer. Every change goes through its queue, and all jobs that queued up during the last
+//! commit share the next one.
+//!
+//! Why one: `SQLite` has one write lock, and connections that compete for it wait unfairly. Why no
+//! delay timer: a lone job is committed at once, and many jobs share one fsync.
+//!
+//! Invariant: an answer is sent only after the commit of what it reports.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use sqlx::Connection as _;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::effects::Effects;
+use super::group::Group;
+use super::job::Job;
+use super::tx::{Tx, WriteFuture};
+use crate::edge::metrics::Metrics;
+use crate::store::error::StoreError;
+use crate::store::file::copy;
+use crate::store::handle::Shared;
+
+/// Largest number of jobs that wait; another one is refused.
+pub(crate) const QUEUE: usize = 4096;
+/// Largest number of jobs that share one commit.
+const GROUP: usize = 512;
+/// Time between two looks at the files while nothing is written.
+const LOOK: Duration = Duration::from_millis(500);
+/// Wait before the saving of a database is tried again.
+const SAVE_AGAIN: Duration = Duration::from_secs(10);
+
+/// The writer's task.
+pub struct Writer {
+    pub(crate) tx: Tx,
+    pub(crate) queue: mpsc::Receiver<Job>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: Metrics,
+    pub(crate) save: Save,
+}
+
+/// The saving of a database whose files are gone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Save {
+    /// To be tried when the files are gone; after a failure not before this time.
+    Due(Option<Instant>),
+    Done,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    /// Counts commits in `metrics`.
+    #[must_use]
+    pub fn with_metrics(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// Writes until `stop`, then what is still queued, then closes the database.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut jobs = Vec::with_capacity(GROUP);
+        loop {
+            // The tasks that were just answered run first, since they may send their next job: a
+            // larger group costs little more than a lone job.
+            tokio::task::yield_now().await;
+            tokio::select! {
+                biased;
+                n = self.queue.recv_many(&mut jobs, GROUP) => {
+                    if n == 0 { break; }
+                    self.commit(jobs.drain(..).collect()).await;
+                }
+                () = stop.cancelled() => self.queue.close(),
+                // A daemon without traffic notices as well. The result is logged.
+                () = tokio::time::sleep(LOOK) => drop(self.check_presence().await),
+            }
+        }
+        if let Err(error) = self.tx.connection.close().await {
+            tracing::warn!(%error, "closing the database failed");
+        }
+    }
+
+    /// Runs `run` in a transaction of its own, before the writer runs.
+    pub(crate) async fn first<T>(
+        &mut self,
+        run: impl for<'a> FnOnce(&'a mut Tx) -> WriteFuture<'a, T>,
+    ) -> Result<T, StoreError> {
+        self.tx.begin(Effects::default());
+        let done = match run(&mut self.tx).await {
+            Ok(value) => self.tx.commit().await.map(|()| value),
+            Err(error) => Err(error),
+        };
+        if done.is_err() {
+            self.tx.roll_back().await;
+        }
+        done
+    }
+
+    async fn commit(&mut self, mut group: Group) {
+        // Before the write, so that no call is made for what may be lost.
+        if let Err(error) = self.check_presence().await {
+            return self.fail(group, &error);
+        }
+        match self.write(&mut group).await {
+            Ok(()) => self.answer(group).await,
+            Err(error) if group.len() == 1 => self.fail(group, &error),
+            // One job may be the cause. Each runs alone now, so that only that one fails.
+            Err(error) => {
+                tracing::debug!(%error, "a group of writes failed; trying each alone");
+                for mut alone in group.split() {
+                    match self.write(&mut alone).await {
+                        Ok(()) => self.answer(alone).await,
+                        Err(error) => self.fail(alone, &error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers the callers of a group that was committed: not as stored, if nobody will find the file again.
+    async fn answer(&mut self, group: Group) {
+        match self.check_presence().await {
+            Ok(()) => group.answer(),
+            Err(error) => self.fail(group, &error),
+        }
+    }
+
+    /// Fails while a file of the database is gone. What the open files hold is saved once, and tried again
+    /// until that works.
+    async fn check_presence(&mut self) -> Result<(), StoreError> {
+        let present = self.shared.presence.check();
+        let Err(error) = &present else {
+            self.save = Save::Due(None);
+            return present;
+        };
+        if let Save::Due(not_before) = self.save
+            && not_before.is_none_or(|at| at <= Instant::now())
+        {
+            if not_before.is_none() {
+                tracing::error!(%error, "a file of the database is gone; nothing is stored");
+            }
+            self.save = if self.save_open().await {
+                Save::Done
+            } else {
+                Save::Due(Some(Instant::now() + SAVE_AGAIN))
+            };
+        }
+        present
+    }
+
+    /// Saves what the open files hold; false if that failed.
+    async fn save_open(&mut self) -> bool {
+        const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(FULL)";
+        let connection = &mut self.tx.connection;
+        // If only the log lost its name, the database can still take what is in it. The next start finds
+        // all then, also without the copy.
+        if self.shared.presence.has_database()
+            && let Err(error) = sqlx::query(EMPTY_LOG).execute(&mut *connection).await
+        {
+            tracing::error!(%error, "the log could not be moved into the database");
+        }
+        match copy::save_open(connection, self.shared.lock.path()).await {
+            Ok(file) => {
+                tracing::warn!(file = %file.display(), "what the open database holds is saved");
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "the open database cannot be saved yet");
+                false
+            }
+        }
+    }
+
+    /// Runs a group in one transaction, and delivers the effects of that.
+    async fn write(&mut self, group: &mut Group) -> Result<(), StoreError> {
+        self.tx.begin(Effects {
+            handing: self.shared.hand_off.begin(),
+            ..Effects::default()
+        });
+        let started = Instant::now();
+        // The group is still whole, so the caller can run its jobs one by one, and only the faulty
+        // one fails.
+        if let Err(error) = self.fill_transaction(group).await {
+            self.tx.roll_back().await;
+            return Err(error);
+        }
+        self.metrics.committed(group.len(), started.elapsed());
+        self.shared.growth.add(group.bytes());
+        if self.shared.write_failed.swap(false, Ordering::Relaxed) {
+            tracing::info!("the database takes writes again");
+        }
+        self.publish();
+        Ok(())
+    }
+
+    async fn fill_transaction(&mut self, group: &mut Group) -> Result<(), StoreError> {
+        group.run(&mut self.tx).await?;
+        self.tx.commit().await
+    }
+
+    /// Delivers the messages of the transaction that was just committed.
+    fn publish(&mut self) {
+        let effects = std::mem::take(&mut self.tx.effects);
+        if effects.asks_to_disconnect {
+            self.shared.asked.again();
+        }
+        if effects.revises {
+            self.tx.revision += 1;
+            let revision = &self.shared.revision;
+            revision.store(self.tx.revision, Ordering::Release);
+        }
+        if effects.erases {
+            self.shared.erased.notify_one();
+        }
+        let is_more_due = effects.wake || effects.handing.left_some;
+        // The hand-off first: a worker that wakes up must not find it open while events are due.
+        self.shared.hand_off.end(effects.handing, is_more_due);
+        if is_more_due {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    fn fail(&self, group: Group, error: &StoreError) {
+        if !self.shared.write_failed.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "the database takes no writes; senders are answered 503");
+        }
+        group.fail(error);
+    }
+}

@@ -1,0 +1,89 @@
+//! Moves the write-ahead log into the database, beside the writer. If a commit did that, all that
+//! share the commit would wait for it.
+//!
+//! Under steady writing this alone never empties the log, because there always is a newer page. So
+//! the connection of the writer moves the rest when the log is long (`wal_autocheckpoint`). By then
+//! the rest is small, and the log begins again at its start. "Long" is a few megabytes, because the
+//! disk may be small.
+
+use std::time::Duration;
+
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use tokio_util::sync::CancellationToken;
+
+use super::options::base;
+use crate::store::error::StoreError;
+use crate::store::handle::Store;
+use crate::store::sql::{self, args};
+
+/// Pause between two moves.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Pause after the log was emptied, which holds up the writer.
+const PAUSE_AFTER_ERASURE: Duration = Duration::from_secs(1);
+/// Pause after a move that failed.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+impl Store {
+    /// Keeps the write-ahead log short until `stop`.
+    pub async fn keep_log_short(&self, stop: CancellationToken) {
+        let growth = &self.shared.growth;
+        let mut connection = None;
+        loop {
+            let erases = tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.shared.erased.notified() => true,
+                () = growth.is_worth_a_move() => false,
+            };
+            growth.begin_anew();
+            let moved = if erases {
+                self.forget_erased().await
+            } else {
+                self.move_log(&mut connection).await.map(|()| PAUSE)
+            };
+            let pause = match moved {
+                Ok(pause) => pause,
+                Err(error) => {
+                    tracing::debug!(%error, "the write-ahead log could not be moved");
+                    connection = None;
+                    PAUSE_AFTER_FAILURE
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        if let Some(connection) = connection {
+            // An error does not matter: the writer closes last and moves the rest.
+            drop(connection.close().await);
+        }
+    }
+
+    /// Empties the log after bodies were erased. A long read, such as a backup, puts it off.
+    async fn forget_erased(&self) -> Result<Duration, StoreError> {
+        let is_empty = self
+            .empty_log()
+            .await
+            .inspect_err(|_| self.shared.erased.notify_one())?;
+        if is_empty {
+            return Ok(PAUSE_AFTER_ERASURE);
+        }
+        self.shared.erased.notify_one();
+        Ok(PAUSE_AFTER_FAILURE)
+    }
+
+    /// Moves the pages that no reader needs any more.
+    async fn move_log(&self, connection: &mut Option<SqliteConnection>) -> Result<(), StoreError> {
+        const MOVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+        if connection.is_none() {
+            // A file that replaced ours must not be written to.
+            self.shared.presence.check()?;
+            let options = base(self.shared.lock.path()).create_if_missing(false);
+            *connection = Some(options.connect().await?);
+        }
+        if let Some(connection) = connection {
+            sql::run(connection, MOVE, args![]).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! The mark in a backup, and what the first start from one does.
+//!
+//! A backup shows the past: since then calls were made that it does not know. A copy is marked as it is
+//! made, so that it is recognised also where somebody puts it in place without `restore`.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use crate::domain::retry::later;
+use crate::store::sql::{millis, moment};
+
+const MARK: &str = "copied";
+const RESTORED: &str = "restored_at";
+/// Time after a restore in which Serval is asked before the first call of every pair: the backup may
+/// lack the pair's connect call.
+const CAUTION: Duration = Duration::from_hours(30 * 24);
+
+/// Marks the database behind `connection` as a copy.
+pub(super) async fn mark(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    set(connection, MARK, "true").await
+}
+
+/// Begins work on a database that may be a copy, in the transaction of the start. Returns true if it was
+/// restored a short time ago.
+///
+/// Every event that may still be sent is in doubt. Waiting unlinks are dropped: a pair that was unwanted
+/// then may be wanted now, and to unlink cannot be taken back.
+pub(super) async fn begin(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+) -> Result<bool, sqlx::Error> {
+    const GET: &str = "\
+        -- store::copied::get
+        SELECT value FROM settings WHERE key = $1";
+    const UNMARK: &str = "\
+        -- store::copied::unmark
+        DELETE FROM settings WHERE key = $1";
+    const DOUBT: &str = "\
+        -- store::copied::doubt
+        UPDATE events SET in_doubt = 1 WHERE state IN ('queued', 'parked', 'dead', 'expired')";
+    const UNLINKS: &str = "\
+        -- store::copied::unlinks
+        DELETE FROM disconnects RETURNING source, external_id, ticket_id";
+    let unmark = sqlx::query(UNMARK).bind(MARK);
+    let unmarked = unmark.execute(&mut *connection).await?;
+    // This start is not the first one after a restore. The caution lasts for a while all the same.
+    if unmarked.rows_affected() == 0 {
+        let at: Option<String> = sqlx::query_scalar(GET)
+            .bind(RESTORED)
+            .fetch_optional(connection)
+            .await?;
+        let at = at.and_then(|at| moment(at.parse().ok()?).ok());
+        return Ok(at.is_some_and(|at| now < later(at, CAUTION)));
+    }
+    set(connection, RESTORED, &millis(now).to_string()).await?;
+    let doubted = sqlx::query(DOUBT).execute(&mut *connection).await?;
+    let unlinks: Vec<(String, String, String)> =
+        sqlx::query_as(UNLINKS).fetch_all(connection).await?;
+    for (source, external_id, ticket_id) in unlinks {
+        tracing::warn!(
+            source,
+            ticket.external = external_id,
+            ticket.serval = ticket_id,
+            "not unlinked: the backup is older than what may have been decided since; if the pair is \
+             unwanted, unlink it again"
+        );
+    }
+    tracing::warn!(
+        events = doubted.rows_affected(),
+        "the database is a backup: Serval is asked before the calls of its events are made"
+    );
+    Ok(true)
+}
+
+/// Moves the time of the restore by `step` milliseconds, because the clock was set by that much.
+pub(super) async fn on_step(
+    connection: &mut SqliteConnection,
+    step: i64,
+) -> Result<(), sqlx::Error> {
+    const MOVE: &str = "\
+        -- store::copied::on_step
+        UPDATE settings SET value = CAST(CAST(value AS INTEGER) + $2 AS TEXT) WHERE key = $1";
+    let moved = sqlx::query(MOVE).bind(RESTORED).bind(step);
+    moved.execute(connection).await?;
+    Ok(())
+}
+
+async fn set(connection: &mut SqliteConnection, key: &str, value: &str) -> Result<(), sqlx::Error> {
+    const SET: &str = "\
+        -- store::copied::set
+        INSERT INTO settings (key, value) VALUES ($1, $2)
+        ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    let set = sqlx::query(SET).bind(key).bind(value);
+    set.execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! Makes a copy of a database under a name that it gets only when it is complete.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::SqliteJournalMode;
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+
+use super::copied;
+use super::lock::{beside, folder_of};
+use super::options::base;
+use crate::store::error::{OpenError, said};
+
+/// Largest number of saved copies beside a database.
+const MAX_SAVED: u32 = 100;
+
+/// Reason why a backup cannot be made or restored.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The target exists.
+    #[error("{path} exists already and is not overwritten: {remedy}")]
+    Exists {
+        /// The file.
+        path: String,
+        /// Remedy.
+        remedy: &'static str,
+    },
+    /// The file to copy does not exist.
+    #[error("there is no file {path}")]
+    Missing {
+        /// The file.
+        path: String,
+    },
+    /// The file may be in use: it has a write-ahead log.
+    #[error(
+        "{path} has a write-ahead log beside it, so it is not a file that `backup` made and may \
+         lack its last events: open it once with `serval-connect migrate`, or take a real backup"
+    )]
+    Unfinished {
+        /// The file.
+        path: String,
+    },
+    /// The file is not a backup of ours.
+    #[error("{path} is not a backup of serval-connect: {problem}")]
+    Foreign {
+        /// The file.
+        path: String,
+        /// Finding.
+        problem: String,
+    },
+    /// The backup was made by a later version.
+    #[error(
+        "{path} has schema version {version}, this program knows {newest}: restore it with the \
+         version of serval-connect that made it, or a later one"
+    )]
+    Newer {
+        /// The file.
+        path: String,
+        /// Schema version of the backup.
+        version: i64,
+        /// Newest schema version that this program knows.
+        newest: i64,
+    },
+    /// `SQLite` could not make the copy.
+    #[error("the copy {path} could not be written: {problem}")]
+    Copy {
+        /// The file.
+        path: String,
+        /// Cause.
+        problem: String,
+    },
+    /// The database, its lock or a file cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+/// A file that is removed unless it gets its final name.
+pub(super) struct Partial {
+    pub(super) path: PathBuf,
+    is_kept: bool,
+}
+
+impl Partial {
+    /// Creates an empty file beside `target`. Only its owner can read it, because tickets are private.
+    pub(super) fn beside(target: &Path) -> Result<(Self, File), BackupError> {
+        let mut path = target.as_os_str().to_owned();
+        path.push(format!(".{}.partial", std::process::id()));
+        let path = PathBuf::from(path);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(OpenError::file(&path))?;
+        let is_kept = false;
+        Ok((Self { path, is_kept }, file))
+    }
+
+    /// Gives the file its final name. The name is on the disk when this returns.
+    pub(super) fn keep_as(
+        mut self,
+        target: &Path,
+        remedy: &'static str,
+    ) -> Result<(), BackupError> {
+        sync(&self.path)?;
+        if target.exists() {
+            return Err(exists(target, remedy));
+        }
+        // A link fails if the target exists; a rename would replace it. Not every file system has links.
+        match fs::hard_link(&self.path, target) {
+            Ok(()) => fs::remove_file(&self.path).map_err(OpenError::file(&self.path))?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(exists(target, remedy));
+            }
+            Err(_) => fs::rename(&self.path, target).map_err(OpenError::file(target))?,
+        }
+        self.is_kept = true;
+        Ok(sync(folder_of(target))?)
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
+        // SQLite leaves its own files beside a copy that it could not finish.
+        for suffix in ["", "-journal", "-wal", "-shm"] {
+            // It may not exist, and nobody waits for the error.
+            drop(fs::remove_file(beside(&self.path, suffix)));
+        }
+    }
+}
+
+/// Saves all that an open database holds, whose file may have lost its name: into a new file beside `path`,
+/// where it was. Nothing is overwritten. Returns the file, which restores as a backup does.
+pub(crate) async fn save_open(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<PathBuf, BackupError> {
+    const REMEDY: &str = "move it away";
+    let mut names = (1..=MAX_SAVED).map(|n| beside(path, &format!(".saved-{n}")));
+    let target = names.find(|name| !name.exists());
+    let target = target.ok_or_else(|| exists(&beside(path, ".saved-1"), REMEDY))?;
+    let (partial, _) = Partial::beside(&target)?;
+    copy(connection, &partial, &target).await?;
+    mark_copy(&partial.path).await?;
+    partial.keep_as(&target, REMEDY)?;
+    Ok(target)
+}
+
+/// Writes what a connection sees into `partial`, which becomes `target`.
+pub(super) async fn copy(
+    connection: &mut SqliteConnection,
+    partial: &Partial,
+    target: &Path,
+) -> Result<(), BackupError> {
+    const COPY: &str = "VACUUM INTO $1";
+    let not_text = || io::Error::new(io::ErrorKind::InvalidInput, "the name is not UTF-8");
+    let name = partial.path.to_str().ok_or_else(not_text);
+    let name = name.map_err(OpenError::file(target))?;
+    let copied = sqlx::query(COPY).bind(name).execute(connection).await;
+    copied.map_err(|error| BackupError::Copy {
+        path: target.display().to_string(),
+        problem: said(&error),
+    })?;
+    Ok(())
+}
+
+/// Marks a copy that has no final name yet. It needs no journal: a copy that is half done is removed.
+pub(super) async fn mark_copy(copy: &Path) -> Result<(), OpenError> {
+    let failed = OpenError::database(copy);
+    let options = base(copy).journal_mode(SqliteJournalMode::Off);
+    let mut connection = options.connect().await.map_err(&failed)?;
+    copied::mark(&mut connection).await.map_err(&failed)?;
+    connection.close().await.map_err(failed)
+}
+
+/// Writes a file or a folder to the disk.
+fn sync(path: &Path) -> Result<(), OpenError> {
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(OpenError::file(path))
+}
+
+pub(super) fn exists(path: &Path, remedy: &'static str) -> BackupError {
+    BackupError::Exists {
+        path: path.display().to_string(),
+        remedy,
+    }
+}

@@ -1,0 +1,152 @@
+//! Opens the database: lock, options, schema, and recovery from a dead process.
+
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use jiff::Timestamp;
+use sqlx::sqlite::SqlitePoolOptions;
+use sqlx::{ConnectOptions as _, SqliteConnection};
+use tokio::sync::{Notify, mpsc};
+
+use super::copied;
+use super::lock::DatabaseLock;
+use super::options::{reading, writing};
+use super::presence::Presence;
+use super::schema::{MIGRATIONS, migrator, refuse_newer};
+use super::uptime;
+use crate::domain::uptime::Uptime;
+use crate::edge::metrics::Metrics;
+use crate::store::commit::growth::Growth;
+use crate::store::commit::tx::Tx;
+use crate::store::commit::writer::{QUEUE, Save, Writer};
+use crate::store::error::OpenError;
+use crate::store::handle::{Shared, Store};
+use crate::store::links::asked::Asked;
+use crate::store::queue::offer::HandOff;
+use crate::store::queue::schedule;
+
+/// Number of connections that read, beside the one that writes.
+const READERS: u32 = 4;
+
+impl Store {
+    /// Opens the database at `url`; creates and migrates it as needed. The caller runs the
+    /// [`Writer`]; nothing is written until it does.
+    ///
+    /// Claims of a dead process end here: their events are in doubt, and due again.
+    pub async fn open(url: &str, now: Timestamp) -> Result<(Self, Writer), OpenError> {
+        Self::open_locked(DatabaseLock::acquire(url)?, now).await
+    }
+
+    /// Does the same under a lock that the caller has taken already.
+    pub async fn open_locked(
+        mut lock: DatabaseLock,
+        now: Timestamp,
+    ) -> Result<(Self, Writer), OpenError> {
+        // Reads the schema and the first page only: a start must not depend on the size of the history.
+        const READ_SCHEMA: &str = "SELECT COUNT(*) FROM sqlite_schema";
+        lock.create_file()?;
+        let path = lock.path().to_path_buf();
+        let failed = OpenError::database(&path);
+        let mut connection = writing(&path).connect().await.map_err(&failed)?;
+        let schema = sqlx::query(READ_SCHEMA).execute(&mut connection).await;
+        schema.map_err(&failed)?;
+        refuse_newer(&mut connection, &path).await?;
+        let migrator = migrator(MIGRATIONS);
+        let migrated = migrator.run_direct(None, &mut connection, false).await;
+        migrated.map_err(OpenError::migration(&path))?;
+        let recovered = recover(&mut connection, now).await.map_err(&failed)?;
+        let (next_event, was_restored, uptime) = recovered;
+        let presence = Presence::of(&path).map_err(OpenError::file(&path))?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            // A file does not go away as a server does.
+            .test_before_acquire(false)
+            .connect_lazy_with(reading(&path));
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        // A process that was killed may have left words in the log that it had erased.
+        let erased = Notify::new();
+        erased.notify_one();
+        let shared = Arc::new(Shared {
+            wake: Notify::new(),
+            erased,
+            revision: AtomicU64::new(0),
+            write_failed: AtomicBool::new(false),
+            damage: OnceLock::new(),
+            growth: Growth::default(),
+            asked: Asked::default(),
+            imports: Arc::default(),
+            hand_off: HandOff::default(),
+            was_restored,
+            uptime: Mutex::new(uptime),
+            presence,
+            lock,
+        });
+        let writer = Writer {
+            tx: Tx::new(connection, next_event),
+            queue,
+            shared: Arc::clone(&shared),
+            save: Save::Due(None),
+            metrics: Metrics::default(),
+        };
+        let store = Self {
+            jobs,
+            readers,
+            shared,
+            by: None,
+        };
+        Ok((store, writer))
+    }
+}
+
+/// Recovers from a dead process: voids its claims, puts their events in doubt, and moves what waits if the
+/// clock made a step. Returns the id of the next event, true if the database was restored a short time ago,
+/// and the uptime.
+async fn recover(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+) -> Result<(i64, bool, Uptime), sqlx::Error> {
+    const DOUBT: &str = "\
+        -- store::open::doubt
+        UPDATE events SET in_doubt = 1 WHERE id IN (SELECT event_id FROM claims)";
+    const VOID: &str = "\
+        -- store::open::void
+        DELETE FROM claims";
+    // Rows of an import that the process did not finish.
+    const IMPORTS: &str = "\
+        -- store::open::imports
+        DELETE FROM import_rows";
+    const LAST: &str = "\
+        -- store::open::last
+        SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'";
+    for statement in ["BEGIN IMMEDIATE", DOUBT, VOID, IMPORTS] {
+        sqlx::query(statement).execute(&mut *connection).await?;
+    }
+    // First, so that nothing is judged by an age before the waits were moved.
+    let uptime = uptime::resume(connection, now).await?;
+    let was_restored = copied::begin(connection, now).await?;
+    schedule::on_start(connection, now).await?;
+    sqlx::query("COMMIT").execute(&mut *connection).await?;
+    let last: i64 = sqlx::query_scalar(LAST).fetch_one(&mut *connection).await?;
+    Ok((last + 1, was_restored, uptime))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_database_is_readable_by_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new.db");
+        let url = format!("sqlite://{}", path.display());
+        let opened = Store::open(&url, Timestamp::UNIX_EPOCH).await.unwrap();
+        for file in ["new.db", "new.db-wal"] {
+            let mode = fs::metadata(folder.path().join(file)).unwrap().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file}");
+        }
+        drop(opened);
+    }
+}

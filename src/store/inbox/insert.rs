@@ -1,0 +1,166 @@
+//! Inserts new events, many to a statement.
+
+use std::sync::LazyLock;
+
+use super::keys::{ContentKey, NO_FINGERPRINT};
+use super::known::Ticket;
+use super::row::Row;
+use crate::domain::ids::ServalTicketId;
+use crate::domain::reason::Reason;
+use crate::domain::report::Report;
+use crate::domain::trace::TraceParent;
+use crate::store::commit::batch::Batch;
+use crate::store::commit::sized::{LARGEST, Size, SizedStatement};
+use crate::store::commit::tx::Tx;
+use crate::store::error::StoreError;
+use crate::store::sql::{args, json, millis};
+
+/// Inserts new external tickets, events and payloads.
+pub(super) async fn insert(
+    tx: &mut Tx,
+    tickets: &[Ticket<'_>],
+    rows: &[Row<'_>],
+) -> Result<(), StoreError> {
+    let new: Vec<&Ticket<'_>> = tickets.iter().filter(|ticket| ticket.is_new).collect();
+    let kept: Vec<&Row<'_>> = rows.iter().filter(|row| row.keeps_body()).collect();
+    let all: Vec<&Row<'_>> = rows.iter().collect();
+    note_news(tx, tickets).await?;
+    let size = Some(Size::of(all.len())).filter(|_| all.len() <= LARGEST);
+    insert_rows(tx, size, &TICKETS, &new, bind_ticket).await?;
+    insert_rows(tx, size, &EVENTS, &all, bind_event).await?;
+    insert_rows(tx, size, &PAYLOADS, &kept, bind_payload).await
+}
+
+/// Inserts into one table. A statement of the size that takes all events shares a round trip with the
+/// others of that size; any other statement has its own. This keeps the number of texts that stay
+/// prepared small, and limits how many bodies are copied at once.
+async fn insert_rows<T: Copy>(
+    tx: &mut Tx,
+    size_of_all: Option<Size>,
+    insert: &SizedStatement,
+    rows: &[T],
+    bind: impl Fn(&mut Batch, T) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    for chunk in rows.chunks(LARGEST) {
+        let size = Size::of(chunk.len());
+        let is_alone = Some(size) != size_of_all;
+        if is_alone {
+            tx.connection().await?;
+        }
+        insert.push(tx.later(), size, chunk, |batch, row| bind(batch, *row))?;
+        if is_alone {
+            tx.connection().await?;
+        }
+    }
+    Ok(())
+}
+
+/// Stores what is new about external tickets that were known.
+async fn note_news(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError> {
+    const NEWS: &str = "\
+        -- store::insert::news
+        UPDATE external_tickets
+        SET number = news.value ->> 1
+        FROM json_each($1) AS news
+        WHERE external_tickets.id = news.value ->> 0";
+    let news: Vec<_> = tickets
+        .iter()
+        .filter(|ticket| !ticket.is_new)
+        .filter(|ticket| ticket.new_number.is_some())
+        .map(|ticket| (ticket.id, ticket.new_number))
+        .collect();
+    if news.is_empty() {
+        return Ok(());
+    }
+    tx.run(NEWS, args![json(&news)]).await?;
+    Ok(())
+}
+
+static TICKETS: LazyLock<SizedStatement> = LazyLock::new(|| {
+    let columns = ["id", "source", "external_id", "number"];
+    SizedStatement::insert("external_tickets", &columns)
+});
+
+fn bind_ticket(batch: &mut Batch, ticket: &Ticket<'_>) -> Result<(), StoreError> {
+    batch.bind(ticket.id)?;
+    batch.bind_text(ticket.source)?;
+    batch.bind_text(ticket.external_id.as_str())?;
+    batch.bind_text(ticket.new_number)
+}
+
+static EVENTS: LazyLock<SizedStatement> = LazyLock::new(|| {
+    let columns = [
+        "id",
+        "state",
+        "due_at",
+        "received_at",
+        "queued_at",
+        "updated_at",
+        "rank_major",
+        "rank_minor",
+        "source",
+        "external",
+        "subtype",
+        "event_type",
+        "delivery",
+        "fingerprint",
+        "content",
+        "first_state",
+        "first_reason",
+        "reason",
+        "hint",
+        "traceparent",
+        "report",
+    ];
+    SizedStatement::insert("events", &columns)
+});
+
+fn bind_event(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
+    let received_at = millis(row.webhook.received_at);
+    let state = row.placement.state.as_str();
+    let reason = row.placement.reason.map(Reason::as_str);
+    batch.bind(row.id.0)?;
+    batch.bind_text(state)?;
+    batch.bind(row.due_at())?;
+    batch.bind(received_at)?;
+    batch.bind(received_at)?;
+    batch.bind(received_at)?;
+    batch.bind(row.event.rank.0)?;
+    batch.bind(row.event.rank.1)?;
+    batch.bind_text(row.webhook.source.as_str())?;
+    batch.bind(row.external)?;
+    batch.bind_text(row.event.subtype)?;
+    batch.bind_text(row.event.event_type.as_str())?;
+    let delivery = row.delivery.as_ref();
+    batch.bind(delivery.map(|delivery| delivery.name.1.as_slice()))?;
+    batch.bind(delivery.map_or(NO_FINGERPRINT, |delivery| delivery.fingerprint))?;
+    batch.bind(row.held_content().map(ContentKey::as_slice))?;
+    batch.bind_text(state)?;
+    batch.bind_text(reason)?;
+    batch.bind_text(reason)?;
+    batch.bind_text(row.event.hint.as_ref().map(ServalTicketId::as_str))?;
+    batch.bind_text(row.webhook.traceparent.as_ref().map(TraceParent::as_str))?;
+    let report = row.event.report;
+    batch.bind_text(report.is_about_others().then(|| report.as_str()))
+}
+
+static PAYLOADS: LazyLock<SizedStatement> = LazyLock::new(|| {
+    let columns = ["event_id", "object_start", "object_len", "body"];
+    SizedStatement::insert("payloads", &columns)
+});
+
+fn bind_payload(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
+    let object = row.event.object.clone();
+    // Of a batch, each event stores only its element: the whole body for each would multiply it. The body
+    // of an edit has the message as it was, too.
+    let is_whole = row.webhook.events.len() == 1 && row.event.report != Report::MessageEdit;
+    let (start, body) = if is_whole {
+        (object.start, row.webhook.body.as_ref())
+    } else {
+        (0, row.webhook.body.get(object.clone()).unwrap_or_default())
+    };
+    batch.bind(row.id.0)?;
+    batch.bind(i64::try_from(start).unwrap_or(i64::MAX))?;
+    batch.bind(i64::try_from(object.len()).unwrap_or(i64::MAX))?;
+    batch.bind(body)
+}

@@ -1,0 +1,341 @@
+//! The look-ups: two statements about the events of a group, in one round trip.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use sqlx::{FromRow as _, Row as _};
+
+use super::keys::{ContentKey, Delivery, Fingerprint, NO_FINGERPRINT};
+use super::known::{Found, Known, Wanted};
+use super::webhook::{Recorded, Webhook};
+use crate::domain::event::{Rank, foremost};
+use crate::domain::ids::{EventId, ExternalId};
+use crate::domain::report::Told;
+use crate::store::commit::sized::{LARGEST, Size, SizedStatement};
+use crate::store::commit::tx::Tx;
+use crate::store::error::StoreError;
+use crate::store::queue::on_mapped::may_stand;
+use crate::store::sql::{args, json, row, state};
+
+/// Last column of each row that a look-up returns. Both statements go in one round trip, so their rows
+/// arrive in one list; this tag tells what a row is.
+const TICKET: i64 = 0;
+const DELIVERY: i64 = 1;
+const LAST: i64 = 2;
+
+/// Finds external tickets, and for each the facts that decide about a new event. A ticket comes more
+/// than once if the group has several events of it. The row with the tag 2 has the last row id that is
+/// taken.
+static TICKETS: LazyLock<SizedStatement> = LazyLock::new(|| SizedStatement::new(KNOWN, 4));
+const KNOWN: &str = "\
+    -- store::look_up::known
+    SELECT wanted.column1, x.id, x.ticket_id, c.ticket_id IS NOT NULL,
+           x.number, p.id, p.rank_major, p.rank_minor, s.id, x.accounted_for,
+           EXISTS (SELECT 1 FROM events AS q INDEXED BY events_head
+               WHERE q.state = 'queued' AND q.external = x.id)
+           OR EXISTS (SELECT 1 FROM claims AS h WHERE h.external = x.id),
+           EXISTS (SELECT 1 FROM events AS r INDEXED BY events_report
+               WHERE r.report IS NOT NULL AND r.external = x.id), 0
+    FROM (VALUES {rows}) AS wanted
+    CROSS JOIN external_tickets AS x
+        ON x.source = wanted.column2 AND x.external_id = wanted.column3
+    LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
+    LEFT JOIN events AS p INDEXED BY events_parked
+        ON p.external = x.id AND p.state = 'parked'
+    LEFT JOIN events AS s INDEXED BY events_external
+        ON s.external = x.id AND s.content = wanted.column4
+    UNION ALL
+    SELECT 0, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 2
+    FROM external_tickets";
+
+/// Finds one stored event for the name of each delivery: the one with its fingerprint, else the one
+/// with the lowest, which is the one without a fingerprint if there is such a one.
+static DELIVERIES: LazyLock<SizedStatement> = LazyLock::new(|| SizedStatement::new(DELIVERED, 4));
+const DELIVERED: &str = "\
+    -- store::look_up::deliveries
+    SELECT wanted.column1, e.id, e.state, e.reason, x.external_id, e.fingerprint, e.content, 1
+    FROM (VALUES {rows}) AS wanted
+    CROSS JOIN events AS e ON e.id = COALESCE(
+        (SELECT s.id FROM events AS s INDEXED BY events_delivery
+            WHERE s.source = wanted.column2 AND s.delivery = wanted.column3
+                AND s.fingerprint = wanted.column4),
+        (SELECT o.id FROM events AS o INDEXED BY events_delivery
+            WHERE o.source = wanted.column2 AND o.delivery = wanted.column3
+            ORDER BY o.fingerprint LIMIT 1))
+    LEFT JOIN external_tickets AS x ON x.id = e.external";
+
+row! {
+    /// A row with the tag [`TICKET`] or [`LAST`].
+    struct TicketRow {
+        /// Index among the named tickets.
+        index: i64,
+        /// Row id of the external ticket.
+        id: i64,
+        mapped_to: Option<String>,
+        is_connected: bool,
+        number: Option<String>,
+        /// The parked event, with its rank.
+        parked: Option<i64>,
+        rank_major: Option<i64>,
+        rank_minor: Option<i64>,
+        /// The event that has the same content.
+        twin: Option<i64>,
+        accounted_for: Option<String>,
+        is_busy: bool,
+        has_reports: bool,
+    }
+}
+
+row! {
+    /// A row with the tag [`DELIVERY`].
+    struct DeliveryRow {
+        /// Index among the named deliveries.
+        index: i64,
+        event: i64,
+        state: String,
+        reason: Option<String>,
+        external_id: Option<String>,
+        fingerprint: i64,
+        content: Option<Vec<u8>>,
+    }
+}
+
+impl DeliveryRow {
+    /// True if this event brought the same content under the same name. Of one without a fingerprint the
+    /// external ticket and the content key must be the same; both may be unknown.
+    fn is_same(
+        &self,
+        fingerprint: Fingerprint,
+        external_id: Option<&str>,
+        content: Option<&ContentKey>,
+    ) -> bool {
+        if self.fingerprint != NO_FINGERPRINT {
+            return self.fingerprint == fingerprint;
+        }
+        let content = content.map(ContentKey::as_slice);
+        self.external_id.as_deref() == external_id && self.content.as_deref() == content
+    }
+}
+
+impl<'a> Known<'a> {
+    /// Asks the database about all events of `webhooks`.
+    pub(super) async fn look_up(tx: &mut Tx, webhooks: &'a [Webhook]) -> Result<Self, StoreError> {
+        let mut known = Self::of(webhooks);
+        let named: Vec<_> = known.named_tickets().collect();
+        let delivered = known.with_delivery();
+        // Each event names at most one ticket and one delivery, so steps over the events reach the
+        // end of both lists. Both statements take the same size: the connection keeps prepared
+        // statements by their whole text, so this needs one text per size, not one per pair of sizes.
+        for from in (0..known.wanted.len()).step_by(LARGEST) {
+            let named_here = part(&named, from);
+            let delivered_here = part(&delivered, from);
+            let size = Size::of(named_here.len().max(delivered_here.len()));
+            let batch = tx.later();
+            TICKETS.push(
+                batch,
+                size,
+                &named_here,
+                |batch, (key, (ticket, content))| {
+                    let ticket = &known.tickets[*ticket];
+                    batch.bind(*key)?;
+                    batch.bind_text(ticket.source)?;
+                    batch.bind_text(ticket.external_id.as_str())?;
+                    batch.bind(content.as_ref().map(ContentKey::as_slice))
+                },
+            )?;
+            DELIVERIES.push(
+                batch,
+                size,
+                &delivered_here,
+                |batch, (key, (_, delivery))| {
+                    let (source, name) = &delivery.name;
+                    batch.bind(*key)?;
+                    batch.bind_text(*source)?;
+                    batch.bind(name.as_slice())?;
+                    batch.bind(delivery.fingerprint)
+                },
+            )?;
+            for row in &tx.fetch_later().await? {
+                match row.try_get(row.len() - 1)? {
+                    DELIVERY => known.note_delivery(&delivered, DeliveryRow::from_row(row)?)?,
+                    TICKET => known.note_ticket(&named, TicketRow::from_row(row)?),
+                    LAST => known.next_ticket = TicketRow::from_row(row)?.id + 1,
+                    tag => return Err(StoreError::Corrupt(format!("a row with the tag {tag}"))),
+                }
+            }
+        }
+        known.note_newest(tx).await?;
+        known.note_reports(tx).await?;
+        Ok(known)
+    }
+
+    /// Notes the newest save of each mapped external ticket whose saves are sent again.
+    async fn note_newest(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        const SAVES: &str = concat!(
+            "-- store::look_up::saves
+            SELECT x.value, e.id, e.rank_major, e.rank_minor
+            FROM json_each($1) AS x
+            CROSS JOIN events AS e INDEXED BY events_external ON e.external = x.value
+            WHERE ",
+            may_stand!(),
+            " ORDER BY x.value, e.id"
+        );
+        let asked = self.wanted.iter().filter_map(|wanted| {
+            let ticket = wanted.ticket.map(|index| &self.tickets[index])?;
+            let is_sent = wanted.webhook.reconnects && ticket.facts.mapped_to.is_some();
+            ticket.id.filter(|_| is_sent)
+        });
+        let externals: BTreeSet<i64> = asked.collect();
+        if externals.is_empty() {
+            return Ok(());
+        }
+        let externals: Vec<i64> = externals.into_iter().collect();
+        let saves: Vec<(i64, (EventId, Rank))> =
+            tx.fetch_all(SAVES, args![json(&externals)]).await?;
+        for saves in saves.chunk_by(|(one, _), (next, _)| one == next) {
+            let newest = foremost(saves.iter().map(|(external, (_, rank))| (*external, *rank)));
+            for ticket in &mut self.tickets {
+                if let Some((_, rank)) = newest.filter(|(external, _)| ticket.id == Some(*external))
+                {
+                    ticket.facts.newest = Some(rank);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the deletions and edits about the external tickets that have any.
+    async fn note_reports(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        const TOLD: &str = "\
+            -- store::look_up::told
+            SELECT r.external, r.id, r.report, r.rank_major, r.rank_minor
+            FROM json_each($1) AS x
+            CROSS JOIN events AS r INDEXED BY events_report ON r.external = x.value
+            WHERE r.report IS NOT NULL";
+        let asked = self.tickets.iter().filter(|ticket| ticket.has_reports);
+        let externals: Vec<i64> = asked.filter_map(|ticket| ticket.id).collect();
+        if externals.is_empty() {
+            return Ok(());
+        }
+        let told: Vec<(i64, Told)> = tx.fetch_all(TOLD, args![json(&externals)]).await?;
+        for ticket in &mut self.tickets {
+            let about = told
+                .iter()
+                .filter(|(external, _)| ticket.id == Some(*external));
+            ticket.told = about.map(|(_, told)| *told).collect();
+        }
+        Ok(())
+    }
+
+    /// The external tickets that events name, as indexes, each with the event's content.
+    fn named_tickets(&self) -> impl Iterator<Item = (usize, Option<ContentKey>)> {
+        let named = |wanted: &Wanted<'a>| Some((wanted.ticket?, wanted.content));
+        self.wanted.iter().filter_map(named)
+    }
+
+    /// The events whose delivery has a name, as indexes, each with the delivery.
+    fn with_delivery(&self) -> Vec<(usize, Delivery<'a>)> {
+        let wanted = self.wanted.iter().enumerate();
+        let named = wanted.filter_map(|(index, wanted)| Some((index, wanted.delivery.clone()?)));
+        named.collect()
+    }
+
+    /// Notes an external ticket that the database has.
+    fn note_ticket(&mut self, named: &[(usize, Option<ContentKey>)], row: TicketRow) {
+        let index = usize::try_from(row.index).ok();
+        let Some((ticket, content)) = index.and_then(|index| named.get(index)) else {
+            return;
+        };
+        let ticket = &mut self.tickets[*ticket];
+        let (major, minor) = (row.rank_major, row.rank_minor);
+        let rank = Rank(major.unwrap_or_default(), minor.unwrap_or_default());
+        ticket.id = Some(row.id);
+        ticket.facts.mapped_to = row.mapped_to;
+        ticket.facts.connected = row.is_connected;
+        ticket.facts.parked = row.parked.map(|id| (EventId(id), rank));
+        ticket.number = row.number;
+        ticket.accounted_for = row.accounted_for;
+        ticket.is_busy = row.is_busy;
+        ticket.has_reports = row.has_reports;
+        if let (Some(key), Some(event)) = (content, row.twin) {
+            ticket.contents.insert(*key, EventId(event));
+        }
+    }
+
+    /// Notes a delivery that the database has, or that it has one of the same name.
+    fn note_delivery(
+        &mut self,
+        named: &[(usize, Delivery<'a>)],
+        row: DeliveryRow,
+    ) -> Result<(), StoreError> {
+        let at = usize::try_from(row.index).ok();
+        let Some((wanted, delivery)) = at.and_then(|at| named.get(at)) else {
+            return Ok(());
+        };
+        let wanted = &self.wanted[*wanted];
+        let external_id = wanted.event.external_id.as_ref().map(ExternalId::as_str);
+        if !row.is_same(delivery.fingerprint, external_id, wanted.content.as_ref()) {
+            self.names.insert(delivery.name.clone(), None);
+            return Ok(());
+        }
+        let recorded = Recorded {
+            id: EventId(row.event),
+            external_id: row.external_id.map(ExternalId::checked),
+            state: state(&row.state)?,
+            reason: row.reason,
+            duplicate: true,
+            reused_name: None,
+        };
+        let found = Found::Stored(recorded);
+        self.deliveries.insert(delivery.clone(), found);
+        Ok(())
+    }
+}
+
+/// Returns the next [`LARGEST`] items from `from` on, each with its index.
+fn part<T>(all: &[T], from: usize) -> Vec<(i64, &T)> {
+    let numbered = (0_i64..).zip(all);
+    numbered.skip(from).take(LARGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_is_compared_by_fingerprint_or_where_there_is_none_by_ticket_and_key() {
+        let key = ContentKey::default();
+        let other = [1; 16];
+        // What is stored, what comes, and whether it is the same.
+        let rows = [
+            ((7, "x", Some(key)), (7, "x", Some(key)), true),
+            ((7, "x", None), (7, "y", Some(other)), true),
+            ((7, "x", Some(key)), (8, "x", Some(key)), false),
+            ((NO_FINGERPRINT, "x", Some(key)), (8, "x", Some(key)), true),
+            (
+                (NO_FINGERPRINT, "x", Some(key)),
+                (8, "x", Some(other)),
+                false,
+            ),
+            ((NO_FINGERPRINT, "x", Some(key)), (8, "y", Some(key)), false),
+            ((NO_FINGERPRINT, "x", None), (8, "x", None), true),
+            // It may have been an echo: a save that may connect is another event.
+            ((NO_FINGERPRINT, "x", None), (8, "x", Some(key)), false),
+            ((NO_FINGERPRINT, "x", Some(key)), (8, "x", None), false),
+            ((NO_FINGERPRINT, "x", None), (8, "y", None), false),
+        ];
+        for (stored, (fingerprint, external_id, content), expected) in rows {
+            let row = DeliveryRow {
+                index: 0,
+                event: 1,
+                state: "parked".to_owned(),
+                reason: None,
+                external_id: Some(stored.1.to_owned()),
+                fingerprint: stored.0,
+                content: stored.2.map(|key: ContentKey| key.to_vec()),
+            };
+            let is_same = row.is_same(fingerprint, Some(external_id), content.as_ref());
+            assert_eq!(is_same, expected, "{stored:?} {fingerprint} {external_id}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Counter of requests to unlink a pair.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Tells if any pair may wait to be unlinked, without a read of the database. Every connect call asks
+/// this, and most often no pair waits.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// Number of requests.
+    times: AtomicU64,
+    /// Number of requests after which no pair was left.
+    done: AtomicU64,
+}
+
+impl Default for Asked {
+    /// Counts one request, because a dead process may have left some.
+    fn default() -> Self {
+        Self {
+            times: AtomicU64::new(1),
+            done: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Asked {
+    /// Counts a request, after its commit and before its answer.
+    pub(crate) fn again(&self) {
+        self.times.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.times() != self.done.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn times(&self) -> u64 {
+        self.times.load(Ordering::SeqCst)
+    }
+
+    /// Notes that no pair was left after the first `times` requests.
+    pub(super) fn done(&self, times: u64) {
+        self.done.store(times, Ordering::SeqCst);
+    }
+}

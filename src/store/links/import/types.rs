@@ -1,0 +1,57 @@
+//! Values that an import takes and returns.
+
+use crate::domain::ids::{ExternalTicket, ServalTicketId, SourceName};
+use crate::store::sql::row;
+
+/// A mapping to import.
+#[derive(Debug, Clone)]
+pub struct ImportRow {
+    /// Line of the file, counted from 1.
+    pub line: u64,
+    /// External ticket.
+    pub ticket: ExternalTicket,
+    /// Serval ticket that it is mapped to.
+    pub ticket_id: ServalTicketId,
+    /// Serval message ids that the external ticket has already.
+    pub accounted_for: Vec<String>,
+}
+
+row! {
+    /// Two rows that cannot both be imported.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Clash {
+        /// Line of the later row.
+        line: u64,
+        /// Line of the earlier row.
+        first_line: u64,
+    }
+}
+
+row! {
+    /// A row whose Serval ticket is mapped to another external ticket of the source already.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Taken {
+        /// Line of the row.
+        line: u64,
+        /// The other external ticket.
+        external_id: String,
+    }
+}
+
+/// Settings of the sources that an import depends on.
+#[derive(Debug, Clone, Default)]
+pub struct ImportRules {
+    /// Sources for which a Serval ticket has at most one external ticket.
+    pub one_per_ticket: Vec<SourceName>,
+    /// Sources for which a replaced pair is unlinked at Serval.
+    pub unlinks_old: Vec<SourceName>,
+}
+
+/// Result of an import. A row that equals a stored mapping counts as a replacement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Imported {
+    /// Number of new mappings.
+    pub created: u64,
+    /// Number of mappings that existed before.
+    pub replaced: u64,
+}

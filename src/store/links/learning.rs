@@ -1,0 +1,266 @@
+//! Applies the answer about a Serval ticket that a payload named.
+
+use jiff::Timestamp;
+
+use super::conflict::{self, Decision};
+use super::mapping::{Origin, PutMapping, Stored};
+use super::mappings::put_mapping;
+use crate::domain::event::{EventState, NAMED_IN_VAIN, Rank};
+use crate::domain::ids::{EventId, ExternalTicket, ServalTicketId};
+use crate::domain::ingest::park;
+use crate::domain::reason::Reason;
+use crate::store::commit::tx::Tx;
+use crate::store::error::{SettleError, StoreError};
+use crate::store::handle::Store;
+use crate::store::queue::claim::Claim;
+use crate::store::queue::transition;
+use crate::store::sql::{self, args, external, millis, row};
+
+/// Maximum number of friendly identifiers that one transaction writes.
+const REMEMBERED_AT_ONCE: usize = 1000;
+
+/// Answer about the Serval ticket that a payload named.
+#[derive(Debug, Clone)]
+pub enum Lesson {
+    /// Serval knows it.
+    Names {
+        /// Id of the Serval ticket.
+        ticket_id: ServalTicketId,
+        /// Decision if the mapping names another Serval ticket; `None`: a person decides.
+        on_conflict: Option<Decision>,
+        /// True if a replaced pair is unlinked at Serval.
+        unlinks_old: bool,
+        /// True if a Serval ticket may have several external tickets of the source.
+        several_per_ticket: bool,
+    },
+    /// Serval does not know it.
+    Unknown {
+        /// Text for people who look at the event.
+        message: String,
+    },
+}
+
+row! {
+    /// The parked event and the claimed event of one external ticket.
+    struct Both {
+        parked: EventId,
+        parked_rank: Rank,
+        rank: Rank,
+    }
+}
+
+impl Store {
+    /// Applies a lesson and ends the claim. The event stays in the queue without its hint. The next
+    /// claim of it sees only the mapping.
+    pub async fn learn(
+        &self,
+        claim: &Claim,
+        lesson: Lesson,
+        now: Timestamp,
+    ) -> Result<(), SettleError> {
+        let (event, ticket) = (claim.event, claim.ticket.clone());
+        let token = claim.token.as_str().to_owned();
+        let is_held = self
+            .write(move |tx| {
+                let (ticket, token, lesson) = (ticket.clone(), token.clone(), lesson.clone());
+                Box::pin(async move { learn(tx, event, &ticket, &token, lesson, now).await })
+            })
+            .await?;
+        is_held.then_some(()).ok_or(SettleError::LostClaim)
+    }
+
+    /// Returns the id that Serval gave for a friendly identifier.
+    pub async fn friendly_id(&self, friendly: &str) -> Result<Option<ServalTicketId>, StoreError> {
+        const FIND: &str = "\
+            -- store::learning::friendly_id
+            SELECT ticket_id FROM friendly_ids WHERE friendly = $1";
+        let args = args![friendly.to_ascii_uppercase()];
+        let id: Option<String> = sql::fetch_optional(&self.readers, FIND, args).await?;
+        Ok(id.and_then(|id| id.parse().ok()))
+    }
+
+    /// Stores the ids that Serval gave for friendly identifiers.
+    pub async fn remember_friendly_ids(
+        &self,
+        known: Vec<(ServalTicketId, ServalTicketId)>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const REMEMBER: &str = "\
+            -- store::learning::remember
+            INSERT INTO friendly_ids (friendly, ticket_id, found_at)
+            SELECT upper(value ->> 0), value ->> 1, $2 FROM json_each($1) WHERE TRUE
+            ON CONFLICT (friendly) DO UPDATE
+            SET ticket_id = excluded.ticket_id, found_at = excluded.found_at
+            WHERE ticket_id <> excluded.ticket_id";
+        // In steps, because webhooks wait while one is written.
+        for known in known.chunks(REMEMBERED_AT_ONCE) {
+            let rows = sql::json(known);
+            self.run(REMEMBER, move || args![&rows, millis(now)])
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// Applies a lesson; `false` if the claim is not held any more.
+async fn learn(
+    tx: &mut Tx,
+    event: EventId,
+    ticket: &ExternalTicket,
+    token: &str,
+    lesson: Lesson,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    const END: &str = "\
+        -- store::learning::end
+        DELETE FROM claims WHERE event_id = $1 AND token = $2";
+    const MAPPED: &str = "\
+        -- store::learning::mapped
+        SELECT ticket_id FROM mappings WHERE source = $1 AND external_id = $2";
+    // A clone of an instance has the ids of the instance, and names its Serval tickets.
+    const TWIN: &str = "\
+        -- store::learning::twin
+        SELECT source FROM mappings
+        WHERE ticket_id = $3 AND external_id = $2 AND source <> $1 LIMIT 1";
+    if tx.run(END, args![event, token]).await? != 1 {
+        return Ok(false);
+    }
+    tx.effects.wake = true;
+    let message = match &lesson {
+        Lesson::Names { .. } => None,
+        Lesson::Unknown { message } => Some(message.as_str()),
+    };
+    // An echo was queued only for its hint. It has nothing to connect.
+    if forget_hint(tx, event, message, now).await? == Reason::LearningEcho.as_str() {
+        skip(tx, event, Reason::Echo, now).await?;
+    }
+    let Lesson::Names {
+        ticket_id,
+        on_conflict,
+        unlinks_old,
+        several_per_ticket,
+    } = lesson
+    else {
+        return Ok(true);
+    };
+    let args = args![&ticket.source, &ticket.external_id];
+    let mapped_to: Option<String> = tx.fetch_optional(MAPPED, args).await?;
+    let mapped_to = mapped_to.as_deref();
+    if mapped_to == Some(ticket_id.as_str()) {
+        return Ok(true);
+    }
+    let args = args![&ticket.source, &ticket.external_id, &ticket_id];
+    let twin: Option<String> = tx.fetch_optional(TWIN, args).await?;
+    if twin.is_some() || mapped_to.is_some() {
+        // With `Replace`, the conflict is added as open, and writing the mapping closes it. Where there is
+        // no mapping to keep, only a person decides.
+        let decided = on_conflict
+            .filter(|decision| *decision == Decision::Keep)
+            .filter(|_| mapped_to.is_some());
+        conflict::add(tx, ticket, mapped_to, &ticket_id, event, decided, now).await?;
+    }
+    if let Some(twin) = twin {
+        let other = &ticket.external_id;
+        tracing::warn!(
+            %event,
+            ticket.external = %ticket,
+            named = %ticket_id,
+            taken_by = twin,
+            "the payload names a ticket that the same id of another source is mapped to; a person \
+             decides the conflict"
+        );
+        let message = format!(
+            "{NAMED_IN_VAIN}{ticket_id}, which {twin}/{other} is mapped to; see the conflicts"
+        );
+        forget_hint(tx, event, Some(&message), now).await?;
+        return Ok(true);
+    }
+    if mapped_to.is_some() && on_conflict != Some(Decision::Replace) {
+        return Ok(true);
+    }
+    let put = PutMapping {
+        ticket: ticket.clone(),
+        ticket_id: ticket_id.clone(),
+        accounted_for: Vec::new(),
+        origin: Origin::Payload,
+        taught_by: Some(event),
+        unlinks_old,
+        several_per_ticket,
+    };
+    // Found before the mapping is written, which queues the parked event.
+    let lesser = lesser(tx, event, ticket).await?;
+    match put_mapping(tx, &put, now).await? {
+        Stored::Created(_) | Stored::Replaced(_) => {
+            if let Some(lesser) = lesser {
+                skip(tx, lesser, Reason::Superseded, now).await?;
+            }
+        }
+        Stored::Taken(other) => {
+            tracing::warn!(
+                %event,
+                ticket.external = %ticket,
+                named = %ticket_id,
+                taken_by = other,
+                "the payload names a ticket that has another external ticket of the source; \
+                 nothing is learned"
+            );
+            let message = format!(
+                "{NAMED_IN_VAIN}{ticket_id}, which {other} is mapped to; see several_per_ticket"
+            );
+            forget_hint(tx, event, Some(&message), now).await?;
+        }
+    }
+    Ok(true)
+}
+
+/// Deletes the hint of an event, stores `message` as its error, and returns its first reason.
+async fn forget_hint(
+    tx: &mut Tx,
+    event: EventId,
+    message: Option<&str>,
+    now: Timestamp,
+) -> Result<String, StoreError> {
+    const FORGET: &str = "\
+        -- store::learning::forget
+        UPDATE events SET hint = NULL, updated_at = $2, last_error = $3 WHERE id = $1
+        RETURNING COALESCE(first_reason, '')";
+    let args = args![event, millis(now), message];
+    let first_reason = tx.fetch_optional(FORGET, args).await?;
+    Ok(first_reason.unwrap_or_default())
+}
+
+/// Chooses which of two events is not sent: the queued one that names the Serval ticket, or the
+/// parked one of the same external ticket, if there is one. Of the two, only the one that would have
+/// stayed parked is sent, as if somebody had written the mapping.
+async fn lesser(
+    tx: &mut Tx,
+    event: EventId,
+    ticket: &ExternalTicket,
+) -> Result<Option<EventId>, StoreError> {
+    const BOTH: &str = concat!(
+        "-- store::learning::both
+        SELECT p.id, p.rank_major, p.rank_minor, e.rank_major, e.rank_minor
+        FROM events AS p JOIN events AS e ON e.id = $3 AND e.state = 'queued'
+        WHERE p.state = 'parked' AND p.external = ",
+        external!("$1", "$2")
+    );
+    let args = args![&ticket.source, &ticket.external_id, event];
+    let both: Option<Both> = tx.fetch_optional(BOTH, args).await?;
+    Ok(both.map(|both| {
+        // The rule is that of parking, so that learning in either order ends alike.
+        let placement = park(both.rank, Some((both.parked, both.parked_rank)));
+        placement.supersedes.unwrap_or(event)
+    }))
+}
+
+/// Takes an event out of the queue.
+async fn skip(
+    tx: &mut Tx,
+    event: EventId,
+    reason: Reason,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let (from, to) = (EventState::Queued, EventState::Skipped);
+    transition::move_event(tx, event, from, to, Some(reason), now).await?;
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! The schedule of events: the place that decides `due_at`, `not_before`, `tries` and `queued_at`. Two
+//! hot statements repeat rows of the table, because they write many events at once: `settle/rows.rs`
+//! (moved to another state) and `inbox/insert.rs` (stored). Unlinks have a schedule of their own, in
+//! `links/unlink.rs`.
+//!
+//! - `due_at`: when the event may be claimed; of a parked one, when it expires.
+//! - `not_before`: a time that Serval asked for; 0 if it asked for none. Nothing makes the event due
+//!   earlier.
+//! - `tries`: calls that the backoff counts.
+//! - `queued_at`: when the event entered the queue; `delivery.give_up_after` counts from it.
+//!
+//! | what happened | `due_at` | `not_before` | `tries` | `queued_at` |
+//! |---|---|---|---|---|
+//! | stored as parked | arrival + `park_for` | 0 | 0 | arrival |
+//! | stored in another state | arrival | 0 | 0 | arrival |
+//! | moved into the queue (mapped, replayed) | now | 0 | 0 | now |
+//! | parked again, its mapping is gone | now + `park_for` | 0 | | |
+//! | moved to another state | now | 0 | | |
+//! | failed, Serval named a time | that time | that time | + 1 if counted | |
+//! | failed otherwise | after the backoff | 0 | + 1 if counted | |
+//! | claim released, or it ran out | | | | |
+//! | mapped to another Serval ticket | now, but `not_before` | | 0 | now |
+//! | outage over | now, but `not_before` | | | |
+//! | process started | now, but `not_before` | 0 if too far away | | |
+//! | the clock made a step | + the step | + the step if set | | + the step |
+//!
+//! An empty cell: the value stays. "Now, but `not_before`": the later of both, and never later than
+//! before.
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use super::settle::types::Settlement;
+use crate::domain::event::EventState;
+use crate::domain::ids::{EventId, ExternalTicket};
+use crate::domain::retry::{MAX_RETRY_AFTER, later};
+use crate::store::commit::tx::Tx;
+use crate::store::error::StoreError;
+use crate::store::handle::Store;
+use crate::store::sql::{args, external, millis};
+
+/// Assignments for an event that moves to the state `$state` at `$now`, for an `UPDATE` of events.
+macro_rules! on_move {
+    ($state:literal, $now:literal) => {
+        concat!(
+            "due_at = ",
+            $now,
+            ", not_before = 0,
+            queued_at = CASE WHEN ",
+            $state,
+            " = 'queued' THEN ",
+            $now,
+            " ELSE queued_at END,
+            tries = CASE WHEN ",
+            $state,
+            " = 'queued' THEN 0 ELSE tries END"
+        )
+    };
+}
+pub(crate) use on_move;
+
+/// Assignments for a queued event whose mapping changed at `$now`. What failed with one Serval ticket
+/// tells nothing about another, so the event keeps no wait but one that Serval asked for.
+macro_rules! on_new_mapping {
+    ($now:literal) => {
+        concat!(
+            "due_at = MAX(",
+            $now,
+            ", not_before), tries = 0, queued_at = ",
+            $now,
+            ", updated_at = ",
+            $now
+        )
+    };
+}
+pub(crate) use on_new_mapping;
+
+/// Returns `due_at` of an event that is stored in `state`.
+pub(crate) fn first_due(state: EventState, received_at: Timestamp, park_for_ms: i64) -> i64 {
+    let received_at = millis(received_at);
+    if state == EventState::Parked {
+        received_at.saturating_add(park_for_ms)
+    } else {
+        received_at
+    }
+}
+
+/// Schedules the next try of an event, if `settlement` is a retry.
+pub(crate) async fn retry(
+    tx: &mut Tx,
+    event: EventId,
+    settlement: &Settlement,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const LATER: &str = "\
+        -- store::schedule::reschedule
+        UPDATE events
+        SET due_at = $2, not_before = $3, tries = tries + $4, in_doubt = $5, last_error = $6,
+            updated_at = $7
+        WHERE id = $1 AND state = 'queued'";
+    let Settlement::Retry {
+        at,
+        asked,
+        counts,
+        in_doubt,
+        error,
+    } = settlement
+    else {
+        return Ok(());
+    };
+    let at = millis(*at);
+    let not_before = if *asked { at } else { 0 };
+    let (counts, now) = (i64::from(*counts), millis(now));
+    let args = args![event.0, at, not_before, counts, *in_doubt, error, now];
+    tx.run(LATER, args).await?;
+    Ok(())
+}
+
+/// Leaves the schedule as it is: the claim is given back, and the event is due as before.
+pub(crate) async fn release(
+    tx: &mut Tx,
+    event: EventId,
+    in_doubt: bool,
+    error: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const RELEASE: &str = "\
+        -- store::schedule::release
+        UPDATE events
+        SET in_doubt = $2, last_error = COALESCE($3, last_error), updated_at = $4
+        WHERE id = $1 AND state = 'queued'";
+    tx.run(RELEASE, args![event.0, in_doubt, error, millis(now)])
+        .await?;
+    Ok(())
+}
+
+/// Sets the time at which a parked event expires.
+pub(crate) async fn expire_at(
+    tx: &mut Tx,
+    event: EventId,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    const EXPIRY: &str = "\
+        -- store::schedule::expiry
+        UPDATE events SET due_at = $2 WHERE id = $1";
+    tx.run(EXPIRY, args![event.0, millis(until)]).await?;
+    Ok(())
+}
+
+/// Begins again with the queued events of an external ticket, because its mapping changes.
+pub(crate) async fn restart(
+    tx: &mut Tx,
+    ticket: &ExternalTicket,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const ANEW: &str = concat!(
+        "-- store::schedule::begin_anew\nUPDATE events SET ",
+        on_new_mapping!("$3"),
+        " WHERE state = 'queued' AND external = ",
+        external!("$1", "$2")
+    );
+    let (source, id) = (ticket.source.as_str(), ticket.external_id.as_str());
+    tx.run(ANEW, args![source, id, millis(now)]).await?;
+    Ok(())
+}
+
+/// Makes all queued events due, since the process starts: that is a new chance for each of them.
+pub(crate) async fn on_start(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    const EARLIER: &str = "\
+        -- store::schedule::earlier
+        UPDATE events INDEXED BY events_due
+        SET due_at = CASE WHEN not_before BETWEEN $1 AND $2 THEN not_before ELSE $1 END,
+            not_before = CASE WHEN not_before BETWEEN $1 AND $2 THEN not_before ELSE 0 END
+        WHERE state = 'queued' AND due_at > $1";
+    // A wait that Serval may not ask for was written while the clock was ahead.
+    let furthest = later(now, MAX_RETRY_AFTER);
+    let earlier = sqlx::query(EARLIER)
+        .bind(millis(now))
+        .bind(millis(furthest));
+    earlier.execute(connection).await?;
+    Ok(())
+}
+
+/// Moves the times of waiting events, claims and unlinks by `step` milliseconds, because the clock was set by
+/// that much: they last as long as they would have.
+pub(crate) async fn on_step(
+    connection: &mut SqliteConnection,
+    step: i64,
+) -> Result<(), sqlx::Error> {
+    // Some events have no end in time, which must not overflow.
+    const STATEMENTS: [&str; 4] = [
+        "-- store::schedule::step_of_queued
+        UPDATE events INDEXED BY events_due
+        SET due_at = MIN(due_at, $2) + $1, queued_at = queued_at + $1,
+            not_before = CASE WHEN not_before > 0 THEN not_before + $1 ELSE 0 END
+        WHERE state = 'queued'",
+        "-- store::schedule::step_of_parked
+        UPDATE events INDEXED BY events_expiry
+        SET due_at = MIN(due_at, $2) + $1, queued_at = queued_at + $1
+        WHERE state = 'parked'",
+        "-- store::schedule::step_of_claims
+        UPDATE claims SET expires_at = MIN(expires_at, $2) + $1",
+        "-- store::schedule::step_of_unlinks
+        UPDATE disconnects SET due_at = MIN(due_at, $2) + $1, queued_at = queued_at + $1",
+    ];
+    for statement in STATEMENTS {
+        let moved = sqlx::query(statement).bind(step).bind(i64::MAX / 2);
+        moved.execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Makes all queued events due, since Serval answers again after an outage.
+    pub async fn retry_all_now(&self, now: Timestamp) -> Result<(), StoreError> {
+        const HASTEN: &str = "\
+            -- store::schedule::retry_all_now
+            UPDATE events INDEXED BY events_due SET due_at = MAX($1, not_before)
+            WHERE state = 'queued' AND due_at > $1 AND due_at > not_before";
+        self.write(move |tx| {
+            Box::pin(async move {
+                tx.run(HASTEN, args![millis(now)]).await?;
+                tx.effects.wake = true;
+                Ok(())
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,70 @@
+//! Settlements that end in a pair. They are most of all, so those of a group share their statements.
+
+use sqlx::FromRow as _;
+
+use super::rows;
+use super::subject::Pair;
+use super::types::Settle;
+use crate::domain::event::EventState;
+use crate::domain::ids::EventId;
+use crate::domain::reason::Reason;
+use crate::store::commit::tx::Tx;
+use crate::store::error::StoreError;
+use crate::store::links::unlink;
+use crate::store::queue::{schedule, transition};
+use crate::store::sql::args;
+
+/// Ends claims and stores their attempts. Stores the pairs, moves their queued events, and skips the other
+/// queued events of external tickets that are now connected as they are mapped.
+pub(super) async fn finish(
+    tx: &mut Tx,
+    ended: &[&Settle],
+    pairs: &[Pair<'_>],
+) -> Result<(), StoreError> {
+    // An event that was mapped away during its call stays queued, for its new Serval ticket.
+    let (elsewhere, arrived): (Vec<&Pair<'_>>, Vec<_>) = (pairs.iter())
+        .filter(|pair| pair.subject.is_queued)
+        .partition(|pair| pair.was_mapped_away());
+    let done: Vec<&Pair<'_>> = pairs.iter().filter(|pair| pair.siblings_done).collect();
+    rows::push(tx.later(), ended, pairs, &arrived, &done)?;
+    let siblings = tx.fetch_later().await?;
+    for pair in pairs {
+        if !pair.is_as_mapped() {
+            unlink::forget_where_asked(tx, pair.subject.external, pair.ticket_id).await?;
+        }
+        if pair.to == EventState::Connected {
+            tx.tally.connected(&pair.subject.source, pair.now);
+        }
+    }
+    for pair in arrived {
+        let source = &pair.subject.source;
+        tx.counts.moved(source, EventState::Queued, pair.to, 1);
+    }
+    for pair in elsewhere {
+        stay_queued(tx, pair).await?;
+    }
+    let (queued, skipped) = (EventState::Queued, EventState::Skipped);
+    let reason = Some(Reason::AlreadyConnected);
+    for sibling in siblings {
+        let (sibling, key) = <(i64, i64)>::from_row(&sibling)?;
+        let pair = usize::try_from(key).ok().and_then(|key| done.get(key));
+        if let Some(pair) = pair {
+            let sibling = EventId(sibling);
+            transition::move_event(tx, sibling, queued, skipped, reason, pair.now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps an event in the queue for the Serval ticket that it is mapped to now.
+async fn stay_queued(tx: &mut Tx, pair: &Pair<'_>) -> Result<(), StoreError> {
+    const CLEAR: &str = "\
+        -- store::pairs::clear
+        UPDATE events SET ticket_id = $2, last_error = NULL WHERE id = $1";
+    let event = pair.subject.event;
+    tx.run(CLEAR, args![event.0, pair.ticket_id.as_str()])
+        .await?;
+    tx.effects.wake = true;
+    tx.scan.forget();
+    schedule::release(tx, event, false, None, pair.now).await
+}

@@ -1,0 +1,137 @@
+//! Rows that settled claims leave, in statements that go together in one round trip.
+
+use std::sync::LazyLock;
+
+use super::subject::Pair;
+use super::types::Settle;
+use crate::domain::reason::Reason;
+use crate::store::attempt::Attempt;
+use crate::store::commit::batch::Batch;
+use crate::store::commit::sized::{Size, SizedStatement};
+use crate::store::error::StoreError;
+use crate::store::sql::millis;
+
+static END: LazyLock<SizedStatement> = LazyLock::new(|| {
+    let statement = "\
+        -- store::rows::end
+        DELETE FROM claims WHERE event_id IN (VALUES {rows})";
+    SizedStatement::new(statement, 1)
+});
+
+static ATTEMPTS: LazyLock<SizedStatement> = LazyLock::new(|| {
+    let columns = [
+        "event_id",
+        "started_at",
+        "duration_ms",
+        "ticket_id",
+        "outcome",
+        "status",
+        "code",
+        "answer",
+        "request_id",
+        "retry_after",
+        "probe",
+    ];
+    SizedStatement::insert("attempts", &columns)
+});
+
+static CONNECTIONS: LazyLock<SizedStatement> = LazyLock::new(|| {
+    let statement = "\
+        -- store::rows::pairs
+        INSERT INTO connections (external, ticket_id, connected_at, event_id)
+        SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL
+        ON CONFLICT (external, ticket_id) DO NOTHING";
+    SizedStatement::new(statement, 4)
+});
+
+static MOVE: LazyLock<SizedStatement> = LazyLock::new(|| {
+    let statement = "\
+        -- store::rows::move
+        UPDATE events
+        SET state = pair.column2, reason = pair.column3, updated_at = pair.column4,
+            due_at = pair.column4, not_before = 0, ticket_id = pair.column5,
+            in_doubt = 0, last_error = NULL
+        FROM (VALUES {rows}) AS pair
+        WHERE events.id = pair.column1 AND events.state = 'queued'";
+    SizedStatement::new(statement, 5)
+});
+
+static NOTE: LazyLock<SizedStatement> =
+    LazyLock::new(|| SizedStatement::insert("changes", &["event_id", "at", "state", "reason"]));
+
+/// Finds the other queued events of external tickets that are connected as they are mapped. Events
+/// beyond the limit are skipped when they are claimed.
+static SIBLINGS: LazyLock<SizedStatement> = LazyLock::new(|| {
+    let statement = "\
+        -- store::rows::siblings
+        SELECT e.id, pair.column2
+        FROM (VALUES {rows}) AS pair
+        CROSS JOIN events AS e INDEXED BY events_head ON e.external = pair.column1
+        WHERE e.state = 'queued' AND e.hint IS NULL
+            AND EXISTS (SELECT 1 FROM external_tickets AS x JOIN connections AS c
+                ON c.external = x.id AND c.ticket_id = x.ticket_id
+                WHERE x.id = e.external)
+        LIMIT 1000";
+    SizedStatement::new(statement, 2)
+});
+
+/// Adds statements that end the claims and store their attempts, store `pairs`, move the events of
+/// `arrived`, and find the other queued events of `done`. The last one returns rows of an event and an
+/// index in `done`.
+pub(super) fn push(
+    batch: &mut Batch,
+    ended: &[&Settle],
+    pairs: &[Pair<'_>],
+    arrived: &[&Pair<'_>],
+    done: &[&Pair<'_>],
+) -> Result<(), StoreError> {
+    // All statements have the size of the largest list, so that few sizes are kept prepared. They go in
+    // this order since the last one must see what the others changed.
+    let size = Size::of(ended.len());
+    let attempts: Vec<(i64, &Attempt)> = ended
+        .iter()
+        .filter_map(|settle| Some((settle.event.0, settle.attempt.as_ref()?)))
+        .collect();
+    let done: Vec<(i64, &Pair<'_>)> = (0..).zip(done.iter().copied()).collect();
+    END.push(batch, size, ended, |batch, settle| {
+        batch.bind(settle.event.0)
+    })?;
+    ATTEMPTS.push(batch, size, &attempts, bind_attempt)?;
+    CONNECTIONS.push(batch, size, pairs, |batch, pair| {
+        batch.bind(pair.subject.external)?;
+        batch.bind_text(pair.ticket_id.as_str())?;
+        batch.bind(millis(pair.now))?;
+        batch.bind(pair.subject.event.0)
+    })?;
+    MOVE.push(batch, size, arrived, |batch, pair| {
+        batch.bind(pair.subject.event.0)?;
+        batch.bind_text(pair.to.as_str())?;
+        batch.bind_text(pair.reason.map(Reason::as_str))?;
+        batch.bind(millis(pair.now))?;
+        batch.bind_text(pair.ticket_id.as_str())
+    })?;
+    NOTE.push(batch, size, arrived, |batch, pair| {
+        batch.bind(pair.subject.event.0)?;
+        batch.bind(millis(pair.now))?;
+        batch.bind_text(pair.to.as_str())?;
+        batch.bind_text(pair.reason.map(Reason::as_str))
+    })?;
+    SIBLINGS.push(batch, size, &done, |batch, (index, pair)| {
+        batch.bind(pair.subject.external)?;
+        batch.bind(*index)
+    })
+}
+
+fn bind_attempt(batch: &mut Batch, (event, attempt): &(i64, &Attempt)) -> Result<(), StoreError> {
+    batch.bind(*event)?;
+    batch.bind(millis(attempt.started_at))?;
+    batch.bind(attempt.duration_ms)?;
+    batch.bind_text(attempt.ticket_id.as_str())?;
+    batch.bind_text(attempt.outcome.as_str())?;
+    batch.bind(attempt.status)?;
+    batch.bind_text(attempt.code.as_deref())?;
+    batch.bind_text(attempt.answer.as_deref())?;
+    batch.bind_text(attempt.request_id.as_deref())?;
+    batch.bind(attempt.retry_after_ms)?;
+    batch.bind(attempt.is_probe)
+}

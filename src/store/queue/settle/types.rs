@@ -1,0 +1,114 @@
+//! The end of a claim, as the worker reports it.
+
+use jiff::Timestamp;
+
+use crate::domain::ids::{EventId, ServalTicketId};
+use crate::domain::reason::Reason;
+use crate::store::attempt::Attempt;
+
+/// End of a claim: what happens to its event.
+#[derive(Debug, Clone)]
+pub enum Settlement {
+    /// Serval has the pair.
+    Connected {
+        /// The Serval ticket.
+        ticket_id: ServalTicketId,
+        /// `already_linked` if the links at Serval showed it.
+        reason: Option<Reason>,
+        /// True if later events of the external ticket are sent, too.
+        reconnects: bool,
+    },
+    /// The links at Serval showed, before the call, that it has the pair.
+    AlreadyLinked {
+        /// The Serval ticket.
+        ticket_id: ServalTicketId,
+    },
+    /// Try again.
+    Retry {
+        /// Time of the next try.
+        at: Timestamp,
+        /// True if Serval asked to wait until then.
+        asked: bool,
+        /// True if the backoff counts this try.
+        counts: bool,
+        /// True if the call may have reached Serval.
+        in_doubt: bool,
+        /// Cause of the failure.
+        error: String,
+    },
+    /// Back into the queue as it was.
+    Release {
+        /// True if the call may have reached Serval.
+        in_doubt: bool,
+        /// Cause, if something went wrong.
+        error: Option<String>,
+    },
+    /// No mapping.
+    Park {
+        /// Time at which the event expires.
+        until: Timestamp,
+    },
+    /// Nothing to do.
+    Skip {
+        /// Reason.
+        reason: Reason,
+    },
+    /// Given up.
+    Dead {
+        /// Reason.
+        reason: Reason,
+        /// Serval's answer, for people.
+        error: String,
+    },
+}
+
+impl Settlement {
+    /// Returns what went wrong, if anything did.
+    pub(super) fn error(&self) -> Option<&str> {
+        match self {
+            Self::Retry { error, .. } | Self::Dead { error, .. } => Some(error),
+            Self::Release { error, .. } => error.as_deref(),
+            Self::Connected { .. }
+            | Self::AlreadyLinked { .. }
+            | Self::Park { .. }
+            | Self::Skip { .. } => None,
+        }
+    }
+
+    /// True if Serval has the pair.
+    pub(super) fn is_pair(&self) -> bool {
+        matches!(self, Self::Connected { .. } | Self::AlreadyLinked { .. })
+    }
+
+    /// Returns until when the event would be parked.
+    pub(super) fn parks_until(&self) -> Option<Timestamp> {
+        if let Self::Park { until } = self {
+            return Some(*until);
+        }
+        None
+    }
+
+    /// True if this can only remove events from the queue.
+    pub(super) fn only_removes(&self) -> bool {
+        match self {
+            Self::Connected { reconnects, .. } => !reconnects,
+            Self::AlreadyLinked { .. } => true,
+            Self::Retry { .. }
+            | Self::Release { .. }
+            | Self::Park { .. }
+            | Self::Skip { .. }
+            | Self::Dead { .. } => false,
+        }
+    }
+}
+
+/// A claim and its end.
+pub(crate) struct Settle {
+    pub(super) event: EventId,
+    pub(super) token: String,
+    /// Serval ticket of the mapping when the event was claimed.
+    pub(super) mapped_to: Option<String>,
+    pub(super) attempt: Option<Attempt>,
+    pub(super) settlement: Settlement,
+    pub(super) now: Timestamp,
+}

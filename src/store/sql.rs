@@ -1,0 +1,174 @@
+//! Helpers for statements: bound arguments, rows as structs, stored times and states.
+//!
+//! A statement is a constant text that is run with [`args!`], by [`Tx`](super::commit::tx::Tx) or by
+//! the functions here. Its result is read into a struct of [`row!`], a tuple of at most three, or a
+//! single value.
+
+use jiff::Timestamp;
+use sqlx::SqliteExecutor;
+use sqlx::error::BoxDynError;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+
+use super::columns::Columns;
+use super::error::StoreError;
+use crate::domain::event::EventState;
+
+/// Arguments of one statement, or the reason why a value could not be encoded.
+pub(crate) type Args = Result<SqliteArguments, BoxDynError>;
+
+/// Binds values to `$1`, `$2` and so on, in their order.
+macro_rules! args {
+    () => {
+        Ok(sqlx::sqlite::SqliteArguments::default())
+    };
+    ($($value:expr),+ $(,)?) => {{
+        let mut arguments = sqlx::sqlite::SqliteArguments::default();
+        Ok(()) $(.and_then(|()| sqlx::Arguments::add(&mut arguments, $value)))+
+            .map(|()| arguments)
+    }};
+}
+pub(crate) use args;
+
+/// Declares a struct that is read from a row: each field from the next column, or, if it is a struct
+/// itself, from the next columns.
+macro_rules! row {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident {
+        $($(#[$field_meta:meta])* $field:ident: $type:ty,)+
+    }) => {
+        $(#[$meta])*
+        $vis struct $name {
+            $($(#[$field_meta])* $vis $field: $type,)+
+        }
+
+        impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for $name {
+            fn from_row(row: &sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
+                crate::store::columns::Columns::read(row, &mut 0)
+            }
+        }
+
+        impl crate::store::columns::Columns for $name {
+            fn read(
+                row: &sqlx::sqlite::SqliteRow,
+                next: &mut usize,
+            ) -> Result<Self, sqlx::Error> {
+                Ok(Self { $($field: crate::store::columns::Columns::read(row, next)?,)+ })
+            }
+        }
+    };
+}
+pub(crate) use row;
+
+/// Runs a statement and returns the number of rows that it changed.
+pub(crate) async fn run<'c>(
+    connection: impl SqliteExecutor<'c>,
+    statement: &'static str,
+    args: Args,
+) -> Result<u64, StoreError> {
+    let query = sqlx::query_with(statement, args.map_err(sqlx::Error::Encode)?);
+    Ok(query.execute(connection).await?.rows_affected())
+}
+
+/// Returns all rows of a statement.
+pub(crate) async fn fetch_all<'c, T: Columns>(
+    connection: impl SqliteExecutor<'c>,
+    statement: &'static str,
+    args: Args,
+) -> Result<Vec<T>, StoreError> {
+    let query = sqlx::query_with(statement, args.map_err(sqlx::Error::Encode)?);
+    read_all(&query.fetch_all(connection).await?)
+}
+
+/// Reads fetched rows.
+pub(crate) fn read_all<T: Columns>(rows: &[SqliteRow]) -> Result<Vec<T>, StoreError> {
+    rows.iter().map(|row| Ok(T::read(row, &mut 0)?)).collect()
+}
+
+/// Returns the readable rows of a statement, for pages that one damaged row must not take away. The log
+/// has the others.
+pub(crate) async fn fetch_readable<'c, T: Columns>(
+    connection: impl SqliteExecutor<'c>,
+    statement: &'static str,
+    args: Args,
+) -> Result<Vec<T>, StoreError> {
+    let query = sqlx::query_with(statement, args.map_err(sqlx::Error::Encode)?);
+    let rows = query.fetch_all(connection).await?;
+    let readable = rows.iter().filter_map(|row| {
+        let read = T::read(row, &mut 0);
+        read.inspect_err(|error| tracing::error!(%error, "a damaged row is left out of a list"))
+            .ok()
+    });
+    Ok(readable.collect())
+}
+
+/// Returns the first row of a statement, if there is one.
+pub(crate) async fn fetch_optional<'c, T: Columns>(
+    connection: impl SqliteExecutor<'c>,
+    statement: &'static str,
+    args: Args,
+) -> Result<Option<T>, StoreError> {
+    let query = sqlx::query_with(statement, args.map_err(sqlx::Error::Encode)?);
+    let row = query.fetch_optional(connection).await?;
+    Ok(row.map(|row| T::read(&row, &mut 0)).transpose()?)
+}
+
+/// Returns the only row of a statement.
+pub(crate) async fn fetch_one<'c, T: Columns>(
+    connection: impl SqliteExecutor<'c>,
+    statement: &'static str,
+    args: Args,
+) -> Result<T, StoreError> {
+    let query = sqlx::query_with(statement, args.map_err(sqlx::Error::Encode)?);
+    let row = query.fetch_one(connection).await?;
+    Ok(T::read(&row, &mut 0)?)
+}
+
+/// Subquery for the row id of the external ticket that has this source and external id.
+macro_rules! external {
+    ($source:literal, $external_id:literal) => {
+        concat!(
+            "(SELECT x.id FROM external_tickets AS x WHERE x.source = ",
+            $source,
+            " AND x.external_id = ",
+            $external_id,
+            ")"
+        )
+    };
+}
+pub(crate) use external;
+
+/// Subquery that tells if an event named the channel of this external ticket a direct conversation.
+macro_rules! is_direct {
+    ($source:literal, $external_id:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM direct_channels AS dc WHERE dc.source = ",
+            $source,
+            " AND dc.channel = substr(",
+            $external_id,
+            ", 1, instr(",
+            $external_id,
+            ", ':') - 1))"
+        )
+    };
+}
+pub(crate) use is_direct;
+
+/// Encodes rows for a statement that reads them with `json_each`.
+pub(crate) fn json<T: serde::Serialize>(rows: &[T]) -> String {
+    serde_json::to_string(rows).expect("texts and numbers are JSON")
+}
+
+/// Returns a time as it is stored: milliseconds since the epoch.
+pub(crate) fn millis(at: Timestamp) -> i64 {
+    at.as_millisecond()
+}
+
+/// Reads a stored time. Only another program can have written one that is out of range.
+pub(crate) fn moment(millis: i64) -> Result<Timestamp, StoreError> {
+    Timestamp::from_millisecond(millis)
+        .map_err(|_| StoreError::Corrupt(format!("{millis} is not a time in milliseconds")))
+}
+
+/// Reads a stored state.
+pub(crate) fn state(word: &str) -> Result<EventState, StoreError> {
+    EventState::parse(word).ok_or_else(|| StoreError::Corrupt(format!("{word:?} is not a state")))
+}

@@ -1,0 +1,215 @@
+//! Reads the bodies of webhooks into memory, within one budget of bytes for all of them.
+//!
+//! Invariant: the bodies in memory take no more than the budget. A body takes its share as it arrives,
+//! whatever length was announced, and gives it back when the last user of its bytes is done, which may be
+//! the store's writer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::buffer::Buffer;
+use crate::web::problem::Problem;
+
+/// Unit of the budget, in bytes: a page.
+const UNIT: usize = 4096;
+
+/// The budget. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Bodies(Arc<Semaphore>);
+
+/// Reason why a body was not read whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::web) enum Unread {
+    TooLarge,
+    Slow,
+    Incomplete,
+    NoMemory,
+}
+
+impl Unread {
+    /// The answer. `limit` is the largest length of a body, in bytes.
+    pub(in crate::web) fn problem(self, limit: usize) -> Problem {
+        let (status, detail, cause) = match self {
+            Self::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("the body is larger than the {limit} bytes of server.body_limit"),
+                "body_too_large",
+            ),
+            Self::Slow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "the body took too long to arrive".to_owned(),
+                "body_slow",
+            ),
+            Self::Incomplete => (
+                StatusCode::BAD_REQUEST,
+                "the body did not arrive whole".to_owned(),
+                "body_incomplete",
+            ),
+            Self::NoMemory => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many bodies at once; nothing was stored, send it again".to_owned(),
+                "memory",
+            ),
+        };
+        Problem::new(status, detail).because(cause)
+    }
+}
+
+impl Bodies {
+    /// Allows `budget` bytes for all bodies together.
+    pub fn new(budget: usize) -> Self {
+        let units = (budget / UNIT).min(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Semaphore::new(units)))
+    }
+
+    /// Reads a body of at most `limit` bytes, which has `time` to arrive.
+    pub(in crate::web) async fn read(
+        &self,
+        body: Body,
+        announced: Option<u64>,
+        limit: usize,
+        time: Duration,
+    ) -> Result<Bytes, Unread> {
+        let announced = announced.and_then(|length| usize::try_from(length).ok());
+        let mut held = Held {
+            buffer: Buffer::new(announced.unwrap_or(limit).min(limit)),
+            share: None,
+        };
+        let read = self.fill(&mut held, body, limit);
+        tokio::time::timeout(time, read)
+            .await
+            .unwrap_or(Err(Unread::Slow))?;
+        Ok(Bytes::from_owner(held))
+    }
+
+    async fn fill(&self, held: &mut Held, mut body: Body, limit: usize) -> Result<(), Unread> {
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Unread::Incomplete)?;
+            // Trailers hold no part of the body.
+            let Ok(chunk) = frame.into_data() else {
+                continue;
+            };
+            let length = held.buffer.len() + chunk.len();
+            if length > limit {
+                return Err(Unread::TooLarge);
+            }
+            self.grow(held, length)?;
+            // Copied, because a chunk of one byte would keep the connection's whole buffer.
+            held.buffer.push(&chunk).map_err(|_| Unread::NoMemory)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the share for `length` bytes, before the memory itself is taken.
+    fn grow(&self, held: &mut Held, length: usize) -> Result<(), Unread> {
+        let has = held
+            .share
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = length.div_ceil(UNIT).saturating_sub(has);
+        if more == 0 {
+            return Ok(());
+        }
+        let more = u32::try_from(more).map_err(|_| Unread::NoMemory)?;
+        // Nobody waits for memory: the sender would wait as well, and it repeats the webhook by
+        // itself when it is told so at once.
+        let more = Arc::clone(&self.0).try_acquire_many_owned(more);
+        let more = more.map_err(|_| Unread::NoMemory)?;
+        match &mut held.share {
+            Some(share) => share.merge(more),
+            None => held.share = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// A body with its share of the budget.
+#[derive(Debug)]
+struct Held {
+    buffer: Buffer,
+    share: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        self.buffer.as_ref()
+    }
+}
+
+/// The length that the headers announce.
+pub(in crate::web) fn announced(headers: &HeaderMap) -> Option<u64> {
+    let length = headers.get(CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    const LIMIT: usize = 64 * 1024;
+    const TIME: Duration = Duration::from_mins(1);
+
+    fn body(chunks: &[usize]) -> Body {
+        let chunks: Vec<_> = chunks
+            .iter()
+            .map(|length| Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; *length])))
+            .collect();
+        Body::from_stream(stream::iter(chunks))
+    }
+
+    #[tokio::test]
+    async fn a_body_takes_what_arrives_and_gives_it_back_with_its_last_clone() {
+        let bodies = Bodies::new(10 * UNIT);
+        let read = bodies.read(body(&[5000, 1, 1]), None, LIMIT, TIME).await;
+        let read = read.unwrap();
+        assert_eq!(read.len(), 5002);
+        assert_eq!(bodies.0.available_permits(), 8);
+        let clone = read.slice(1..3);
+        drop(read);
+        assert_eq!(bodies.0.available_permits(), 8);
+        drop(clone);
+        assert_eq!(bodies.0.available_permits(), 10);
+    }
+
+    #[tokio::test]
+    async fn an_announced_length_takes_nothing_and_bounds_the_room() {
+        let bodies = Bodies::new(10 * UNIT);
+        let silent = Body::from_stream(stream::pending::<std::io::Result<Bytes>>());
+        let waiting = bodies.read(silent, Some(LIMIT as u64), LIMIT, Duration::from_millis(1));
+        assert_eq!(waiting.await, Err(Unread::Slow));
+        assert_eq!(bodies.0.available_permits(), 10);
+        let exact = bodies
+            .read(body(&[4096, 1000]), Some(5096), LIMIT, TIME)
+            .await;
+        assert_eq!(bodies.0.available_permits(), 8);
+        drop(exact);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_refused_and_leaves_the_others_alone() {
+        let bodies = Bodies::new(4 * UNIT);
+        let first = bodies.read(body(&[3 * UNIT]), None, LIMIT, TIME).await;
+        let second = bodies.read(body(&[2 * UNIT]), None, LIMIT, TIME).await;
+        assert_eq!(second, Err(Unread::NoMemory));
+        assert_eq!(first.unwrap().len(), 3 * UNIT);
+        assert_eq!(bodies.0.available_permits(), 4);
+        let third = bodies.read(body(&[2 * UNIT]), None, LIMIT, TIME).await;
+        assert!(third.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_refused_whatever_it_announced() {
+        let bodies = Bodies::new(100 * UNIT);
+        let long = bodies.read(body(&[10, 10]), Some(15), 15, TIME).await;
+        assert_eq!(long, Err(Unread::TooLarge));
+        assert_eq!(bodies.0.available_permits(), 100);
+    }
+}

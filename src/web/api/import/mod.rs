@@ -1,0 +1,254 @@
+//! `POST /api/v1/mappings/import`: many mappings from one file, all or nothing.
+//!
+//! Rows go to a staging table as they arrive. When all are correct, one transaction writes the mappings.
+//! Invariant: at most one row and one batch of the file are in memory.
+
+mod csv;
+mod faults;
+mod formula;
+mod ndjson;
+mod reader;
+mod row;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::operators::{Operator, Why};
+use crate::store::{Import, ImportRow, ImportRules};
+use crate::web::problem::Problem;
+use crate::web::state::AppState;
+use faults::Faults;
+pub(super) use formula::defused;
+use reader::{NumberedRow, Reader};
+pub(super) use row::COLUMNS;
+use row::Configured;
+
+/// Size limit of a file, in bytes.
+pub const MAX_FILE: usize = 64 << 20;
+/// Size of the pieces in which a file is read, in bytes.
+const PIECE: usize = 16 << 10;
+/// Number of rows after which they are staged. Small, since webhooks wait for that transaction.
+const BATCH_ROWS: usize = 1000;
+/// Number of bytes after which the rows are staged.
+const BATCH_BYTES: usize = 1 << 20;
+/// Limit of rows in a file. One transaction applies them all, and webhooks wait for it.
+const MAX_ROWS: u64 = 200_000;
+
+/// Result of an import.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImportAnswer {
+    /// Number of mappings in the file.
+    imported: u64,
+    /// Number of mappings that are new.
+    created: u64,
+    /// Number of mappings that existed, changed or not.
+    replaced: u64,
+}
+
+/// Import mappings
+///
+/// All rows are imported, or none. CSV has a header line with the columns `source`, `external_id` and
+/// `ticket_id` in any order. The column `accounted_for_message_ids` is optional; its ids are separated
+/// by spaces or semicolons. NDJSON has one object with these members per line. The limit is 64 MiB and
+/// 200,000 rows.
+#[utoipa::path(
+    post,
+    path = "/mappings/import",
+    operation_id = "import_mappings",
+    tag = "mappings",
+    request_body(content(
+        (String = "text/csv"),
+        (String = "application/x-ndjson"),
+    )),
+    responses(
+        (status = 200, body = ImportAnswer),
+        (status = 400, description = "The file did not arrive whole"),
+        (status = 408, description = "The file took too long to arrive"),
+        (status = 413, description = "The file is too large"),
+        (status = 415, description = "The file is neither CSV nor NDJSON"),
+        (status = 422, description = "Some rows are faulty; `errors` lists the first hundred"),
+    )
+)]
+pub(super) async fn import(
+    State(state): State<AppState>,
+    Extension(operator): Extension<Operator>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<ImportAnswer>, Problem> {
+    let reader = Reader::for_type(&headers)?;
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_FILE as u64) {
+        return Err(too_large());
+    }
+    let store = state.operators.by(&operator, &Why::default());
+    let import = store.begin_import().await?;
+    // One value for the whole file: a reload meanwhile must not judge its rows by other rules.
+    let in_force = state.operators.rules();
+    let rules = rules(&in_force.sources);
+    let intake = Intake {
+        state: &state,
+        sources: &in_force.sources,
+        import: &import,
+        batch: Vec::new(),
+        faults: Faults::default(),
+        rows: 0,
+    };
+    if let Err(problem) = intake.stage_all(reader, body, &rules).await {
+        // The staged rows would otherwise stay in the table until the next import.
+        import.discard().await;
+        return Err(problem);
+    }
+    let applied = import.apply(rules, state.clock.now()).await?;
+    let imported = match applied {
+        Ok(imported) => imported,
+        Err(taken) => return Err(Faults::of_taken(taken).into_problem()),
+    };
+    let (created, replaced) = (imported.created, imported.replaced);
+    tracing::info!(created, replaced, "mappings imported");
+    Ok(Json(ImportAnswer {
+        imported: created + replaced,
+        created,
+        replaced,
+    }))
+}
+
+fn rules(sources: &Configured) -> ImportRules {
+    let mut rules = ImportRules::default();
+    for (name, source) in sources {
+        if source.policy.disconnect_on_remap {
+            rules.unlinks_old.push(name.clone());
+        }
+        if !source.policy.several_per_ticket {
+            rules.one_per_ticket.push(name.clone());
+        }
+    }
+    rules
+}
+
+fn too_large() -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "the file is larger than 64 MiB; import it in parts",
+    )
+    .because("body_too_large")
+}
+
+/// A file on its way into the staging table.
+struct Intake<'a> {
+    state: &'a AppState,
+    sources: &'a Configured,
+    import: &'a Import,
+    /// Rows that will be staged together.
+    batch: Vec<ImportRow>,
+    faults: Faults,
+    rows: u64,
+}
+
+impl Intake<'_> {
+    /// Stages the whole file. It is refused if it does not arrive, or if any row is faulty.
+    async fn stage_all(
+        mut self,
+        mut reader: Reader,
+        body: Body,
+        rules: &ImportRules,
+    ) -> Result<(), Problem> {
+        let mut body = Limited::new(body, MAX_FILE);
+        let mut bytes = 0;
+        while let Some(chunk) = self.chunk(&mut body).await? {
+            // A chunk may be large. Pieces bound the number of rows that are in memory.
+            for piece in chunk.chunks(PIECE) {
+                self.check(reader.read(piece));
+                bytes += piece.len();
+                if self.batch.len() >= BATCH_ROWS || bytes >= BATCH_BYTES {
+                    bytes = 0;
+                    self.stage().await?;
+                }
+            }
+        }
+        self.check(reader.read(&[]));
+        self.stage().await?;
+        if self.rows > MAX_ROWS {
+            let detail = format!("the file has more than {MAX_ROWS} rows; import it in parts");
+            let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail);
+            return Err(problem.because("body_too_large"));
+        }
+        for clash in self.import.shared_tickets(rules).await? {
+            let (line, first) = (clash.line, clash.first_line);
+            let detail = format!(
+                "lines {first} and {line} map two external tickets to one Serval ticket; set \
+                 several_per_ticket for the source to allow it"
+            );
+            self.faults.add(line, detail);
+        }
+        if self.faults.is_empty() {
+            Ok(())
+        } else {
+            Err(self.faults.into_problem())
+        }
+    }
+
+    fn check(&mut self, rows: Vec<NumberedRow>) {
+        for (line, raw) in rows {
+            match raw.and_then(|raw| row::check(self.sources, line, raw)) {
+                Ok(row) => self.batch.push(row),
+                Err(detail) => self.faults.add(line, detail),
+            }
+        }
+    }
+
+    async fn chunk(&self, body: &mut Limited<Body>) -> Result<Option<Bytes>, Problem> {
+        loop {
+            // The time limit is for each piece, not for the whole file: a large file may come over a slow line.
+            let frame = tokio::time::timeout(self.state.read_timeout, body.frame()).await;
+            let (status, cause, detail) = match frame {
+                Ok(None) => return Ok(None),
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(chunk) => return Ok(Some(chunk)),
+                    // Trailers hold no part of the file.
+                    Err(_) => continue,
+                },
+                Ok(Some(Err(error))) if error.is::<LengthLimitError>() => return Err(too_large()),
+                Ok(Some(Err(_))) => (
+                    StatusCode::BAD_REQUEST,
+                    "body_incomplete",
+                    "did not arrive whole",
+                ),
+                Err(_) => (
+                    StatusCode::REQUEST_TIMEOUT,
+                    "body_slow",
+                    "took too long to arrive",
+                ),
+            };
+            let detail = format!("the file {detail}; nothing was imported");
+            return Err(Problem::new(status, detail).because(cause));
+        }
+    }
+
+    async fn stage(&mut self) -> Result<(), Problem> {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.rows += batch.len() as u64;
+        // The rest of the file is still read: a sender that is writing would not see an early answer.
+        if self.rows > MAX_ROWS {
+            return Ok(());
+        }
+        for clash in self.import.stage(&batch).await? {
+            let (line, first) = (clash.line, clash.first_line);
+            let detail = format!(
+                "lines {first} and {line} map the same external ticket to different Serval tickets"
+            );
+            self.faults.add(line, detail);
+        }
+        Ok(())
+    }
+}

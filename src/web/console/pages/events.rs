@@ -1,0 +1,54 @@
+//! The list of events, newest first, with filters.
+
+use askama::Template;
+use axum::response::Response;
+
+use crate::domain::event::EventState;
+use crate::store::{EventFilter, EventRow};
+use crate::web::console::frame::{Fault, List, Numbers, Page, ROWS, Tab, View, href, render};
+
+#[derive(Template)]
+#[template(path = "events.html", config = "src/web/console/askama.toml")]
+struct EventsPage<'a> {
+    page: Page,
+    list: List<'a, 4>,
+    rows: Vec<EventRow>,
+    numbers: Numbers,
+}
+
+/// The external tickets of the events.
+pub(crate) fn tickets(rows: &[EventRow]) -> impl Iterator<Item = (&str, Option<&str>)> {
+    rows.iter()
+        .map(|row| (row.source.as_str(), row.external_id.as_deref()))
+}
+
+/// The list.
+pub(crate) async fn show(view: View) -> Result<Response, Fault> {
+    let operators = view.operators();
+    let filters = ["state", "source", "external_id", "reason"];
+    let mut list = List::read(&view.fields, "/events", filters);
+    let [word, source, external_id, reason] = list.set;
+    let read = |word| {
+        let unknown = || Fault::malformed(format!("No state is called {word:?}."));
+        EventState::parse(word).ok_or_else(unknown)
+    };
+    let filter = EventFilter {
+        state: word.map(read).transpose()?,
+        source: source.map(|name| operators.source(name)).transpose()?,
+        external_id: external_id.map(|id| operators.one_spelling(id.to_owned())),
+        reason: reason.map(str::to_owned),
+        before: list.after()?,
+        limit: ROWS + 1,
+    };
+    let mut rows = operators.store().events(&filter).await?;
+    list.cut(&mut rows, |row| row.id.to_string());
+    // One query for the numbers of all rows.
+    let numbers = view.numbers(tickets(&rows)).await?;
+    let page = EventsPage {
+        page: view.page("Events", Tab::Events).await?,
+        list,
+        rows,
+        numbers,
+    };
+    Ok(render(&page))
+}
