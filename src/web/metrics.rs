@@ -86,6 +86,7 @@ async fn page(state: &AppState, format: Format) -> String {
             state.webhook_limit.in_flight(),
             state.admin_limit.in_flight(),
         ],
+        body_bytes: state.bodies.taken(),
         calls_in_flight: calls.in_flight,
         token_refreshes: calls.token_refreshes,
         is_store_failing: state.store.is_failing(),

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, EXPECT};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use http_body_util::BodyExt as _;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::admission::bodies::{Unread, announced};
+use super::admission::bodies::{Unread, announced, discard};
 use super::extract::Path;
 use super::observe::Trace;
 use super::openapi::WebhookBody;
@@ -133,23 +131,33 @@ async fn accept(
     table: Option<&str>,
     request: Request,
 ) -> Result<Accepted, Problem> {
-    let (parts, body) = request.into_parts();
+    let (parts, mut body) = request.into_parts();
     let refused = |refused: Refused| {
         state.metrics.verification_failed(name, refused.cause());
         Problem::new(StatusCode::UNAUTHORIZED, refused.to_string()).because(refused.cause())
     };
     let (limit, length) = (state.body_limit, announced(&parts.headers));
     if length.is_some_and(|length| length > limit as u64) {
-        discard(state, &parts.headers, body);
+        discard(&parts.headers, body, limit, state.read_timeout);
         return Err(Unread::TooLarge.problem(limit));
     }
     // Memory is taken only for who may be known: a stranger without a credential is refused before.
     if let Err(stranger) = mounted.screen(&parts.headers, state.clock.shown()) {
-        discard(state, &parts.headers, body);
+        discard(&parts.headers, body, limit, state.read_timeout);
         return Err(refused(stranger));
     }
-    let read = state.bodies.read(body, length, limit, state.read_timeout);
-    let body = read.await.map_err(|unread| unread.problem(limit))?;
+    let read = state
+        .bodies
+        .read(&mut body, length, limit, state.read_timeout);
+    let body = match read.await {
+        Ok(read) => read,
+        Err(unread) => {
+            if matches!(unread, Unread::TooLarge | Unread::NoMemory) {
+                discard(&parts.headers, body, limit, state.read_timeout);
+            }
+            return Err(unread.problem(limit));
+        }
+    };
     let received_at = state.clock.now();
     // Nothing is parsed before the credential was verified over the raw bytes.
     let unverified = Unverified {
@@ -193,34 +201,6 @@ async fn accept(
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))
         }
     }
-}
-
-/// Lets the body of a refused request be read and discarded after the answer, up to 4 times the limit: a sender
-/// that is still writing when the connection closes would not see the answer. A sender with `Expect` has not
-/// sent the body yet.
-fn discard(state: &AppState, headers: &HeaderMap, mut body: Body) {
-    const TIMES_THE_LIMIT: usize = 4;
-    let mut left = TIMES_THE_LIMIT.saturating_mul(state.body_limit);
-    if announced(headers).is_some_and(|length| length > left as u64) || headers.contains_key(EXPECT)
-    {
-        return;
-    }
-    let read = async move {
-        while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            let Some(rest) = left.checked_sub(length) else {
-                return;
-            };
-            left = rest;
-        }
-    };
-    // Apart, so that a slow body keeps neither the answer back nor a place of `request_limit`.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it writes nothing, and ends by its time limit"
-    )]
-    let discarded = tokio::spawn(tokio::time::timeout(state.read_timeout, read));
-    drop(discarded);
 }
 
 fn unreadable(error: &Unreadable) -> Problem {

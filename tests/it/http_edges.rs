@@ -399,7 +399,7 @@ async fn a_flood_of_one_cause_is_counted_whole_and_logged_in_part() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_lasts_longer_than_a_slow_request() {
-    let quick = "[server]\nread_timeout = \"200ms\"\nkeep_alive = \"1500ms\"\n";
+    let quick = "[server]\nread_timeout = \"1s\"\nkeep_alive = \"6s\"\n";
     let app = TestApp::builder()
         .config(quick)
         .allow_pending()
@@ -409,13 +409,13 @@ async fn an_idle_connection_lasts_longer_than_a_slow_request() {
     // Nothing is said at all: like a slow request.
     let started = Instant::now();
     assert_eq!(say(&url, "").await, "");
-    assert!(started.elapsed() < Duration::from_millis(1400));
+    assert!(started.elapsed() < Duration::from_secs(5));
     // A second request has its own time, counted from its first byte.
     let mut stream = connect(&url).await;
     for _ in 0..2 {
         stream.write_all(HEALTHZ.as_bytes()).await.unwrap();
         assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
     }
     let started = Instant::now();
     stream
@@ -424,7 +424,7 @@ async fn an_idle_connection_lasts_longer_than_a_slow_request() {
         .unwrap();
     assert_eq!(rest(&mut stream).await, "");
     assert!(
-        started.elapsed() < Duration::from_millis(1200),
+        started.elapsed() < Duration::from_secs(5),
         "{:?}",
         started.elapsed()
     );
@@ -437,7 +437,7 @@ async fn an_idle_connection_lasts_longer_than_a_slow_request() {
     let started = Instant::now();
     rest(&mut stream).await;
     assert!(
-        started.elapsed() > Duration::from_secs(1),
+        started.elapsed() > Duration::from_secs(4),
         "{:?}",
         started.elapsed()
     );

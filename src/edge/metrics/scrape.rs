@@ -38,6 +38,8 @@ pub struct Scrape {
     pub is_paused: bool,
     /// Requests in flight by listener. Requests that need no slot are left out.
     pub requests_in_flight: Vec<(&'static str, usize)>,
+    /// Memory that the bodies of webhooks take, in bytes.
+    pub body_bytes: usize,
     /// Calls to Serval in flight.
     pub calls_in_flight: usize,
     /// Token requests since the start.
@@ -180,6 +182,12 @@ fn requests(levels: &mut Registry, scrape: &Scrape) {
         "requests_in_flight",
         "Webhooks and API calls in flight, by listener",
         requests,
+    );
+    levels.register_with_unit(
+        "webhook_bodies",
+        "Memory that the bodies of webhooks take now",
+        Unit::Bytes,
+        ConstGauge::new(number(scrape.body_bytes)),
     );
 }
 

@@ -31,6 +31,7 @@ fn what_happened_is_what_is_shown() {
             is_ready: true,
             breaker: Breaker::Open,
             requests_in_flight: vec![("webhooks", 5)],
+            body_bytes: 8192,
             token_refreshes: 7,
             database_bytes: 4096,
             store: Some(StoreLevels {
@@ -61,6 +62,7 @@ fn what_happened_is_what_is_shown() {
         "serval_connect_ready 1",
         "serval_connect_held 0",
         r#"serval_connect_requests_in_flight{listener="webhooks"} 5"#,
+        "serval_connect_webhook_bodies_bytes 8192",
         "serval_connect_token_refreshes_total 7",
         "serval_connect_database_size_bytes 4096",
         r#"serval_connect_events{source="slack",state="parked"} 2"#,

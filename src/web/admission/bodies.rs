@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,7 +21,10 @@ const UNIT: usize = 4096;
 
 /// The budget. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Bodies(Arc<Semaphore>);
+pub struct Bodies {
+    units: usize,
+    free: Arc<Semaphore>,
+}
 
 /// Reason why a body was not read whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,13 +68,22 @@ impl Bodies {
     /// Allows `budget` bytes for all bodies together.
     pub fn new(budget: usize) -> Self {
         let units = (budget / UNIT).min(Semaphore::MAX_PERMITS);
-        Self(Arc::new(Semaphore::new(units)))
+        Self {
+            units,
+            free: Arc::new(Semaphore::new(units)),
+        }
     }
 
-    /// Reads a body of at most `limit` bytes, which has `time` to arrive.
+    /// The part of the budget that is taken now, in bytes.
+    pub(in crate::web) fn taken(&self) -> usize {
+        let free = self.free.available_permits();
+        self.units.saturating_sub(free) * UNIT
+    }
+
+    /// Reads a body of at most `limit` bytes, which has `time` to arrive. After an error the rest of it is left.
     pub(in crate::web) async fn read(
         &self,
-        body: Body,
+        body: &mut Body,
         announced: Option<u64>,
         limit: usize,
         time: Duration,
@@ -88,7 +100,7 @@ impl Bodies {
         Ok(Bytes::from_owner(held))
     }
 
-    async fn fill(&self, held: &mut Held, mut body: Body, limit: usize) -> Result<(), Unread> {
+    async fn fill(&self, held: &mut Held, body: &mut Body, limit: usize) -> Result<(), Unread> {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Unread::Incomplete)?;
             // Trailers hold no part of the body.
@@ -119,7 +131,7 @@ impl Bodies {
         let more = u32::try_from(more).map_err(|_| Unread::NoMemory)?;
         // Nobody waits for memory: the sender would wait as well, and it repeats the webhook by
         // itself when it is told so at once.
-        let more = Arc::clone(&self.0).try_acquire_many_owned(more);
+        let more = Arc::clone(&self.free).try_acquire_many_owned(more);
         let more = more.map_err(|_| Unread::NoMemory)?;
         match &mut held.share {
             Some(share) => share.merge(more),
@@ -148,6 +160,34 @@ pub(in crate::web) fn announced(headers: &HeaderMap) -> Option<u64> {
     length.to_str().ok()?.parse().ok()
 }
 
+/// Lets the body of a refused request be read and discarded after the answer, up to 4 times the limit: a sender
+/// that is still writing when the connection closes would not see the answer. A sender with `Expect` has not
+/// sent the body yet.
+pub(in crate::web) fn discard(headers: &HeaderMap, mut body: Body, limit: usize, time: Duration) {
+    const TIMES_THE_LIMIT: usize = 4;
+    let mut left = TIMES_THE_LIMIT.saturating_mul(limit);
+    if announced(headers).is_some_and(|length| length > left as u64) || headers.contains_key(EXPECT)
+    {
+        return;
+    }
+    let read = async move {
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(length) else {
+                return;
+            };
+            left = rest;
+        }
+    };
+    // Apart, so that a slow body keeps neither the answer back nor a place of `request_limit`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it writes nothing, and ends by its time limit"
+    )]
+    let discarded = tokio::spawn(tokio::time::timeout(time, read));
+    drop(discarded);
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::stream;
@@ -168,48 +208,55 @@ mod tests {
     #[tokio::test]
     async fn a_body_takes_what_arrives_and_gives_it_back_with_its_last_clone() {
         let bodies = Bodies::new(10 * UNIT);
-        let read = bodies.read(body(&[5000, 1, 1]), None, LIMIT, TIME).await;
+        let read = bodies
+            .read(&mut body(&[5000, 1, 1]), None, LIMIT, TIME)
+            .await;
         let read = read.unwrap();
         assert_eq!(read.len(), 5002);
-        assert_eq!(bodies.0.available_permits(), 8);
+        assert_eq!(bodies.taken(), 2 * UNIT);
         let clone = read.slice(1..3);
         drop(read);
-        assert_eq!(bodies.0.available_permits(), 8);
+        assert_eq!(bodies.taken(), 2 * UNIT);
         drop(clone);
-        assert_eq!(bodies.0.available_permits(), 10);
+        assert_eq!(bodies.taken(), 0);
     }
 
     #[tokio::test]
     async fn an_announced_length_takes_nothing_and_bounds_the_room() {
         let bodies = Bodies::new(10 * UNIT);
-        let silent = Body::from_stream(stream::pending::<std::io::Result<Bytes>>());
-        let waiting = bodies.read(silent, Some(LIMIT as u64), LIMIT, Duration::from_millis(1));
+        let mut silent = Body::from_stream(stream::pending::<std::io::Result<Bytes>>());
+        let waiting = bodies.read(
+            &mut silent,
+            Some(LIMIT as u64),
+            LIMIT,
+            Duration::from_millis(1),
+        );
         assert_eq!(waiting.await, Err(Unread::Slow));
-        assert_eq!(bodies.0.available_permits(), 10);
+        assert_eq!(bodies.taken(), 0);
         let exact = bodies
-            .read(body(&[4096, 1000]), Some(5096), LIMIT, TIME)
+            .read(&mut body(&[4096, 1000]), Some(5096), LIMIT, TIME)
             .await;
-        assert_eq!(bodies.0.available_permits(), 8);
+        assert_eq!(bodies.taken(), 2 * UNIT);
         drop(exact);
     }
 
     #[tokio::test]
     async fn what_does_not_fit_is_refused_and_leaves_the_others_alone() {
         let bodies = Bodies::new(4 * UNIT);
-        let first = bodies.read(body(&[3 * UNIT]), None, LIMIT, TIME).await;
-        let second = bodies.read(body(&[2 * UNIT]), None, LIMIT, TIME).await;
+        let first = bodies.read(&mut body(&[3 * UNIT]), None, LIMIT, TIME).await;
+        let second = bodies.read(&mut body(&[2 * UNIT]), None, LIMIT, TIME).await;
         assert_eq!(second, Err(Unread::NoMemory));
         assert_eq!(first.unwrap().len(), 3 * UNIT);
-        assert_eq!(bodies.0.available_permits(), 4);
-        let third = bodies.read(body(&[2 * UNIT]), None, LIMIT, TIME).await;
+        assert_eq!(bodies.taken(), 0);
+        let third = bodies.read(&mut body(&[2 * UNIT]), None, LIMIT, TIME).await;
         assert!(third.is_ok());
     }
 
     #[tokio::test]
     async fn a_body_over_the_limit_is_refused_whatever_it_announced() {
         let bodies = Bodies::new(100 * UNIT);
-        let long = bodies.read(body(&[10, 10]), Some(15), 15, TIME).await;
+        let long = bodies.read(&mut body(&[10, 10]), Some(15), 15, TIME).await;
         assert_eq!(long, Err(Unread::TooLarge));
-        assert_eq!(bodies.0.available_permits(), 100);
+        assert_eq!(bodies.taken(), 0);
     }
 }
