@@ -102,7 +102,7 @@
 //!    pair end as `skipped`, unless changed records are sent again (`reconnect`).
 //!
 //! A crash before 5: the webhook was never acknowledged, so the sender repeats it. A crash after 5: the
-//! event is in the queue. If it was claimed, the claim is void at the next start and the event is *in
+//! event is in the queue. If it was claimed, the claim is void at the next start and its pair is *in
 //! doubt*, so that step 7 reads the links first.
 //!
 //! # Glossary
@@ -130,7 +130,7 @@
 //! | claim | the exclusive right to work on one event, until it is settled or runs out |
 //! | settle | end a claim: write the attempt and the event's next state |
 //! | attempt | one try of a connect call, as stored |
-//! | in doubt | an earlier call may have arrived: read the links before the next call |
+//! | in doubt | Serval may have the pair, since an earlier call may have arrived: read the links before the next call |
 //! | retry | the same event again, after a backoff |
 //! | circuit breaker | stops all calls while Serval refuses or fails; a *probe* is its test call |
 //! | step | the clock shows another time than may have passed: it was set, or the daemon was off for long |

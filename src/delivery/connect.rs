@@ -9,7 +9,7 @@ use crate::domain::delivery::{FailureKind, register_again};
 use crate::domain::ids::ServalTicketId;
 use crate::serval::{Answer, ConnectRequest, ServalError};
 use crate::sources::MountedSource;
-use crate::sources::policy::AccountedFor;
+use crate::sources::policy::{AccountedFor, SourcePolicy};
 use crate::store::Claim;
 
 /// Message ids that one connect carries; further ids are registered after it.
@@ -49,13 +49,17 @@ pub(super) async fn connect(
     mut request: ConnectRequest,
 ) -> Result<Linked, ServalError> {
     let policy = context.policy(&claim.ticket.source);
-    let in_doubt = claim.in_doubt || context.store.was_restored();
+    let was_restored = context.store.was_restored();
+    let in_doubt = claim.doubt.is_some() || was_restored;
     let reads_links = in_doubt || policy.is_some_and(|policy| policy.check_existing);
+    let is_newer = !was_restored && claim.doubt.is_some_and(|sent| sent != claim.event);
     // For a pair that is connected already, a changed record is sent again: the links would say
     // nothing about that.
     if reads_links && !claim.is_connected {
         let (ticket_id, external_id) = (&request.ticket_id, &request.external_id);
         match context.is_linked(ticket_id, external_id).await? {
+            // The doubt is about an earlier save. Serval may not have this one.
+            Some(true) if is_newer && policy.is_some_and(SourcePolicy::reconnects) => {}
             Some(true) if in_doubt => return Ok(Linked::AfterDoubt),
             Some(true) => return Ok(Linked::Before),
             Some(false) | None => {}

@@ -47,8 +47,8 @@ pub(super) fn settle_failed(
     claim: &Claim,
     error: String,
 ) -> (AttemptOutcome, Settlement) {
-    // Doubt never ends by a failure: an earlier call of this event may still have arrived.
-    let in_doubt = case.failure.in_doubt || claim.in_doubt;
+    // With a hint, only questions were asked. An earlier doubt never ends by a failure.
+    let in_doubt = case.failure.in_doubt && claim.hint.is_none();
     match next {
         Next::RetryAt { at, asked } => {
             let settlement = Settlement::Retry {
@@ -68,7 +68,14 @@ pub(super) fn settle_failed(
                 Settlement::Release { in_doubt, error },
             )
         }
-        Next::Dead(reason) => (AttemptOutcome::Dead, Settlement::Dead { reason, error }),
+        Next::Dead(reason) => {
+            let settlement = Settlement::Dead {
+                reason,
+                in_doubt,
+                error,
+            };
+            (AttemptOutcome::Dead, settlement)
+        }
     }
 }
 

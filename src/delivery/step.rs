@@ -140,8 +140,10 @@ impl Step {
         let source = &claim.ticket.source;
         let Some(mounted) = self.context.sources.get(source) else {
             let error = format!("the source {source} is not configured any more");
+            let (reason, in_doubt) = (Reason::UnknownSource, false);
             return Err(Settlement::Dead {
-                reason: Reason::UnknownSource,
+                reason,
+                in_doubt,
                 error,
             });
         };
@@ -306,11 +308,9 @@ impl Step {
     /// Releases the claim without a call. The event stays in the queue.
     async fn release(&self) {
         self.give_probe_back();
-        let settlement = Settlement::Release {
-            in_doubt: self.claim.in_doubt,
-            error: None,
-        };
-        self.settle(None, settlement).await;
+        let (in_doubt, error) = (false, None);
+        self.settle(None, Settlement::Release { in_doubt, error })
+            .await;
     }
 
     /// Tells the breaker that its probe made no call.

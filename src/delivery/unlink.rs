@@ -111,7 +111,7 @@ async fn ask_and_unlink(context: &Context, pair: &Unlink) -> Result<(), StoreErr
     let error = match call(context, pair, &integration).await {
         Ok(Unlinked::Now) => {
             tracing::info!(ticket.external = %external, ticket.serval = %serval, "unlinked");
-            return store.end_unlink(pair.id).await;
+            return store.note_unlinked(pair.id).await;
         }
         Ok(Unlinked::Before) => {
             if let Some(again) = ask_again_for_link(pair.queued_at, context.clock.now()) {
@@ -123,7 +123,7 @@ async fn ask_and_unlink(context: &Context, pair: &Unlink) -> Result<(), StoreErr
                 ticket.serval = %serval,
                 "nothing to unlink: Serval does not have the pair"
             );
-            return store.end_unlink(pair.id).await;
+            return store.note_unlinked(pair.id).await;
         }
         Err(error) => error,
     };

@@ -1,6 +1,6 @@
 //! Rows of external tickets: found by name, shown to people by number.
 //!
-//! A row stays as long as an event, a mapping or a connection needs it.
+//! A row stays as long as an event, a mapping, a connection or a doubt needs it.
 
 use std::collections::HashMap;
 
@@ -64,7 +64,8 @@ pub(super) async fn forget_all(tx: &mut Tx, rows: &[i64]) -> Result<(), StoreErr
         DELETE FROM external_tickets
         WHERE id IN (SELECT value FROM json_each($1)) AND ticket_id IS NULL
             AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.external = external_tickets.id)
-            AND NOT EXISTS (SELECT 1 FROM connections AS c WHERE c.external = external_tickets.id)";
+            AND NOT EXISTS (SELECT 1 FROM connections AS c WHERE c.external = external_tickets.id)
+            AND NOT EXISTS (SELECT 1 FROM doubts AS d WHERE d.external = external_tickets.id)";
     if !rows.is_empty() {
         tx.run(FORGET, args![json(rows)]).await?;
     }

@@ -39,6 +39,7 @@ mod demo;
 mod deployment;
 mod docs;
 mod doubt;
+mod doubt_lasts;
 mod drop_fields;
 mod durability;
 mod durability_trace;

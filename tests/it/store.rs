@@ -141,8 +141,16 @@ impl Bench {
         let id = self.queued(n).await;
         let error = format!("Serval said {reason}");
         let reason = Reason::parse(reason).unwrap();
-        self.settle(id, Settlement::Dead { reason, error }, at(1))
-            .await;
+        self.settle(
+            id,
+            Settlement::Dead {
+                reason,
+                error,
+                in_doubt: false,
+            },
+            at(1),
+        )
+        .await;
         assert_eq!(self.state(id).await, EventState::Dead);
         id
     }
@@ -259,7 +267,7 @@ async fn a_claim_brings_all_that_the_call_needs() {
     assert_eq!(claim.subtype.as_deref(), Some("incident"));
     assert_eq!(claim.mapped_to.unwrap().as_str(), "tkt-1");
     assert_eq!(
-        (claim.tries, claim.in_doubt, claim.is_connected),
+        (claim.tries, claim.doubt.is_some(), claim.is_connected),
         (0, false, false)
     );
     assert_eq!(claim.expires_at, at(61));
@@ -282,7 +290,7 @@ async fn a_claim_that_ran_out_goes_back_in_doubt_and_cannot_settle_any_more() {
     );
     let again = bench.claim(1, at(60)).await.remove(0);
     assert_eq!(again.event, id);
-    assert!(again.in_doubt && !lost.in_doubt);
+    assert!(again.doubt.is_some() && lost.doubt.is_none());
     assert_ne!(again.token, lost.token);
 
     let late = bench.store.settle(
@@ -319,7 +327,7 @@ async fn claims_of_a_process_that_died_are_in_doubt_after_the_next_start() {
     let bench = Bench::open_in(bench.close().await).await;
     let new = bench.claim(1, at(1)).await.remove(0);
     assert_eq!(new.event, id);
-    assert!(new.in_doubt);
+    assert!(new.doubt.is_some());
     let late = bench.store.settle(&old, None, connected(&old), at(2)).await;
     assert!(matches!(late, Err(SettleError::LostClaim)));
     bench.close().await;
@@ -360,6 +368,7 @@ async fn every_settlement_moves_the_event_where_it_says() {
             Settlement::Dead {
                 reason: Reason::NotFound,
                 error: error(),
+                in_doubt: false,
             },
             EventState::Dead,
             Some("not_found"),
@@ -402,6 +411,7 @@ async fn a_settlement_does_not_move_an_event_that_an_operator_moved() {
     let dead = Settlement::Dead {
         reason: Reason::InvalidArgument,
         error: "no".to_owned(),
+        in_doubt: false,
     };
     bench.store.settle(&claim, None, dead, at(2)).await.unwrap();
     let before = bench
@@ -604,6 +614,7 @@ async fn random_step(bench: &Bench, dice: &mut fastrand::Rng, now: Timestamp) {
                     (0, _) => Settlement::Dead {
                         reason: Reason::InvalidArgument,
                         error: "no".to_owned(),
+                        in_doubt: false,
                     },
                     (1, _) => Settlement::Skip {
                         reason: Reason::AlreadyConnected,

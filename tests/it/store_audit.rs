@@ -176,7 +176,11 @@ async fn a_replay_of_many_is_one_entry_that_says_how_many() {
         }
         for claim in claims {
             let (reason, error) = (Reason::NotFound, "no".to_owned());
-            let dead = Settlement::Dead { reason, error };
+            let dead = Settlement::Dead {
+                reason,
+                error,
+                in_doubt: false,
+            };
             bench.store.settle(&claim, None, dead, at(1)).await.unwrap();
         }
     }

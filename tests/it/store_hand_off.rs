@@ -52,7 +52,7 @@ async fn a_claim_that_is_handed_off_says_what_one_from_the_queue_says() {
                 claim.expires_at,
                 claim.queued_at,
                 claim.tries,
-                claim.in_doubt,
+                claim.doubt.is_some(),
             ),
             (
                 claim.subtype.clone(),
@@ -127,6 +127,7 @@ async fn a_later_event_of_an_external_ticket_waits_for_the_first() {
     let release = Settlement::Dead {
         reason: Reason::InvalidArgument,
         error: "no".to_owned(),
+        in_doubt: false,
     };
     bench
         .store
@@ -200,7 +201,7 @@ async fn what_a_dead_process_was_handed_is_in_doubt_at_the_next_start() {
     assert_eq!(bench.store.handed_off().len(), 1);
     let bench = Bench::open_in(bench.close().await).await;
     let claim = bench.claim(9, at(1)).await.remove(0);
-    assert_eq!((claim.event, claim.in_doubt), (id, true));
+    assert_eq!((claim.event, claim.doubt.is_some()), (id, true));
 }
 
 #[tokio::test]
@@ -233,7 +234,7 @@ async fn a_claim_that_ran_out_is_due_for_whoever_looks() {
     assert_eq!(due(end).await.unwrap(), Some(at(0)));
     let claim = bench.store.claim_or_offer(offer(9, end), end).await;
     let claim = claim.unwrap().remove(0);
-    assert_eq!((claim.event, claim.in_doubt), (id, true));
+    assert_eq!((claim.event, claim.doubt.is_some()), (id, true));
 }
 
 #[tokio::test]

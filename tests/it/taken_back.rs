@@ -45,6 +45,7 @@ fn dead() -> Settlement {
     Settlement::Dead {
         reason: Reason::InvalidArgument,
         error: QUOTED.to_owned(),
+        in_doubt: false,
     }
 }
 

@@ -73,7 +73,15 @@ async fn writes_the_database_of_this_version() {
     settle(connected, AttemptOutcome::Connected).await;
     bench.queued(2).await;
     let (reason, error) = (Reason::NotFound, "Serval answered 404".to_owned());
-    settle(Settlement::Dead { reason, error }, AttemptOutcome::Dead).await;
+    settle(
+        Settlement::Dead {
+            reason,
+            error,
+            in_doubt: false,
+        },
+        AttemptOutcome::Dead,
+    )
+    .await;
     bench.store.record(webhook(3, at(0))).await.unwrap();
     bench.store.expire_parked(at(86_400)).await.unwrap();
     bench.store.record(named(4)).await.unwrap();

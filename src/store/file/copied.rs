@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 use crate::domain::retry::later;
+use crate::store::links::doubts;
 use crate::store::sql::{millis, moment};
 
 const MARK: &str = "copied";
@@ -25,7 +26,7 @@ pub(super) async fn mark(connection: &mut SqliteConnection) -> Result<(), sqlx::
 /// Begins work on a database that may be a copy, in the transaction of the start. Returns true if it was
 /// restored a short time ago.
 ///
-/// Every event that may still be sent is in doubt. Waiting unlinks are dropped: a pair that was unwanted
+/// The external tickets of all events that may still be sent are in doubt. Waiting unlinks are dropped: a pair that was unwanted
 /// then may be wanted now, and to unlink cannot be taken back.
 pub(super) async fn begin(
     connection: &mut SqliteConnection,
@@ -39,7 +40,11 @@ pub(super) async fn begin(
         DELETE FROM settings WHERE key = $1";
     const DOUBT: &str = "\
         -- store::copied::doubt
-        UPDATE events SET in_doubt = 1 WHERE state IN ('queued', 'parked', 'dead', 'expired')";
+        INSERT INTO doubts (external, ticket_id, event_id)
+        SELECT external, $1, MAX(id) FROM events
+        WHERE state IN ('queued', 'parked', 'dead', 'expired') AND external IS NOT NULL
+        GROUP BY external
+        ON CONFLICT (external, ticket_id) DO UPDATE SET event_id = excluded.event_id";
     const UNLINKS: &str = "\
         -- store::copied::unlinks
         DELETE FROM disconnects RETURNING source, external_id, ticket_id";
@@ -55,7 +60,8 @@ pub(super) async fn begin(
         return Ok(at.is_some_and(|at| now < later(at, CAUTION)));
     }
     set(connection, RESTORED, &millis(now).to_string()).await?;
-    let doubted = sqlx::query(DOUBT).execute(&mut *connection).await?;
+    let doubted = sqlx::query(DOUBT).bind(doubts::ANY);
+    let doubted = doubted.execute(&mut *connection).await?;
     let unlinks: Vec<(String, String, String)> =
         sqlx::query_as(UNLINKS).fetch_all(connection).await?;
     for (source, external_id, ticket_id) in unlinks {
@@ -68,8 +74,8 @@ pub(super) async fn begin(
         );
     }
     tracing::warn!(
-        events = doubted.rows_affected(),
-        "the database is a backup: Serval is asked before the calls of its events are made"
+        tickets = doubted.rows_affected(),
+        "the database is a backup: Serval is asked before the calls about its external tickets are made"
     );
     Ok(true)
 }

@@ -153,6 +153,8 @@ impl Store {
             external!("$1", "$2"),
             ") + (SELECT COUNT(*) FROM connections WHERE external = ",
             external!("$1", "$2"),
+            ") + (SELECT COUNT(*) FROM doubts WHERE external = ",
+            external!("$1", "$2"),
             ") + (SELECT COUNT(*) FROM claims WHERE external = ",
             external!("$1", "$2"),
             ")"
@@ -250,7 +252,7 @@ async fn step(tx: &mut Tx, ticket: &ExternalTicket, now: Timestamp) -> Result<St
         "DELETE FROM conflicts WHERE source = $1 AND external_id = $2",
         "DELETE FROM disconnects WHERE source = $1 AND external_id = $2",
     ];
-    const OTHERS: [&str; 4] = [
+    const OTHERS: [&str; 5] = [
         // The audit keeps that a person did something, and when, but not about which ticket.
         "UPDATE audit SET source = NULL, external_id = NULL, subject = NULL, reason = NULL
             WHERE source = $1 AND external_id = $2",
@@ -259,6 +261,10 @@ async fn step(tx: &mut Tx, ticket: &ExternalTicket, now: Timestamp) -> Result<St
         // Claims that ran out.
         concat!(
             "DELETE FROM claims WHERE external = ",
+            external!("$1", "$2")
+        ),
+        concat!(
+            "DELETE FROM doubts WHERE external = ",
             external!("$1", "$2")
         ),
         // The row of the ticket and its mapping come last, because the others are found by it.

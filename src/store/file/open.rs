@@ -98,7 +98,7 @@ impl Store {
     }
 }
 
-/// Recovers from a dead process: voids its claims, puts their events in doubt, and moves what waits if the
+/// Recovers from a dead process: voids its claims, puts their pairs in doubt, and moves what waits if the
 /// clock made a step. Returns the id of the next event, true if the database was restored a short time ago,
 /// and the uptime.
 async fn recover(
@@ -107,7 +107,9 @@ async fn recover(
 ) -> Result<(i64, bool, Uptime), sqlx::Error> {
     const DOUBT: &str = "\
         -- store::open::doubt
-        UPDATE events SET in_doubt = 1 WHERE id IN (SELECT event_id FROM claims)";
+        INSERT INTO doubts (external, ticket_id, event_id)
+        SELECT external, ticket_id, event_id FROM claims WHERE ticket_id IS NOT NULL
+        ON CONFLICT (external, ticket_id) DO UPDATE SET event_id = excluded.event_id";
     const VOID: &str = "\
         -- store::open::void
         DELETE FROM claims";

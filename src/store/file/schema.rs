@@ -34,6 +34,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = migrations! {
     12 "0012" "reports",
     13 "0013" "conflicts",
     14 "0014" "feeds",
+    15 "0015" "doubts",
 };
 
 impl Store {

@@ -84,7 +84,7 @@ fn claim(
         token: ClaimToken::random(),
         expires_at,
         tries: 0,
-        in_doubt: false,
+        doubt: ticket.doubt,
         queued_at: row.webhook.received_at,
         subtype: row.event.subtype.map(str::to_owned),
         mapped_to,

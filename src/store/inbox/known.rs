@@ -42,6 +42,8 @@ pub(super) struct Ticket<'a> {
     pub(super) number: Option<String>,
     /// Message ids of the mapping, as a JSON array.
     pub(super) accounted_for: Option<String>,
+    /// The event whose call may have made the pair of the mapping.
+    pub(super) doubt: Option<EventId>,
     /// True if an event of the ticket is queued or claimed.
     pub(super) is_busy: bool,
     /// True if the database has deletions or edits about it.
@@ -114,6 +116,7 @@ impl<'a> Ticket<'a> {
             new_number: None,
             number: None,
             accounted_for: None,
+            doubt: None,
             is_busy: false,
             has_reports: false,
             told: Vec::new(),

@@ -14,6 +14,7 @@ use crate::domain::report::Told;
 use crate::store::commit::sized::{LARGEST, Size, SizedStatement};
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
+use crate::store::links::doubts::doubt;
 use crate::store::queue::on_mapped::may_stand;
 use crate::store::sql::{args, json, row, state};
 
@@ -27,15 +28,17 @@ const LAST: i64 = 2;
 /// than once if the group has several events of it. The row with the tag 2 has the last row id that is
 /// taken.
 static TICKETS: LazyLock<SizedStatement> = LazyLock::new(|| SizedStatement::new(KNOWN, 4));
-const KNOWN: &str = "\
-    -- store::look_up::known
+const KNOWN: &str = concat!(
+    "-- store::look_up::known
     SELECT wanted.column1, x.id, x.ticket_id, c.ticket_id IS NOT NULL,
            x.number, p.id, p.rank_major, p.rank_minor, s.id, x.accounted_for,
            EXISTS (SELECT 1 FROM events AS q INDEXED BY events_head
                WHERE q.state = 'queued' AND q.external = x.id)
            OR EXISTS (SELECT 1 FROM claims AS h WHERE h.external = x.id),
            EXISTS (SELECT 1 FROM events AS r INDEXED BY events_report
-               WHERE r.report IS NOT NULL AND r.external = x.id), 0
+               WHERE r.report IS NOT NULL AND r.external = x.id), ",
+    doubt!("x.id", "x.ticket_id"),
+    ", 0
     FROM (VALUES {rows}) AS wanted
     CROSS JOIN external_tickets AS x
         ON x.source = wanted.column2 AND x.external_id = wanted.column3
@@ -45,8 +48,9 @@ const KNOWN: &str = "\
     LEFT JOIN events AS s INDEXED BY events_external
         ON s.external = x.id AND s.content = wanted.column4
     UNION ALL
-    SELECT 0, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, 2
-    FROM external_tickets";
+    SELECT 0, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, 2
+    FROM external_tickets"
+);
 
 /// Finds one stored event for the name of each delivery: the one with its fingerprint, else the one
 /// with the lowest, which is the one without a fingerprint if there is such a one.
@@ -83,6 +87,7 @@ row! {
         accounted_for: Option<String>,
         is_busy: bool,
         has_reports: bool,
+        doubt: Option<EventId>,
     }
 }
 
@@ -257,6 +262,7 @@ impl<'a> Known<'a> {
         ticket.accounted_for = row.accounted_for;
         ticket.is_busy = row.is_busy;
         ticket.has_reports = row.has_reports;
+        ticket.doubt = row.doubt;
         if let (Some(key), Some(event)) = (content, row.twin) {
             ticket.contents.insert(*key, EventId(event));
         }

@@ -4,6 +4,7 @@ pub(crate) mod asked;
 pub(crate) mod conflict;
 pub(crate) mod conflicts;
 pub(crate) mod direct_channels;
+pub(crate) mod doubts;
 pub(crate) mod end_channel;
 pub(crate) mod import;
 pub(crate) mod learning;

@@ -141,8 +141,9 @@ async fn join_threads(
         SET ticket_id = NULL, origin = NULL, created_at = NULL, updated_at = NULL,
             taught_by = NULL, accounted_for = NULL
         WHERE id = $1";
-    const REASSIGN: [&str; 3] = [
+    const REASSIGN: [&str; 4] = [
         reassign!("connections"),
+        reassign!("doubts"),
         reassign!("claims"),
         reassign!("events"),
     ];

@@ -1,7 +1,7 @@
 //! Pairs that wait to be unlinked at Serval, because their mapping was changed or removed.
 //!
-//! Invariant: a pair that waits is not stored as connected, even if the call that connects it is
-//! still under way.
+//! Invariant: a pair that waits is in doubt, and not stored as connected, even if the call that connects it
+//! is still under way.
 
 use std::time::Duration;
 
@@ -11,7 +11,9 @@ use crate::domain::ids::{ExternalTicket, ServalTicketId, SourceName};
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
+use crate::store::links::doubts::doubt;
 use crate::store::sql::{self, args, external, is_direct, millis, row};
+use crate::store::tickets;
 
 row! {
     /// A pair that waits to be unlinked.
@@ -156,13 +158,28 @@ impl Store {
         Ok(is_left)
     }
 
-    /// Ends a request: the pair is unlinked, or cannot be.
+    /// Ends a request: Serval does not have the pair any more.
+    pub async fn note_unlinked(&self, id: i64) -> Result<(), StoreError> {
+        // If the pair was wanted again meanwhile, there is no request, and a new call may have left a new
+        // doubt.
+        const CERTAIN: &str = "\
+            -- store::unlink::certain
+            DELETE FROM doubts WHERE (external, ticket_id) IN (
+                SELECT x.id, d.ticket_id FROM disconnects AS d
+                JOIN external_tickets AS x ON x.source = d.source AND x.external_id = d.external_id
+                WHERE d.id = $1)";
+        self.write(move |tx| {
+            Box::pin(async move {
+                tx.run(CERTAIN, args![id]).await?;
+                end(tx, id).await
+            })
+        })
+        .await
+    }
+
+    /// Ends a request: the pair cannot be unlinked.
     pub async fn end_unlink(&self, id: i64) -> Result<(), StoreError> {
-        const END: &str = "\
-            -- store::unlink::end
-            DELETE FROM disconnects WHERE id = $1";
-        self.run(END, move || args![id]).await?;
-        Ok(())
+        self.write(move |tx| Box::pin(end(tx, id))).await
     }
 
     /// Stores a failed try; the next one is at `at`.
@@ -197,18 +214,25 @@ pub(super) async fn request(
         SELECT EXISTS (SELECT 1 FROM mappings AS m JOIN connections AS c
             ON c.external = m.external AND c.ticket_id = m.ticket_id
             WHERE m.ticket_id = $3 AND m.source = $1 AND m.external_id <> $2)";
+    const DOUBT: &str = concat!(
+        "-- store::unlink::doubt
+        INSERT INTO doubts (external, ticket_id, event_id)
+        SELECT external, ticket_id, event_id FROM connections WHERE ticket_id = $3 AND external = ",
+        external!("$1", "$2"),
+        " UNION ALL
+        SELECT external, ticket_id, event_id FROM claims WHERE ticket_id = $3 AND external = ",
+        external!("$1", "$2"),
+        " ON CONFLICT (external, ticket_id) DO UPDATE SET event_id = excluded.event_id"
+    );
     const FORGET: &str = concat!(
         "-- store::unlink::forget
         DELETE FROM connections WHERE ticket_id = $3 AND external = ",
         external!("$1", "$2")
     );
-    const DOUBT: &str = concat!(
-        "-- store::unlink::doubt
-        SELECT EXISTS (SELECT 1 FROM claims WHERE external = ",
-        external!("$1", "$2"),
-        ") OR EXISTS (SELECT 1 FROM events WHERE state = 'queued' AND in_doubt AND external = ",
-        external!("$1", "$2"),
-        ")"
+    const IS_IN_DOUBT: &str = concat!(
+        "-- store::unlink::is_in_doubt\nSELECT ",
+        doubt!(external!("$1", "$2"), "$3"),
+        " IS NOT NULL"
     );
     const REQUEST: &str = "\
         -- store::unlink::request
@@ -230,11 +254,13 @@ pub(super) async fn request(
         );
         return Ok(false);
     }
-    // Without a stored connection, the pair exists only if a call may have made it.
-    let forgotten = tx
-        .run(FORGET, args![source, external_id, ticket_id])
-        .await?;
-    if forgotten == 0 && !tx.fetch_one(DOUBT, args![source, external_id]).await? {
+    // Until it is unlinked, the pair is in doubt: it may be wanted again before.
+    for statement in [DOUBT, FORGET] {
+        tx.run(statement, args![source, external_id, ticket_id])
+            .await?;
+    }
+    let args = args![source, external_id, ticket_id];
+    if !tx.fetch_one(IS_IN_DOUBT, args).await? {
         return Ok(false);
     }
     tx.run(REQUEST, args![source, external_id, ticket_id, millis(now)])
@@ -242,6 +268,17 @@ pub(super) async fn request(
     tx.effects.wake = true;
     tx.effects.asks_to_disconnect = true;
     Ok(true)
+}
+
+async fn end(tx: &mut Tx, id: i64) -> Result<(), StoreError> {
+    const END: &str = "\
+        -- store::unlink::end
+        DELETE FROM disconnects WHERE id = $1 RETURNING source, external_id";
+    let ended: Option<ExternalTicket> = tx.fetch_optional(END, args![id]).await?;
+    match ended {
+        Some(ticket) => tickets::forget(tx, &ticket).await,
+        None => Ok(()),
+    }
 }
 
 /// Deletes the connection that a call has just made, if the pair waits to be unlinked.

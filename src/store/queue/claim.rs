@@ -1,7 +1,8 @@
 //! Claims: the exclusive right to work on one event.
 //!
 //! A claim is stored before its call is made. It has a token, which the settlement must show, and a
-//! time at which it runs out. Then its event is due again, in doubt, since the call may have been made.
+//! time at which it runs out. Then its event is due again, and its pair in doubt, since the call may have
+//! been made.
 //! An external ticket has at most one claim, for its oldest event.
 
 use std::fmt;
@@ -41,8 +42,9 @@ pub struct Claim {
     pub expires_at: Timestamp,
     /// Tries that the backoff counts.
     pub tries: u32,
-    /// True if an earlier call may have reached Serval.
-    pub in_doubt: bool,
+    /// The event whose call may have made the pair of the mapping: this one or another one of the external
+    /// ticket. `None`: the pair is not in doubt.
+    pub doubt: Option<EventId>,
     /// Time at which the event entered the queue.
     pub queued_at: Timestamp,
     /// `externalTicketSubtype`.

@@ -7,19 +7,23 @@ use jiff::Timestamp;
 use super::claim::Claim;
 use super::{on_mapped, transition};
 use crate::domain::event::{EventState, Rank};
-use crate::domain::ids::EventId;
+use crate::domain::ids::{EventId, ServalTicketId};
 use crate::domain::reason::Reason;
 use crate::domain::report::Report;
 use crate::store::commit::sized::{LARGEST, Size, SizedStatement};
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
+use crate::store::links::doubts;
 use crate::store::sql::{args, millis, row};
 
 /// Stores claims, each with the row id of its external ticket. The statement has the size for `rows`
 /// rows, so that it shares a text with the other statements of that size.
 pub(crate) fn hold(tx: &mut Tx, rows: usize, claims: &[(&Claim, i64)]) -> Result<(), StoreError> {
     static HOLD: LazyLock<SizedStatement> = LazyLock::new(|| {
-        SizedStatement::insert("claims", &["event_id", "token", "expires_at", "external"])
+        SizedStatement::insert(
+            "claims",
+            &["event_id", "token", "expires_at", "external", "ticket_id"],
+        )
     });
     for chunk in claims.chunks(LARGEST) {
         HOLD.push(
@@ -30,7 +34,9 @@ pub(crate) fn hold(tx: &mut Tx, rows: usize, claims: &[(&Claim, i64)]) -> Result
                 batch.bind(claim.event.0)?;
                 batch.bind_text(claim.token.as_str())?;
                 batch.bind(millis(claim.expires_at))?;
-                batch.bind(external)
+                batch.bind(external)?;
+                let mapped_to = claim.mapped_to.as_ref();
+                batch.bind_text(mapped_to.map(ServalTicketId::as_str))
             },
         )?;
     }
@@ -85,23 +91,23 @@ pub(super) async fn set_aside(
     Ok(())
 }
 
-/// Deletes the claims that ran out. Their calls may have been made, so their events are in doubt.
+/// Deletes the claims that ran out. Their calls may have been made, so their pairs are in doubt.
 pub(super) async fn give_back_expired(tx: &mut Tx, now: Timestamp) -> Result<(), StoreError> {
     const FREE: &str = "\
         -- store::hold::give_back_expired
-        DELETE FROM claims WHERE expires_at <= $1 RETURNING event_id";
-    const DOUBT: &str = "\
-        -- store::hold::doubt
-        UPDATE events SET in_doubt = 1 WHERE id = $1";
+        DELETE FROM claims WHERE expires_at <= $1 RETURNING event_id, external, ticket_id";
     const NEXT: &str = "\
         -- store::hold::next_to_expire
         SELECT MIN(expires_at) FROM claims";
     // This happens only if a step hung or the clock was set, so one statement for each event is
     // fast enough.
-    let expired: Vec<i64> = tx.fetch_all(FREE, args![millis(now)]).await?;
-    for event in expired {
-        tracing::warn!(event = %EventId(event), "a claim ran out; the event is due again");
-        tx.run(DOUBT, args![event]).await?;
+    let expired: Vec<(EventId, i64, Option<String>)> =
+        tx.fetch_all(FREE, args![millis(now)]).await?;
+    for (event, external, ticket_id) in expired {
+        tracing::warn!(%event, "a claim ran out; the event is due again");
+        if let Some(ticket_id) = ticket_id {
+            doubts::add(tx, external, &ticket_id, event).await?;
+        }
     }
     let next: Option<i64> = tx.fetch_one(NEXT, args![]).await?;
     tx.claims_last_until = next.unwrap_or(i64::MAX);

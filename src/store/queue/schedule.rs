@@ -95,15 +95,14 @@ pub(crate) async fn retry(
     const LATER: &str = "\
         -- store::schedule::reschedule
         UPDATE events
-        SET due_at = $2, not_before = $3, tries = tries + $4, in_doubt = $5, last_error = $6,
-            updated_at = $7
+        SET due_at = $2, not_before = $3, tries = tries + $4, last_error = $5, updated_at = $6
         WHERE id = $1 AND state = 'queued'";
     let Settlement::Retry {
         at,
         asked,
         counts,
-        in_doubt,
         error,
+        ..
     } = settlement
     else {
         return Ok(());
@@ -111,7 +110,7 @@ pub(crate) async fn retry(
     let at = millis(*at);
     let not_before = if *asked { at } else { 0 };
     let (counts, now) = (i64::from(*counts), millis(now));
-    let args = args![event.0, at, not_before, counts, *in_doubt, error, now];
+    let args = args![event.0, at, not_before, counts, error, now];
     tx.run(LATER, args).await?;
     Ok(())
 }
@@ -120,17 +119,15 @@ pub(crate) async fn retry(
 pub(crate) async fn release(
     tx: &mut Tx,
     event: EventId,
-    in_doubt: bool,
     error: Option<&str>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const RELEASE: &str = "\
         -- store::schedule::release
         UPDATE events
-        SET in_doubt = $2, last_error = COALESCE($3, last_error), updated_at = $4
+        SET last_error = COALESCE($2, last_error), updated_at = $3
         WHERE id = $1 AND state = 'queued'";
-    tx.run(RELEASE, args![event.0, in_doubt, error, millis(now)])
-        .await?;
+    tx.run(RELEASE, args![event.0, error, millis(now)]).await?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use crate::domain::retry::later;
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::handle::{Store, WRITE_PATIENCE};
+use crate::store::links::doubts::doubt;
 use crate::store::queue::offer::Offer;
 use crate::store::sql::{self, args, is_direct, millis, moment};
 
@@ -112,7 +113,9 @@ impl Store {
 async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, StoreError> {
     const TAKE: &str = concat!(
         "-- store::take::claim
-        SELECT e.id, e.source, x.external_id, e.tries, e.in_doubt, e.queued_at, e.subtype,
+        SELECT e.id, e.source, x.external_id, e.tries, ",
+        doubt!("x.id", "x.ticket_id"),
+        ", e.queued_at, e.subtype,
                x.ticket_id, c.ticket_id IS NOT NULL, x.accounted_for,
                substr(p.body, p.object_start + 1, p.object_len), e.hint, e.traceparent, e.external,
                e.due_at, ",

@@ -99,7 +99,7 @@ impl Stage {
                 (None, Settlement::Skip { reason })
             }
             Some(to) => {
-                let (outcome, settlement) = self.end(to.clone(), &claim, end);
+                let (outcome, settlement) = self.end(to.clone(), end);
                 (Some(self.attempt(to.clone(), outcome)), settlement)
             }
         };
@@ -126,12 +126,7 @@ impl Stage {
         }
     }
 
-    fn end(
-        &self,
-        ticket_id: ServalTicketId,
-        claim: &Claim,
-        end: End,
-    ) -> (AttemptOutcome, Settlement) {
+    fn end(&self, ticket_id: ServalTicketId, end: End) -> (AttemptOutcome, Settlement) {
         let error = "a fault was asked for".to_owned();
         match end {
             End::Connected | End::AlreadyLinked => {
@@ -154,14 +149,14 @@ impl Stage {
                     at: self.now + SignedDuration::from_secs(seconds),
                     asked,
                     counts,
-                    in_doubt: claim.in_doubt,
+                    in_doubt: false,
                     error,
                 };
                 (AttemptOutcome::Retry, settlement)
             }
             End::Held => {
                 let error = Some(error);
-                let in_doubt = claim.in_doubt;
+                let in_doubt = false;
                 (
                     AttemptOutcome::Held,
                     Settlement::Release { in_doubt, error },
@@ -169,7 +164,15 @@ impl Stage {
             }
             End::Dead => {
                 let reason = Reason::NotFound;
-                (AttemptOutcome::Dead, Settlement::Dead { reason, error })
+                let in_doubt = false;
+                (
+                    AttemptOutcome::Dead,
+                    Settlement::Dead {
+                        reason,
+                        in_doubt,
+                        error,
+                    },
+                )
             }
         }
     }

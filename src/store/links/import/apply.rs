@@ -10,6 +10,7 @@ use crate::domain::ids::SourceName;
 use crate::domain::reason::Reason;
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
+use crate::store::links::doubts::doubt;
 use crate::store::links::mapping::Origin;
 use crate::store::queue::on_mapped::{Candidate, best, may_stand};
 use crate::store::queue::schedule::{on_move, on_new_mapping};
@@ -58,8 +59,8 @@ const KNOWN: &str = "\
 /// Requests to unlink the pairs that are about to be replaced, if Serval has them or may have them:
 /// by a call that is under way, or that ended in doubt. Leaves out a Serval ticket that has, and
 /// keeps, another external ticket of the source, which would lose its link too.
-const UNLINK: &str = "\
-    -- store::apply::unlink
+const UNLINK: &str = concat!(
+    "-- store::apply::unlink
     INSERT INTO disconnects (source, external_id, ticket_id, due_at, tries, queued_at)
     SELECT m.source, m.external_id, m.ticket_id, $3, 0, $3
     FROM import_rows AS r
@@ -67,16 +68,30 @@ const UNLINK: &str = "\
     WHERE r.import_id = $1 AND r.source IN (SELECT value FROM json_each($2))
         AND (EXISTS (SELECT 1 FROM connections AS c
                 WHERE c.external = m.external AND c.ticket_id = m.ticket_id)
-            OR EXISTS (SELECT 1 FROM claims AS h WHERE h.external = m.external)
-            OR EXISTS (SELECT 1 FROM events AS e
-                WHERE e.state = 'queued' AND e.external = m.external AND e.in_doubt))
+            OR EXISTS (SELECT 1 FROM claims AS h
+                WHERE h.external = m.external AND h.ticket_id = m.ticket_id)
+            OR ",
+    doubt!("m.external", "m.ticket_id"),
+    " IS NOT NULL)
         AND NOT EXISTS (SELECT 1 FROM mappings AS o
             JOIN connections AS c ON c.external = o.external AND c.ticket_id = o.ticket_id
             WHERE o.ticket_id = m.ticket_id AND o.source = m.source
             AND o.external <> m.external
             AND NOT EXISTS (SELECT 1 FROM import_rows AS x
                 WHERE x.import_id = $1 AND x.source = o.source
-                AND x.external_id = o.external_id AND x.ticket_id <> o.ticket_id))";
+                AND x.external_id = o.external_id AND x.ticket_id <> o.ticket_id))"
+);
+/// Puts pairs that wait to be unlinked in doubt.
+const DOUBT: &str = "\
+    -- store::apply::doubt
+    INSERT INTO doubts (external, ticket_id, event_id)
+    SELECT x.id, d.ticket_id, COALESCE(c.event_id, h.event_id)
+    FROM disconnects AS d
+    JOIN external_tickets AS x ON x.source = d.source AND x.external_id = d.external_id
+    LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = d.ticket_id
+    LEFT JOIN claims AS h ON h.external = x.id AND h.ticket_id = d.ticket_id
+    WHERE c.event_id IS NOT NULL OR h.event_id IS NOT NULL
+    ON CONFLICT (external, ticket_id) DO UPDATE SET event_id = excluded.event_id";
 /// Deletes the connections of pairs that wait to be unlinked.
 const FORGET: &str = "\
     -- store::apply::forget
@@ -216,7 +231,9 @@ async fn unlink_old(
             .await?
             > 0
     {
-        tx.run(FORGET, args![]).await?;
+        for statement in [DOUBT, FORGET] {
+            tx.run(statement, args![]).await?;
+        }
         tx.effects.asks_to_disconnect = true;
     }
     Ok(())

@@ -18,6 +18,7 @@ use crate::store::commit::sized::LARGEST;
 use crate::store::commit::tx::Tx;
 use crate::store::error::{SettleError, StoreError};
 use crate::store::handle::Store;
+use crate::store::links::doubts;
 use crate::store::queue::claim::Claim;
 use crate::store::sql::args;
 use subject::{Pair, Subject, held};
@@ -35,6 +36,7 @@ impl Store {
         let settle = Settle {
             event: claim.event,
             token: claim.token.as_str().to_owned(),
+            was_in_doubt: claim.doubt.is_some(),
             mapped_to: claim.mapped_to.as_ref().map(|id| id.as_str().to_owned()),
             attempt,
             settlement,
@@ -103,12 +105,18 @@ async fn settle_one<'a>(
     if !settle.settlement.only_removes() {
         tx.scan.forget();
     }
+    // Also for an event that has ended meanwhile: the doubt is about the pair.
+    if settle.settlement.leaves_doubt()
+        && let Some(ticket_id) = &settle.mapped_to
+    {
+        doubts::add(tx, subject.external, ticket_id, event).await?;
+    }
     if !subject.is_queued && !settle.settlement.is_pair() {
         return Ok(None);
     }
     if subject.has_body && subject.is_outdated(settle) {
         let error = settle.settlement.error();
-        schedule::release(tx, event, false, error, now).await?;
+        schedule::release(tx, event, error, now).await?;
         return Ok(None);
     }
     if !subject.has_body && !settle.settlement.is_pair() {
@@ -130,6 +138,7 @@ async fn settle_one<'a>(
                 to: EventState::Connected,
                 reason: *reason,
                 siblings_done: !reconnects,
+                was_in_doubt: settle.was_in_doubt,
                 now,
             }));
         }
@@ -140,19 +149,20 @@ async fn settle_one<'a>(
                 to: EventState::Skipped,
                 reason: Some(Reason::AlreadyLinked),
                 siblings_done: true,
+                was_in_doubt: settle.was_in_doubt,
                 now,
             }));
         }
         retry @ Settlement::Retry { .. } => schedule::retry(tx, event, retry, now).await?,
-        Settlement::Release { in_doubt, error } => {
-            schedule::release(tx, event, *in_doubt, error.as_deref(), now).await?;
+        Settlement::Release { error, .. } => {
+            schedule::release(tx, event, error.as_deref(), now).await?;
         }
         Settlement::Park { until } => park::park(tx, &subject, *until, now).await?,
         Settlement::Skip { reason } => {
             let to = EventState::Skipped;
             transition::move_event(tx, event, queued, to, Some(*reason), now).await?;
         }
-        Settlement::Dead { reason, error } => {
+        Settlement::Dead { reason, error, .. } => {
             const SET: &str = "\
                 -- store::settle::set_error
                 UPDATE events SET last_error = $2 WHERE id = $1";

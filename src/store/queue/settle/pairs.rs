@@ -10,7 +10,7 @@ use crate::domain::ids::EventId;
 use crate::domain::reason::Reason;
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
-use crate::store::links::unlink;
+use crate::store::links::{doubts, unlink};
 use crate::store::queue::{schedule, transition};
 use crate::store::sql::args;
 
@@ -29,6 +29,9 @@ pub(super) async fn finish(
     rows::push(tx.later(), ended, pairs, &arrived, &done)?;
     let siblings = tx.fetch_later().await?;
     for pair in pairs {
+        if pair.was_in_doubt {
+            doubts::end(tx, pair.subject.external, pair.ticket_id).await?;
+        }
         if !pair.is_as_mapped() {
             unlink::forget_where_asked(tx, pair.subject.external, pair.ticket_id).await?;
         }
@@ -66,5 +69,5 @@ async fn stay_queued(tx: &mut Tx, pair: &Pair<'_>) -> Result<(), StoreError> {
         .await?;
     tx.effects.wake = true;
     tx.scan.forget();
-    schedule::release(tx, event, false, None, pair.now).await
+    schedule::release(tx, event, None, pair.now).await
 }

@@ -50,7 +50,7 @@ static MOVE: LazyLock<SizedStatement> = LazyLock::new(|| {
         UPDATE events
         SET state = pair.column2, reason = pair.column3, updated_at = pair.column4,
             due_at = pair.column4, not_before = 0, ticket_id = pair.column5,
-            in_doubt = 0, last_error = NULL
+            last_error = NULL
         FROM (VALUES {rows}) AS pair
         WHERE events.id = pair.column1 AND events.state = 'queued'";
     SizedStatement::new(statement, 5)

@@ -50,6 +50,8 @@ pub(super) struct Pair<'a> {
     pub(super) reason: Option<Reason>,
     /// True if the other queued events of the external ticket have nothing left to do.
     pub(super) siblings_done: bool,
+    /// True if it was in doubt when the event was claimed.
+    pub(super) was_in_doubt: bool,
     pub(super) now: Timestamp,
 }
 

@@ -57,6 +57,8 @@ pub enum Settlement {
     Dead {
         /// Reason.
         reason: Reason,
+        /// True if the call may have reached Serval.
+        in_doubt: bool,
         /// Serval's answer, for people.
         error: String,
     },
@@ -72,6 +74,19 @@ impl Settlement {
             | Self::AlreadyLinked { .. }
             | Self::Park { .. }
             | Self::Skip { .. } => None,
+        }
+    }
+
+    /// True if Serval may have the pair.
+    pub(super) fn leaves_doubt(&self) -> bool {
+        match self {
+            Self::Retry { in_doubt, .. }
+            | Self::Release { in_doubt, .. }
+            | Self::Dead { in_doubt, .. } => *in_doubt,
+            Self::Connected { .. }
+            | Self::AlreadyLinked { .. }
+            | Self::Park { .. }
+            | Self::Skip { .. } => false,
         }
     }
 
@@ -108,6 +123,8 @@ pub(crate) struct Settle {
     pub(super) token: String,
     /// Serval ticket of the mapping when the event was claimed.
     pub(super) mapped_to: Option<String>,
+    /// True if their pair was in doubt.
+    pub(super) was_in_doubt: bool,
     pub(super) attempt: Option<Attempt>,
     pub(super) settlement: Settlement,
     pub(super) now: Timestamp,
