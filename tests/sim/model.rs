@@ -1,0 +1,122 @@
+//! What the senders, the operators and Serval know, and what they have seen that should not be.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::daemon::Addresses;
+
+/// Index of an external ticket.
+pub(crate) type TicketNo = usize;
+
+/// The kind of source of an external ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// `ServiceNow`; a pair is connected once.
+    Once,
+    /// `ServiceNow`; changed records are sent again.
+    Again,
+    Slack,
+}
+
+impl Source {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Once => "servicenow",
+            Self::Again => "again",
+            Self::Slack => "slack",
+        }
+    }
+}
+
+/// One save of a record or one message, as it was sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) rank: u32,
+    pub(crate) object: String,
+    /// When its acknowledgement was received.
+    pub(crate) acknowledged: Option<Duration>,
+    /// The number of its event, where the acknowledgement names it.
+    pub(crate) event: Option<i64>,
+    /// True if the ticket had a mapping before the first try to send it.
+    pub(crate) was_mapped: bool,
+}
+
+/// An external ticket.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    pub(crate) source: Source,
+    pub(crate) id: String,
+    /// The Serval ticket that operators map it to.
+    pub(crate) serval: String,
+    /// When the mapping was confirmed.
+    pub(crate) mapped: Option<Duration>,
+    /// The Serval ticket that it was mapped to before, and when the change was confirmed.
+    pub(crate) before: Option<(String, Option<Duration>)>,
+    /// True once the deletion of the record was sent.
+    pub(crate) is_going: bool,
+    /// When the deletion was acknowledged.
+    pub(crate) gone: Option<Duration>,
+    pub(crate) sent: Vec<Sent>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) tickets: Vec<Ticket>,
+    pub(crate) violations: Vec<String>,
+    pub(crate) addresses: Addresses,
+    /// True while an operator's pause is confirmed.
+    pub(crate) is_paused: bool,
+    /// No more webhooks.
+    pub(crate) is_quiet: bool,
+    /// Number of the present life.
+    pub(crate) life: usize,
+    logs: bool,
+}
+
+/// All that is known, shared by all who play.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Model(Arc<Mutex<State>>);
+
+impl Model {
+    pub(crate) fn new(logs: bool) -> Self {
+        let model = Self::default();
+        model.lock().logs = logs;
+        model
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down what happened.
+    pub(crate) fn note(&self, what: impl FnOnce() -> String) {
+        self.lock().note(what);
+    }
+
+    /// Writes down what must not happen.
+    pub(crate) fn violation(&self, what: &str) {
+        self.lock().violation(what);
+    }
+}
+
+impl State {
+    #[expect(clippy::print_stderr, reason = "only with --log")]
+    pub(crate) fn note(&self, what: impl FnOnce() -> String) {
+        let what = what();
+        sim_machine::mix(&what);
+        if self.logs {
+            eprintln!("{:12.6} {what}", sim_machine::elapsed().as_secs_f64());
+        }
+    }
+
+    pub(crate) fn violation(&mut self, what: &str) {
+        self.note(|| format!("VIOLATION {what}"));
+        let at = sim_machine::elapsed().as_secs_f64();
+        self.violations.push(format!("  at {at:.3} s: {what}"));
+    }
+
+    pub(crate) fn find(&self, external_id: &str) -> Option<TicketNo> {
+        let is_it = |ticket: &Ticket| ticket.id == external_id;
+        self.tickets.iter().position(is_it)
+    }
+}

@@ -1,0 +1,210 @@
+//! The promise, as far as it can be seen from outside: what must hold at every call, and at the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use http::Method;
+use serde_json::Value;
+
+use super::model::{Model, Sent, Source, State, Ticket};
+use super::operators::Operator;
+use super::senders::number_of;
+use super::serval::{Ledger, Serval};
+
+/// What a wait may be shorter by: the daemon counts in milliseconds.
+const ROUNDING: Duration = Duration::from_millis(5);
+
+/// How long a call may have been under way: it asks Serval first if it is in doubt.
+const UNDER_WAY: Duration = Duration::from_secs(12);
+
+/// True if a ticket is mapped to this Serval ticket, or was when the call began.
+fn may_go_to(ticket: &Ticket, serval: &str, now: Duration) -> bool {
+    let was_mapped = |(old, until): &(String, Option<Duration>)| {
+        old == serval && until.is_none_or(|until| now < until + UNDER_WAY)
+    };
+    ticket.serval == serval || ticket.before.as_ref().is_some_and(was_mapped)
+}
+
+/// Looks at a call that arrives at Serval.
+pub(crate) fn on_call(
+    state: &mut State,
+    ledger: &Ledger,
+    (serval, external_id): (&str, &str),
+    object: &str,
+    is_linked: bool,
+) {
+    let now = sim_machine::elapsed();
+    let mut wrong = Vec::new();
+    if state.is_paused {
+        wrong.push(format!("a call about {external_id} during a pause"));
+    }
+    if let Some(until) = ledger.waits(object, state.life)
+        && now + ROUNDING < until
+    {
+        wrong.push(format!(
+            "a call about {object} at {now:?}; Serval asked to wait until {until:?}"
+        ));
+    }
+    let ticket = state.find(external_id).map(|no| &state.tickets[no]);
+    match ticket {
+        None => wrong.push(format!("a call about {external_id}, which nobody has")),
+        Some(ticket) => {
+            if !may_go_to(ticket, serval, now) {
+                wrong.push(format!(
+                    "{external_id} goes to {serval}, not to {}",
+                    ticket.serval
+                ));
+            }
+            if ticket.gone.is_some_and(|gone| gone + UNDER_WAY < now) {
+                wrong.push(format!("{external_id} was deleted, and is sent"));
+            }
+            if is_linked && ticket.source != Source::Again {
+                wrong.push(format!("{external_id} is connected twice to {serval}"));
+            }
+            match ticket.sent.iter().find(|sent| sent.object == object) {
+                None => wrong.push(format!("not as it was sent: {object}")),
+                Some(sent) => wrong.extend(out_of_order(ticket, sent, ledger, is_linked)),
+            }
+        }
+    }
+    for wrong in wrong {
+        state.violation(&wrong);
+    }
+}
+
+/// The oldest event of an external ticket is first, and no save follows a newer one.
+fn out_of_order(ticket: &Ticket, sent: &Sent, ledger: &Ledger, is_linked: bool) -> Option<String> {
+    let id = &ticket.id;
+    let event = sent.event?;
+    // Another mapping sends what was finished again.
+    if ticket.before.is_some() || ticket.is_going {
+        return None;
+    }
+    let is_older = |other: &&Sent| {
+        let was_queued = other.was_mapped && other.acknowledged.is_some();
+        let is_before = other.event.is_some_and(|other| other < event);
+        was_queued && is_before
+    };
+    let is_taken = |other: &Sent| {
+        ledger
+            .told
+            .get(&other.object)
+            .is_some_and(|told| told.is_taken)
+    };
+    if ticket.source == Source::Again {
+        let pair = (ticket.serval.clone(), id.clone());
+        let last = ledger.links.get(&pair)?;
+        let last = ticket.sent.iter().find(|other| other.object == *last)?;
+        return (last.rank > sent.rank)
+            .then(|| format!("{id}: save {} is sent after save {}", sent.rank, last.rank));
+    }
+    let older = ticket
+        .sent
+        .iter()
+        .filter(is_older)
+        .find(|other| !is_taken(other))?;
+    (!is_linked).then(|| format!("{id}: event {event} is sent before event {:?}", older.event))
+}
+
+/// Waits until the daemon has nothing left to do; false: it does not come to an end.
+pub(crate) async fn drained(operator: &Operator, patience: Duration) -> bool {
+    let waits = async {
+        loop {
+            if let Some((200, stats)) = operator.ask(Method::GET, "/stats", "").await
+                && stats["totals"]["queued"] == 0
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    tokio::time::timeout(patience, waits).await.is_ok()
+}
+
+/// What must hold when all is done, and nothing is wrong any more.
+pub(crate) async fn at_the_end(model: &Model, serval: &Serval, operator: &Operator) {
+    let Some((200, mut list)) = operator.ask(Method::GET, "/events?limit=1000", "").await else {
+        return model.violation("the events cannot be listed");
+    };
+    let events: Vec<Value> = serde_json::from_value(list["data"].take()).unwrap_or_default();
+    let counted = operator.ask(Method::GET, "/stats", "").await;
+    let mut state = model.lock();
+    let mut wrong = Vec::new();
+    let mut counts: BTreeMap<String, i64> = BTreeMap::new();
+    let mut of_ticket: BTreeMap<String, usize> = BTreeMap::new();
+    let mut ids = BTreeSet::new();
+    for event in &events {
+        let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+        *counts.entry(text("state")).or_default() += 1;
+        *of_ticket.entry(text("external_id")).or_default() += 1;
+        ids.extend(number_of(&text("id")));
+        let is_deletion = text("reason") == "deleted";
+        if !matches!(text("state").as_str(), "connected" | "skipped") && !is_deletion {
+            wrong.push(format!("left at the end: {event}"));
+        }
+    }
+    for (name, count) in counted
+        .iter()
+        .filter_map(|(_, said)| said["totals"].as_object())
+        .flatten()
+    {
+        let found = counts.get(name).copied().unwrap_or_default();
+        if count.as_i64() != Some(found) {
+            wrong.push(format!(
+                "{found} events are {name}, but {count} are counted"
+            ));
+        }
+    }
+    let ledger = serval.ledger();
+    for ticket in &state.tickets {
+        let found = of_ticket.get(&ticket.id).copied().unwrap_or_default();
+        wrong.extend(of_one(ticket, &ledger, found, &ids));
+    }
+    for wrong in wrong {
+        state.violation(&wrong);
+    }
+}
+
+fn of_one(ticket: &Ticket, ledger: &Ledger, found: usize, ids: &BTreeSet<i64>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let id = &ticket.id;
+    let acknowledged: Vec<&Sent> = (ticket.sent.iter())
+        .filter(|sent| sent.acknowledged.is_some())
+        .collect();
+    for sent in &acknowledged {
+        if let Some(event) = sent.event
+            && !ids.contains(&event)
+        {
+            wrong.push(format!(
+                "event {event} of {id} was acknowledged and is lost"
+            ));
+        }
+    }
+    let most = ticket.sent.len() + usize::from(ticket.is_going);
+    if found < acknowledged.len() || found > most {
+        wrong.push(format!(
+            "{id}: {found} events are stored, {} were acknowledged and {} were sent",
+            acknowledged.len(),
+            ticket.sent.len(),
+        ));
+    }
+    if ticket.is_going {
+        return wrong;
+    }
+    let Some(newest) = acknowledged.iter().map(|sent| sent.rank).max() else {
+        return wrong;
+    };
+    let pair = (ticket.serval.clone(), id.clone());
+    let Some(object) = ledger.links.get(&pair) else {
+        wrong.push(format!("{id} was acknowledged, and is not connected"));
+        return wrong;
+    };
+    let last = ticket.sent.iter().find(|sent| sent.object == *object);
+    let rank = last.map_or(0, |sent| sent.rank);
+    if ticket.source == Source::Again && rank < newest {
+        wrong.push(format!(
+            "{id}: Serval has save {rank}, and save {newest} was acknowledged"
+        ));
+    }
+    wrong
+}

@@ -1,0 +1,215 @@
+//! The senders: they send records and messages, and again what was not acknowledged.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fastrand::Rng;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use reqwest::Client;
+use serde_json::Value;
+use serval_connect::edge::clock::{Clock as _, SystemClock};
+use sha2::Sha256;
+
+use super::daemon::{SERVICENOW_KEY, SLACK_SECRET};
+use super::model::{Model, Sent, Source, Ticket, TicketNo};
+
+/// One sender.
+pub(crate) struct Sender {
+    pub(crate) model: Model,
+    pub(crate) client: Client,
+    pub(crate) dice: Rng,
+    pub(crate) pause: Duration,
+    pub(crate) name: usize,
+}
+
+/// A webhook.
+struct Webhook {
+    ticket: TicketNo,
+    /// Index of what was sent; `None`: a deletion.
+    index: Option<usize>,
+    source: Source,
+    delivery: String,
+    body: String,
+}
+
+impl Sender {
+    /// Sends until told to be quiet.
+    pub(crate) async fn run(mut self) {
+        let mut number = 0;
+        while !self.model.lock().is_quiet {
+            number += 1;
+            let webhook = self.make(number);
+            let tries = self.dice.usize(1..40);
+            for _ in 0..tries {
+                if self.send(&webhook).await {
+                    break;
+                }
+                let pause = self.dice.u64(20..1500);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            // Some senders repeat what was acknowledged.
+            if self.dice.u8(0..8) == 0 {
+                self.send(&webhook).await;
+            }
+            let pause = u64::try_from(self.pause.as_millis()).unwrap_or(1);
+            let pause = self.dice.u64(0..=pause);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    /// Writes the next save or message.
+    fn make(&mut self, number: usize) -> Webhook {
+        let mut state = self.model.lock();
+        let no = self.dice.usize(0..state.tickets.len());
+        let ticket = &mut state.tickets[no];
+        let index = ticket.sent.len();
+        let deletes = index > 0 && ticket.source != Source::Slack && self.dice.u8(0..40) == 0;
+        if deletes && !ticket.is_going {
+            ticket.is_going = true;
+            return deletion(no, ticket, format!("d-{}-{number}", self.name));
+        }
+        let last = u32::try_from(index).unwrap_or_default();
+        // Some saves arrive after newer ones.
+        let rank = 2 * last + if self.dice.u8(0..4) == 0 { 0 } else { 5 };
+        let (id, delivery) = (&ticket.id, format!("d-{}-{number}", self.name));
+        let text = format!("{no}/{index} \\u00e9 1.0");
+        let (object, body) = match ticket.source {
+            Source::Once | Source::Again => {
+                let object = format!(
+                    r#"{{"sys_id":"{id}","sys_class_name":"incident","short_description":"{text}", "sys_mod_count":"{rank}","n":1.50}}"#
+                );
+                (object.clone(), object)
+            }
+            Source::Slack => {
+                let (channel, root) = id.split_once(':').unwrap_or_default();
+                let ts = if index == 0 {
+                    root.to_owned()
+                } else {
+                    format!("1773748900.{index:06}")
+                };
+                let thread = if index == 0 {
+                    String::new()
+                } else {
+                    format!(r#""thread_ts":"{root}","#)
+                };
+                let object = format!(
+                    r#"{{"type":"message","channel":"{channel}","channel_type":"channel","user":"U061F7AUR","text":"{text}",{thread}"ts":"{ts}","event_ts":"{ts}"}}"#
+                );
+                let body = format!(
+                    r#"{{"type":"event_callback","token":"t","team_id":"T0BRIDGE1","api_app_id":"A0BRIDGE1","event_id":"Ev{}{number}","event_time":1773748900,"event":{object}}}"#,
+                    self.name
+                );
+                (object, body)
+            }
+        };
+        let was_mapped = ticket.mapped.is_some();
+        ticket.sent.push(Sent {
+            rank,
+            object,
+            acknowledged: None,
+            event: None,
+            was_mapped,
+        });
+        Webhook {
+            ticket: no,
+            index: Some(index),
+            source: ticket.source,
+            delivery,
+            body,
+        }
+    }
+
+    /// Sends it once; true if it was acknowledged.
+    async fn send(&self, webhook: &Webhook) -> bool {
+        let Some(address) = self.model.lock().addresses.webhooks else {
+            return false;
+        };
+        let at = SystemClock.now().as_second().to_string();
+        let body = &webhook.body;
+        let url = format!("http://{address}/webhooks/{}", webhook.source.name());
+        let request = self.client.post(url);
+        let request = if webhook.source == Source::Slack {
+            let mac = mac(SLACK_SECRET.as_bytes(), &["v0:", &at, ":", body]);
+            request
+                .header("x-slack-request-timestamp", &at)
+                .header("x-slack-signature", format!("v0={}", hex::encode(mac)))
+        } else {
+            let mac = mac(SERVICENOW_KEY, &[&webhook.delivery, ".", &at, ".", body]);
+            request
+                .header("webhook-id", &webhook.delivery)
+                .header("webhook-timestamp", &at)
+                .header("webhook-signature", format!("v1,{}", STANDARD.encode(mac)))
+        };
+        let request = request.header("content-type", "application/json");
+        let Ok(answer) = request.body(body.clone()).send().await else {
+            return false;
+        };
+        let status = answer.status().as_u16();
+        let Ok(said) = answer.text().await else {
+            return false;
+        };
+        let mut state = self.model.lock();
+        state.note(|| {
+            let (delivery, ticket) = (&webhook.delivery, webhook.ticket);
+            format!("{delivery} {ticket}/{:?} {status}", webhook.index)
+        });
+        match status {
+            200 | 202 => {}
+            // 401: the clock of its machine is wrong, so the signature seems to be old.
+            401 | 429 | 503 => return false,
+            _ => {
+                state.violation(&format!("a webhook was answered {status}: {said}"));
+                return false;
+            }
+        }
+        let event = event_of(&said);
+        let ticket = &mut state.tickets[webhook.ticket];
+        let Some(index) = webhook.index else {
+            ticket.gone = ticket.gone.or(Some(sim_machine::elapsed()));
+            return true;
+        };
+        let sent = &mut ticket.sent[index];
+        let known = sent.event;
+        sent.event = sent.event.or(event);
+        sent.acknowledged = sent.acknowledged.or(Some(sim_machine::elapsed()));
+        if known.is_some() && event != known {
+            let delivery = &webhook.delivery;
+            let what = format!("{delivery} became another event: {known:?} and {event:?}");
+            state.violation(&what);
+        }
+        true
+    }
+}
+
+/// The webhook that says that a record was deleted, after all saves.
+fn deletion(no: TicketNo, ticket: &Ticket, delivery: String) -> Webhook {
+    let id = &ticket.id;
+    Webhook {
+        ticket: no,
+        index: None,
+        source: ticket.source,
+        delivery,
+        body: format!(
+            r#"{{"table":"incident","operation":"delete","record":{{"sys_id":"{id}","sys_class_name":"incident","sys_mod_count":"100000"}}}}"#
+        ),
+    }
+}
+
+fn event_of(said: &str) -> Option<i64> {
+    let said: Value = serde_json::from_str(said).ok()?;
+    number_of(said["events"][0]["id"].as_str()?)
+}
+
+/// The number in `evt_42`.
+pub(crate) fn number_of(id: &str) -> Option<i64> {
+    id.strip_prefix("evt_")?.parse().ok()
+}
+
+fn mac(key: &[u8], parts: &[&str]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length is right");
+    for part in parts {
+        mac.update(part.as_bytes());
+    }
+    mac.finalize().into_bytes().to_vec()
+}
