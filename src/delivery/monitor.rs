@@ -4,7 +4,8 @@
 //! and the slots stay.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -22,8 +23,8 @@ use crate::store::{Store, StoreError};
 #[derive(Debug, Clone)]
 pub struct Monitor {
     live: Live<Context>,
-    beat: Arc<AtomicI64>,
-    progress: Arc<AtomicI64>,
+    beat: Arc<Mark>,
+    progress: Arc<Mark>,
 }
 
 impl Monitor {
@@ -36,13 +37,13 @@ impl Monitor {
     }
 
     /// The worker polls its queue.
-    pub(super) fn beat(&self, now: Timestamp) {
-        self.beat.store(now.as_millisecond(), Ordering::Relaxed);
+    pub(super) fn beat(&self) {
+        self.beat.set(self.live.now().clock.monotonic());
     }
 
     /// A call ended.
-    pub(super) fn progress(&self, now: Timestamp) {
-        self.progress.store(now.as_millisecond(), Ordering::Relaxed);
+    pub(super) fn progress(&self) {
+        self.progress.set(self.live.now().clock.monotonic());
     }
 
     /// State of the circuit breaker.
@@ -96,14 +97,14 @@ impl Monitor {
         self.live.replace(next);
     }
 
-    /// Time of the worker's last poll of the queue; `None` before its first.
-    pub fn last_beat(&self) -> Option<Timestamp> {
-        stamp(&self.beat)
+    /// Time since the worker's last poll of the queue; `None` before its first.
+    pub fn since_beat(&self) -> Option<Duration> {
+        self.beat.since(self.live.now().clock.monotonic())
     }
 
-    /// Time at which a call last ended.
-    pub fn last_progress(&self) -> Option<Timestamp> {
-        stamp(&self.progress)
+    /// Time since a call last ended; `None` before the first.
+    pub fn since_progress(&self) -> Option<Duration> {
+        self.progress.since(self.live.now().clock.monotonic())
     }
 
     /// Calls in flight.
@@ -138,9 +139,19 @@ impl Monitor {
     }
 }
 
-fn stamp(millis: &AtomicI64) -> Option<Timestamp> {
-    match millis.load(Ordering::Relaxed) {
-        0 => None,
-        millis => Timestamp::from_millisecond(millis).ok(),
+/// The last time of something, as monotonic milliseconds plus 1; 0: never. A clock that is set makes it
+/// neither older nor newer.
+#[derive(Debug, Default)]
+struct Mark(AtomicU64);
+
+impl Mark {
+    fn set(&self, monotonic: Duration) {
+        let millis = u64::try_from(monotonic.as_millis()).unwrap_or(u64::MAX);
+        self.0.store(millis.saturating_add(1), Ordering::Relaxed);
+    }
+
+    fn since(&self, monotonic: Duration) -> Option<Duration> {
+        let at = self.0.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(monotonic.saturating_sub(Duration::from_millis(at)))
     }
 }

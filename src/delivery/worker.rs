@@ -81,7 +81,7 @@ impl Worker {
         let mut beaten = self.clock.monotonic();
         let mut retries_now = false;
         // After this, `/readyz` fails when this heartbeat stops.
-        self.monitor.beat(context.clock.now());
+        self.monitor.beat();
         while !soft.is_cancelled() {
             keep_time(context, &self.clock, &mut beaten).await;
             if std::mem::take(&mut retries_now)
@@ -90,7 +90,7 @@ impl Worker {
                 tracing::warn!(%error, "waiting retries keep their schedule");
             }
             let wait = calls.fill(&self.live.now()).await;
-            self.monitor.beat(context.clock.now());
+            self.monitor.beat();
             let Some(wait) = wait else { continue };
             tokio::select! {
                 () = soft.cancelled() => {}
@@ -152,6 +152,6 @@ impl Worker {
             context.breaker().probe_unused(context.clock.now());
             return;
         }
-        self.monitor.progress(self.live.now().clock.now());
+        self.monitor.progress();
     }
 }

@@ -249,7 +249,8 @@ export const flows = {
     await choose(page, /^Parked/);
     await page.getByRole("link", { name: "INC0020003" }).click();
     await page.getByLabel("Serval ticket id").fill("tkt-badge");
-    await page.getByRole("button", { name: "Map", exact: true }).click();
+    const map = page.getByRole("button", { name: "Map", exact: true });
+    await Promise.all([page.waitForEvent("load"), map.click()]);
     await until(page, "connected", isConnected(page));
     await page.getByRole("button", { name: "Log out" }).click();
     await page.getByLabel("Token").waitFor();
@@ -280,7 +281,7 @@ export const flows = {
     await tabTo(page, page.getByRole("button", { name: "Map", exact: true }), 5);
     const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
     assert.notEqual(outline, "none", "one sees where one is");
-    await page.keyboard.press("Enter");
+    await Promise.all([page.waitForEvent("load"), page.keyboard.press("Enter")]);
     await until(page, "connected", isConnected(page));
     for (const [path, name] of [
       ["/", /^Pause the calls/],

@@ -1,11 +1,10 @@
 //! Rows that cannot be worked on, and claims that outlive their call.
 
-use std::time::Duration;
-
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::conservation::daemon::{Settings, Site};
+use crate::support::PATIENCE;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_row_is_set_aside_and_the_others_flow() {
@@ -32,7 +31,7 @@ async fn a_broken_row_is_set_aside_and_the_others_flow() {
     }
     database.close().await.unwrap();
     site.start().await;
-    assert!(site.connected(2, Duration::from_secs(5)).await.is_some());
+    assert!(site.connected(2, PATIENCE).await.is_some());
     let dead = sender.get("events?state=dead&reason=broken_row").await;
     assert_eq!(dead["data"].as_array().unwrap().len(), 2, "{dead}");
 }

@@ -176,10 +176,10 @@ async fn a_peer_that_does_not_read_its_answers_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_that_does_not_read_keeps_senders_out_no_longer_than_the_time_limit() {
-    let app = app("[server]\nread_timeout = \"300ms\"\nconnection_limit = 4\n").await;
+    let app = app("[server]\nread_timeout = \"300ms\"\nconnection_limit = 8\n").await;
     let requests = "GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2000);
     let mut crowd = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..20 {
         let mut stream = connect(&app).await;
         let fill = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
         drop(tokio::time::timeout(Duration::from_millis(50), fill).await);

@@ -13,6 +13,7 @@ use super::daemon::{Settings, Site};
 use super::sender::Sender;
 use super::{acknowledge, assert_all_well, assert_fresh_event_flows, owed, settle};
 use crate::conservation::generator::{Ledger, Ticket, map};
+use crate::support::PATIENCE;
 
 /// A small file system of its own, where the machine allows one.
 struct SmallDisk(PathBuf);
@@ -114,11 +115,7 @@ async fn a_full_disk_costs_answers_but_no_event() {
     let rest = send_on(&sender, 3, &mut ledger, freed + Duration::from_millis(500)).await;
     assert!(site.runs(), "it was not started again");
     map_all(&sender, &ledger).await;
-    assert!(
-        site.connected(owed(&ledger), Duration::from_secs(15))
-            .await
-            .is_some()
-    );
+    assert!(site.connected(owed(&ledger), PATIENCE).await.is_some());
     let verdict = settle(&site, &ledger).await;
     println!(
         "full disk: acknowledged {}, lost {}, repeated {}, told to come again {told}, after it was freed {rest}",
@@ -163,11 +160,7 @@ async fn a_database_that_another_process_holds_costs_answers_but_no_event() {
     let rest = Instant::now() + Duration::from_millis(500);
     send_on(&sender, 3, &mut ledger, rest).await;
     map_all(&sender, &ledger).await;
-    assert!(
-        site.connected(owed(&ledger), Duration::from_secs(15))
-            .await
-            .is_some()
-    );
+    assert!(site.connected(owed(&ledger), PATIENCE).await.is_some());
     let verdict = settle(&site, &ledger).await;
     assert_all_well(&verdict);
     assert!(site.runs());

@@ -9,7 +9,7 @@ use stage::{
     DAYS_MS, HOUR_MS, SOON, Stage, all_arrive, goes_on_as_before, with_an_event_of_each_kind,
 };
 
-use crate::support::eventually;
+use crate::support::{PATIENCE, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_set_back_an_hour_costs_no_event_an_hour() {
@@ -131,13 +131,7 @@ async fn a_ticket_that_is_too_new_for_serval_is_tried_on_after_a_start_with_a_wr
     })
     .await;
     stage.site.faults(&[]);
-    assert!(
-        stage
-            .site
-            .connected(1, Duration::from_secs(10))
-            .await
-            .is_some()
-    );
+    assert!(stage.site.connected(1, PATIENCE).await.is_some());
     stage.end().await;
 }
 
@@ -149,12 +143,6 @@ async fn a_call_that_is_in_flight_while_the_clock_is_set_gives_no_event_up() {
     stage.clock.jump(DAYS_MS);
     stage.clock_in_readyz().await;
     assert_eq!(stage.failures().await, 0, "the call is in flight");
-    assert!(
-        stage
-            .site
-            .connected(1, Duration::from_secs(10))
-            .await
-            .is_some()
-    );
+    assert!(stage.site.connected(1, PATIENCE).await.is_some());
     stage.end().await;
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::conservation::daemon::{Settings, Site};
 use crate::conservation::sender::Sender;
-use crate::support::eventually;
+use crate::support::{PATIENCE, eventually};
 
 pub(super) const HOUR_MS: i64 = 3_600_000;
 /// Longer than anything is kept or waited for by default, but the history of events.
@@ -207,7 +207,7 @@ pub(super) async fn all_arrive(stage: Stage, case: &str) {
     // To another Serval ticket it goes at once.
     let failed = format!("{:032x}", 1);
     assert!(stage.sender.map(&failed, "T-4").await.is_some());
-    let all = stage.site.connected(3, Duration::from_secs(10)).await;
+    let all = stage.site.connected(3, PATIENCE).await;
     assert!(all.is_some(), "{case}");
     stage.end().await;
 }
