@@ -1,5 +1,5 @@
-//! The consequences of a call's result: the settlement, the stored attempt, and the log line. Pure but for
-//! the log line.
+//! The consequences of a call's result: the settlement, the stored attempt, and the log lines. Pure but for
+//! the log lines.
 
 use std::time::Duration;
 
@@ -12,7 +12,29 @@ use crate::domain::ids::ServalTicketId;
 use crate::domain::reason::Reason;
 use crate::domain::trace::TraceParent;
 use crate::serval::ServalError;
-use crate::store::{Attempt, AttemptOutcome, Claim, Settlement};
+use crate::store::{Attempt, AttemptOutcome, Claim, SettleError, Settlement};
+
+/// True if a result that could not be written is written again: until its claim runs out, and for as long as
+/// another process holds the database, since nobody else can take the claim then.
+pub(super) fn is_written_again(error: &SettleError, expires_at: Timestamp, now: Timestamp) -> bool {
+    match error {
+        SettleError::LostClaim => false,
+        SettleError::Store(error) => error.is_held() || now < expires_at,
+    }
+}
+
+/// Logs that a result was not written.
+pub(super) fn log_unwritten(claim: &Claim, error: &SettleError) {
+    let event = claim.event;
+    match error {
+        SettleError::LostClaim => {
+            tracing::warn!(%event, "the claim was lost before its call ended");
+        }
+        SettleError::Store(error) => {
+            tracing::error!(%event, %error, "a result could not be written");
+        }
+    }
+}
 
 /// Settlement if Serval has the pair.
 pub(super) fn settle_linked(
@@ -144,5 +166,29 @@ pub(super) fn log(claim: &Claim, attempt: &Attempt, error: Option<&ServalError>)
         AttemptOutcome::Retry => line!(warn, "connect failed; it will be tried again"),
         AttemptOutcome::Held => line!(warn, "connect failed; it waits until Serval takes calls"),
         AttemptOutcome::Dead => line!(error, "connect failed for good; see `events show`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreError;
+
+    #[test]
+    fn a_result_is_written_again_while_the_claim_lasts_or_nobody_can_take_it() {
+        let (earlier, later) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+        let held = || SettleError::Store(StoreError::Held("database is locked".to_owned()));
+        let full = || SettleError::Store(StoreError::Unavailable("disk is full".to_owned()));
+        for (error, expires_at, expected) in [
+            (full(), later, true),
+            (full(), earlier, false),
+            (held(), later, true),
+            (held(), earlier, true),
+            (SettleError::LostClaim, later, false),
+        ] {
+            let now = Timestamp::from_second(1).unwrap();
+            let found = is_written_again(&error, expires_at, now);
+            assert_eq!(found, expected, "{error} {expires_at}");
+        }
     }
 }

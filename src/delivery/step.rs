@@ -18,7 +18,7 @@ use super::context::Context;
 use super::gate::breaker::{CallKind, PROBE_TIMEOUT, Signal};
 use super::gate::slots::ClaimGuard;
 use super::learn::lesson;
-use super::record::{attempt, log, settle_failed, settle_linked};
+use super::record::{attempt, is_written_again, log, log_unwritten, settle_failed, settle_linked};
 use super::settings::WAIT_LIMIT;
 use super::unlink::wait_for_unlink;
 use crate::domain::delivery::{Case, FailureKind, Next, decide};
@@ -29,13 +29,13 @@ use crate::edge::clock::Moment;
 use crate::edge::telemetry::traces;
 use crate::serval::{ConnectRequest, NetworkKind, ServalError};
 use crate::sources::SourcePolicy;
-use crate::store::{Attempt, AttemptOutcome, Claim, SettleError, Settlement};
+use crate::store::{Attempt, AttemptOutcome, Claim, Settlement};
 
 /// Longest sleep of a call that waits for the pace. The clock may be set meanwhile, and the breaker
 /// may open, so it looks again.
 const PACE_NAP: Duration = Duration::from_secs(1);
-/// Wait before a settlement is written again that the store did not accept.
-const SETTLE_AGAIN: Duration = Duration::from_millis(500);
+/// Wait before a result is written again that the store did not accept.
+const WRITE_AGAIN: Duration = Duration::from_millis(500);
 
 /// The work on one claim. The methods stand in the order of time.
 pub(super) struct Step {
@@ -95,8 +95,12 @@ impl Step {
         drop(held);
         let now = self.now();
         self.record_signal(Signal::Alive, "", now);
-        if let Err(error) = self.context.store.learn(&self.claim, lesson, now).await {
-            tracing::warn!(event = %self.claim.event, %error, "the learned mapping could not be written");
+        let (store, claim) = (&self.context.store, &self.claim);
+        while let Err(error) = store.learn(claim, lesson.clone(), now).await {
+            if !is_written_again(&error, claim.expires_at, self.now()) {
+                return log_unwritten(claim, &error);
+            }
+            sleep(WRITE_AGAIN).await;
         }
     }
 
@@ -320,26 +324,19 @@ impl Step {
         }
     }
 
-    /// Writes the settlement. While the store accepts no writes, tries again until the claim runs out.
-    /// The call is not made again for that: after the claim ran out, the event is in doubt.
+    /// Writes the settlement, again and again while that may help. The call is not made again for that: after
+    /// the claim ran out, the event is in doubt.
     async fn settle(&self, attempt: Option<Attempt>, settlement: Settlement) {
         let (store, claim) = (&self.context.store, &self.claim);
         loop {
             let now = self.now();
-            let settled = store
-                .settle(claim, attempt.clone(), settlement.clone(), now)
-                .await;
-            match settled {
+            let settled = store.settle(claim, attempt.clone(), settlement.clone(), now);
+            match settled.await {
                 Ok(()) => return,
-                Err(SettleError::LostClaim) => {
-                    tracing::warn!(event = %claim.event, "the claim was lost before its call ended");
-                    return;
+                Err(error) if is_written_again(&error, claim.expires_at, now) => {
+                    sleep(WRITE_AGAIN).await;
                 }
-                Err(SettleError::Store(_)) if now < claim.expires_at => sleep(SETTLE_AGAIN).await,
-                Err(SettleError::Store(error)) => {
-                    tracing::error!(event = %claim.event, %error, "a result could not be written");
-                    return;
-                }
+                Err(error) => return log_unwritten(claim, &error),
             }
         }
     }

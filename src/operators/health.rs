@@ -87,11 +87,7 @@ impl Operators {
         now: Timestamp,
     ) -> Vec<String> {
         let mut problems = Vec::new();
-        // A probe writes to the database. It is made only while writes fail, so that a healthy
-        // daemon does not write for each question.
-        if self.store.is_failing()
-            && let Err(error) = self.store.probe(now).await
-        {
+        if let Err(error) = self.can_store(now).await {
             problems.push(format!("nothing can be stored: {error}"));
         }
         if let Some(problem) = self.store.damage() {
@@ -116,6 +112,27 @@ impl Operators {
             problems.push(format!("the database cannot be read: {error}"));
         }
         problems
+    }
+
+    /// Fails if nothing can be stored.
+    async fn can_store(&self, now: Timestamp) -> Result<(), StoreError> {
+        // The answer must not wait for another process that holds the database.
+        if let Some(refused) = self.store.refuses() {
+            return Err(refused);
+        }
+        // A probe writes to the database. It is made only while writes fail, so that a healthy
+        // daemon does not write for each question.
+        if self.store.is_failing() {
+            return self.store.probe(now).await;
+        }
+        Ok(())
+    }
+
+    /// Says that another program wrote to the database within the last day.
+    pub fn other_writer(&self) -> Option<&'static str> {
+        const FOUND: &str = "another program wrote to the database within the last day; only the daemon may: find that \
+                             program and end it";
+        self.store.has_other_writer().then_some(FOUND)
     }
 
     /// A step that the clock made within the last day, and what waits because of it.

@@ -25,9 +25,16 @@ pub enum Refusal {
     /// The store failed. The text holds nothing stored.
     #[error("{}", match .0 {
         StoreError::Corrupt(_) => "a stored value is damaged; see the log",
-        StoreError::Unavailable(_) | StoreError::Overloaded | StoreError::Closed => {
-            "the database does not take this now; try again"
+        StoreError::Held(_) => {
+            "another process holds the database; nothing was changed, try again"
         }
+        StoreError::Unfinished => {
+            "the database did not end this in time; look whether it is done before you try again"
+        }
+        StoreError::Unavailable(_)
+        | StoreError::Constraint(_)
+        | StoreError::Overloaded
+        | StoreError::Closed => "the database does not take this now; try again",
     })]
     Store(StoreError),
 }

@@ -49,7 +49,8 @@ impl Operators {
     /// Builds the service over a store.
     pub fn new(store: Store, clock: SharedClock, metrics: Metrics, rules: Rules) -> Self {
         Self {
-            store,
+            // Somebody waits for every answer.
+            store: store.in_time(),
             worker: None,
             clock,
             metrics,

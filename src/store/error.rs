@@ -4,18 +4,31 @@ use std::path::Path;
 
 use sqlx::migrate::MigrateError;
 
+/// `SQLITE_BUSY`: another process has the file.
+const BUSY: u32 = 5;
 /// `SQLITE_IOERR`: kind of errors of reading and writing files.
 const IO_ERROR: u32 = 10;
+/// `SQLITE_CONSTRAINT`: a row contradicts another.
+const CONSTRAINT: u32 = 19;
 
 /// A failed read or write.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The database cannot be used now: full disk, lock, I/O. Trying later may help.
+    /// The database cannot be used now: full disk, I/O. Trying later may help.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// The queue of writes is full, or a write waited in it for too long.
-    #[error("the store is overloaded: its queue is full")]
+    /// Another process holds the database. Nothing was changed.
+    #[error("the database is unavailable: {0}")]
+    Held(String),
+    /// A row contradicts another one.
+    #[error("the database does not take this: {0}")]
+    Constraint(String),
+    /// The queue of writes is full, or a write waited in it for too long. Nothing was changed.
+    #[error("the store is overloaded: too many writes wait, or one of them takes long")]
     Overloaded,
+    /// A write was begun, and did not end in time. It may still be done.
+    #[error("the store is slow: a write did not end in time, and may still be done")]
+    Unfinished,
     /// The store is closed: the daemon is stopping.
     #[error("the store is closed")]
     Closed,
@@ -24,27 +37,49 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+impl StoreError {
+    /// True if another process holds the database.
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Held(_))
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         if let sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) = error {
             return Self::Corrupt(error.to_string());
         }
-        Self::Unavailable(said(&error))
+        let said = said(&error);
+        match kind(&error) {
+            Some(BUSY) => Self::Held(said),
+            Some(CONSTRAINT) => Self::Constraint(said),
+            Some(_) | None => Self::Unavailable(said),
+        }
     }
 }
 
+/// Kind of an error of `SQLite`: the low byte of its code.
+fn kind(error: &sqlx::Error) -> Option<u32> {
+    Some(code(error)? & 0xff)
+}
+
+fn code(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
 /// The error in `SQLite`'s own words, such as "database or disk is full": operators search for them. An I/O
-/// error is called one, with the code that tells which.
+/// error is called one, with the code that tells which, and a lock names what to look for.
 pub(super) fn said(error: &sqlx::Error) -> String {
     let Some(database) = error.as_database_error() else {
         return error.to_string();
     };
     let message = database.message();
-    let code = database.code();
-    let code = code.and_then(|code| code.parse::<u32>().ok());
-    let code = code.unwrap_or_default();
-    // The low byte is the kind of error.
-    match code & 0xff {
+    let code = code(error).unwrap_or_default();
+    match kind(error).unwrap_or_default() {
+        BUSY => format!(
+            "another process holds it ({message}): end that one, such as a shell of sqlite3 or another \
+             program for backups"
+        ),
         IO_ERROR if message.contains("I/O error") => format!("{message} (SQLite's code {code})"),
         IO_ERROR => format!("disk I/O error: {message} (SQLite's code {code})"),
         _ => message.to_owned(),

@@ -1,15 +1,17 @@
 //! The handle on the store, and the state that its handles share with the writer.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use sqlx::SqlitePool;
 use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use super::by::By;
+use super::commit::fault::Faults;
 use super::commit::growth::Growth;
-use super::commit::job::{Closure, Job};
+use super::commit::job::{Closure, Job, Reply, Waiting};
+use super::commit::turn::{OF_OPERATORS, OF_WEBHOOKS, Patience, Turn};
 use super::commit::tx::{Tx, WriteFuture};
 use super::error::StoreError;
 use super::file::lock::DatabaseLock;
@@ -20,17 +22,16 @@ use super::queue::offer::HandOff;
 use super::sql::Args;
 use crate::domain::uptime::Uptime;
 
-/// Longest time that a webhook waits to be stored. Its sender waits too; Slack gives three seconds.
-pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(2);
-
 /// A handle on the store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    pub(crate) jobs: mpsc::Sender<Job>,
+    pub(crate) jobs: mpsc::Sender<Waiting>,
     pub(crate) readers: SqlitePool,
     pub(crate) shared: Arc<Shared>,
     /// The person for whom this handle writes; `None` for webhooks, the worker and upkeep.
     pub(crate) by: Option<Arc<By>>,
+    /// Patience of the writes of this handle; `None`: they wait until they are done or failed.
+    pub(crate) patience: Option<Patience>,
 }
 
 impl std::fmt::Debug for Store {
@@ -47,7 +48,7 @@ pub(crate) struct Shared {
     pub(crate) erased: Notify,
     /// Number of commits that changed or withdrew waiting events.
     pub(crate) revision: AtomicU64,
-    pub(crate) write_failed: AtomicBool,
+    pub(crate) faults: Faults,
     pub(crate) damage: OnceLock<String>,
     pub(crate) growth: Growth,
     pub(crate) asked: Asked,
@@ -58,7 +59,7 @@ pub(crate) struct Shared {
     /// The uptime that was written last.
     pub(crate) uptime: std::sync::Mutex<Uptime>,
     /// The files of the database.
-    pub(crate) presence: Presence,
+    pub(crate) presence: Arc<Presence>,
     /// Held until the last handle is dropped.
     pub(crate) lock: DatabaseLock,
 }
@@ -81,9 +82,27 @@ impl Store {
         self.shared.was_restored
     }
 
+    /// A handle for callers whom somebody waits for: its writes end or fail in time.
+    #[must_use]
+    pub fn in_time(self) -> Self {
+        let patience = Some(OF_OPERATORS);
+        Self { patience, ..self }
+    }
+
     /// True if the last write failed, or the next one would. `/readyz` calls [`Store::probe`] then.
     pub fn is_failing(&self) -> bool {
-        self.shared.write_failed.load(Ordering::Relaxed) || self.shared.presence.check().is_err()
+        self.shared.faults.is_failing() || self.shared.presence.check().is_err()
+    }
+
+    /// Reason why nothing can be stored, if it is known without a write.
+    pub fn refuses(&self) -> Option<StoreError> {
+        let gone = self.shared.presence.check().err();
+        gone.or_else(|| self.shared.faults.held())
+    }
+
+    /// True if another program wrote to the database within the last day.
+    pub fn has_other_writer(&self) -> bool {
+        self.shared.faults.has_other_writer()
     }
 
     /// Returns the damage that [`Store::look_for_damage`] found.
@@ -94,18 +113,12 @@ impl Store {
     /// Stores a webhook. Its events are on the disk when this returns. For a duplicate the answer
     /// names the event that is stored already.
     pub async fn record(&self, webhook: Webhook) -> Result<Vec<Recorded>, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.jobs
-            .try_send(Job::Record(webhook, reply))
-            .map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => StoreError::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => StoreError::Closed,
-            })?;
-        match tokio::time::timeout(WRITE_PATIENCE, answer).await {
-            Ok(answer) => answer.map_err(|_| StoreError::Closed)?,
-            // It may still be stored. The sender repeats the webhook, and that is a duplicate then.
-            Err(_) => Err(StoreError::Overloaded),
+        // A full queue is no place to wait: the sender knows better when to come again.
+        if self.jobs.capacity() == 0 {
+            return Err(StoreError::Overloaded);
         }
+        self.ask(Some(OF_WEBHOOKS), |reply| Job::Record(webhook, reply))
+            .await
     }
 
     /// Runs `run` in a transaction and returns its value after the commit. `run` may be called again
@@ -115,14 +128,24 @@ impl Store {
         F: for<'a> FnMut(&'a mut Tx) -> WriteFuture<'a, T> + Send + 'static,
         T: Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        let write = Box::new(Closure {
-            run,
-            value: None,
-            reply,
-        });
-        self.send(Job::Write(write)).await?;
-        answer.await.map_err(|_| StoreError::Closed)?
+        self.write_within(self.patience, run).await
+    }
+
+    /// Does the same with another patience.
+    pub(crate) async fn write_within<T, F>(
+        &self,
+        patience: Option<Patience>,
+        run: F,
+    ) -> Result<T, StoreError>
+    where
+        F: for<'a> FnMut(&'a mut Tx) -> WriteFuture<'a, T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let job = |reply| {
+            let value = None;
+            Job::Write(Box::new(Closure { run, value, reply }))
+        };
+        self.ask(patience, job).await
     }
 
     /// Runs one statement in a transaction and returns the number of rows that it changed.
@@ -138,8 +161,39 @@ impl Store {
         .await
     }
 
-    /// Waits for room in the writer's queue and puts `job` there.
-    pub(crate) async fn send(&self, job: Job) -> Result<(), StoreError> {
-        self.jobs.send(job).await.map_err(|_| StoreError::Closed)
+    /// Has the writer run a job, and returns its answer.
+    pub(crate) async fn ask<T>(
+        &self,
+        patience: Option<Patience>,
+        job: impl FnOnce(Reply<T>) -> Job,
+    ) -> Result<T, StoreError> {
+        let asked = Instant::now();
+        let (reply, mut answer) = oneshot::channel();
+        let turn = Arc::new(Turn::default());
+        let waiting = Waiting {
+            job: job(reply),
+            turn: Arc::clone(&turn),
+        };
+        let closed = |_| StoreError::Closed;
+        let Some(patience) = patience else {
+            self.jobs
+                .send(waiting)
+                .await
+                .map_err(|_| StoreError::Closed)?;
+            return answer.await.map_err(closed)?;
+        };
+        let sent = timeout_at(asked + patience.turn, self.jobs.send(waiting)).await;
+        sent.map_err(|_| StoreError::Overloaded)?
+            .map_err(|_| StoreError::Closed)?;
+        if let Ok(answer) = timeout_at(asked + patience.turn, &mut answer).await {
+            return answer.map_err(closed)?;
+        }
+        if turn.give_up() {
+            return Err(StoreError::Overloaded);
+        }
+        match timeout_at(asked + patience.end, answer).await {
+            Ok(answer) => answer.map_err(closed)?,
+            Err(_) => Err(StoreError::Unfinished),
+        }
     }
 }

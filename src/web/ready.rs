@@ -35,6 +35,8 @@ pub(super) struct Readiness {
     /// A step that the clock made within the last day, by how much, and what waits because of it. The daemon is
     /// still ready.
     clock: Option<String>,
+    /// Says that another program wrote to the database within the last day. The daemon is still ready.
+    database: Option<&'static str>,
     /// Claims that ran out without a result; null: the database cannot be read.
     overdue_claims: Option<i64>,
 }
@@ -77,6 +79,7 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<R
         oldest_due_age_s: age(|levels| levels.oldest_due),
         oldest_parked_age_s: age(|levels| levels.oldest_parked),
         clock: state.operators.clock_step(now),
+        database: state.operators.other_writer(),
         overdue_claims: levels.as_ref().map(|levels| levels.overdue_claims),
     };
     (status, Json(readiness))

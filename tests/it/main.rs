@@ -49,6 +49,7 @@ mod feeds;
 mod foreign_answers;
 mod friendly;
 mod gone;
+mod held;
 mod hostile;
 mod http_edges;
 mod import_effects;

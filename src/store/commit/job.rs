@@ -1,7 +1,10 @@
 //! The jobs that the writer's queue carries, and the replies to their callers.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
+use super::turn::Turn;
 use super::tx::{Tx, WriteFuture};
 use crate::store::error::StoreError;
 use crate::store::inbox::webhook::{Recorded, Webhook};
@@ -9,6 +12,19 @@ use crate::store::queue::settle::types::Settle;
 
 /// Channel to the caller that waits.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// A job in the writer's queue.
+pub(crate) struct Waiting {
+    pub(crate) job: Job,
+    pub(crate) turn: Arc<Turn>,
+}
+
+impl Waiting {
+    /// Returns the job, unless its caller gave up. Its caller waits for its end then.
+    pub(super) fn begin(self) -> Option<Job> {
+        self.turn.begin().then_some(self.job)
+    }
+}
 
 /// Job of the writer.
 pub(crate) enum Job {

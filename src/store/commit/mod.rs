@@ -3,11 +3,13 @@
 pub(crate) mod batch;
 pub(crate) mod counts;
 pub(crate) mod effects;
+pub(crate) mod fault;
 pub(crate) mod group;
 pub(crate) mod growth;
 pub(crate) mod heard;
 pub(crate) mod job;
 pub(crate) mod sized;
 pub(crate) mod tally;
+pub(crate) mod turn;
 pub(crate) mod tx;
 pub(crate) mod writer;

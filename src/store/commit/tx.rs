@@ -176,4 +176,20 @@ impl Tx {
         self.claims_last_until = 0;
         self.scan.forget();
     }
+
+    /// Reads from the database which ids are given. Returns true if another program gave some from `first` on.
+    pub(super) async fn recount(&mut self, first: i64) -> Result<bool, StoreError> {
+        let next = next_event(&mut self.connection).await?;
+        self.next_event = self.next_event.max(next);
+        Ok(next > first)
+    }
+}
+
+/// Returns the id of the next event, as the database has it.
+pub(crate) async fn next_event(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    const LAST: &str = "\
+        -- store::tx::last
+        SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'";
+    let last: i64 = sqlx::query_scalar(LAST).fetch_one(connection).await?;
+    Ok(last + 1)
 }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::effects::Effects;
 use super::group::Group;
-use super::job::Job;
+use super::job::Waiting;
 use super::tx::{Tx, WriteFuture};
 use crate::edge::metrics::Metrics;
 use crate::store::error::StoreError;
@@ -35,7 +35,7 @@ const SAVE_AGAIN: Duration = Duration::from_secs(10);
 /// The writer's task.
 pub struct Writer {
     pub(crate) tx: Tx,
-    pub(crate) queue: mpsc::Receiver<Job>,
+    pub(crate) queue: mpsc::Receiver<Waiting>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) metrics: Metrics,
     pub(crate) save: Save,
@@ -73,11 +73,11 @@ impl Writer {
                 biased;
                 n = self.queue.recv_many(&mut jobs, GROUP) => {
                     if n == 0 { break; }
-                    self.commit(jobs.drain(..).collect()).await;
+                    let group: Group = jobs.drain(..).filter_map(Waiting::begin).collect();
+                    if group.len() > 0 { self.commit(group).await; }
                 }
                 () = stop.cancelled() => self.queue.close(),
-                // A daemon without traffic notices as well. The result is logged.
-                () = tokio::time::sleep(LOOK) => drop(self.check_presence().await),
+                () = tokio::time::sleep(LOOK) => self.look().await,
             }
         }
         if let Err(error) = self.tx.connection.close().await {
@@ -101,6 +101,20 @@ impl Writer {
         done
     }
 
+    /// Looks after the database while nothing is to be written, so that a daemon without traffic notices as
+    /// well. The results are logged.
+    async fn look(&mut self) {
+        if self.check_presence().await.is_err() || self.shared.faults.held().is_none() {
+            return;
+        }
+        // Nobody may write for a long time, and `/readyz` has to say that the database is free again.
+        self.tx.begin(Effects::default());
+        match self.tx.commit().await {
+            Ok(()) => self.shared.faults.succeeded(),
+            Err(_) => self.tx.roll_back().await,
+        }
+    }
+
     async fn commit(&mut self, mut group: Group) {
         // Before the write, so that no call is made for what may be lost.
         if let Err(error) = self.check_presence().await {
@@ -108,14 +122,23 @@ impl Writer {
         }
         match self.write(&mut group).await {
             Ok(()) => self.answer(group).await,
-            Err(error) if group.len() == 1 => self.fail(group, &error),
+            // Alone, each would wait for the same process.
+            Err(error) if group.len() == 1 || error.is_held() => self.fail(group, &error),
             // One job may be the cause. Each runs alone now, so that only that one fails.
             Err(error) => {
                 tracing::debug!(%error, "a group of writes failed; trying each alone");
+                let mut held = None;
                 for mut alone in group.split() {
-                    match self.write(&mut alone).await {
+                    let written = match &held {
+                        Some(error) => Err(StoreError::clone(error)),
+                        None => self.write(&mut alone).await,
+                    };
+                    match written {
                         Ok(()) => self.answer(alone).await,
-                        Err(error) => self.fail(alone, &error),
+                        Err(error) => {
+                            self.fail(alone, &error);
+                            held = Some(error).filter(StoreError::is_held);
+                        }
                     }
                 }
             }
@@ -176,8 +199,22 @@ impl Writer {
         }
     }
 
-    /// Runs a group in one transaction, and delivers the effects of that.
+    /// Runs a group in one transaction, and delivers the effects of that. If another program took the ids that
+    /// were to be given, it runs again with others.
     async fn write(&mut self, group: &mut Group) -> Result<(), StoreError> {
+        let first = self.tx.next_event;
+        let written = self.write_once(group).await;
+        let Err(StoreError::Constraint(problem)) = &written else {
+            return written;
+        };
+        if !self.tx.recount(first).await? {
+            return written;
+        }
+        self.shared.faults.found_other_writer(problem);
+        self.write_once(group).await
+    }
+
+    async fn write_once(&mut self, group: &mut Group) -> Result<(), StoreError> {
         self.tx.begin(Effects {
             handing: self.shared.hand_off.begin(),
             ..Effects::default()
@@ -191,9 +228,7 @@ impl Writer {
         }
         self.metrics.committed(group.len(), started.elapsed());
         self.shared.growth.add(group.bytes());
-        if self.shared.write_failed.swap(false, Ordering::Relaxed) {
-            tracing::info!("the database takes writes again");
-        }
+        self.shared.faults.succeeded();
         self.publish();
         Ok(())
     }
@@ -226,9 +261,7 @@ impl Writer {
     }
 
     fn fail(&self, group: Group, error: &StoreError) {
-        if !self.shared.write_failed.swap(true, Ordering::Relaxed) {
-            tracing::error!(%error, "the database takes no writes; senders are answered 503");
-        }
+        self.shared.faults.failed(error);
         group.fail(error);
     }
 }

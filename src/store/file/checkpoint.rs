@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use sqlx::{Connection as _, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
 use super::options::base;
@@ -76,10 +76,8 @@ impl Store {
     async fn move_log(&self, connection: &mut Option<SqliteConnection>) -> Result<(), StoreError> {
         const MOVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
         if connection.is_none() {
-            // A file that replaced ours must not be written to.
-            self.shared.presence.check()?;
             let options = base(self.shared.lock.path()).create_if_missing(false);
-            *connection = Some(options.connect().await?);
+            *connection = Some(self.shared.presence.connect(options).await?);
         }
         if let Some(connection) = connection {
             sql::run(connection, MOVE, args![]).await?;

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use sqlx::{Connection as _, SqliteConnection};
 
 use super::options::reading;
 use crate::store::error::StoreError;
@@ -44,7 +44,8 @@ impl Store {
     /// Returns the verdict of `SQLite`, or `None` if `budget` was too short.
     async fn check_for(&self, budget: Duration) -> Result<Option<String>, StoreError> {
         const CHECK: &str = "PRAGMA quick_check(1)";
-        let mut connection = reading(self.shared.lock.path()).connect().await?;
+        let options = reading(self.shared.lock.path());
+        let mut connection = self.shared.presence.connect(options).await?;
         // Dropped with this future. That ends the statement too.
         let wanted = Arc::new(());
         pause_between(&mut connection, Arc::downgrade(&wanted), budget).await?;
@@ -90,6 +91,7 @@ fn is_interrupted(error: &sqlx::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use sqlx::ConnectOptions as _;
 
     use super::*;
 

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::ConnectOptions as _;
 
 use super::options::base;
 use super::retention::{Doomed, delete_events};
@@ -209,13 +208,9 @@ impl Store {
     /// prevents that.
     pub(super) async fn empty_log(&self) -> Result<bool, StoreError> {
         const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
-        // A file that replaced ours must not be written to.
-        self.shared.presence.check()?;
         // In short tries, because the writer waits while this waits for readers.
-        let mut connection = base(self.shared.lock.path())
-            .busy_timeout(CHECKPOINT_PATIENCE)
-            .connect()
-            .await?;
+        let options = base(self.shared.lock.path()).busy_timeout(CHECKPOINT_PATIENCE);
+        let mut connection = self.shared.presence.connect(options).await?;
         for _ in 0..CHECKPOINT_TRIES {
             let is_busy: bool = sql::fetch_one(&mut connection, CHECKPOINT, args![]).await?;
             if !is_busy {

@@ -9,7 +9,7 @@ pub(crate) mod erase;
 pub(crate) mod inspect;
 pub(crate) mod lock;
 mod open;
-mod options;
+pub(crate) mod options;
 pub(crate) mod presence;
 pub(crate) mod retention;
 mod schema;

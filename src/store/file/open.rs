@@ -1,11 +1,14 @@
 //! Opens the database: lock, options, schema, and recovery from a dead process.
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::io;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{ConnectOptions as _, SqliteConnection};
+use sqlx::{ConnectOptions as _, SqliteConnection, SqlitePool};
 use tokio::sync::{Notify, mpsc};
 
 use super::copied;
@@ -16,8 +19,9 @@ use super::schema::{MIGRATIONS, migrator, refuse_newer};
 use super::uptime;
 use crate::domain::uptime::Uptime;
 use crate::edge::metrics::Metrics;
+use crate::store::commit::fault::Faults;
 use crate::store::commit::growth::Growth;
-use crate::store::commit::tx::Tx;
+use crate::store::commit::tx::{Tx, next_event};
 use crate::store::commit::writer::{QUEUE, Save, Writer};
 use crate::store::error::OpenError;
 use crate::store::handle::{Shared, Store};
@@ -27,6 +31,8 @@ use crate::store::queue::schedule;
 
 /// Number of connections that read, beside the one that writes.
 const READERS: u32 = 4;
+/// Longest wait for one of them. Whoever asks for the state has a time limit, too.
+const READ_PATIENCE: Duration = Duration::from_millis(2500);
 
 impl Store {
     /// Opens the database at `url`; creates and migrates it as needed. The caller runs the
@@ -57,11 +63,8 @@ impl Store {
         let recovered = recover(&mut connection, now).await.map_err(&failed)?;
         let (next_event, was_restored, uptime) = recovered;
         let presence = Presence::of(&path).map_err(OpenError::file(&path))?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            // A file does not go away as a server does.
-            .test_before_acquire(false)
-            .connect_lazy_with(reading(&path));
+        let presence = Arc::new(presence);
+        let readers = readers(&path, &presence);
         let (jobs, queue) = mpsc::channel(QUEUE);
         // A process that was killed may have left words in the log that it had erased.
         let erased = Notify::new();
@@ -70,7 +73,7 @@ impl Store {
             wake: Notify::new(),
             erased,
             revision: AtomicU64::new(0),
-            write_failed: AtomicBool::new(false),
+            faults: Faults::default(),
             damage: OnceLock::new(),
             growth: Growth::default(),
             asked: Asked::default(),
@@ -93,9 +96,28 @@ impl Store {
             readers,
             shared,
             by: None,
+            patience: None,
         };
         Ok((store, writer))
     }
+}
+
+/// The connections that read. They stay open: one that is opened later is opened by name, and the name may lead
+/// to another file then.
+fn readers(path: &Path, presence: &Arc<Presence>) -> SqlitePool {
+    let presence = Arc::clone(presence);
+    SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .acquire_timeout(READ_PATIENCE)
+        // A file does not go away as a server does.
+        .test_before_acquire(false)
+        .after_connect(move |_, _| {
+            let present = presence.check();
+            Box::pin(async { present.map_err(|error| io::Error::other(error).into()) })
+        })
+        .connect_lazy_with(reading(path))
 }
 
 /// Recovers from a dead process: voids its claims, puts their pairs in doubt, and moves what waits if the
@@ -117,9 +139,6 @@ async fn recover(
     const IMPORTS: &str = "\
         -- store::open::imports
         DELETE FROM import_rows";
-    const LAST: &str = "\
-        -- store::open::last
-        SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'";
     for statement in ["BEGIN IMMEDIATE", DOUBT, VOID, IMPORTS] {
         sqlx::query(statement).execute(&mut *connection).await?;
     }
@@ -128,8 +147,7 @@ async fn recover(
     let was_restored = copied::begin(connection, now).await?;
     schedule::on_start(connection, now).await?;
     sqlx::query("COMMIT").execute(&mut *connection).await?;
-    let last: i64 = sqlx::query_scalar(LAST).fetch_one(&mut *connection).await?;
-    Ok((last + 1, was_restored, uptime))
+    Ok((next_event(connection).await?, was_restored, uptime))
 }
 
 #[cfg(test)]

@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
+/// Longest wait for another process that holds the database. A write waits once for its turn and once for
+/// this, and the answer must come within three seconds.
+pub(crate) const HELD: Duration = Duration::from_millis(1200);
+
 /// Options that all connections share.
 pub(super) fn base(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(HELD)
         .pragma("temp_store", "MEMORY")
         // KiB. The system caches the file too, and a small cache stays in the cache of the processor.
         .pragma("cache_size", "-1024")

@@ -9,6 +9,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, SqliteConnection};
+
 use super::lock::beside;
 use crate::store::error::StoreError;
 
@@ -38,6 +41,18 @@ impl Presence {
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         let gone = self.0.iter().find_map(gone);
         gone.map_or(Ok(()), |gone| Err(StoreError::Unavailable(gone)))
+    }
+
+    /// Opens a further connection to these files. Fails if others are in their place, which must not be written
+    /// to, nor read as ours.
+    pub(super) async fn connect(
+        &self,
+        options: SqliteConnectOptions,
+    ) -> Result<SqliteConnection, StoreError> {
+        self.check()?;
+        let connection = options.connect().await?;
+        self.check()?;
+        Ok(connection)
     }
 
     /// True if the database file itself is at its place.

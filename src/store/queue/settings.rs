@@ -1,5 +1,7 @@
 //! Settings that survive a restart, and the expiry of parked events.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::transition;
@@ -7,17 +9,21 @@ use crate::domain::event::{EventState, NAMED_IN_VAIN};
 use crate::domain::ids::EventId;
 use crate::domain::reason::Reason;
 use crate::store::audit::{self, Action};
+use crate::store::commit::turn::Patience;
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
-use crate::store::handle::{Store, WRITE_PATIENCE};
+use crate::store::handle::Store;
 use crate::store::sql::{self, args, millis};
 
 const PAUSED: &str = "paused";
+const PROBED: &str = "probed_at";
 /// Largest number of events that expire in one transaction, so that webhooks do not wait for long.
 const EXPIRE_STEP: i64 = 100;
 
 /// Size of a large record: on a full disk a small one may still fit where an event does not.
 const PROBE_BYTES: usize = 64 * 1024;
+/// Longest time that a probe waits. Whoever asks for the state has a time limit, too.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Numbers of events that expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,16 +35,24 @@ pub struct Expired {
 }
 
 impl Store {
-    /// Writes as many bytes as an event takes, to see whether the database still takes events. Waits no longer
-    /// than a webhook would.
+    /// Writes as many bytes as an event takes, to see whether the database still takes events.
     pub async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
         let value = format!("{} {}", now.as_millisecond(), " ".repeat(PROBE_BYTES));
-        let written = tokio::time::timeout(WRITE_PATIENCE, self.set("probed_at", value));
-        // Another process may hold the database, and many writes may wait for it before this one.
-        written.await.unwrap_or_else(|_| {
-            let seconds = WRITE_PATIENCE.as_secs();
-            let what = format!("no write was possible within {seconds} s");
-            Err(StoreError::Unavailable(what))
+        let patience = Patience {
+            turn: PROBE_PATIENCE,
+            end: PROBE_PATIENCE,
+        };
+        let probed = self.write_within(Some(patience), move |tx| {
+            let value = value.clone();
+            Box::pin(async move { set(tx, PROBED, &value).await })
+        });
+        probed.await.map_err(|error| match error {
+            StoreError::Overloaded | StoreError::Unfinished => {
+                let seconds = PROBE_PATIENCE.as_secs();
+                let what = format!("no write was possible within {seconds} s");
+                StoreError::Unavailable(what)
+            }
+            other => other,
         })
     }
 
@@ -69,14 +83,6 @@ impl Store {
         .await?;
         self.shared.wake.notify_one();
         Ok(())
-    }
-
-    pub(crate) async fn set(&self, key: &'static str, value: String) -> Result<(), StoreError> {
-        self.write(move |tx| {
-            let value = value.clone();
-            Box::pin(async move { set(tx, key, &value).await })
-        })
-        .await
     }
 
     /// Expires parked events whose time is over, at most [`EXPIRE_STEP`].

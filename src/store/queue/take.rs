@@ -11,9 +11,10 @@ use super::hold::{give_back_expired, hold, set_aside};
 use super::scan_position::ScanPosition;
 use crate::domain::ids::EventId;
 use crate::domain::retry::later;
+use crate::store::commit::turn::OF_WEBHOOKS;
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
-use crate::store::handle::{Store, WRITE_PATIENCE};
+use crate::store::handle::Store;
 use crate::store::links::doubts::doubt;
 use crate::store::queue::offer::Offer;
 use crate::store::sql::{self, args, is_direct, millis, moment};
@@ -68,7 +69,7 @@ impl Store {
                 // Webhooks of this transaction may have arrived after `now`, and are due at their
                 // arrival. An arrival far in the future comes from a clock that was set: it must not
                 // make events due that wait.
-                let latest = later(now, WRITE_PATIENCE);
+                let latest = later(now, OF_WEBHOOKS.end);
                 let arrived = tx.effects.handing.received_until;
                 let taking = Taking {
                     scope: ClaimScope::Due,

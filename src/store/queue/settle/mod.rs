@@ -7,7 +7,6 @@ mod subject;
 pub(crate) mod types;
 
 use jiff::Timestamp;
-use tokio::sync::oneshot;
 
 use super::{erasure, on_mapped, schedule, transition};
 use crate::domain::event::EventState;
@@ -44,9 +43,8 @@ impl Store {
         };
         // Settlements are a job of their own kind: the writer runs all that wait in a few
         // statements.
-        let (reply, answer) = oneshot::channel();
-        self.send(Job::Settle(settle, reply)).await?;
-        if answer.await.map_err(|_| StoreError::Closed)?? {
+        let job = |reply| Job::Settle(settle, reply);
+        if self.ask(self.patience, job).await? {
             Ok(())
         } else {
             Err(SettleError::LostClaim)
