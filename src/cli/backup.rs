@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::process::lifecycle;
 use crate::store::{Backup, BackupError, OpenError, back_up};
 use crate::terminal::{Failure, Global, Outcome, output};
 
@@ -14,9 +15,12 @@ pub(super) struct Args {
 
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     let config = global.load()?.config;
-    let backup = back_up(&config.database.url, &args.file)
-        .await
-        .map_err(refused)?;
+    let interrupted = lifecycle::interrupted();
+    let backup = tokio::select! {
+        backup = back_up(&config.database.url, &args.file) => backup.map_err(refused)?,
+        // What was written so far is removed as its future is dropped.
+        () = interrupted => return Err(Failure::failed("a signal ended it; no backup was made")),
+    };
     output::line(format_args!(
         "{}: {}",
         args.file.display(),

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use crate::config::{self, Config, Environment};
 use crate::edge::clock::{Clock as _, SystemClock};
 use crate::process::{certificate_warnings, renames};
-use crate::store::{DatabaseLock, Depth, OpenError, Store, file_of};
+use crate::store::{DatabaseLock, Depth, OpenError, Store, file_of, saved_copy};
 use crate::terminal::{Failure, Global, Outcome, output};
 
 /// Arguments of `check`.
@@ -86,9 +86,18 @@ async fn check_database(config: &Config, integrity: bool) -> Outcome {
         Depth::Quick
     };
     match Store::inspect(url, depth).await {
-        Ok(None) => output::line(format!(
-            "database: {url} does not exist yet; `serve` creates it"
-        )),
+        Ok(None) => {
+            output::line(format!(
+                "database: {url} does not exist yet; `serve` creates it"
+            ));
+            if let Some(saved) = file_of(url).ok().and_then(|path| saved_copy(&path)) {
+                let saved = saved.display();
+                output::line(format!(
+                    "warning: {saved} is the saved copy of a database that was lost: `serval-connect restore {saved}` \
+                     before `serve` goes on with it"
+                ));
+            }
+        }
         Ok(Some(events)) => output::line(format!("database: {url} is sound, with {events} events")),
         Err(error @ OpenError::Url { .. }) => return Err(Failure::Usage(error.to_string())),
         Err(error) => return Err(Failure::Failed(error.into())),

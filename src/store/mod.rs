@@ -31,7 +31,7 @@ pub use by::By;
 pub use commit::writer::Writer;
 pub use error::{OpenError, SettleError, StoreError};
 pub use file::backup::{Backup, back_up, restore};
-pub use file::copy::BackupError;
+pub use file::copy::{BackupError, saved_copy};
 pub use file::erase::{EraseError, Erased};
 pub use file::inspect::Depth;
 pub use file::lock::{DatabaseLock, file_of};

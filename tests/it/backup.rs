@@ -266,3 +266,63 @@ async fn the_commands_say_what_they_did_and_fail_with_the_reason() {
     let list = site.run("events list --json").await.json();
     assert_eq!(list["data"][0]["external_id"], sys_id(1).as_str());
 }
+
+/// The files in the folder of backups.
+fn names(folder: &Path) -> Vec<String> {
+    let files = fs::read_dir(folder).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    names.collect()
+}
+
+#[tokio::test]
+async fn a_backup_that_a_signal_ends_leaves_nothing_or_what_the_next_one_removes() {
+    let site = Site::new(MockConfig::default()).await;
+    assert_eq!(site.run("migrate").await.code, 0);
+    let path = site.path("data/x.db");
+    let mut database = sqlx::SqliteConnection::connect(path.to_str().unwrap())
+        .await
+        .unwrap();
+    sqlx::query(
+        "INSERT INTO settings (key, value) VALUES ('large', printf('%.*c', 60000000, 'x'))",
+    )
+    .execute(&mut database)
+    .await
+    .unwrap();
+    database.close().await.unwrap();
+    let folder = site.path("backups");
+    fs::create_dir(&folder).unwrap();
+    for signal in ["-TERM", "-INT", "-KILL"] {
+        // A backup that ends before the signal comes proves nothing.
+        let ended = eventually("a backup is ended by a signal", async || {
+            let file = folder.join("b.db");
+            let mut backup = site
+                .command(&format!("backup {}", file.display()))
+                .spawn()
+                .unwrap();
+            let pid = backup.id().unwrap().to_string();
+            let begun = async || (!names(&folder).is_empty()).then_some(());
+            eventually("the backup has begun", begun).await;
+            let kill = tokio::process::Command::new("kill")
+                .args([signal, &pid])
+                .status();
+            drop(kill.await.unwrap());
+            let ended = backup.wait().await.unwrap();
+            if ended.success() {
+                fs::remove_file(file).unwrap();
+                return None;
+            }
+            Some(ended)
+        })
+        .await;
+        let left = names(&folder);
+        assert!(!left.contains(&"b.db".to_owned()), "{left:?}");
+        assert!(
+            signal == "-KILL" || left.is_empty(),
+            "{signal} {ended}: {left:?}"
+        );
+    }
+    let file = folder.join("b.db");
+    let done = site.run(&format!("backup {}", file.display())).await;
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(names(&folder), ["b.db"]);
+}

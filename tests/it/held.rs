@@ -197,9 +197,9 @@ async fn ids_that_another_program_gave_cost_no_webhook_and_show() {
         for _ in 0..2 {
             app.alter(
                 "INSERT INTO events (state, due_at, received_at, queued_at, updated_at, rank_major,
-                     rank_minor, source, external, event_type, first_state)
-                 SELECT state, due_at, received_at, queued_at, updated_at, rank_major, rank_minor,
-                     source, external, event_type, first_state FROM events WHERE id = 1",
+                     rank_minor, source, event_type, first_state)
+                 SELECT 'ignored', 0, received_at, queued_at, updated_at, rank_major, rank_minor,
+                     source, event_type, 'ignored' FROM events WHERE id = 1",
             )
             .await;
         }

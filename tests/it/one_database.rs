@@ -96,6 +96,58 @@ async fn a_renamed_folder_lets_nobody_in() {
     assert_locked(&refused);
 }
 
+/// A file or folder that is mounted at another place, too, where the machine allows that.
+struct BindMount(PathBuf);
+
+impl BindMount {
+    fn of(from: &Path, at: &Path) -> Option<Self> {
+        let mount = std::process::Command::new("mount")
+            .arg("--bind")
+            .args([from, at])
+            .status();
+        mount
+            .is_ok_and(|status| status.success())
+            .then(|| Self(at.to_path_buf()))
+    }
+}
+
+impl Drop for BindMount {
+    fn drop(&mut self) {
+        let umount = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(&self.0)
+            .status();
+        drop(umount);
+    }
+}
+
+#[tokio::test]
+async fn a_bind_mount_of_the_database_or_of_its_folder_lets_nobody_in() {
+    for of_folder in [true, false] {
+        let folder = TempDir::new().unwrap();
+        let (data, other) = (folder.path().join("data"), folder.path().join("other"));
+        fs::create_dir(&data).unwrap();
+        fs::create_dir(&other).unwrap();
+        let held = Store::open(&url(&data.join("inbox.db")), at(0))
+            .await
+            .unwrap();
+        let (from, to) = if of_folder {
+            (data, other.clone())
+        } else {
+            fs::write(other.join("inbox.db"), "").unwrap();
+            (data.join("inbox.db"), other.join("inbox.db"))
+        };
+        let Some(mounted) = BindMount::of(&from, &to) else {
+            println!("skipped: nothing can be mounted here");
+            return;
+        };
+        let refused = Store::open(&url(&other.join("inbox.db")), at(0)).await;
+        drop(mounted);
+        assert_locked(&refused.unwrap_err());
+        drop(held);
+    }
+}
+
 #[tokio::test]
 async fn a_link_may_name_a_database_that_does_not_exist_yet() {
     let folder = TempDir::new().unwrap();
@@ -135,6 +187,23 @@ async fn without(take: impl FnOnce(&Path), problem: &str) -> (Daemon, PathBuf) {
     .await;
     assert!(!database.with_file_name("inbox.db.saved-2").exists());
     (daemon, saved)
+}
+
+#[tokio::test]
+async fn a_start_without_the_database_names_the_saved_copy_of_it() {
+    let delete = |database: &Path| fs::remove_file(database).unwrap();
+    let (mut daemon, saved) = without(delete, "inbox.db was deleted or moved away").await;
+    daemon.kill().await;
+    let check = crate::support::run(daemon.folder(), &daemon.arguments("check")).await;
+    let said = String::from_utf8(check.stdout).unwrap();
+    let remedy = format!("`serval-connect restore {}`", saved.display());
+    assert!(said.contains(&remedy), "{said}");
+    daemon.start_again().await;
+    let log = serde_json::to_string(&daemon.log()).unwrap();
+    assert!(
+        log.contains("the saved copy of one that was lost") && log.contains("inbox.db.saved-1"),
+        "{log}"
+    );
 }
 
 /// The copy has the events that were acknowledged, and restores as a backup does.

@@ -72,6 +72,11 @@ mod tests {
         turn: Duration::from_millis(20),
         end: Duration::from_millis(40),
     });
+    /// Enough for the writer to begin, also on a busy machine.
+    const LONG: Option<Patience> = Some(Patience {
+        turn: Duration::from_secs(3),
+        end: Duration::from_secs(3),
+    });
     const SET: &str = "INSERT INTO settings (key, value) VALUES ('tried', $1)";
 
     async fn set(
@@ -109,7 +114,7 @@ mod tests {
         let (begins, gate) = (Notify::new(), Notify::new());
         let (begins, gate) = (std::sync::Arc::new(begins), std::sync::Arc::new(gate));
         let (has_begun, may_end) = (begins.clone(), gate.clone());
-        let busy = store.write_within(SHORT, move |_| {
+        let busy = store.write_within(LONG, move |_| {
             let (has_begun, may_end) = (has_begun.clone(), may_end.clone());
             Box::pin(async move {
                 has_begun.notify_one();

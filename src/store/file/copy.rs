@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteJournalMode;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::copied;
-use super::lock::{beside, folder_of};
+use super::lock::{beside, folder_of, lock_file};
 use super::options::base;
 use crate::store::error::{OpenError, said};
 
@@ -76,26 +76,44 @@ pub enum BackupError {
     Open(#[from] OpenError),
 }
 
+/// Ending of the names of copies that are not complete.
+const PARTIAL: &str = ".serval-partial";
+/// Endings of the files that `SQLite` makes beside a copy, and of the copy itself.
+const FILES: [&str; 4] = ["", "-journal", "-wal", "-shm"];
+
 /// A file that is removed unless it gets its final name.
 pub(super) struct Partial {
     pub(super) path: PathBuf,
     is_kept: bool,
+    /// Locked while the process lives, so that nobody takes it for one that was left.
+    _lock: Option<File>,
 }
 
 impl Partial {
     /// Creates an empty file beside `target`. Only its owner can read it, because tickets are private.
     pub(super) fn beside(target: &Path) -> Result<(Self, File), BackupError> {
-        let mut path = target.as_os_str().to_owned();
-        path.push(format!(".{}.partial", std::process::id()));
-        let path = PathBuf::from(path);
+        remove_leftovers(folder_of(target));
+        let path = beside(target, &format!(".{}{PARTIAL}", std::process::id()));
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(&path)
             .map_err(OpenError::file(&path))?;
-        let is_kept = false;
-        Ok((Self { path, is_kept }, file))
+        let lock = file.try_clone().map_err(OpenError::file(&path));
+        let lock = lock.and_then(|file| lock_file(file, &path));
+        let partial = |lock| Self {
+            path,
+            is_kept: false,
+            _lock: lock,
+        };
+        match lock {
+            Ok(lock) => Ok((partial(Some(lock)), file)),
+            Err(error) => {
+                drop(partial(None));
+                Err(error.into())
+            }
+        }
     }
 
     /// Gives the file its final name. The name is on the disk when this returns.
@@ -127,11 +145,56 @@ impl Drop for Partial {
             return;
         }
         // SQLite leaves its own files beside a copy that it could not finish.
-        for suffix in ["", "-journal", "-wal", "-shm"] {
+        for suffix in FILES {
             // It may not exist, and nobody waits for the error.
             drop(fs::remove_file(beside(&self.path, suffix)));
         }
     }
+}
+
+/// Removes the copies in `folder` whose process was killed before they were complete. One that is still being made
+/// is locked.
+pub(super) fn remove_leftovers(folder: &Path) {
+    // Elsewhere nothing tells them apart: see `lock_file`.
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    // A folder that cannot be read is said by whatever comes next.
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    for file in files {
+        let name = file.file_name();
+        let Some((begin, suffix)) = name.to_str().and_then(|name| name.split_once(PARTIAL)) else {
+            continue;
+        };
+        if !FILES.contains(&suffix) {
+            continue;
+        }
+        let path = folder.join(format!("{begin}{PARTIAL}"));
+        let lock = match File::options().read(true).write(true).open(&path) {
+            Ok(file) => lock_file(file, &path).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(OpenError::file(&path)(error)),
+        };
+        if let Ok(lock) = lock {
+            drop(Partial {
+                path,
+                is_kept: false,
+                _lock: lock,
+            });
+        }
+    }
+}
+
+/// Returns the newest copy of a database that is gone and was saved, if there is no database at `path`.
+pub fn saved_copy(path: &Path) -> Option<PathBuf> {
+    if path.exists() {
+        return None;
+    }
+    saved_names(path).filter(|name| name.exists()).last()
+}
+
+fn saved_names(path: &Path) -> impl Iterator<Item = PathBuf> {
+    (1..=MAX_SAVED).map(move |n| beside(path, &format!(".saved-{n}")))
 }
 
 /// Saves all that an open database holds, whose file may have lost its name: into a new file beside `path`,
@@ -141,8 +204,7 @@ pub(crate) async fn save_open(
     path: &Path,
 ) -> Result<PathBuf, BackupError> {
     const REMEDY: &str = "move it away";
-    let mut names = (1..=MAX_SAVED).map(|n| beside(path, &format!(".saved-{n}")));
-    let target = names.find(|name| !name.exists());
+    let target = saved_names(path).find(|name| !name.exists());
     let target = target.ok_or_else(|| exists(&beside(path, ".saved-1"), REMEDY))?;
     let (partial, _) = Partial::beside(&target)?;
     copy(connection, &partial, &target).await?;
@@ -189,5 +251,44 @@ pub(super) fn exists(path: &Path, remedy: &'static str) -> BackupError {
     BackupError::Exists {
         path: path.display().to_string(),
         remedy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_killed_processes_left_is_removed_and_what_others_write_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let left = [
+            "a.db.1.serval-partial",
+            "a.db.1.serval-partial-journal",
+            "b.db.2.serval-partial-wal",
+        ];
+        let others = [
+            "a.db",
+            "a.db.1.partial",
+            "serval-partial",
+            "a.db.1.serval-partial-x",
+        ];
+        for name in left.iter().chain(&others) {
+            fs::write(at(name), "x").unwrap();
+        }
+        let (alive, _) = Partial::beside(&at("c.db")).unwrap();
+        fs::write(beside(&alive.path, "-journal"), "x").unwrap();
+        remove_leftovers(folder.path());
+        for name in left {
+            assert!(!at(name).exists(), "{name}");
+        }
+        for name in others {
+            assert!(at(name).exists(), "{name}");
+        }
+        assert!(alive.path.exists() && beside(&alive.path, "-journal").exists());
+        let path = alive.path.clone();
+        drop(alive);
+        assert!(!path.exists() && !beside(&path, "-journal").exists());
     }
 }

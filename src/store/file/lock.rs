@@ -105,14 +105,14 @@ fn lock_name(path: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 
-/// Locks one byte of the database file that `SQLite` neither locks nor stores anything in.
+/// Locks one byte of a database file that `SQLite` neither locks nor stores anything in.
 ///
 /// Why a lock of the open file (OFD): a POSIX lock would end as soon as `SQLite` closes any of its own
 /// descriptors of the file. Why one byte, and not `flock(2)`: that locks the whole file, which does not
 /// touch the POSIX locks of `SQLite` on a local file system, but NFS and SMB make one kind of the two, and
 /// the daemon would shut itself out.
 #[cfg(target_os = "linux")]
-fn lock_file(file: File, path: &Path) -> Result<File, OpenError> {
+pub(super) fn lock_file(file: File, path: &Path) -> Result<File, OpenError> {
     use nix::errno::Errno;
     use nix::fcntl::{FcntlArg, fcntl};
     use nix::libc;
@@ -136,7 +136,7 @@ fn lock_file(file: File, path: &Path) -> Result<File, OpenError> {
 /// Elsewhere the lock of the name has to do: on macOS each of these locks shuts out `SQLite`.
 #[cfg(not(target_os = "linux"))]
 #[expect(clippy::unnecessary_wraps, reason = "the signature of Linux")]
-fn lock_file(file: File, _path: &Path) -> Result<File, OpenError> {
+pub(super) fn lock_file(file: File, _path: &Path) -> Result<File, OpenError> {
     Ok(file)
 }
 

@@ -12,7 +12,8 @@ use sqlx::{ConnectOptions as _, SqliteConnection, SqlitePool};
 use tokio::sync::{Notify, mpsc};
 
 use super::copied;
-use super::lock::DatabaseLock;
+use super::copy::{remove_leftovers, saved_copy};
+use super::lock::{DatabaseLock, folder_of};
 use super::options::{reading, writing};
 use super::presence::Presence;
 use super::schema::{MIGRATIONS, migrator, refuse_newer};
@@ -50,6 +51,14 @@ impl Store {
     ) -> Result<(Self, Writer), OpenError> {
         // Reads the schema and the first page only: a start must not depend on the size of the history.
         const READ_SCHEMA: &str = "SELECT COUNT(*) FROM sqlite_schema";
+        remove_leftovers(folder_of(lock.path()));
+        if let Some(saved) = saved_copy(lock.path()) {
+            tracing::warn!(
+                saved = %saved.display(),
+                "there is no database, so a new one is made; the saved copy of one that was lost is beside it: to \
+                 go on with that, stop, move the new database away, and run `serval-connect restore` with the copy"
+            );
+        }
         lock.create_file()?;
         let path = lock.path().to_path_buf();
         let failed = OpenError::database(&path);
