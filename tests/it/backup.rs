@@ -305,7 +305,8 @@ async fn a_backup_that_a_signal_ends_leaves_nothing_or_what_the_next_one_removes
             let kill = tokio::process::Command::new("kill")
                 .args([signal, &pid])
                 .status();
-            drop(kill.await.unwrap());
+            // It may have ended already.
+            kill.await.unwrap();
             let ended = backup.wait().await.unwrap();
             if ended.success() {
                 fs::remove_file(file).unwrap();

@@ -274,6 +274,29 @@ async fn a_file_that_takes_the_place_of_the_database_is_not_written_to() {
 }
 
 #[tokio::test]
+async fn a_file_that_takes_the_place_of_the_database_is_not_read_as_ours() {
+    let folder = TempDir::new().unwrap();
+    let (database, other) = (
+        folder.path().join("inbox.db"),
+        folder.path().join("other.db"),
+    );
+    drop(Store::open(&url(&other), at(0)).await.unwrap());
+    let mut connection = SqliteConnectOptions::new()
+        .filename(&other)
+        .connect()
+        .await
+        .unwrap();
+    let pause = sqlx::query("INSERT INTO settings (key, value) VALUES ('paused', 'true')");
+    pause.execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let (store, _writer) = Store::open(&url(&database), at(0)).await.unwrap();
+    fs::rename(&other, &database).unwrap();
+    // The connections that read are opened by name when they are needed first.
+    let read = store.is_paused().await;
+    assert!(read.is_err(), "{read:?}");
+}
+
+#[tokio::test]
 async fn a_database_that_comes_back_is_used_again() {
     let away = |database: &Path| fs::rename(database, database.with_file_name("away.db")).unwrap();
     let (daemon, _) = without(away, "inbox.db was deleted or moved away").await;

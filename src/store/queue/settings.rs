@@ -46,13 +46,13 @@ impl Store {
             let value = value.clone();
             Box::pin(async move { set(tx, PROBED, &value).await })
         });
-        probed.await.map_err(|error| match error {
-            StoreError::Overloaded | StoreError::Unfinished => {
-                let seconds = PROBE_PATIENCE.as_secs();
-                let what = format!("no write was possible within {seconds} s");
-                StoreError::Unavailable(what)
+        probed.await.map_err(|error| {
+            if !matches!(error, StoreError::Overloaded | StoreError::Unfinished) {
+                return error;
             }
-            other => other,
+            let seconds = PROBE_PATIENCE.as_secs();
+            let what = format!("no write was possible within {seconds} s");
+            StoreError::Unavailable(what)
         })
     }
 
