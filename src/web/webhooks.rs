@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::admission::bodies::{Unread, announced, discard};
 use super::extract::Path;
+use super::listener;
 use super::observe::Trace;
 use super::openapi::WebhookBody;
 use super::problem::Problem;
@@ -48,8 +49,7 @@ pub(super) async fn receive(
     Path(source): Path<String>,
     request: Request,
 ) -> Response {
-    let answer = |request| handle(&state, &source, None, request);
-    state.webhook_limit.admit(request, answer).await
+    handle(&state, &source, None, request).await
 }
 
 /// Deliver a webhook of a table
@@ -78,12 +78,14 @@ pub(super) async fn receive_table(
 ) -> Response {
     // A second slash at the end of a URL names no table.
     let table = Some(table.as_str()).filter(|table| !table.is_empty());
-    let answer = |request| handle(&state, &source, table, request);
-    state.webhook_limit.admit(request, answer).await
+    handle(&state, &source, table, request).await
 }
 
 async fn handle(state: &AppState, name: &str, table: Option<&str>, request: Request) -> Response {
     let started = Instant::now();
+    if let Some(refused) = state.webhook_limit.refuse_beyond(&request) {
+        return refused;
+    }
     let found = name
         .parse::<SourceName>()
         .ok()
@@ -158,6 +160,8 @@ async fn accept(
             return Err(unread.problem(limit));
         }
     };
+    // Not before: strangers with slow bodies would hold all permits.
+    let _permit = state.webhook_limit.permit()?;
     let received_at = state.clock.now();
     // Nothing is parsed before the credential was verified over the raw bytes.
     let unverified = Unverified {
@@ -168,6 +172,7 @@ async fn accept(
     let verified = mounted
         .verify(unverified, state.clock.shown())
         .map_err(refused)?;
+    listener::keep(&parts.extensions);
     if let (Some(counter), Some(word)) = (mounted.kind.counter(), mounted.counted(&parts.headers)) {
         state.metrics.count(counter, name, word);
     }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use http::Method;
 use serval_connect::edge::clock::{Clock as _, SystemClock};
+use serval_connect::rehearsal::mock_serval::{MockConfig, MockServal};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::support::bodies::incident;
-use crate::support::{PATIENCE, TestApp, eventually};
+use crate::support::{Daemon, PATIENCE, Settings, TestApp, eventually};
 
 async fn app(config: &str) -> TestApp {
     let builder = TestApp::builder().config(config).allow_pending();
@@ -20,6 +22,23 @@ async fn connect(app: &TestApp) -> TcpStream {
     let address = url.strip_prefix("http://").unwrap();
     TcpStream::connect(address).await.unwrap()
 }
+
+/// Connects with buffers that are full soon, and asks for so long, without ever reading an answer, unless
+/// the connection ends before.
+async fn ask_and_never_read(url: &str, so_long: Duration) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_send_buffer_size(4096).unwrap();
+    let address = url.strip_prefix("http://").unwrap();
+    let mut stream = socket.connect(address.parse().unwrap()).await.unwrap();
+    let requests = "GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
+    let ask = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
+    drop(tokio::time::timeout(so_long, ask).await);
+    stream
+}
+
+/// Stands for a peer that does not read.
+const UNREAD: &str = "unread";
 
 /// The head of an answer, and what came with it.
 async fn answer(stream: &mut TcpStream) -> String {
@@ -44,6 +63,14 @@ fn head(path: &str, headers: &str, length: usize) -> String {
     format!(
         "POST /webhooks/{path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n{headers}\r\n"
     )
+}
+
+/// A number of the metrics.
+async fn number(app: &TestApp, series: &str) -> usize {
+    let page = metrics(app).await;
+    let series = format!("serval_connect_{series} ");
+    let value = page.lines().find_map(|line| line.strip_prefix(&series));
+    value.unwrap().parse().unwrap()
 }
 
 /// Headers of a signature in the right form under a key that is not ours.
@@ -108,62 +135,72 @@ async fn a_sender_that_is_refused_early_may_still_write_its_body_and_reads_the_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_for_which_there_is_no_memory_gets_503_until_there_is() {
+async fn a_body_that_arrives_slowly_gives_way_when_a_newer_one_finds_no_memory() {
     let app = app(
-        "[server]\nread_timeout = \"30s\"\nbody_limit = \"1MiB\"\nmemory_for_bodies = \"1MiB\"\n",
+        "[server]\nbody_limit = \"1MiB\"\nmemory_for_bodies = \"1MiB\"\nread_timeout = \"10m\"\n",
     )
     .await;
     let head = head("servicenow", &forged(now(0)), 700_000);
     let part = vec![b'x'; 699_999];
-    let mut first = connect(&app).await;
-    first.write_all(head.as_bytes()).await.unwrap();
-    first.write_all(&part).await.unwrap();
-    eventually("the first body has its share", async || {
-        let page = metrics(&app).await;
-        let series = "serval_connect_webhook_bodies_bytes ";
-        let taken = page.lines().find_map(|line| line.strip_prefix(series));
-        let taken: usize = taken.unwrap().parse().unwrap();
-        (taken >= part.len()).then_some(())
+    let slow = async || {
+        let mut stream = connect(&app).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&part).await.unwrap();
+        stream
+    };
+    let refused = async |mut stream: TcpStream| {
+        let said = answer(&mut stream).await;
+        assert!(said.starts_with("HTTP/1.1 503 "), "{said}");
+        assert!(said.to_ascii_lowercase().contains("retry-after"), "{said}");
+        assert!(said.contains("too many bodies at once"), "{said}");
+    };
+    let has_share =
+        async || (number(&app, "webhook_bodies_bytes").await >= part.len()).then_some(());
+    let mut last = slow().await;
+    eventually("the first has its share", has_share).await;
+    for _ in 0..3 {
+        let newer = slow().await;
+        refused(std::mem::replace(&mut last, newer)).await;
+        eventually("the newer one has its share", has_share).await;
+    }
+    // A small webhook still finds room, and a large one takes it.
+    for size in [1, 900_000] {
+        let pad = format!("{{\"u_a\":\"{}\",", "x".repeat(size));
+        let body = incident(1).replacen('{', &pad, 1);
+        let sent = app.webhooks.servicenow(body).send().await;
+        assert_eq!(sent.status, 202, "{size}: {sent:?}");
+    }
+    refused(last).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_bodies_hold_no_permits_of_webhooks() {
+    let app = app("[server]\nrequest_limit = 1\nread_timeout = \"10m\"\n").await;
+    let mut slow = Vec::new();
+    for _ in 0..5 {
+        let mut stream = connect(&app).await;
+        let head = head("servicenow", &forged(now(0)), 1000);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    eventually("all are there", async || {
+        let open = number(&app, "connections{listener=\"webhooks\"}").await;
+        (open == 5).then_some(())
     })
     .await;
-    // Another one reads its answer though it writes all its body first.
-    let mut other = connect(&app).await;
-    other.write_all(head.as_bytes()).await.unwrap();
-    other.write_all(&part).await.unwrap();
-    other.write_all(b"x").await.unwrap();
-    let said = answer(&mut other).await;
-    assert!(said.starts_with("HTTP/1.1 503 "), "{said}");
-    assert!(said.to_ascii_lowercase().contains("retry-after"), "{said}");
-    assert!(said.contains("too many bodies at once"), "{said}");
-    // A small webhook still finds room.
-    let small = app.webhooks.servicenow(incident(1)).send().await;
-    assert_eq!(small.status, 202);
-
-    first.write_all(b"x").await.unwrap();
-    let said = answer(&mut first).await;
-    assert!(said.starts_with("HTTP/1.1 401 "), "{said}");
-    let mut again = connect(&app).await;
-    again.write_all(head.as_bytes()).await.unwrap();
-    again.write_all(&part).await.unwrap();
-    again.write_all(b"x").await.unwrap();
-    let said = answer(&mut again).await;
-    assert!(
-        said.starts_with("HTTP/1.1 401 "),
-        "the memory is back: {said}"
-    );
+    let sent = app.webhooks.servicenow(incident(1)).send().await;
+    assert_eq!(sent.status, 202, "{sent:?}");
+    drop(slow);
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_does_not_read_its_answers_is_cut_off() {
     let app = app("[server]\nread_timeout = \"300ms\"\n").await;
-    let mut stream = connect(&app).await;
-    let requests = "GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2000);
     // Both directions fill up; then the daemon ends the connection, and writing fails.
-    let written = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
-    tokio::time::timeout(PATIENCE, written)
-        .await
-        .expect("the connection ends");
+    let url = app.webhooks.url("");
+    let _peer = ask_and_never_read(&url, PATIENCE).await;
     eventually("it is counted", async || {
         let page = metrics(&app).await;
         let series = "cause=\"answer_not_read\"";
@@ -175,21 +212,91 @@ async fn a_peer_that_does_not_read_its_answers_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_that_does_not_read_keeps_senders_out_no_longer_than_the_time_limit() {
-    let app = app("[server]\nread_timeout = \"300ms\"\nconnection_limit = 8\n").await;
-    let requests = "GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2000);
+async fn no_crowd_keeps_a_sender_or_a_probe_out() {
+    // No time limit helps here.
+    let app = app("[server]\nread_timeout = \"10m\"\nconnection_limit = 8\n").await;
+    let body = head("servicenow", &forged(now(0)), 1000);
     let mut crowd = Vec::new();
-    for _ in 0..20 {
-        let mut stream = connect(&app).await;
-        let fill = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
-        drop(tokio::time::timeout(Duration::from_millis(50), fill).await);
-        crowd.push(stream);
+    for says in ["", "POST /webhooks/serv", &body, UNREAD] {
+        for _ in 0..20 {
+            crowd.push(if says == UNREAD {
+                ask_and_never_read(&app.webhooks.url(""), Duration::from_millis(50)).await
+            } else {
+                let mut stream = connect(&app).await;
+                stream.write_all(says.as_bytes()).await.unwrap();
+                stream
+            });
+        }
+        let sent = app.webhooks.servicenow(incident(1)).send().await;
+        assert_eq!(sent.status, 202, "{says:.20}");
+        let probe = app.webhooks.plain(Method::GET, "/healthz").send().await;
+        assert_eq!(probe.status, 200, "{says:.20}");
     }
-    eventually("a place is free again", async || {
-        let sent = app.webhooks.servicenow(incident(1)).try_send().await;
-        sent.is_ok_and(|answer| answer.status == 202).then_some(())
-    })
-    .await;
     drop(crowd);
     app.stop().await;
+}
+
+#[cfg(target_os = "linux")]
+/// Resident memory of the daemon, in MiB: now, and at its largest.
+fn resident(daemon: &Daemon) -> (u64, u64) {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let field = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.unwrap().trim().trim_end_matches(" kB");
+        kib.parse::<u64>().unwrap() / 1024
+    };
+    (field("VmRSS:"), field("VmHWM:"))
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_takes_no_more_memory_than_the_budget_and_a_little_and_gives_it_back() {
+    const BUDGET: u64 = 16;
+    const A_LITTLE: u64 = 30;
+    let mock = MockServal::start(MockConfig::default()).await.unwrap();
+    let settings = Settings {
+        toml: format!("[server]\nmemory_for_bodies = \"{BUDGET}MiB\"\n"),
+        ..Settings::default()
+    };
+    let daemon = Daemon::start(&mock, &settings).await;
+    for n in 1..=20 {
+        let sent = daemon.webhooks.servicenow(incident(n)).send().await;
+        assert_eq!(sent.status, 202);
+    }
+    let (idle, _) = resident(&daemon);
+    let forged = head("servicenow", &forged(now(0)), 1 << 20) + &"x".repeat((1 << 20) - 1);
+    let long = format!(
+        "GET /healthz HTTP/1.1\r\nhost: x\r\nx-a: {}",
+        "b".repeat(30_000)
+    );
+    for says in [&*forged, &long, UNREAD] {
+        let mut crowd = JoinSet::new();
+        for _ in 0..256 {
+            let (url, says) = (daemon.webhooks.url(""), says.to_owned());
+            crowd.spawn(async move {
+                let a_while = Duration::from_secs(2);
+                if says == UNREAD {
+                    return ask_and_never_read(&url, a_while).await;
+                }
+                let address = url.strip_prefix("http://").unwrap();
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                // It may be refused while it writes, or never get to the end.
+                let write = stream.write_all(says.as_bytes());
+                drop(tokio::time::timeout(a_while, write).await);
+                stream
+            });
+        }
+        let crowd = crowd.join_all().await;
+        let (_, largest) = resident(&daemon);
+        assert!(
+            largest <= idle + BUDGET + A_LITTLE,
+            "{says:.20}: {idle} {largest}"
+        );
+        drop(crowd);
+        eventually("the memory is given back", async || {
+            let (now, _) = resident(&daemon);
+            (now <= idle + A_LITTLE / 2).then_some(())
+        })
+        .await;
+    }
 }

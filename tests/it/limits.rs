@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use http::Method;
+use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::support::bodies::incident;
 use crate::support::{ADMIN_TOKEN, TestApp, eventually};
@@ -182,6 +184,36 @@ async fn turned_away(app: &TestApp, what: &str) -> bool {
     number(app, "turned_away_total", &what).await > 0
 }
 
+/// Holds the database, so that every webhook waits for the writer until the connection is closed.
+async fn hold(app: &TestApp) -> SqliteConnection {
+    let mut other = SqliteConnection::connect(&app.database_url())
+        .await
+        .unwrap();
+    let hold = sqlx::query("BEGIN IMMEDIATE");
+    other.execute(hold).await.unwrap();
+    other
+}
+
+/// Senders that repeat a webhook, each on connections of its own, until it is stored.
+async fn insistent(app: &TestApp, n: u32) -> JoinSet<()> {
+    let mut senders = JoinSet::new();
+    for n in 1..=n {
+        let body = incident(n);
+        let request = head(body.len()) + &body;
+        let url = app.webhooks.url("");
+        senders.spawn(async move {
+            let mut said = String::new();
+            while !said.starts_with("HTTP/1.1 202") {
+                let address = url.strip_prefix("http://").unwrap();
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                drop(stream.write_all(request.as_bytes()).await);
+                said = rest(&mut stream).await;
+            }
+        });
+    }
+    senders
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn beyond_the_limit_of_webhooks_they_get_503_while_probes_and_operators_are_answered() {
     let limit = "[server]\nrequest_limit = 2\n";
@@ -191,21 +223,16 @@ async fn beyond_the_limit_of_webhooks_they_get_503_while_probes_and_operators_ar
         .start()
         .await;
     assert!(!turned_away(&app, "request").await);
-    let mut waiting = Vec::new();
-    for n in 1..=2 {
-        let mut stream = connect(&app).await;
-        let body = incident(n);
-        stream.write_all(head(body.len()).as_bytes()).await.unwrap();
-        waiting.push((stream, body));
-    }
+    let database = hold(&app).await;
+    let mut waiting = insistent(&app, 2).await;
     let refused = eventually("there is no place left", async || {
         let answer = app.webhooks.servicenow(incident(3)).send().await;
-        (answer.status == 503).then_some(answer)
+        let is_it = answer.text().contains("too many requests at once");
+        is_it.then_some(answer)
     })
     .await;
+    refused.problem(503);
     assert!(!refused.header("retry-after").is_empty());
-    let detail = refused.problem(503)["detail"].to_string();
-    assert!(detail.contains("too many requests at once"), "{detail}");
     let healthz = app.webhooks.plain(Method::GET, "/healthz").send().await;
     assert_eq!(
         healthz.status, 200,
@@ -213,80 +240,113 @@ async fn beyond_the_limit_of_webhooks_they_get_503_while_probes_and_operators_ar
     );
     assert_eq!(app.admin.stats().await["totals"]["connected"], 0);
     assert!(turned_away(&app, "request").await);
-    assert_eq!(number(&app, "requests_in_flight", "").await, 2);
-
-    for (mut stream, body) in waiting {
-        stream.write_all(body.as_bytes()).await.unwrap();
-        let said = rest(&mut stream).await;
-        assert!(
-            said.starts_with("HTTP/1.1 202"),
-            "who came first is served: {said}"
-        );
+    eventually("both are seen", async || {
+        (number(&app, "requests_in_flight", "").await == 2).then_some(())
+    })
+    .await;
+    database.close().await.unwrap();
+    while let Some(stored) = waiting.join_next().await {
+        stored.unwrap();
     }
     let after = app.webhooks.servicenow(incident(4)).send().await;
     assert_eq!(after.status, 202);
     app.stop().await;
 }
 
+const HEALTHZ: &str = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+
+/// Sends a request on a connection that stays open, and returns the status of the answer; 0: it was closed.
+async fn ask(stream: &mut TcpStream, request: &str) -> u16 {
+    drop(stream.write_all(request.as_bytes()).await);
+    let mut said = [0; 4096];
+    let read = tokio::time::timeout(crate::support::PATIENCE, stream.read(&mut said));
+    let n = read.await.expect("it answers").unwrap_or(0);
+    let said = String::from_utf8_lossy(&said[..n]);
+    said.get(9..12).map_or(0, |status| status.parse().unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn beyond_the_limit_of_connections_a_few_are_told_so_and_the_rest_are_closed() {
+async fn when_all_places_are_taken_strangers_give_way_first_and_then_idle_senders() {
     let limit = "[server]\nconnection_limit = 8\n";
     let app = TestApp::builder()
         .config(limit)
         .allow_pending()
         .start()
         .await;
+    let webhook = |n| {
+        let body = incident(n);
+        head(body.len()).replace("connection: close\r\n", "") + &body
+    };
+    let mut senders = Vec::new();
+    for n in 1..=7 {
+        let mut sender = connect(&app).await;
+        assert_eq!(ask(&mut sender, &webhook(n)).await, 202);
+        senders.push(sender);
+    }
+    assert!(!turned_away(&app, "connection").await);
     let mut crowd = Vec::new();
-    for _ in 0..8 {
-        let mut stream = connect(&app).await;
-        // Answered, so that each has its place before the next comes.
-        stream
-            .write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await
-            .unwrap();
-        let mut byte = [0];
-        stream.read_exact(&mut byte).await.unwrap();
-        crowd.push(stream);
+    for _ in 0..50 {
+        let mut stranger = connect(&app).await;
+        assert_eq!(ask(&mut stranger, HEALTHZ).await, 200);
+        crowd.push(stranger);
     }
-    let mut late = connect(&app).await;
-    let healthz = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
-    let body = incident(1);
-    late.write_all(format!("{healthz}{}{body}", head(body.len())).as_bytes())
-        .await
-        .unwrap();
-    let said = rest(&mut late).await;
-    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
-    assert!(
-        said.contains("HTTP/1.1 503") && said.contains("too many connections"),
-        "{said}"
-    );
-    assert!(said.to_lowercase().contains("connection: close"), "{said}");
     assert!(turned_away(&app, "connection").await);
-
-    let mut beyond = Vec::new();
-    for _ in 0..32 {
-        let mut stream = connect(&app).await;
-        stream.write_all(healthz.as_bytes()).await.unwrap();
-        beyond.push(stream);
+    let last = crowd.len() - 1;
+    for (n, stranger) in crowd.iter_mut().enumerate() {
+        let expected = if n == last { 200 } else { 0 };
+        assert_eq!(ask(stranger, HEALTHZ).await, expected, "the stranger {n}");
     }
-    eventually("a connection is closed unheard", async || {
+    for (n, sender) in (1..).zip(&mut senders) {
+        assert_eq!(ask(sender, &webhook(n)).await, 202, "the sender {n}");
+    }
+    // The stranger becomes known, so that all are.
+    assert_eq!(ask(&mut crowd[last], &webhook(8)).await, 202);
+    let mut next = connect(&app).await;
+    assert_eq!(ask(&mut next, &webhook(9)).await, 202);
+    assert_eq!(
+        ask(&mut senders[0], HEALTHZ).await,
+        0,
+        "it was idle for longest"
+    );
+    for sender in senders.iter_mut().skip(1).chain(&mut crowd[last..]) {
+        assert_eq!(ask(sender, HEALTHZ).await, 200);
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_known_senders_are_busy_in_all_places_others_are_told_so_and_may_ask_for_health() {
+    let limit = "[server]\nconnection_limit = 8\n";
+    let app = TestApp::builder()
+        .config(limit)
+        .allow_pending()
+        .start()
+        .await;
+    let database = hold(&app).await;
+    let mut waiting = insistent(&app, 8).await;
+    let body = incident(9);
+    let late = format!("{HEALTHZ}{}{body}", head(body.len()));
+    let said = eventually("all places are taken", async || {
         let mut stream = connect(&app).await;
-        drop(stream.write_all(healthz.as_bytes()).await);
-        let mut byte = [0];
-        let read = stream.read(&mut byte).await;
-        let is_closed = matches!(read, Ok(0) | Err(_));
-        beyond.push(stream);
-        is_closed.then_some(())
+        drop(stream.write_all(late.as_bytes()).await);
+        let said = rest(&mut stream).await;
+        said.contains("too many connections").then_some(said)
     })
     .await;
-    drop((crowd, beyond));
-    eventually("there is room again", async || {
-        let answer = app.webhooks.servicenow(incident(2)).try_send().await;
-        answer
-            .is_ok_and(|answer| answer.status == 202)
-            .then_some(())
-    })
-    .await;
+    assert!(said.starts_with("HTTP/1.1 200"), "{said}");
+    assert!(said.contains("HTTP/1.1 503"), "{said}");
+    assert!(said.to_lowercase().contains("connection: close"), "{said}");
+    // A crowd does not keep a probe out, however large it is.
+    let mut crowd = Vec::new();
+    for n in 0..50 {
+        let mut stranger = connect(&app).await;
+        assert_eq!(ask(&mut stranger, HEALTHZ).await, 200, "{n}");
+        crowd.push(stranger);
+    }
+    database.close().await.unwrap();
+    while let Some(stored) = waiting.join_next().await {
+        stored.unwrap();
+    }
     app.stop().await;
 }
 

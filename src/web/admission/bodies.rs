@@ -3,8 +3,12 @@
 //! Invariant: the bodies in memory take no more than the budget. A body takes its share as it arrives,
 //! whatever length was announced, and gives it back when the last user of its bytes is done, which may be
 //! the store's writer.
+//!
+//! Who sends a body is not known before it was read. So when the budget is used up, the body that has been
+//! arriving for longest gives way, and a crowd that sends slowly keeps no webhook out.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -12,6 +16,7 @@ use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use super::buffer::Buffer;
 use crate::web::problem::Problem;
@@ -24,6 +29,36 @@ const UNIT: usize = 4096;
 pub struct Bodies {
     units: usize,
     free: Arc<Semaphore>,
+    arrivals: Arc<Mutex<Arrivals>>,
+}
+
+/// The bodies that are arriving, by their order.
+#[derive(Debug, Default)]
+struct Arrivals {
+    next: u64,
+    by_age: BTreeMap<u64, Arrival>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Arrival {
+    gives_way: CancellationToken,
+    /// Its share of the budget was given back.
+    is_over: CancellationToken,
+}
+
+/// One arriving body, until it is dropped.
+#[derive(Debug)]
+struct Arriving {
+    bodies: Bodies,
+    number: u64,
+    arrival: Arrival,
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.bodies.arrivals().by_age.remove(&self.number);
+        self.arrival.is_over.cancel();
+    }
 }
 
 /// Reason why a body was not read whole.
@@ -71,7 +106,33 @@ impl Bodies {
         Self {
             units,
             free: Arc::new(Semaphore::new(units)),
+            arrivals: Arc::default(),
         }
+    }
+
+    fn arrivals(&self) -> MutexGuard<'_, Arrivals> {
+        let arrivals = self.arrivals.lock();
+        arrivals.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn arrive(&self) -> Arriving {
+        let arrival = Arrival::default();
+        let mut arrivals = self.arrivals();
+        arrivals.next += 1;
+        let number = arrivals.next;
+        arrivals.by_age.insert(number, arrival.clone());
+        Arriving {
+            bodies: self.clone(),
+            number,
+            arrival,
+        }
+    }
+
+    /// Takes out the oldest body that is arriving, if it is older than this one.
+    fn oldest_before(&self, number: u64) -> Option<Arrival> {
+        let mut arrivals = self.arrivals();
+        let oldest = arrivals.by_age.first_entry()?;
+        (*oldest.key() < number).then(|| oldest.remove())
     }
 
     /// The part of the budget that is taken now, in bytes.
@@ -89,18 +150,27 @@ impl Bodies {
         time: Duration,
     ) -> Result<Bytes, Unread> {
         let announced = announced.and_then(|length| usize::try_from(length).ok());
+        // Dropped after `held`: who waits for its end finds the share given back.
+        let arriving = self.arrive();
         let mut held = Held {
             buffer: Buffer::new(announced.unwrap_or(limit).min(limit)),
             share: None,
         };
-        let read = self.fill(&mut held, body, limit);
-        tokio::time::timeout(time, read)
-            .await
+        let read = self.fill(&mut held, &arriving, body, limit);
+        let read = tokio::time::timeout(time, read);
+        let read = arriving.arrival.gives_way.run_until_cancelled(read).await;
+        read.unwrap_or(Ok(Err(Unread::NoMemory)))
             .unwrap_or(Err(Unread::Slow))?;
         Ok(Bytes::from_owner(held))
     }
 
-    async fn fill(&self, held: &mut Held, body: &mut Body, limit: usize) -> Result<(), Unread> {
+    async fn fill(
+        &self,
+        held: &mut Held,
+        arriving: &Arriving,
+        body: &mut Body,
+        limit: usize,
+    ) -> Result<(), Unread> {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Unread::Incomplete)?;
             // Trailers hold no part of the body.
@@ -111,7 +181,7 @@ impl Bodies {
             if length > limit {
                 return Err(Unread::TooLarge);
             }
-            self.grow(held, length)?;
+            self.grow(held, arriving, length).await?;
             // Copied, because a chunk of one byte would keep the connection's whole buffer.
             held.buffer.push(&chunk).map_err(|_| Unread::NoMemory)?;
         }
@@ -119,7 +189,12 @@ impl Bodies {
     }
 
     /// Takes the share for `length` bytes, before the memory itself is taken.
-    fn grow(&self, held: &mut Held, length: usize) -> Result<(), Unread> {
+    async fn grow(
+        &self,
+        held: &mut Held,
+        arriving: &Arriving,
+        length: usize,
+    ) -> Result<(), Unread> {
         let has = held
             .share
             .as_ref()
@@ -129,10 +204,18 @@ impl Bodies {
             return Ok(());
         }
         let more = u32::try_from(more).map_err(|_| Unread::NoMemory)?;
-        // Nobody waits for memory: the sender would wait as well, and it repeats the webhook by
-        // itself when it is told so at once.
-        let more = Arc::clone(&self.free).try_acquire_many_owned(more);
-        let more = more.map_err(|_| Unread::NoMemory)?;
+        let more = loop {
+            if let Ok(more) = Arc::clone(&self.free).try_acquire_many_owned(more) {
+                break more;
+            }
+            // Nobody waits for webhooks that are being stored: the sender would wait as well, and it
+            // repeats the webhook by itself when it is told so at once.
+            let Some(oldest) = self.oldest_before(arriving.number) else {
+                return Err(Unread::NoMemory);
+            };
+            oldest.gives_way.cancel();
+            oldest.is_over.cancelled().await;
+        };
         match &mut held.share {
             Some(share) => share.merge(more),
             None => held.share = Some(more),
@@ -179,7 +262,7 @@ pub(in crate::web) fn discard(headers: &HeaderMap, mut body: Body, limit: usize,
             left = rest;
         }
     };
-    // Apart, so that a slow body keeps neither the answer back nor a place of `request_limit`.
+    // Apart, so that a slow body does not keep the answer back.
     #[expect(
         clippy::disallowed_methods,
         reason = "it writes nothing, and ends by its time limit"
@@ -190,7 +273,7 @@ pub(in crate::web) fn discard(headers: &HeaderMap, mut body: Body, limit: usize,
 
 #[cfg(test)]
 mod tests {
-    use futures_util::stream;
+    use futures_util::{StreamExt as _, stream};
 
     use super::*;
 
@@ -250,6 +333,38 @@ mod tests {
         assert_eq!(bodies.taken(), 0);
         let third = bodies.read(&mut body(&[2 * UNIT]), None, LIMIT, TIME).await;
         assert!(third.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_bodies_that_have_been_arriving_for_longest_give_way_to_newer_ones() {
+        let bodies = Bodies::new(4 * UNIT);
+        // Three bodies that take a page each and never end.
+        let mut stalled = tokio::task::JoinSet::new();
+        for n in 0..3_u8 {
+            let begin = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"x"))]);
+            let mut body = Body::from_stream(begin.chain(stream::pending()));
+            let all = bodies.clone();
+            stalled.spawn(async move { (n, all.read(&mut body, None, LIMIT, TIME).await) });
+            while bodies.taken() < (usize::from(n) + 1) * UNIT {
+                tokio::task::yield_now().await;
+            }
+        }
+        let newer = bodies
+            .read(&mut body(&[UNIT, 2 * UNIT]), None, LIMIT, TIME)
+            .await;
+        assert_eq!(newer.unwrap().len(), 3 * UNIT);
+        let mut ended = Vec::new();
+        while let Some(Ok(end)) = stalled.try_join_next() {
+            ended.push(end);
+        }
+        ended.sort_by_key(|(n, _)| *n);
+        assert_eq!(
+            ended,
+            [(0, Err(Unread::NoMemory)), (1, Err(Unread::NoMemory))],
+            "no more than have to, and the oldest"
+        );
+        // The youngest of the three still has its share.
+        assert_eq!(bodies.taken(), UNIT);
     }
 
     #[tokio::test]

@@ -44,6 +44,9 @@ impl Buffer {
         } else {
             if self.large.is_none() {
                 let mut map = MmapMut::map_anon(self.most)?;
+                // Else a system with huge pages may take 2 MiB for the first byte.
+                #[cfg(target_os = "linux")]
+                drop(map.advise(memmap2::Advice::NoHugePage));
                 let begin = map.get_mut(..self.len).ok_or(io::ErrorKind::FileTooLarge)?;
                 begin.copy_from_slice(&self.small);
                 self.small = Vec::new();

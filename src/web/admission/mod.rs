@@ -6,7 +6,6 @@
 pub(super) mod bodies;
 mod buffer;
 
-use std::future::Future;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -14,14 +13,11 @@ use axum::http::header::{CONNECTION, CONTENT_ENCODING};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::listener::Place;
 use super::problem::Problem;
 use crate::edge::metrics::Metrics;
-
-/// Marks each request on a connection beyond the listener's connection limit.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct OverLimit;
 
 /// Limit of concurrent requests of one listener. Clones share it.
 ///
@@ -56,41 +52,47 @@ impl RequestLimit {
         (self.0.listener, self.0.limit.saturating_sub(free))
     }
 
-    /// Runs the handler if a permit is free, else answers 503 with `Retry-After`.
-    pub(super) async fn admit<F: Future<Output = Response>>(
-        &self,
-        request: Request,
-        handler: impl FnOnce(Request) -> F,
-    ) -> Response {
-        let inner = &*self.0;
-        if request.extensions().get::<OverLimit>().is_some() {
-            inner.metrics.turned_away(inner.listener, "connection");
-            let mut response = turned_away("connections", "connection_limit");
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-            return response;
+    /// The answer to a request on a connection beyond the limit; `None`: it may go on.
+    pub(super) fn refuse_beyond(&self, request: &Request) -> Option<Response> {
+        let place: &Place = request.extensions().get()?;
+        if !place.is_over_limit() {
+            return None;
         }
-        let Ok(_permit) = inner.free.try_acquire() else {
-            inner.metrics.turned_away(inner.listener, "request");
-            return turned_away("requests", "request_limit");
-        };
-        handler(request).await
+        self.0.metrics.turned_away(self.0.listener, "connection");
+        let mut response = turned_away("connections", "connection_limit").into_response();
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+        Some(response)
+    }
+
+    /// Takes a permit for a request, which lasts until it is dropped. The error is the answer.
+    pub(super) fn permit(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.0.free.try_acquire().map_err(|_| {
+            self.0.metrics.turned_away(self.0.listener, "request");
+            turned_away("requests", "request_limit")
+        })
     }
 }
 
-/// Middleware for [`RequestLimit::admit`].
+/// Middleware: lets a request pass if there is a permit for it.
 pub(super) async fn admit(
     State(limit): State<RequestLimit>,
     request: Request,
     next: Next,
 ) -> Response {
-    limit.admit(request, |request| next.run(request)).await
+    if let Some(refused) = limit.refuse_beyond(&request) {
+        return refused;
+    }
+    match limit.permit() {
+        Ok(_permit) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
 }
 
-fn turned_away(of: &str, limit: &'static str) -> Response {
+fn turned_away(of: &str, limit: &'static str) -> Problem {
     let detail = format!("too many {of} at once; nothing was stored, send it again");
     let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-    problem.because(limit).into_response()
+    problem.because(limit)
 }
 
 /// Refuses compressed bodies: a signature covers the bytes as sent, and a small body must not expand

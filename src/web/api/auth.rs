@@ -8,6 +8,7 @@ use axum::response::Response;
 
 use crate::edge::live::Live;
 use crate::operators::{Access, Operator};
+use crate::web::listener;
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
 
@@ -33,6 +34,7 @@ pub(super) async fn check(
             "this token may only read and write mappings; this needs one of admin.tokens"
         }
         Access::All | Access::Read | Access::Mappings => {
+            listener::keep(request.extensions());
             request.extensions_mut().insert(operator);
             return Ok(next.run(request).await);
         }

@@ -18,36 +18,34 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::causes::{Fault, cause};
-use super::connections::Connection;
+use super::connections::Place;
 use super::wire::{Watch, Wire};
 use super::{HEAD_BYTES, HEADERS, Serving};
-use crate::web::admission::OverLimit;
 use crate::web::problem::Problem;
 
-/// Serves a connection until its end; after `stop`, until the end of its current request.
+/// Serves a connection until its end. When it has to leave, its current request is answered first, unless
+/// it is cut.
 pub(super) async fn serve(
     serving: Arc<Serving>,
     stream: TcpStream,
     peer: SocketAddr,
-    connection: Connection,
-    stop: CancellationToken,
+    place: Place,
 ) {
     let watch = Watch::new(serving.limits);
     let spoken = Arc::new(AtomicBool::new(false));
     let requests = Requests {
         serving: Arc::clone(&serving),
         peer,
-        connection: Arc::new(connection),
+        place,
         watch: Arc::clone(&watch),
         spoken: Arc::clone(&spoken),
     };
     // Webhooks are small, and each waits for its answer.
     let ended = match stream.set_nodelay(true) {
-        Ok(()) => talk(Wire::new(stream, Arc::clone(&watch)), requests, stop).await,
+        Ok(()) => talk(Wire::new(stream, Arc::clone(&watch)), requests).await,
         Err(_) => Err(Fault::Gone),
     };
     let Err(fault) = ended else { return };
@@ -59,34 +57,34 @@ pub(super) async fn serve(
 }
 
 #[cfg(feature = "tls")]
-async fn talk(wire: Wire, requests: Requests, stop: CancellationToken) -> Result<(), Fault> {
+async fn talk(wire: Wire, requests: Requests) -> Result<(), Fault> {
     let identity = requests.serving.identity.now();
     let Some(identity) = &*identity else {
-        return speak_http(wire, requests, stop).await;
+        return speak_http(wire, requests).await;
     };
     let acceptor = tokio_rustls::TlsAcceptor::from(identity.server_config());
     let stream = tokio::select! {
         biased;
-        () = stop.cancelled() => return Ok(()),
+        () = requests.place.left() => return Ok(()),
         // rustls has found a fault in what the peer said, or the peer went away.
         accepted = acceptor.accept(wire) => accepted.map_err(|error| {
             if error.kind() == std::io::ErrorKind::InvalidData { Fault::Handshake } else { Fault::Gone }
         })?,
     };
     requests.watch.encrypted();
-    speak_http(stream, requests, stop).await
+    speak_http(stream, requests).await
 }
 
 #[cfg(not(feature = "tls"))]
-async fn talk(wire: Wire, requests: Requests, stop: CancellationToken) -> Result<(), Fault> {
-    speak_http(wire, requests, stop).await
+async fn talk(wire: Wire, requests: Requests) -> Result<(), Fault> {
+    speak_http(wire, requests).await
 }
 
 async fn speak_http(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     requests: Requests,
-    stop: CancellationToken,
 ) -> Result<(), Fault> {
+    let place = requests.place.clone();
     let answer = service_fn(|request| requests.answer(request));
     let connection = http1::Builder::new()
         // `wire` has the time limits.
@@ -99,7 +97,10 @@ async fn speak_http(
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         biased;
-        () = stop.cancelled() => {
+        () = place.left() => {
+            if place.is_cut() {
+                return Ok(());
+            }
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -122,7 +123,7 @@ async fn speak_http(
 struct Requests {
     serving: Arc<Serving>,
     peer: SocketAddr,
-    connection: Arc<Connection>,
+    place: Place,
     watch: Arc<Watch>,
     /// True once a request was read.
     spoken: Arc<AtomicBool>,
@@ -134,14 +135,13 @@ impl Requests {
         mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Watched>, std::convert::Infallible>> + use<> {
         self.watch.begin();
+        self.place.begin();
         self.spoken.store(true, Ordering::Relaxed);
         let serving = Arc::clone(&self.serving);
         let watch = Arc::clone(&self.watch);
-        let connection = Arc::clone(&self.connection);
+        let place = self.place.clone();
         let peer = self.peer.ip().to_canonical();
-        if connection.is_over_limit {
-            request.extensions_mut().insert(OverLimit);
-        }
+        request.extensions_mut().insert(place.clone());
         async move {
             let path = request.uri().path().to_owned();
             let response = if has_host(&request) {
@@ -157,8 +157,7 @@ impl Requests {
             };
             let (name, refusals) = (serving.name, &serving.refusals);
             refusals.request(name, peer, &path, &response);
-            drop(connection);
-            Ok(response.map(|body| Watched { body, watch }))
+            Ok(response.map(|body| Watched { body, watch, place }))
         }
     }
 }
@@ -174,11 +173,13 @@ fn has_host<B>(request: &Request<B>) -> bool {
 struct Watched {
     body: Body,
     watch: Arc<Watch>,
+    place: Place,
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
         self.watch.end();
+        self.place.end();
     }
 }
 

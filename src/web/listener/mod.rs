@@ -1,7 +1,7 @@
 //! A listener: its socket, its limits and its timeouts.
 //!
-//! Invariant: a peer that is silent or slow keeps a connection no longer than its time limits, and the
-//! limits below bound the memory that one connection can use.
+//! Invariant: a peer that is silent or slow keeps a connection no longer than its time limits, and keeps
+//! nobody else out meanwhile. The limits below bound the memory that one connection can use.
 //!
 //! Why not axum's or another ready server: none tells why a connection ended, so what a load balancer sends
 //! wrongly would leave no line in the log; and none has one limit for idle connections and another for
@@ -27,11 +27,12 @@ use crate::edge::tls::Identity;
 use crate::web::refusals::Refusals;
 pub use causes::ALL as CAUSES;
 use connections::Counter;
+pub(super) use connections::{Place, keep};
 pub use wire::Limits;
 
 /// Read buffer of a connection, in bytes. It limits the request line with the headers (at most twice
 /// this size if they arrive in one piece), and how much of a body is read ahead.
-const HEAD_BYTES: usize = 32 * 1024;
+const HEAD_BYTES: usize = 16 * 1024;
 /// Headers of a request. A request with more is answered 431.
 const HEADERS: usize = 100;
 
@@ -132,13 +133,12 @@ impl Listener {
                     continue;
                 }
             };
-            if let Some(connection) = counter.open() {
-                let (serving, soft, cut) = (Arc::clone(&serving), soft.clone(), cut.clone());
-                open.spawn(async move {
-                    let served = conversation::serve(serving, stream, peer, connection, soft);
-                    cut.run_until_cancelled_owned(served).await;
-                });
-            }
+            let place = counter.open(soft.child_token());
+            let (serving, cut) = (Arc::clone(&serving), cut.clone());
+            open.spawn(async move {
+                let served = conversation::serve(serving, stream, peer, place);
+                cut.run_until_cancelled_owned(served).await;
+            });
         }
         // What is not accepted yet is refused by the system.
         drop(socket);

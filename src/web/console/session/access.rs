@@ -12,6 +12,7 @@ use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use crate::operators::Operator;
 use crate::web::console::frame::{Flash, Viewer, assets, cookies, href, render, see_other};
 use crate::web::console::state::Console;
+use crate::web::listener;
 
 /// Names of the session's cookie, behind TLS and without it. Browsers accept the first only from this
 /// very host, over TLS.
@@ -28,6 +29,7 @@ pub(crate) async fn guard(
     let Some(viewer) = viewer(&console, &request) else {
         return to_login(&request);
     };
+    listener::keep(request.extensions());
     let had_flash = viewer.flash.is_some();
     let cookies = CookieJar::from_headers(request.headers());
     request.extensions_mut().insert(viewer);
