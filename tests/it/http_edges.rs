@@ -108,6 +108,13 @@ async fn a_slash_at_the_end_of_a_webhooks_path_changes_nothing() {
         let answer = app.webhooks.servicenow(incident(1)).to(path).send().await;
         assert_eq!(answer.status, 202, "{path}: {answer:?}");
     }
+    // No table is named by an empty one: the record itself says that it is an incident.
+    let events = app.admin.events("source=servicenow").await;
+    assert_eq!(events.len(), 4);
+    assert!(
+        events.iter().all(|event| event["subtype"] == "incident"),
+        "{events:?}"
+    );
     for path in [
         "/webhooks/",
         "/webhooks//",
@@ -212,11 +219,11 @@ async fn what_is_no_request_is_named_in_the_log_and_counted() {
             .await
             .contains("switch it off at the load balancer")
     );
-    // A probe that only opens a connection, or goes away, is refused nothing.
+    // A probe that only opens a connection is refused nothing, and one that goes away neither.
     let before = page(&daemon.admin).await;
     drop(connect(&daemon.webhooks.url("")).await);
     let mut stream = connect(&daemon.webhooks.url("")).await;
-    stream.write_all(b"GET /heal").await.unwrap();
+    stream.write_all(HEALTHZ.as_bytes()).await.unwrap();
     drop(stream);
     assert_eq!(
         daemon
@@ -232,6 +239,35 @@ async fn what_is_no_request_is_named_in_the_log_and_counted() {
         lines.map(str::to_owned).collect()
     };
     assert_eq!(refusals(&before), refusals(&page(&daemon.admin).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_ends_its_side_in_the_middle_of_a_head_leaves_a_line_and_a_count() {
+    let (_mock, daemon) = daemon("").await;
+    let second = [HEALTHZ.as_bytes(), b"GET /healthz HTTP/1.1\r\nhost:"].concat();
+    for (url, listener) in [
+        (daemon.webhooks.url(""), "webhooks"),
+        (daemon.admin.url(""), "admin"),
+    ] {
+        for bytes in [b"GET /heal", &*second] {
+            let mut stream = connect(&url).await;
+            stream.write_all(bytes).await.unwrap();
+            stream.shutdown().await.unwrap();
+            rest(&mut stream).await;
+        }
+        // A body that ends too early has its own cause.
+        let mut stream = connect(&url).await;
+        let post = "POST /webhooks/slack HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{";
+        stream.write_all(post.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        rest(&mut stream).await;
+        eventually("both are counted", async || {
+            (counted(&daemon.admin, listener, "head_incomplete").await == 2).then_some(())
+        })
+        .await;
+    }
+    let line = line(&daemon, "head_incomplete").await;
+    assert!(line.contains("in the headers of a request"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

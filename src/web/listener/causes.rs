@@ -17,6 +17,8 @@ pub(super) enum Fault {
     TooLarge,
     /// HTTP/2 arrived.
     Http2,
+    /// The peer ended its side in the head of a request.
+    Incomplete,
     /// Something else than HTTP arrived.
     NotHttp,
     /// The peer went away.
@@ -55,10 +57,14 @@ const TOO_LARGE: Cause = (
     "head_too_large",
     "a request has too many headers, or they or its URL are too long",
 );
+const INCOMPLETE: Cause = (
+    "head_incomplete",
+    "the peer ended the connection in the headers of a request",
+);
 const NOT_HTTP: Cause = ("not_http", "what arrived is not HTTP/1.1");
 
 /// Causes of all refusals that are counted by listener.
-pub const ALL: [&str; 25] = [
+pub const ALL: [&str; 26] = [
     PROXY.0,
     HTTP2.0,
     TLS.0,
@@ -67,6 +73,7 @@ pub const ALL: [&str; 25] = [
     SLOW.0,
     UNREAD.0,
     TOO_LARGE.0,
+    INCOMPLETE.0,
     NOT_HTTP.0,
     "accept",
     "no_host",
@@ -120,6 +127,7 @@ pub(super) fn cause(opening: &[u8], is_first: bool, fault: Fault) -> Option<Caus
         Fault::Unread => UNREAD,
         Fault::TooLarge => TOO_LARGE,
         Fault::Http2 => HTTP2,
+        Fault::Incomplete => INCOMPLETE,
         Fault::NotHttp => NOT_HTTP,
         Fault::Gone => return None,
     })
@@ -153,6 +161,9 @@ mod tests {
             (hello, false, Fault::NotHttp, Some(NOT_HTTP)),
             (b"GET / HTTP/1.1\r\n", true, Fault::Handshake, Some(NO_TLS)),
             (b"GET / HTTP/1.1\r\n", true, Fault::Slow, Some(SLOW)),
+            (b"GET /heal", true, Fault::Incomplete, Some(INCOMPLETE)),
+            (b"GET /heal", false, Fault::Incomplete, Some(INCOMPLETE)),
+            (b"PROXY TCP4", true, Fault::Incomplete, Some(PROXY)),
             (b"POST /webhooks/s", true, Fault::TooLarge, Some(TOO_LARGE)),
             (b"POST /webhooks/s", false, Fault::TooLarge, Some(TOO_LARGE)),
             (b"\0\0\0\0", true, Fault::NotHttp, Some(NOT_HTTP)),

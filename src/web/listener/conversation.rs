@@ -111,6 +111,8 @@ async fn speak_http(
             Fault::Http2
         } else if error.is_parse_too_large() {
             Fault::TooLarge
+        } else if error.is_incomplete_message() {
+            Fault::Incomplete
         } else if error.is_parse() {
             Fault::NotHttp
         } else {
