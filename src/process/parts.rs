@@ -119,9 +119,8 @@ pub(super) fn introduce(sources: &Sources, metrics: &Metrics) {
 /// Records when the certificates end.
 pub(super) fn note_ends(identities: &Identities, metrics: &Metrics) {
     for (listener, identity) in ["webhooks", "admin"].into_iter().zip(identities) {
-        if let Some((_, until)) = identity.as_ref().and_then(Identity::validity) {
-            metrics.certificate_ends(listener, until);
-        }
+        let validity = identity.as_ref().and_then(Identity::validity);
+        metrics.certificate_ends(listener, validity.map(|(_, until)| until));
     }
 }
 

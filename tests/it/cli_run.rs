@@ -170,11 +170,20 @@ impl Site {
 pub(crate) struct Daemon(Child);
 
 impl Daemon {
+    /// Asks it to read its configuration again (SIGHUP).
+    pub(crate) async fn hang_up(&self) {
+        self.signal("-HUP").await;
+    }
+
+    async fn signal(&self, signal: &str) {
+        let id = self.0.id().unwrap().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().await;
+        assert!(sent.unwrap().success());
+    }
+
     /// Asks it to stop, and waits until it has.
     pub(crate) async fn stop(mut self) {
-        let id = self.0.id().unwrap().to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status().await;
-        assert!(asked.unwrap().success());
+        self.signal("-TERM").await;
         let status = tokio::time::timeout(PATIENCE, self.0.wait()).await;
         assert!(status.unwrap().unwrap().success());
     }

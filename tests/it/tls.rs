@@ -182,6 +182,55 @@ async fn a_new_certificate_is_shown_after_a_reload_and_not_before() {
     daemon.stop().await;
 }
 
+/// The listeners of which the metrics say when their certificate ends, with the year.
+async fn ends(client: &Client, admin: &str) -> Vec<String> {
+    let Ok(answer) = client.get(format!("https://{admin}/metrics")).send().await else {
+        return Vec::new();
+    };
+    let page = answer.text().await.unwrap();
+    let series = "serval_connect_tls_certificate_expiry_timestamp_seconds{listener=\"";
+    let lines = page.lines().filter_map(|line| line.strip_prefix(series));
+    let mut ends: Vec<String> = lines
+        .map(|line| {
+            let (listener, end) = line.split_once("\"} ").unwrap();
+            let end = jiff::Timestamp::from_second(end.parse().unwrap()).unwrap();
+            format!("{listener} {}", &end.to_string()[..4])
+        })
+        .collect();
+    ends.sort();
+    ends
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_certificate_in_the_metrics_follows_its_file() {
+    let site = site(2100).await;
+    let daemon = site.serve().await;
+    let (_, admin) = addresses(&site);
+    let (cert, key) = (site.path("own.crt"), site.path("own.key"));
+    let client = trusting(&cert);
+    assert_eq!(ends(&client, &admin).await, ["admin 2100", "webhooks 2100"]);
+    write_pair(&cert, &key, 2090);
+    let client = trusting(&cert);
+    daemon.hang_up().await;
+    eventually("both ends are new", async || {
+        (ends(&client, &admin).await == ["admin 2090", "webhooks 2090"]).then_some(())
+    })
+    .await;
+    // A listener without TLS has none: an old one would raise an alert one day.
+    edit(&site, |config| {
+        let (server, rest) = config.split_once("[admin]").unwrap();
+        let lines = server.lines().filter(|line| !line.starts_with("tls_"));
+        let server: Vec<_> = lines.collect();
+        format!("{}\n[admin]{rest}", server.join("\n"))
+    });
+    daemon.hang_up().await;
+    eventually("one of them is gone", async || {
+        (ends(&client, &admin).await == ["admin 2090"]).then_some(())
+    })
+    .await;
+    daemon.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_begins_and_ends_with_a_reload_too() {
     let site = site(2100).await;

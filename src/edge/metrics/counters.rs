@@ -282,11 +282,13 @@ impl Metrics {
         self.0.token_refusals.inc();
     }
 
-    /// Records when the certificate of a listener ends.
-    pub fn certificate_ends(&self, listener: &'static str, at: Timestamp) {
-        let labels = [("listener", listener.into())];
-        let end = self.0.certificates.get_or_create(&labels);
-        end.set(at.as_second());
+    /// Records when the certificate of a listener ends; `None`: it has none.
+    pub fn certificate_ends(&self, listener: &'static str, at: Option<Timestamp>) {
+        let (ends, labels) = (&self.0.certificates, [("listener", listener.into())]);
+        match at {
+            Some(at) => _ = ends.get_or_create(&labels).set(at.as_second()),
+            None => _ = ends.remove(&labels),
+        }
     }
 
     /// Counts a successful reload.
