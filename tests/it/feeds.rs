@@ -274,6 +274,33 @@ async fn a_rate_limit_is_a_trouble_while_webhooks_go_on() {
 }
 
 #[tokio::test]
+async fn a_record_of_another_instance_is_a_trouble_of_its_source() {
+    let app = TestApp::builder()
+        .config("[sources.servicenow]\ninstance = 'acme'")
+        .start()
+        .await;
+    let of = |instance: &str| {
+        let record: Value = serde_json::from_str(&incident(1)).unwrap();
+        let save = json!({
+            "instance": instance, "table": "incident", "operation": "update", "record": record,
+        });
+        app.webhooks.servicenow(save.to_string())
+    };
+    assert_eq!(of("acme").send().await.status, 202);
+    assert_trouble(&app.admin, "servicenow", None).await;
+    let foreign = of("acmedev").send().await.event();
+    assert_eq!(foreign["state"], "ignored");
+    assert_trouble(&app.admin, "servicenow", Some("foreign_instance")).await;
+    assert_trouble(&app.admin, "servicenow-eu", None).await;
+    let said = sentence(&app.admin).await;
+    assert!(
+        said.starts_with("servicenow") && said.contains("instance"),
+        "{said}"
+    );
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_source_that_is_never_quiet_is_silent_after_its_own_time() {
     let app = TestApp::builder()
         .config("[sources.servicenow]\nexpect_every = \"1s\"")
