@@ -20,12 +20,12 @@ use crate::web::refusals::Refusals;
 /// Connections beyond the limit that are taken in for health endpoints.
 const SPARE: usize = 32;
 
-/// How a connection stands. The first of these gives way first.
+/// Standing of a connection. The first of these gives way first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
     Stranger,
     Idle,
-    /// It is over the limit, and gives way only to others that are.
+    /// Over the limit: gives way only to others that are.
     Beyond,
 }
 
@@ -165,7 +165,7 @@ impl Place {
             .is_some_and(|(standing, _)| standing == Standing::Beyond)
     }
 
-    /// A request has shown a right credential: from now on the connection gives way last.
+    /// A request has shown a right credential, so the connection gives way last.
     fn keep(&self) {
         self.stay(Standing::Stranger);
     }
@@ -219,7 +219,7 @@ pub(in crate::web) fn keep(request: &Extensions) {
 mod tests {
     use super::*;
 
-    /// What happens at a listener with two places and one to spare. Connections are named by numbers.
+    /// A listener with two places. Connections are named by numbers.
     struct Room {
         counter: Arc<Counter>,
         places: BTreeMap<u32, Place>,
