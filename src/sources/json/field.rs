@@ -60,6 +60,11 @@ impl<'a> Field<'a> {
             .is_some_and(|json| !matches!(json, "false" | "\"\""))
     }
 
+    /// This value if it is a string that is not empty, else another one.
+    pub(crate) fn or(self, other: Self) -> Self {
+        if self.text().is_some() { self } else { other }
+    }
+
     /// The JSON of an object.
     pub(crate) fn object_json(self) -> Option<&'a str> {
         self.starting_with('{')

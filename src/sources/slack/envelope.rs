@@ -71,6 +71,7 @@ pub(super) struct Inner<'a> {
     pub(super) bot_profile: Field<'a>,
     pub(super) message: Field<'a>,
     pub(super) previous_message: Field<'a>,
+    pub(super) root: Field<'a>,
     pub(super) item: Field<'a>,
     pub(super) assistant_thread: Field<'a>,
     pub(super) source: Field<'a>,
@@ -87,6 +88,41 @@ pub(super) struct Message<'a> {
     pub(super) subtype: Field<'a>,
     pub(super) ts: Field<'a>,
     pub(super) thread_ts: Field<'a>,
+    root: Field<'a>,
+}
+
+impl<'a> Inner<'a> {
+    /// Reads a message or another event, with its thread.
+    pub(super) fn read(event: Field<'a>) -> Result<Option<Self>, Unreadable> {
+        let Some(event) = event.object::<Self>()? else {
+            return Ok(None);
+        };
+        let thread_ts = thread_ts(event.thread_ts, event.root)?;
+        Ok(Some(Self { thread_ts, ..event }))
+    }
+}
+
+impl<'a> Message<'a> {
+    /// Reads a message, with its thread.
+    pub(super) fn read(message: Field<'a>) -> Result<Option<Self>, Unreadable> {
+        let Some(message) = message.object::<Self>()? else {
+            return Ok(None);
+        };
+        let thread_ts = thread_ts(message.thread_ts, message.root)?;
+        Ok(Some(Self {
+            thread_ts,
+            ..message
+        }))
+    }
+}
+
+/// The first message of the thread: a message that was broadcast from a thread repeats it as its `root`.
+fn thread_ts<'a>(thread_ts: Field<'a>, root: Field<'a>) -> Result<Field<'a>, Unreadable> {
+    if thread_ts.text().is_some() {
+        return Ok(thread_ts);
+    }
+    let root: Message<'a> = root.object()?.unwrap_or_default();
+    Ok(root.thread_ts.or(root.ts))
 }
 
 /// The pinned message.

@@ -57,7 +57,7 @@ fn callback(
     body: &[u8],
     rules: &Rules,
 ) -> Result<Receipt, Unreadable> {
-    let inner: Option<Inner<'_>> = envelope.event.object()?;
+    let inner = Inner::read(envelope.event)?;
     // Without an object to point at, the event points at the whole envelope.
     let (Some(event), Some(object)) = (inner, envelope.event.object_json()) else {
         let verdict = Verdict::ignore("no_event");

@@ -247,16 +247,14 @@ fn changed(
     event: &Inner<'_>,
     rules: &Rules,
 ) -> Result<Verdict, Unreadable> {
-    let now: Inner<'_> = event.message.object()?.unwrap_or_default();
-    let before: Message<'_> = event.previous_message.object()?.unwrap_or_default();
+    let now = Inner::read(event.message)?.unwrap_or_default();
+    let before = Message::read(event.previous_message)?.unwrap_or_default();
     let subtype = now.subtype.text();
-    let ts = either(now.ts, before.ts);
+    let ts = now.ts.or(before.ts);
     // An unfurl or a tombstone may leave `thread_ts` out of the new message. The old one still has
     // it.
-    let thread = || {
-        thread::of(event.channel, now.thread_ts, now.ts)
-            .or_else(|| thread::of(event.channel, before.thread_ts, before.ts))
-    };
+    let thread_ts = now.thread_ts.or(before.thread_ts);
+    let thread = || thread::of(event.channel, thread_ts, ts);
     Ok(match subtype.as_deref() {
         Some("tombstone") => Verdict::refer("root_deleted", thread()).of_gone(ts),
         Some("assistant_app_thread") => Verdict::refer("assistant_thread", thread()).about(ts),
@@ -266,6 +264,7 @@ fn changed(
             let message = Inner {
                 channel: event.channel,
                 channel_type: event.channel_type,
+                thread_ts,
                 ..now
             };
             edited(envelope, &message, event.ts, rules)?
@@ -321,7 +320,7 @@ fn mentioned_again(
 }
 
 fn deleted(event: &Inner<'_>) -> Result<Verdict, Unreadable> {
-    let before: Option<Message<'_>> = event.previous_message.object()?;
+    let before = Message::read(event.previous_message)?;
     // Only the message tells its thread.
     let question = (before
         .is_none()
@@ -329,7 +328,7 @@ fn deleted(event: &Inner<'_>) -> Result<Verdict, Unreadable> {
         .flatten())
     .map(|channel| Question::WhichTicket { channel });
     let before = before.unwrap_or_default();
-    let ts = either(event.deleted_ts, before.ts);
+    let ts = event.deleted_ts.or(before.ts);
     let thread = thread::of(event.channel, before.thread_ts, ts);
     let verdict = Verdict::refer("deleted", thread).of_gone(ts);
     Ok(Verdict {
@@ -338,13 +337,9 @@ fn deleted(event: &Inner<'_>) -> Result<Verdict, Unreadable> {
     })
 }
 
-fn either<'a>(first: Field<'a>, second: Field<'a>) -> Field<'a> {
-    if first.is_given() { first } else { second }
-}
-
 /// The root's count of replies went up; the reply comes as an event of its own.
 fn thread_update(event: &Inner<'_>) -> Result<Verdict, Unreadable> {
-    let root: Message<'_> = event.message.object()?.unwrap_or_default();
+    let root = Message::read(event.message)?.unwrap_or_default();
     let thread = thread::of(event.channel, root.thread_ts, root.ts);
     Ok(Verdict::refer("thread_update", thread).about(root.ts))
 }

@@ -46,7 +46,7 @@ fn tokens_revoked(event: &Inner<'_>) -> Result<Verdict, Unreadable> {
 
 fn pin(event: &Inner<'_>) -> Result<Verdict, Unreadable> {
     let item: Item<'_> = event.item.object()?.unwrap_or_default();
-    let message: Message<'_> = item.message.object()?.unwrap_or_default();
+    let message = Message::read(item.message)?.unwrap_or_default();
     let channel = if event.channel_id.is_given() {
         event.channel_id
     } else {

@@ -78,6 +78,53 @@ fn the_thread_is_read_from_the_right_place() {
 }
 
 #[test]
+fn a_message_that_was_broadcast_is_found_by_the_first_message_that_it_repeats() {
+    let post = |changes: Value| {
+        let mut post = json!({"type": "message", "subtype": "thread_broadcast", "user": "U1",
+            "text": "x", "ts": "20.5"});
+        let changes = changes.as_object().unwrap().clone();
+        post.as_object_mut().unwrap().extend(changes);
+        post
+    };
+    let roots = [
+        json!({"root": {"ts": "10.1"}}),
+        json!({"root": {"ts": "11.1", "thread_ts": "10.1"}}),
+        json!({"root": {"ts": "10.1", "thread_ts": ""}, "thread_ts": ""}),
+        // The message itself comes first.
+        json!({"root": {"ts": "11.1"}, "thread_ts": "10.1"}),
+    ];
+    for root in roots {
+        let (told, untold) = (post(root.clone()), post(json!({})));
+        for (changes, report) in [
+            (told.clone(), Report::Message),
+            (
+                json!({"subtype": "message_deleted", "deleted_ts": "20.5", "previous_message": told}),
+                Report::MessageDeletion,
+            ),
+            (
+                json!({"subtype": "message_changed", "ts": "30.1", "message": told}),
+                Report::MessageEdit,
+            ),
+            // An unfurled link may leave both out.
+            (
+                json!({"subtype": "message_changed", "ts": "30.1", "message": untold,
+                    "previous_message": told}),
+                Report::MessageEdit,
+            ),
+            (
+                json!({"type": "pin_added", "item": {"channel": "C111", "message": told}}),
+                Report::Message,
+            ),
+        ] {
+            let event = event_of(&config(), &message(&changes));
+            assert_eq!(id(&event), Some("C111:10.1"), "{changes}");
+            assert_eq!(event.report, report, "{changes}");
+            assert_eq!(event.rank.1, -20_500_000, "{changes}");
+        }
+    }
+}
+
+#[test]
 fn what_only_the_stored_events_tell_is_a_question() {
     let edited = json!({"type": "app_mention", "edited": {"ts": "21.0"}});
     let with = |changes: Value| {
