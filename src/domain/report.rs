@@ -80,6 +80,22 @@ pub struct Told {
     pub rank: Rank,
 }
 
+impl Told {
+    /// True if the report is about this event, whichever of them arrived first. An edit says nothing about
+    /// a later edit.
+    pub fn is_about(&self, event: EventId, report: Option<Report>, rank: Rank) -> bool {
+        let is_later_edit = self.report == Report::MessageEdit
+            && report == Some(Report::MessageEdit)
+            && (rank.0, event) > (self.rank.0, self.event);
+        let is_about = if event < self.event {
+            self.report.is_about_earlier(self.rank, rank)
+        } else {
+            self.report.is_about_later(self.rank, rank)
+        };
+        is_about && event != self.event && !is_later_edit
+    }
+}
+
 /// State of a record or message, as known when an event of it arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fate {

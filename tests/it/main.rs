@@ -85,6 +85,7 @@ mod slack;
 mod slack_direct;
 mod slack_edits;
 mod slack_moves;
+mod slack_moves_late;
 mod slack_shared;
 mod slack_teaches;
 mod stopping;

@@ -35,6 +35,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = migrations! {
     13 "0013" "conflicts",
     14 "0014" "feeds",
     15 "0015" "doubts",
+    16 "0016" "moves",
 };
 
 impl Store {

@@ -11,7 +11,7 @@ mod known;
 mod look_up;
 mod place;
 mod questions;
-mod reports;
+pub(crate) mod reports;
 mod row;
 pub(crate) mod webhook;
 
@@ -19,7 +19,8 @@ use jiff::Timestamp;
 
 use super::commit::tx::Tx;
 use super::error::StoreError;
-use super::links::{direct_channels, end_channel, rename_channel};
+use super::links::rename_channel::{self, Notice};
+use super::links::{channel_moves, direct_channels, end_channel};
 use super::queue::transition;
 use super::sql::millis;
 use crate::domain::event::{ChannelNews, EventState};
@@ -39,7 +40,8 @@ pub(super) async fn record_all(
     if webhooks.is_empty() {
         return Ok(Vec::new());
     }
-    let webhooks = direct_channels::recognize(tx, webhooks).await?;
+    let webhooks = channel_moves::follow(tx, webhooks).await?;
+    let webhooks = direct_channels::recognize(tx, &webhooks).await?;
     let webhooks = &*questions::answer(tx, webhooks).await?;
     let mut known = Known::look_up(tx, webhooks).await?;
     let mut rows = Vec::new();
@@ -51,8 +53,13 @@ pub(super) async fn record_all(
     // After the inserts, so that events of this group move along with their channel.
     for row in &rows {
         if let Some(ChannelNews::Moved(channel_move)) = &row.event.channel {
-            let (source, now) = (&row.webhook.source, row.webhook.received_at);
-            rename_channel::rename(tx, source, channel_move, row.id, now).await?;
+            let notice = Notice {
+                event: row.id,
+                source: &row.webhook.source,
+                parked_until: row.webhook.parked_until(),
+                now: row.webhook.received_at,
+            };
+            rename_channel::rename(tx, channel_move, &notice).await?;
         }
     }
     end_channel::apply(tx, webhooks).await?;

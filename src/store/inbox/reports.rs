@@ -5,20 +5,42 @@
 //! answers that may quote it, and the write-ahead log is emptied after the commit. An event that is claimed keeps its state: its call may
 //! have arrived, so the settlement decides.
 
+use jiff::Timestamp;
+
 use super::row::Row;
 use crate::domain::event::{EventState, Rank};
 use crate::domain::ids::EventId;
 use crate::domain::reason::Reason;
-use crate::domain::report::{Fate, Report};
+use crate::domain::report::{Fate, Report, Told};
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::queue::erasure::erase;
 use crate::store::queue::{on_mapped, transition};
-use crate::store::sql::{args, json, millis, moment, row};
+use crate::store::sql::{args, json, row};
+
+/// An external ticket whose events are changed.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject {
+    /// Row id of the external ticket.
+    external: i64,
+    /// Time until which an event is parked that stands in for a deleted one.
+    parked_until: Option<Timestamp>,
+    now: Timestamp,
+}
+
+impl Subject {
+    pub(crate) fn new(external: i64, parked_until: Option<Timestamp>, now: Timestamp) -> Self {
+        Self {
+            external,
+            parked_until,
+            now,
+        }
+    }
+}
 
 row! {
-    /// An earlier event of the external ticket.
-    struct Earlier {
+    /// Another event of the external ticket.
+    struct Other {
         event: EventId,
         state: EventState,
         rank: Rank,
@@ -31,41 +53,76 @@ row! {
 /// Applies the deletions and edits among the new rows, and those that were known before a row.
 pub(super) async fn apply(tx: &mut Tx, rows: &[Row<'_>]) -> Result<(), StoreError> {
     for row in rows {
+        let Some(external) = row.external else {
+            continue;
+        };
+        let (until, now) = (row.webhook.parked_until(), row.webhook.received_at);
+        let subject = Subject::new(external, until, now);
+        let told = Told {
+            event: row.id,
+            report: row.event.report,
+            rank: row.event.rank,
+        };
         match (row.event.report, row.fate) {
             (Report::Save | Report::Message | Report::EditedMessage, Fate::Edited(edit))
                 if row.keeps_body() =>
             {
                 replace(tx, &[row.id], edit).await?;
             }
-            (Report::Deletion | Report::MessageDeletion, _) => delete(tx, row).await?,
-            (Report::MessageEdit, Fate::Present) => edit(tx, row).await?,
+            (Report::Deletion | Report::MessageDeletion, _) => delete(tx, subject, told).await?,
+            (Report::MessageEdit, Fate::Present) => edit(tx, subject, told).await?,
             (Report::Save | Report::Message | Report::MessageEdit | Report::EditedMessage, _) => {}
         }
     }
     Ok(())
 }
 
-/// Finds the earlier events that `row` is about.
-async fn earlier(tx: &mut Tx, row: &Row<'_>) -> Result<Vec<Earlier>, StoreError> {
-    const EARLIER: &str = "\
-        -- store::reports::earlier
+/// Applies all deletions and edits to the stored events of the external ticket, in whatever order they
+/// arrived: they were stored as events of two external tickets, or one was not known to be a report.
+pub(crate) async fn apply_all(tx: &mut Tx, subject: Subject) -> Result<(), StoreError> {
+    const TOLD: &str = "\
+        -- store::reports::told
+        SELECT r.id, r.report, r.rank_major, r.rank_minor,
+            EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = r.id)
+        FROM events AS r INDEXED BY events_report
+        WHERE r.external = $1 AND r.report IS NOT NULL";
+    let mut all: Vec<(Told, bool)> = tx.fetch_all(TOLD, args![subject.external]).await?;
+    // The last text stays.
+    all.sort_by_key(|(told, _)| (told.rank.0, told.event));
+    for (told, has_body) in all {
+        match told.report {
+            Report::Deletion | Report::MessageDeletion => delete(tx, subject, told).await?,
+            Report::MessageEdit if has_body => edit(tx, subject, told).await?,
+            Report::Save | Report::Message | Report::MessageEdit | Report::EditedMessage => {}
+        }
+    }
+    Ok(())
+}
+
+/// Finds the other events that a report is about.
+async fn others(tx: &mut Tx, subject: Subject, told: Told) -> Result<Vec<Other>, StoreError> {
+    const OTHERS: &str = "\
+        -- store::reports::others
         SELECT e.id, e.state, e.rank_major, e.rank_minor, e.report,
             EXISTS (SELECT 1 FROM claims AS c WHERE c.event_id = e.id),
             EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
         FROM events AS e INDEXED BY events_external
-        WHERE e.external = $1 AND e.id < $2
+        WHERE e.external = $1
         ORDER BY e.id";
-    let (report, rank) = (row.event.report, row.event.rank);
-    let mut events: Vec<Earlier> = tx.fetch_all(EARLIER, args![row.external, row.id]).await?;
-    events.retain(|event| report.is_about_earlier(rank, event.rank));
+    let mut events: Vec<Other> = tx.fetch_all(OTHERS, args![subject.external]).await?;
+    events.retain(|other| told.is_about(other.event, other.report, other.rank));
     Ok(events)
 }
 
 /// Erases what was deleted. What waits is not sent; the best event that is left takes its
 /// place.
-async fn delete(tx: &mut Tx, row: &Row<'_>) -> Result<(), StoreError> {
-    let events = earlier(tx, row).await?;
-    let now = row.webhook.received_at;
+async fn delete(tx: &mut Tx, subject: Subject, told: Told) -> Result<(), StoreError> {
+    let events = others(tx, subject, told).await?;
+    let Subject {
+        external,
+        parked_until,
+        now,
+    } = subject;
     let mut waited = false;
     for event in events.iter().filter(|event| !event.is_claimed) {
         if !event.state.is_terminal() {
@@ -76,24 +133,23 @@ async fn delete(tx: &mut Tx, row: &Row<'_>) -> Result<(), StoreError> {
     }
     let ids: Vec<EventId> = events.iter().map(|event| event.event).collect();
     erase(tx, &ids).await?;
-    if let Some(external) = row.external.filter(|_| waited) {
+    if waited {
         // Events that stood behind it in the queue may be claimable now.
         tx.effects.wake = true;
         tx.scan.forget();
-        let until = millis(now).saturating_add(row.webhook.park_for_ms);
-        on_mapped::stand_in(tx, external, moment(until).ok(), now).await?;
+        on_mapped::stand_in(tx, external, parked_until, now).await?;
     }
     Ok(())
 }
 
 /// Gives the events of a message its text as it is now.
-async fn edit(tx: &mut Tx, row: &Row<'_>) -> Result<(), StoreError> {
-    let events = earlier(tx, row).await?;
+async fn edit(tx: &mut Tx, subject: Subject, told: Told) -> Result<(), StoreError> {
+    let events = others(tx, subject, told).await?;
     let (messages, others): (Vec<_>, Vec<_>) = (events.iter())
         .partition(|event| event.has_body && event.report.is_none_or(Report::is_message));
-    let ids = |events: &[&Earlier]| events.iter().map(|event| event.event).collect::<Vec<_>>();
+    let ids = |events: &[&Other]| events.iter().map(|event| event.event).collect::<Vec<_>>();
     erase(tx, &ids(&others)).await?;
-    replace(tx, &ids(&messages), row.id).await
+    replace(tx, &ids(&messages), told.event).await
 }
 
 /// Gives the events the body of an edit. If that is deleted already, they keep none.

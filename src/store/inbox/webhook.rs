@@ -33,6 +33,14 @@ pub struct Webhook {
     pub events: Vec<NewEvent>,
 }
 
+impl Webhook {
+    /// Time until which an event of it is parked.
+    pub(crate) fn parked_until(&self) -> Option<Timestamp> {
+        let until = self.received_at.as_millisecond();
+        Timestamp::from_millisecond(until.saturating_add(self.park_for_ms)).ok()
+    }
+}
+
 impl fmt::Debug for Webhook {
     /// Leaves out the body, which is private.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,14 +3,15 @@
 
 use jiff::Timestamp;
 
-use super::conflict;
 use super::end_channel::thread_range;
+use super::{channel_moves, conflict};
 use crate::domain::event::{ChannelMove, EventState, Rank};
 use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
 use crate::domain::ingest::park;
 use crate::domain::reason::Reason;
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
+use crate::store::inbox::reports::{self, Subject};
 use crate::store::queue::on_mapped::follow;
 use crate::store::queue::transition;
 use crate::store::sql::{Args, args, row};
@@ -30,13 +31,16 @@ macro_rules! rename {
     };
 }
 
-/// Gives the rows of a table to another external ticket.
+/// Gives the rows of a table to another external ticket. `$or`: what happens to a row that the other one has,
+/// too.
 macro_rules! reassign {
-    ($table:literal) => {
+    ($or:literal, $table:literal) => {
         concat!(
             "-- store::rename_channel::",
             $table,
-            "\nUPDATE OR IGNORE ",
+            "\nUPDATE OR ",
+            $or,
+            " ",
             $table,
             " SET external = $2 WHERE external = $1"
         )
@@ -65,13 +69,20 @@ row! {
     }
 }
 
-/// Renames a channel, as the event `notice` announces. A second notice finds nothing to rename.
+/// The event that announces a move.
+pub(crate) struct Notice<'a> {
+    pub(crate) event: EventId,
+    pub(crate) source: &'a SourceName,
+    /// Time until which an event is parked that stands in for a deleted one.
+    pub(crate) parked_until: Option<Timestamp>,
+    pub(crate) now: Timestamp,
+}
+
+/// Renames a channel. A second notice finds nothing to rename.
 pub(crate) async fn rename(
     tx: &mut Tx,
-    source: &SourceName,
     channel_move: &ChannelMove,
-    notice: EventId,
-    now: Timestamp,
+    notice: &Notice<'_>,
 ) -> Result<(), StoreError> {
     const KIND: &str = "\
         -- store::rename_channel::direct_channels
@@ -82,7 +93,9 @@ pub(crate) async fn rename(
         rename!("disconnects"),
         rename!("audit"),
     ];
-    let ChannelMove { from, to } = channel_move;
+    let (source, now) = (notice.source, notice.now);
+    let from = &channel_move.from;
+    let to = &channel_moves::note(tx, source, channel_move).await?;
     let [old, until] = thread_range(from);
     let threads = || -> Args {
         args![
@@ -95,7 +108,7 @@ pub(crate) async fn rename(
     };
     // Threads that are known under both ids come first: their names cannot be changed.
     choose_parked(tx, threads(), now).await?;
-    join_threads(tx, source, threads(), notice, now).await?;
+    join_threads(tx, threads(), notice).await?;
     tx.run(KIND, args![source, from, to]).await?;
     for statement in RENAMES {
         tx.run(statement, threads()).await?;
@@ -115,13 +128,7 @@ pub(crate) async fn rename(
 
 /// Joins threads that are known under both ids. The row with the new id keeps its mapping, if it has
 /// one. If the old one is mapped to another Serval ticket, that is a conflict, which a person decides.
-async fn join_threads(
-    tx: &mut Tx,
-    source: &SourceName,
-    threads: Args,
-    notice: EventId,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn join_threads(tx: &mut Tx, threads: Args, notice: &Notice<'_>) -> Result<(), StoreError> {
     const BOTH: &str = "\
         -- store::rename_channel::known_twice
         SELECT o.id, n.id, n.external_id, o.ticket_id, n.ticket_id
@@ -142,10 +149,10 @@ async fn join_threads(
             taught_by = NULL, accounted_for = NULL
         WHERE id = $1";
     const REASSIGN: [&str; 4] = [
-        reassign!("connections"),
-        reassign!("doubts"),
-        reassign!("claims"),
-        reassign!("events"),
+        reassign!("REPLACE", "connections"),
+        reassign!("REPLACE", "doubts"),
+        reassign!("IGNORE", "claims"),
+        reassign!("IGNORE", "events"),
     ];
     // A thread is known twice if webhooks arrived under both ids before the notice. There are few of
     // them, so they are joined one by one.
@@ -155,10 +162,11 @@ async fn join_threads(
         match (twice.old_ticket, twice.new_ticket) {
             (Some(learned), Some(mapped_to)) if learned.as_str() != mapped_to => {
                 let ticket = ExternalTicket {
-                    source: source.clone(),
+                    source: notice.source.clone(),
                     external_id: twice.new_id,
                 };
-                conflict::add(tx, &ticket, Some(&mapped_to), &learned, notice, None, now).await?;
+                let (event, now) = (notice.event, notice.now);
+                conflict::add(tx, &ticket, Some(&mapped_to), &learned, event, None, now).await?;
             }
             (Some(_), None) => {
                 tx.run(COPY_MAPPING, args![old, new]).await?;
@@ -170,6 +178,9 @@ async fn join_threads(
             tx.run(statement, args![old, new]).await?;
         }
         tickets::forget_all(tx, &[old]).await?;
+        // A deletion or an edit was stored under one id, and its message under the other.
+        let subject = Subject::new(new, notice.parked_until, notice.now);
+        reports::apply_all(tx, subject).await?;
     }
     Ok(())
 }

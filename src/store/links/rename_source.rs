@@ -135,6 +135,7 @@ const RENAMES: &[(&str, &str)] = renames! {
     "disconnects",
     "audit",
     "direct_channels",
+    "channel_moves",
     "feeds",
 };
 
