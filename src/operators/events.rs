@@ -1,6 +1,7 @@
 //! Actions on events: replay and erase. Also the pause of all calls.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::access::Operator;
 use super::act::Why;
@@ -52,20 +53,20 @@ impl Operators {
         let replay = match store.set_aside(id).await? {
             None => store.replay(id, reason, now).await?,
             Some(stored) => {
-                let read = self.read_again(&stored).ok_or_else(|| {
+                let (read, park_for) = self.read_again(&stored).ok_or_else(|| {
                     Refusal::Conflict(format!(
                         "the event was read again with the present configuration, and there is \
-                         still nothing to connect; it is ignored: {}",
+                         still nothing to do; it is ignored: {}",
                         stored.reason
                     ))
                 })?;
-                store.replay_as(id, read, reason, now).await?
+                store.replay_as(id, read, park_for, reason, now).await?
             }
         };
         match replay.ok_or_else(no_event)? {
             // A newer event of the same external ticket may stand for this one. Its object is what
             // Serval is to get, so the wish of the person is fulfilled.
-            Replay::Queued | Replay::Superseded => {}
+            Replay::Queued | Replay::Superseded | Replay::Applied => {}
             Replay::NotReplayable(EventState::Ignored) => {
                 let detail = "the event is ignored, and its body was not kept";
                 return Err(Refusal::Conflict(detail.to_owned()));
@@ -85,19 +86,27 @@ impl Operators {
         Ok(())
     }
 
-    /// Reads an ignored event again, as its source is configured now; `None` if there is nothing to
-    /// connect.
-    fn read_again(&self, stored: &SetAside) -> Option<NewEvent> {
+    /// Reads an ignored event again, as its source is configured now, with the time for which the source
+    /// parks; `None` if there is nothing to do: nothing to connect, and no deletion or edit that was ignored
+    /// as something else.
+    fn read_again(&self, stored: &SetAside) -> Option<(NewEvent, Duration)> {
         let rules = self.rules();
         let source: SourceName = stored.source.parse().ok()?;
-        let event = rules.sources.get(&source)?.interpret_again(&StoredBody {
+        let source = rules.sources.get(&source)?;
+        let event = source.interpret_again(&StoredBody {
             body: &stored.body,
             event_type: &stored.event_type,
             reason: &stored.reason,
         })?;
         let start = usize::try_from(stored.start).ok()?;
         let end = start + usize::try_from(stored.len).ok()?;
-        (event.disposition == Disposition::Connect && event.object == (start..end)).then_some(event)
+        let is_news = event.report.is_about_others() && !stored.is_report;
+        let is_wanted = event.disposition == Disposition::Connect || is_news;
+        // What an edit is about is a part of what was ignored.
+        let object = &event.object;
+        let is_same =
+            *object == (start..end) || (is_news && start <= object.start && object.end <= end);
+        (is_wanted && is_same).then_some((event, source.policy.park_for))
     }
 
     /// Checks that events in this state may be replayed.
@@ -137,8 +146,9 @@ impl Operators {
         Ok(replayed)
     }
 
-    /// Replays the ignored events that match and that their sources would connect now: of each external
-    /// ticket the one that stands for it, and then the others, which are skipped.
+    /// Replays the ignored events that match and that their sources would take now: of each external
+    /// ticket first the deletions and edits, then the event that stands for it, and then the others, which
+    /// are skipped.
     async fn replay_ignored(
         &self,
         store: &Store,
@@ -152,23 +162,27 @@ impl Operators {
             }
             // The newest save is queued first, so the others find it and are superseded. In another
             // order an old save would be sent before it.
-            let ranks = events.iter().map(|(id, read)| (*id, read.rank));
-            let first = foremost(ranks).map(|(id, _)| id);
-            events.sort_by_key(|(id, _)| Some(*id) != first);
-            for (id, read) in events {
-                let replay = store.replay_as(id, read, replayed(why), self.now()).await?;
-                count += u64::from(replay == Some(Replay::Queued));
+            let saves = (events.iter()).filter(|(_, (read, _))| !read.report.is_about_others());
+            let first = foremost(saves.map(|(id, (read, _))| (*id, read.rank))).map(|(id, _)| id);
+            events.sort_by_key(|(id, (read, _))| {
+                (!read.report.is_about_others(), Some(*id) != first)
+            });
+            for (id, (read, park_for)) in events {
+                let (why, now) = (replayed(why), self.now());
+                let replay = store.replay_as(id, read, park_for, why, now).await?;
+                let is_done = matches!(replay, Some(Replay::Queued | Replay::Applied));
+                count += u64::from(is_done);
             }
         }
         Ok(count)
     }
 
-    /// Finds the ignored events that match and that their sources would connect now, by external ticket.
+    /// Finds the ignored events that match and that their sources would take now, by external ticket.
     async fn connectable(
         &self,
         store: &Store,
         filter: &EventFilter,
-    ) -> Result<impl Iterator<Item = Vec<(EventId, NewEvent)>>, Refusal> {
+    ) -> Result<impl Iterator<Item = Vec<(EventId, (NewEvent, Duration))>>, Refusal> {
         let mut found: BTreeMap<Option<i64>, Vec<_>> = BTreeMap::new();
         let mut after = EventId(0);
         loop {

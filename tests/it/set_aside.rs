@@ -184,6 +184,60 @@ async fn what_another_instance_sends_is_ignored_and_neither_connects_nor_teaches
 }
 
 #[tokio::test]
+async fn a_deletion_that_was_ignored_as_foreign_takes_effect_by_a_replay() {
+    for (is_alone, is_save_foreign) in [(true, false), (false, false), (false, true)] {
+        let mut app = TestApp::builder()
+            .config("[sources.servicenow]\ninstance = 'acme'")
+            .start()
+            .await;
+        let of = |operation: &str| {
+            let facts =
+                json!({ "instance": "acmedev", "table": "incident", "operation": operation });
+            envelope(&facts, &incident(1))
+        };
+        let saved = if is_save_foreign {
+            stored(&app, PATH, &of("update")).await.0
+        } else {
+            app.save(incident(1)).await
+        };
+        let (gone, reason, body) = stored(&app, PATH, &of("delete")).await;
+        assert_eq!(reason, "foreign_instance");
+        assert!(body.is_string());
+        assert_eq!(replay(&app, &gone).await, 409);
+        assert!(app.admin.event(&saved).await["body"].is_string());
+
+        app.rewrite("[sources.servicenow]\ninstance = 'acmedev'");
+        assert_eq!(app.reload().await.status, 200);
+        if is_alone {
+            assert_eq!(replay(&app, &gone).await, 202);
+        } else {
+            let many = json!({ "state": "ignored" });
+            let counted = app.admin.post("/events/replay", &many).await.json();
+            assert_eq!(counted["replayed"], 1);
+        }
+        let event = app.admin.event(&gone).await;
+        assert_eq!(
+            (&event["state"], &event["reason"]),
+            (&json!("ignored"), &json!("deleted"))
+        );
+        assert_eq!(event["body"], Value::Null);
+        let save = app.admin.event(&saved).await;
+        assert_eq!(save["body"], Value::Null);
+        let reason = if is_save_foreign {
+            "foreign_instance"
+        } else {
+            "deleted"
+        };
+        assert_eq!(save["reason"], reason);
+        assert_eq!(replay(&app, &gone).await, 409, "once");
+        app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+        app.admin.drained().await;
+        assert_eq!(app.mock.connects().len(), 0);
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn of_the_saves_of_a_record_a_replay_sends_the_newest_one_alone() {
     let alias = "[sources.servicenow.class_aliases]\nu_major_incident = 'incident'";
     let child = |count| record("u_major_incident", 1, count);

@@ -1,6 +1,8 @@
 //! Replay: a person sends dead or expired events to the queue again, or ignored ones whose source reads
 //! them as events to connect now.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
@@ -9,11 +11,13 @@ use super::transition;
 use crate::domain::event::{EventState, NewEvent};
 use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
 use crate::domain::reason::Reason;
+use crate::domain::retry::later;
 use crate::store::audit::{self, Action};
 use crate::store::by::By;
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
+use crate::store::inbox::reports::{self, Subject};
 use crate::store::links::direct_channels;
 use crate::store::sql::{self, args, row};
 use crate::store::views::events::{EventFilter, index, narrow};
@@ -37,6 +41,8 @@ pub enum Replay {
     Queued,
     /// The event is skipped: another event stands for its external ticket.
     Superseded,
+    /// The event is a deletion or an edit, and took effect.
+    Applied,
     /// The event is in this state, from which it is not replayed.
     NotReplayable(EventState),
     /// The event must never be sent, for this reason.
@@ -61,6 +67,8 @@ row! {
         len: i64,
         /// Body.
         body: Vec<u8>,
+        /// True if it was read as a deletion or an edit, and took effect.
+        is_report: bool,
     }
 }
 
@@ -92,23 +100,26 @@ impl Store {
         const FIND: &str = "\
             -- store::replay::set_aside
             SELECT e.source, e.external, e.event_type, COALESCE(e.reason, ''), p.object_start, p.object_len,
-                p.body
+                p.body, e.report IS NOT NULL
             FROM events AS e JOIN payloads AS p ON p.event_id = e.id
             WHERE e.id = $1 AND e.state = 'ignored'";
         sql::fetch_optional(&self.readers, FIND, args![id.0]).await
     }
 
-    /// Replays an ignored event as the event that its source reads in its body now.
+    /// Replays an ignored event as the event that its source reads in its body now. What stands in for an
+    /// event that it deletes is parked for `park_for`.
     pub async fn replay_as(
         &self,
         id: EventId,
         read: NewEvent,
+        park_for: Duration,
         reason: String,
         now: Timestamp,
     ) -> Result<Option<Replay>, StoreError> {
         let by = self.by.clone();
         self.write(move |tx| {
             let (read, reason, by) = (read.clone(), reason.clone(), by.clone());
+            let read = (read, later(now, park_for));
             Box::pin(async move { replay(tx, by.as_deref(), id, Some(&read), &reason, now).await })
         })
         .await
@@ -262,7 +273,7 @@ async fn replay(
     tx: &mut Tx,
     by: Option<&By>,
     id: EventId,
-    read: Option<&NewEvent>,
+    read: Option<&(NewEvent, Timestamp)>,
     reason: &str,
     now: Timestamp,
 ) -> Result<Option<Replay>, StoreError> {
@@ -275,9 +286,8 @@ async fn replay(
         SELECT COUNT(*) > 0 FROM payloads WHERE event_id = $1";
     const READ: &str = "\
         -- store::replay::read
-        UPDATE events
-        SET subtype = $2, event_type = $3, rank_major = $4, rank_minor = $5, hint = $6
-        WHERE id = $1";
+        UPDATE events SET subtype = $2, event_type = $3, rank_major = $4, rank_minor = $5,
+            hint = $6 WHERE id = $1";
     let Some(event) = tx.fetch_optional::<Finished>(EVENT, args![id.0]).await? else {
         return Ok(None);
     };
@@ -291,28 +301,30 @@ async fn replay(
         return Ok(Some(Replay::Refused(why)));
     }
     // Retention may have deleted the body.
-    let has_payload: bool = tx.fetch_one(PAYLOAD, args![id.0]).await?;
-    if !has_payload {
+    if !tx.fetch_one::<bool>(PAYLOAD, args![id.0]).await? {
         return Ok(Some(Replay::Refused(NOTHING_TO_SEND)));
     }
     let mut replay = Replay::Queued;
-    if let Some(read) = read {
+    if let Some((read, until)) = read {
         if direct_channels::ignores(tx, &event.source, read).await? {
             return Ok(Some(Replay::Refused(DIRECT)));
-        }
-        if is_outranked(tx, event.external, id, read.rank).await? {
-            replay = Replay::Superseded;
         }
         let hint = read.hint.as_ref().map(ServalTicketId::as_str);
         let (event_type, rank) = (read.event_type.as_str(), read.rank);
         let args = args![id.0, read.subtype, event_type, rank.0, rank.1, hint];
         tx.run(READ, args).await?;
+        if let Some(external) = event.external.filter(|_| read.report.is_about_others()) {
+            let subject = Subject::new(external, Some(*until), now);
+            reports::become_report(tx, subject, id, read).await?;
+            replay = Replay::Applied;
+        } else if is_outranked(tx, event.external, id, read.rank).await? {
+            let (to, reason) = (EventState::Skipped, Some(Reason::Superseded));
+            transition::move_event(tx, id, before, to, reason, now).await?;
+            replay = Replay::Superseded;
+        }
     }
     if replay == Replay::Queued {
         transition::requeue(tx, id, before, reason, now).await?;
-    } else {
-        let (to, reason) = (EventState::Skipped, Some(Reason::Superseded));
-        transition::move_event(tx, id, before, to, reason, now).await?;
     }
     let source: Option<SourceName> = event.source.parse().ok();
     let ticket = source
