@@ -42,12 +42,12 @@ pub(super) fn request(
     }
 }
 
-/// Connects the pair, unless Serval has it already.
+/// Connects the pair, unless Serval has it already. `None`: the event is not to be sent as it was claimed.
 pub(super) async fn connect(
     context: &Context,
     claim: &Claim,
     mut request: ConnectRequest,
-) -> Result<Linked, ServalError> {
+) -> Result<Option<Linked>, ServalError> {
     let policy = context.policy(&claim.ticket.source);
     let was_restored = context.store.was_restored();
     let in_doubt = claim.doubt.is_some() || was_restored;
@@ -60,8 +60,8 @@ pub(super) async fn connect(
         match context.is_linked(ticket_id, external_id).await? {
             // The doubt is about an earlier save. Serval may not have this one.
             Some(true) if is_newer && policy.is_some_and(SourcePolicy::reconnects) => {}
-            Some(true) if in_doubt => return Ok(Linked::AfterDoubt),
-            Some(true) => return Ok(Linked::Before),
+            Some(true) if in_doubt => return Ok(Some(Linked::AfterDoubt)),
+            Some(true) => return Ok(Some(Linked::Before)),
             Some(false) | None => {}
         }
     }
@@ -70,14 +70,23 @@ pub(super) async fn connect(
     }
     let ids = &mut request.accounted_for_message_ids;
     let further = ids.split_off(ids.len().min(MESSAGES_PER_CONNECT));
-    let linked = send(context, &request).await?;
-    register(context, &request, &further).await;
+    let linked = send(context, claim, &request).await?;
+    if linked.is_some() {
+        register(context, &request, &further).await;
+    }
     Ok(linked)
 }
 
-async fn send(context: &Context, request: &ConnectRequest) -> Result<Linked, ServalError> {
-    let error = match context.serval.connect(request).await {
-        Ok(answer) => return Ok(Linked::Connected(answer)),
+async fn send(
+    context: &Context,
+    claim: &Claim,
+    request: &ConnectRequest,
+) -> Result<Option<Linked>, ServalError> {
+    // The event may have waited for seconds. If it was deleted or edited meanwhile, or a newer save came, the
+    // next claim has what is to be sent now. Without an answer of the store nothing is sent.
+    let is_current = || async { context.store.is_current(claim).await.unwrap_or(false) };
+    let error = match context.serval.connect(request, is_current).await {
+        Ok(answer) => return Ok(answer.map(Linked::Connected)),
         Err(error) => error,
     };
     if classify(&error).kind != FailureKind::Exists {
@@ -87,7 +96,7 @@ async fn send(context: &Context, request: &ConnectRequest) -> Result<Linked, Ser
     // cannot be read, nothing is known yet, and that failure counts.
     let (ticket_id, external_id) = (&request.ticket_id, &request.external_id);
     if context.serval.is_linked(ticket_id, external_id).await? {
-        Ok(Linked::AfterDoubt)
+        Ok(Some(Linked::AfterDoubt))
     } else {
         Err(error)
     }

@@ -16,7 +16,7 @@ use crate::edge::clock::SharedClock;
 use crate::edge::metrics::Metrics;
 use crate::serval::{ServalClient, ServalError};
 use crate::sources::{SourcePolicy, Sources};
-use crate::store::{Claim, Store};
+use crate::store::Store;
 
 /// A reload replaces the context as a whole. A step keeps the context that its claim was made with.
 /// Fields behind an `Arc` are the same in every context of a worker.
@@ -83,19 +83,6 @@ impl Context {
                 self.retry_now.notify_one();
             }
         }
-    }
-
-    /// True if a newer save was sent before that of `claim`, whose external ticket is connected. New
-    /// arrivals are compared when they are stored; this one may be an older event that a person replays, or
-    /// one that was learning.
-    pub(super) async fn is_outrun(&self, claim: &Claim) -> bool {
-        let mounted = self.sources.get(&claim.ticket.source);
-        let is_save = mounted.is_some_and(|mounted| mounted.kind.sends_saves());
-        if !is_save || !claim.is_connected {
-            return false;
-        }
-        // Without an answer the event is sent: an old save is better than a lost one.
-        self.store.is_outrun(claim.event).await.unwrap_or(false)
     }
 
     /// True if Serval has the link. `None`: it answers, but does not tell, so the call that follows

@@ -4,6 +4,7 @@ use super::context::Context;
 use crate::domain::event::NAMED_IN_VAIN;
 use crate::domain::ids::ServalTicketId;
 use crate::serval::{ServalError, Ticket};
+use crate::sources::SourcePolicy;
 use crate::sources::policy::OnConflict;
 use crate::store::{Claim, Decision, Lesson};
 
@@ -47,6 +48,7 @@ pub(super) async fn lesson(
         },
         unlinks_old: policy.is_some_and(|policy| policy.disconnect_on_remap),
         several_per_ticket: policy.is_some_and(|policy| policy.several_per_ticket),
+        reconnects: policy.is_some_and(SourcePolicy::reconnects),
     })
 }
 

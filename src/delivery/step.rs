@@ -104,9 +104,9 @@ impl Step {
         }
     }
 
-    /// Makes the connect call. It can end before the call for three reasons: the event needs none (it
-    /// is settled), no slot was free in time, or an unlink of its Serval ticket took too long (the
-    /// claim is released, and made again later).
+    /// Makes the connect call. It can end before the call for four reasons: the event needs none (it
+    /// is settled), no slot was free in time, an unlink of its Serval ticket took too long, or the event is
+    /// not to be sent as it was claimed (the claim is released, and made again later).
     async fn connect(&self, in_flight: ClaimGuard) {
         let request = match self.request() {
             Ok(request) => request,
@@ -115,25 +115,19 @@ impl Step {
                 return self.settle(None, settlement).await;
             }
         };
-        if self.context.is_outrun(&self.claim).await {
-            self.give_probe_back();
-            let reason = Reason::Superseded;
-            return self.settle(None, Settlement::Skip { reason }).await;
-        }
         let Some(slot) = self.acquire_slot().await else {
             return self.release().await;
         };
         let ticket_id = request.ticket_id.clone();
         let (context, claim) = (&self.context, &self.claim);
-        // The event may have waited for seconds. If it was deleted or edited meanwhile, the next claim has
-        // it as it is now. Without an answer of the store nothing is sent.
-        if !wait_for_unlink(context, &claim.ticket, &ticket_id, self.kind).await
-            || !context.store.is_current(claim).await.unwrap_or(false)
-        {
+        if !wait_for_unlink(context, &claim.ticket, &ticket_id, self.kind).await {
             return self.release().await;
         }
         let started_at = self.now();
         let result = self.within_limit(connect(context, claim, request)).await;
+        let Some(result) = result.transpose() else {
+            return self.release().await;
+        };
         self.conclude(ticket_id, started_at, result, (slot, in_flight))
             .await;
     }

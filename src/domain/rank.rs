@@ -1,5 +1,7 @@
 //! Ranks: which of several events stands for their external ticket.
 
+use super::ids::EventId;
+
 /// Rank of an event among those of its external ticket: the one that stands for the ticket is parked,
 /// and is sent when the mapping is written or changed.
 ///
@@ -24,6 +26,15 @@ impl Rank {
         };
         let pairs = [(self.0, later.0), (self.1, later.1)];
         pairs.into_iter().find_map(decide).unwrap_or(false)
+    }
+}
+
+/// True if the event `one` stands for the ticket, and not `other`. Ids are in the order of arrival.
+pub fn stands_before(one: (EventId, Rank), other: (EventId, Rank)) -> bool {
+    if one.0 < other.0 {
+        one.1.outranks(other.1)
+    } else {
+        !other.1.outranks(one.1)
     }
 }
 
@@ -64,6 +75,9 @@ mod tests {
             (Rank(-1, -5), Rank(-1, -6), true),
         ] {
             assert_eq!(kept.outranks(later), expected, "{kept:?} {later:?}");
+            let (kept, later) = ((EventId(1), kept), (EventId(2), later));
+            assert_eq!(stands_before(kept, later), expected, "{kept:?} {later:?}");
+            assert_eq!(stands_before(later, kept), !expected, "{kept:?} {later:?}");
         }
     }
 

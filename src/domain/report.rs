@@ -12,7 +12,8 @@ words! {
         /// The external ticket as it was saved. A save that arrives after a newer one is not sent.
         #[default]
         Save = "save",
-        /// One of the messages that make up the external ticket. The second number of its rank names it.
+        /// One of the messages that make up the external ticket. The second number of its rank names it,
+        /// and is negative: the store finds messages by it.
         Message = "message",
         /// The external ticket was deleted. The rank is that of its last save.
         Deletion = "deletion",

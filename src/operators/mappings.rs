@@ -5,6 +5,7 @@ use super::act::Why;
 use super::refusal::Refusal;
 use super::service::Operators;
 use crate::domain::ids::{ExternalTicket, ServalTicketId, check_message_id};
+use crate::sources::SourcePolicy;
 use crate::store::{
     Conflict, Decided, Decision, Mapping, Origin, Precondition, PutMapping, Removal, Replacement,
     Stored,
@@ -75,6 +76,7 @@ impl Operators {
         let put = PutMapping {
             unlinks_old: policy.is_some_and(|policy| policy.disconnect_on_remap),
             several_per_ticket: policy.is_some_and(|policy| policy.several_per_ticket),
+            reconnects: policy.is_some_and(SourcePolicy::reconnects),
             ticket,
             ticket_id,
             accounted_for,
@@ -150,6 +152,7 @@ impl Operators {
             origin,
             unlinks_old: policy.is_some_and(|policy| policy.disconnect_on_remap),
             several_per_ticket: policy.is_some_and(|policy| policy.several_per_ticket),
+            reconnects: policy.is_some_and(SourcePolicy::reconnects),
         };
         let decided = self
             .by(who, why)

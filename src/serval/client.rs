@@ -87,8 +87,13 @@ impl ServalClient {
         &self.0.tokens
     }
 
-    /// Connects a Serval ticket to an external ticket.
-    pub async fn connect(&self, request: &ConnectRequest) -> Result<Answer, ServalError> {
+    /// Connects a Serval ticket to an external ticket, if `is_wanted` says so just before the request is
+    /// sent: a token may take seconds. `None`: nothing was sent.
+    pub async fn connect<Wanted: Future<Output = bool>>(
+        &self,
+        request: &ConnectRequest,
+        is_wanted: impl Fn() -> Wanted,
+    ) -> Result<Option<Answer>, ServalError> {
         let route = self.route("tickets/{ticket}/connect", &[request.ticket_id.as_str()]);
         let mut call = self.post(route, Bytes::from(request.body()));
         if let Some(traceparent) = &request.traceparent {
@@ -96,11 +101,11 @@ impl ServalClient {
             let value = value.expect("only hex digits and dashes");
             call.request = call.request.header(TRACEPARENT, value);
         }
-        let answered = self.call(call, MAX_ANSWER).await?;
-        Ok(Answer {
+        let answered = self.call_if(call, MAX_ANSWER, is_wanted).await?;
+        Ok(answered.map(|answered| Answer {
             status: answered.status.as_u16(),
             request_id: answered.request_id(),
-        })
+        }))
     }
 
     /// The external tickets that a Serval ticket is linked to. Serval documents no pages for this list;
@@ -258,19 +263,37 @@ impl ServalClient {
         }
     }
 
-    /// Makes a call with a token; after a 401 once more with a new token. Returns only a success.
+    /// Makes a call. Returns only a success.
     pub(super) async fn call(&self, call: Call, limit: usize) -> Result<Answered, ServalError> {
+        let answered = self.call_if(call, limit, || async { true }).await?;
+        Ok(answered.expect("it is always wanted"))
+    }
+
+    /// Makes a call with a token; after a 401 once more with a new token. Returns only a success, or `None`
+    /// if the call is not wanted any more.
+    async fn call_if<Wanted: Future<Output = bool>>(
+        &self,
+        call: Call,
+        limit: usize,
+        is_wanted: impl Fn() -> Wanted,
+    ) -> Result<Option<Answered>, ServalError> {
         let tokens = &self.0.tokens;
         let is_unauthenticated = |answered: &Answered| answered.status == StatusCode::UNAUTHORIZED;
         let mut token = tokens.token().await?;
+        if !is_wanted().await {
+            return Ok(None);
+        }
         let mut answered = self.send(&call, &token, limit).await?;
         if is_unauthenticated(&answered) && tokens.renewable() {
             tokens.invalidate(&token);
             token = tokens.token().await?;
+            if !is_wanted().await {
+                return Ok(None);
+            }
             answered = self.send(&call, &token, limit).await?;
         }
         match answered.verdict(false) {
-            Ok(()) => Ok(answered),
+            Ok(()) => Ok(Some(answered)),
             // A 401 for a fresh token, or for one that cannot be replaced.
             Err(error) if is_unauthenticated(&answered) => Err(error.into_credentials_refused()),
             // Such a call names nothing that may be missing: the server does not have the call.

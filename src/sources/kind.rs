@@ -48,12 +48,6 @@ pub trait Kind: fmt::Debug + Send + Sync {
         ".+"
     }
 
-    /// True if an event has its whole external ticket, as it was saved; false if it has one of the
-    /// messages of the ticket.
-    fn sends_saves(&self) -> bool {
-        false
-    }
-
     /// The number and the title of an object that a source of this kind sent.
     fn title(&self, object: &str) -> Title;
 

@@ -102,6 +102,7 @@ async fn map(bench: &Bench, ticket_id: &str, unlinks_old: bool) {
         taught_by: None,
         unlinks_old,
         several_per_ticket: true,
+        reconnects: false,
     };
     let put = bench.store.put_mapping(put, Precondition::None, at(2));
     put.await.unwrap().unwrap();
@@ -307,6 +308,7 @@ async fn import(bench: &Bench, ticket_id: &str) {
     };
     import.stage(&[row]).await.unwrap();
     let rules = ImportRules {
+        reconnects: Vec::new(),
         unlinks_old: vec![thread().source],
         one_per_ticket: Vec::new(),
     };

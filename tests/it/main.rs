@@ -65,6 +65,7 @@ mod mappings;
 mod mappings_import;
 mod metrics;
 mod monitoring;
+mod newest;
 mod one_database;
 mod openapi;
 mod parked;

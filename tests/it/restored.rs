@@ -123,6 +123,7 @@ async fn the_first_start_from_a_backup_asks_for_a_month_and_unlinks_nothing() {
         taught_by: None,
         unlinks_old: true,
         several_per_ticket: true,
+        reconnects: false,
     };
     let put = bench.store.put_mapping(put, Precondition::None, at(2));
     put.await.unwrap().unwrap();

@@ -80,6 +80,7 @@ impl Bench {
             taught_by: None,
             unlinks_old: false,
             several_per_ticket: true,
+            reconnects: false,
         };
         self.store
             .put_mapping(put, Precondition::None, at(0))
@@ -201,6 +202,13 @@ pub(crate) fn webhook(n: u32, received_at: Timestamp) -> Webhook {
     }
 }
 
+/// The same as one of the messages of a thread: a later one leaves it in the queue.
+pub(crate) fn message(n: u32, received_at: Timestamp) -> Webhook {
+    let mut webhook = webhook(n, received_at);
+    webhook.events[0].report = Report::Message;
+    webhook
+}
+
 pub(crate) fn attempt(outcome: AttemptOutcome) -> Attempt {
     Attempt {
         started_at: at(1),
@@ -227,9 +235,10 @@ pub(crate) fn connected(claim: &Claim) -> Settlement {
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_claimers_at_once_never_take_the_same_event_or_two_of_one_ticket() {
     let bench = Bench::open().await;
-    // Three events for each of 60 tickets.
+    // Three messages for each of 60 tickets.
     for n in 0..180 {
-        bench.queued(n % 60).await;
+        bench.map(n % 60, &format!("tkt-{}", n % 60)).await;
+        bench.store.record(message(n % 60, at(0))).await.unwrap();
     }
     let mut claimers = JoinSet::new();
     for _ in 0..8 {
@@ -743,6 +752,7 @@ async fn a_clock_that_is_set_back_delays_no_unlink() {
         taught_by: None,
         unlinks_old: true,
         several_per_ticket: true,
+        reconnects: false,
     };
     let put = bench.store.put_mapping(put, Precondition::None, at(7200));
     put.await.unwrap().unwrap();

@@ -63,6 +63,7 @@ async fn what_a_person_does_is_noted_and_what_a_machine_does_is_not() {
         taught_by: None,
         unlinks_old: false,
         several_per_ticket: false,
+        reconnects: false,
     };
     ada.put_mapping(put(3, "tkt-3"), Precondition::None, at(1))
         .await
@@ -136,6 +137,7 @@ async fn a_decided_conflict_is_noted_with_both_values() {
         on_conflict: None,
         unlinks_old: false,
         several_per_ticket: true,
+        reconnects: false,
     };
     bench.store.learn(&claim, lesson, at(1)).await.unwrap();
     let conflict = bench
@@ -148,6 +150,7 @@ async fn a_decided_conflict_is_noted_with_both_values() {
         origin: Origin::Console,
         unlinks_old: false,
         several_per_ticket: true,
+        reconnects: false,
     };
     let ada = ada(&bench);
     for _ in 0..2 {

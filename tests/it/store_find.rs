@@ -110,6 +110,7 @@ async fn one_id_in_two_sources_and_one_number_of_two_tickets_are_all_found() {
         taught_by: None,
         unlinks_old: false,
         several_per_ticket: false,
+        reconnects: false,
     };
     bench
         .store

@@ -6,7 +6,7 @@ use serval_connect::domain::event::{ChannelMove, ChannelNews};
 use serval_connect::domain::reason::Reason;
 use serval_connect::store::{Claim, Offer, SettleError, Settlement, Webhook};
 
-use crate::store::{Bench, LEASE, at, ticket, webhook};
+use crate::store::{Bench, LEASE, at, message, ticket, webhook};
 
 fn offer(places: usize, now: Timestamp) -> Offer {
     Offer {
@@ -114,7 +114,7 @@ async fn a_later_event_of_an_external_ticket_waits_for_the_first() {
     bench.map(1, "tkt-1").await;
     bench.map(2, "tkt-2").await;
     // In a group of its own, and in the same one.
-    let deliver = |n: u32, second: i64| bench.store.record(webhook(n, at(second)));
+    let deliver = |n: u32, second: i64| bench.store.record(message(n, at(second)));
     deliver(1, 1).await.unwrap();
     deliver(1, 2).await.unwrap();
     let (first, second) = tokio::join!(deliver(2, 3), deliver(2, 4));
@@ -240,8 +240,9 @@ async fn a_claim_that_ran_out_is_due_for_whoever_looks() {
 #[tokio::test]
 async fn what_waits_behind_a_retry_is_not_due_before_it() {
     let bench = Bench::open().await;
-    let first = bench.queued(1).await;
-    bench.store.record(webhook(1, at(2))).await.unwrap();
+    bench.map(1, "tkt-1").await;
+    let first = bench.store.record(message(1, at(0))).await.unwrap()[0].id;
+    bench.store.record(message(1, at(2))).await.unwrap();
     let retry = Settlement::Retry {
         at: at(100),
         asked: false,

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::{LazyLock, Mutex};
 
-use serval_connect::domain::event::EventState;
+use serval_connect::domain::event::{Disposition, EventState, Question, Rank};
 use serval_connect::domain::ids::EventId;
+use serval_connect::domain::report::Report;
 use serval_connect::sources::{BUILT_IN, find};
 use serval_connect::store::{AuditFilter, EventFilter, MappingFilter, Range};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -17,7 +18,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
-use crate::store::{Bench, at, ticket, url};
+use crate::store::{Bench, at, ticket, url, webhook};
 
 /// Every statement that ran in this process since somebody listens.
 static HEARD: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(|| {
@@ -126,6 +127,32 @@ async fn look_at_everything(bench: &Bench) {
     store.count_replayable(&dead).await.unwrap();
 }
 
+/// What a save, a mapping and a question about a message ask for, while the record has a history.
+async fn write_everything(bench: &Bench) {
+    bench.map(1, "tkt-1").await;
+    for count in [1, 3, 2] {
+        let mut webhook = webhook(1, at(0));
+        webhook.events[0].rank = Rank(count, count);
+        bench.store.record(webhook).await.unwrap();
+    }
+    let claim = bench.claim(1, at(1)).await.remove(0);
+    bench.map(1, "tkt-2").await;
+    assert!(!bench.store.is_current(&claim).await.unwrap());
+    let channel = "C9DDYQ1B4".to_owned();
+    let (content_key, rank) = ("edited".to_owned(), Rank(1, -5));
+    for (report, question) in [
+        (Report::MessageDeletion, Question::WhichTicket { channel }),
+        (Report::MessageEdit, Question::IsNew { content_key, rank }),
+    ] {
+        let mut webhook = webhook(1, at(2));
+        let event = &mut webhook.events[0];
+        (event.report, event.rank) = (report, Rank(0, -5));
+        event.question = Some(question);
+        event.disposition = Disposition::Ignore("deleted");
+        bench.store.record(webhook).await.unwrap();
+    }
+}
+
 async fn plan(connection: &mut SqliteConnection, statement: &str) -> Vec<String> {
     let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
     let rows = sqlx::query(explain).fetch_all(connection).await;
@@ -205,4 +232,39 @@ async fn what_people_look_at_is_found_by_an_index() {
         }
     }
     assert_eq!(seen.len(), modules.len(), "all were heard: {seen:?}");
+}
+
+#[tokio::test]
+async fn what_a_save_and_a_question_cost_does_not_grow_with_the_history() {
+    let bench = Bench::open().await;
+    LazyLock::force(&HEARD);
+    write_everything(&bench).await;
+    let heard: Vec<String> = HEARD.lock().unwrap().iter().cloned().collect();
+    let folder = bench.close().await;
+    let options: SqliteConnectOptions = url(&folder).parse().unwrap();
+    let mut connection = options.connect().await.unwrap();
+    let marks = [
+        "-- store::look_up::known",
+        "-- store::look_up::deliveries",
+        "-- store::on_mapped::newest",
+        "-- store::current::event",
+        "-- store::questions::is_known",
+        "-- store::questions::ticket_of",
+    ];
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    // Several statements may go in one round trip.
+    for statement in heard.iter().flat_map(|texts| texts.split(";\n")) {
+        let Some(mark) = marks.iter().find(|mark| statement.starts_with(**mark)) else {
+            continue;
+        };
+        seen.insert(mark);
+        let steps = plan(&mut connection, statement).await;
+        for step in &steps {
+            // All events of an external ticket, or all events.
+            let reads_history = step.ends_with("INDEX events_external (external=?)")
+                || (step.starts_with("SCAN ") && step.contains("events"));
+            assert!(!reads_history, "{statement}\n{steps:#?}");
+        }
+    }
+    assert_eq!(seen.len(), marks.len(), "all were heard: {seen:?}");
 }

@@ -71,6 +71,7 @@ async fn the_page_tells_what_happened_in_its_order() {
         on_conflict: None,
         unlinks_old: false,
         several_per_ticket: true,
+        reconnects: false,
     };
     bench.store.learn(&claim, lesson, at(9)).await.unwrap();
     let claim = bench.claim(1, at(10)).await.remove(0);

@@ -229,6 +229,8 @@ async fn events_of_a_second_workspace_go_to_where_they_would_stand_today() {
     }
     run("INSERT INTO connections VALUES (104, 'tkt-104', 1, 1)".to_owned()).await;
     let event = |id: i64, external: i64, rank: i64, state: &str, reason: &str, hint: &str| {
+        // The second number of a message is negative.
+        let rank = rank - 100;
         format!(
             "INSERT INTO events (id, state, due_at, received_at, queued_at, updated_at, rank_major,
                 rank_minor, source, external, event_type, first_state, first_reason, reason, hint)

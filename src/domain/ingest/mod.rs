@@ -1,6 +1,6 @@
 //! The first state of a new event. The inbox decides it in the transaction that stores the event.
 
-use super::event::{Disposition, EventState, NewEvent, Rank};
+use super::event::{Disposition, EventState, NewEvent, Rank, stands_before};
 use super::ids::{EventId, ServalTicketId};
 use super::reason::Reason;
 use super::report::Report;
@@ -16,18 +16,19 @@ pub struct TicketFacts {
     pub parked: Option<(EventId, Rank)>,
     /// True if changed records of a connected external ticket are sent again.
     pub reconnects: bool,
-    /// Rank of the newest save that is known, where changed records are sent again.
-    pub newest: Option<Rank>,
+    /// The newest save that is known.
+    pub newest: Option<(EventId, Rank)>,
+    /// A save that waits in the queue, has no claim, and teaches nothing.
+    pub waiting: Option<EventId>,
     /// True if the record or message of the event was deleted before the event arrived.
     pub is_gone: bool,
 }
 
 impl TicketFacts {
-    /// True if a newer save of the same external ticket is sent, or was.
-    fn is_outrun(&self, event: &NewEvent) -> bool {
-        let is_sent = self.reconnects && event.report == Report::Save;
-        let by = |newest: Rank| newest.outranks(event.rank);
-        is_sent && self.newest.is_some_and(by)
+    /// True if a newer save of the same external ticket is known.
+    pub fn is_outrun(&self, event: &NewEvent) -> bool {
+        let by = |(_, newest): (EventId, Rank)| newest.outranks(event.rank);
+        event.report == Report::Save && self.newest.is_some_and(by)
     }
 }
 
@@ -38,7 +39,7 @@ pub struct Placement {
     pub state: EventState,
     /// Reason, if the state alone does not tell.
     pub reason: Option<Reason>,
-    /// Parked event that it replaces; that one becomes `skipped` (`superseded`).
+    /// Event in the same state that it replaces; that one becomes `skipped` (`superseded`).
     pub supersedes: Option<EventId>,
 }
 
@@ -79,21 +80,25 @@ fn connect(event: &NewEvent, is_twin: bool, ticket: &TicketFacts) -> Placement {
         Placement::at(EventState::Queued, Some(Reason::Learning))
     } else if is_twin {
         Placement::at(EventState::Skipped, Some(Reason::Duplicate))
-    } else if ticket.mapped_to.is_none() {
-        park(event.rank, ticket.parked)
-    } else if ticket.connected && !ticket.reconnects {
+    } else if ticket.mapped_to.is_some() && ticket.connected && !ticket.reconnects {
         Placement::at(EventState::Skipped, Some(Reason::AlreadyConnected))
     } else if ticket.is_outrun(event) {
         Placement::at(EventState::Skipped, Some(Reason::Superseded))
+    } else if ticket.mapped_to.is_none() {
+        // A new event arrives after all others.
+        park((EventId(i64::MAX), event.rank), ticket.parked)
     } else {
-        Placement::at(EventState::Queued, None)
+        Placement {
+            supersedes: ticket.waiting.filter(|_| event.report == Report::Save),
+            ..Placement::at(EventState::Queued, None)
+        }
     }
 }
 
 /// Decides which of two events of an unmapped external ticket is kept.
-pub fn park(rank: Rank, parked: Option<(EventId, Rank)>) -> Placement {
+pub fn park(event: (EventId, Rank), parked: Option<(EventId, Rank)>) -> Placement {
     match parked {
-        Some((_, kept)) if kept.outranks(rank) => {
+        Some(kept) if stands_before(kept, event) => {
             Placement::at(EventState::Skipped, Some(Reason::Superseded))
         }
         Some((loser, _)) => Placement {

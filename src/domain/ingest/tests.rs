@@ -36,11 +36,11 @@ fn a_new_event_goes_where_its_ticket_stands() {
     };
     let reconnecting = TicketFacts {
         reconnects: true,
-        newest: Some(Rank(5, 0)),
+        newest: Some((EventId(5), Rank(5, 0))),
         ..connected.clone()
     };
     let newer = |ticket: &TicketFacts| TicketFacts {
-        newest: Some(Rank(6, 0)),
+        newest: Some((EventId(6), Rank(6, 0))),
         ..ticket.clone()
     };
     let outrun = newer(&reconnecting);
@@ -49,6 +49,13 @@ fn a_new_event_goes_where_its_ticket_stands() {
         ..outrun.clone()
     };
     let once = newer(&mapped);
+    let once_connected = newer(&connected);
+    let outrun_unmapped = newer(&unmapped);
+    let queued = TicketFacts {
+        waiting: Some(EventId(8)),
+        ..mapped.clone()
+    };
+    let superseded = Some(Reason::Superseded);
     let gone = TicketFacts {
         is_gone: true,
         ..waiting.clone()
@@ -189,7 +196,71 @@ fn a_new_event_goes_where_its_ticket_stands() {
             Some(Reason::Superseded),
             None,
         ),
-        (connect, None, false, &once, Queued, None, None),
+        (connect, None, false, &once, Skipped, superseded, None),
+        (
+            connect,
+            None,
+            false,
+            &outrun_unmapped,
+            Skipped,
+            superseded,
+            None,
+        ),
+        (
+            connect,
+            None,
+            false,
+            &once_connected,
+            Skipped,
+            Some(Reason::AlreadyConnected),
+            None,
+        ),
+        // What has waited is replaced by a newer save. A save that teaches replaces nothing before it did.
+        (
+            connect,
+            None,
+            false,
+            &queued,
+            Queued,
+            None,
+            Some(EventId(8)),
+        ),
+        (
+            connect,
+            None,
+            true,
+            &queued,
+            Skipped,
+            Some(Reason::Duplicate),
+            None,
+        ),
+        (
+            connect,
+            Some("T-1"),
+            false,
+            &queued,
+            Queued,
+            None,
+            Some(EventId(8)),
+        ),
+        (
+            connect,
+            Some("T-2"),
+            false,
+            &queued,
+            Queued,
+            Some(Reason::Learning),
+            None,
+        ),
+        (
+            connect,
+            None,
+            false,
+            &newer(&queued),
+            Skipped,
+            superseded,
+            None,
+        ),
         (connect, None, false, &mapped, Queued, None, None),
         (connect, Some("T-1"), false, &mapped, Queued, None, None),
         (
@@ -267,11 +338,12 @@ fn a_new_event_goes_where_its_ticket_stands() {
 }
 
 #[test]
-fn only_saves_are_outrun() {
+fn only_saves_are_outrun_and_replaced() {
     let ticket = TicketFacts {
         mapped_to: Some("T-1".to_owned()),
         reconnects: true,
-        newest: Some(Rank(6, 0)),
+        newest: Some((EventId(6), Rank(6, 0))),
+        waiting: Some(EventId(6)),
         ..TicketFacts::default()
     };
     for (report, state) in [
@@ -282,7 +354,12 @@ fn only_saves_are_outrun() {
             report,
             ..event(Disposition::Connect, Rank(5, 0))
         };
-        assert_eq!(place(&event, false, &ticket).state, state, "{report:?}");
+        let placement = place(&event, false, &ticket);
+        assert_eq!(
+            (placement.state, placement.supersedes),
+            (state, None),
+            "{report:?}"
+        );
     }
 }
 
@@ -297,12 +374,15 @@ fn the_better_event_of_a_parked_ticket_is_kept_and_of_equals_the_newer() {
         (Rank(5, 0), true),
         (Rank(-1, -1), false),
     ] {
-        let placement = park(rank, kept);
-        assert_eq!(placement.supersedes.is_some(), takes_over, "{rank:?}");
-        assert_eq!(
-            placement.state == EventState::Parked,
-            takes_over,
-            "{rank:?}"
-        );
+        // Of equals the one that arrived later is kept, also if it is the one that is parked.
+        for (id, takes_over) in [(8, takes_over), (6, takes_over && rank != Rank(4, 100))] {
+            let placement = park((EventId(id), rank), kept);
+            assert_eq!(placement.supersedes.is_some(), takes_over, "{id} {rank:?}");
+            assert_eq!(
+                placement.state == EventState::Parked,
+                takes_over,
+                "{id} {rank:?}"
+            );
+        }
     }
 }

@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
-use super::{SYS_ID, bearer_config, client, config, connect_request, faults, mock, try_client};
+use super::{
+    SYS_ID, bearer_config, client, config, connect, connect_request, faults, mock, try_client,
+};
 use crate::rehearsal::mock_serval::{MockConfig, Repeat, SERVICENOW_INTEGRATION, TEAM};
 use crate::serval::{Code, ServalError};
 
@@ -9,7 +11,7 @@ async fn a_connect_arrives_as_it_was_written_and_shows_in_the_links() {
     let mock = mock(MockConfig::default()).await;
     let client = client(&mock);
     let request = connect_request("tkt~!$&'()*+,;=:@");
-    let answer = client.connect(&request).await.unwrap();
+    let answer = connect(&client, &request).await.unwrap();
     assert_eq!(answer.status, 200);
 
     let connects = mock.connects();
@@ -43,20 +45,22 @@ async fn refusals_keep_their_code_in_every_dialect() {
     })
     .await;
     let client = client(&mock);
-    let error = client.connect(&connect_request("gone")).await.unwrap_err();
+    let error = connect(&client, &connect_request("gone"))
+        .await
+        .unwrap_err();
     assert_eq!(error.status(), Some(404));
     assert_eq!(error.code(), Some(Code::NotFound));
     assert!(!error.may_have_arrived());
 
-    client.connect(&connect_request("t")).await.unwrap();
-    let error = client.connect(&connect_request("t")).await.unwrap_err();
+    connect(&client, &connect_request("t")).await.unwrap();
+    let error = connect(&client, &connect_request("t")).await.unwrap_err();
     assert_eq!(error.code(), Some(Code::AlreadyExists));
 
     for dialect in ["string", "numeric"] {
         mock.set_faults(faults(&[&format!(
             "status=429,retry_after=date:7,dialect={dialect}"
         )]));
-        let error = client.connect(&connect_request("t")).await.unwrap_err();
+        let error = connect(&client, &connect_request("t")).await.unwrap_err();
         assert_eq!(error.code(), Some(Code::ResourceExhausted), "{dialect}");
         let wait = error.retry_after().unwrap().as_secs_f64();
         // An HTTP date has no fractions of a second.

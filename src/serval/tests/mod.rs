@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{ConnectRequest, InvalidServalConfig, ServalClient};
+use super::{Answer, ConnectRequest, InvalidServalConfig, ServalClient, ServalError};
 use crate::config::ServalConfig;
 use crate::edge::blot::Blot;
 use crate::edge::clock::SystemClock;
@@ -55,6 +55,11 @@ fn try_client(config: &ServalConfig) -> Result<ServalClient, InvalidServalConfig
 
 fn client(mock: &MockServal) -> ServalClient {
     try_client(&config(&mock.base_url())).unwrap()
+}
+
+async fn connect(client: &ServalClient, request: &ConnectRequest) -> Result<Answer, ServalError> {
+    let answer = client.connect(request, || async { true }).await?;
+    Ok(answer.expect("it was sent"))
 }
 
 fn connect_request(ticket: &str) -> ConnectRequest {

@@ -3,14 +3,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{bearer_config, connect_request, faults, mock, try_client};
+use super::{bearer_config, connect, connect_request, faults, mock, try_client};
 use crate::config::ServalConfig;
 use crate::rehearsal::mock_serval::MockConfig;
 use crate::serval::{NetworkKind, ServalError};
 
 async fn fails(config: &ServalConfig) -> ServalError {
     let client = try_client(config).unwrap();
-    client.connect(&connect_request("t")).await.unwrap_err()
+    connect(&client, &connect_request("t")).await.unwrap_err()
 }
 
 #[track_caller]
@@ -179,7 +179,7 @@ async fn a_connect_is_a_success_when_serval_has_nothing_to_say_and_in_doubt_when
         })
         .await;
         let client = try_client(&config(&format!("http://{addr}"))).unwrap();
-        match client.connect(&connect_request("t")).await {
+        match connect(&client, &connect_request("t")).await {
             Ok(answer) => {
                 assert!(is_success, "{head} {body}");
                 assert_eq!(answer.request_id.as_deref(), Some("r1"));
@@ -243,7 +243,7 @@ async fn connections_are_used_again_after_successes_and_refusals() {
     .await;
     let client = try_client(&config(&mock.base_url())).unwrap();
     for _ in 0..8 {
-        drop(client.connect(&connect_request("t")).await);
+        drop(connect(&client, &connect_request("t")).await);
     }
     assert_eq!(mock.look(|journal| journal.connect_count), 8);
     assert_eq!(mock.connections(), 1);

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{bearer_config, client, config, connect_request, faults, mock, try_client};
+use super::{bearer_config, client, config, connect, connect_request, faults, mock, try_client};
 use crate::rehearsal::mock_serval::{Endpoint, MockConfig};
 use crate::serval::{Refusal, ServalError};
 
@@ -15,7 +15,7 @@ async fn fifty_callers_share_one_fetch() {
     let mut callers = tokio::task::JoinSet::new();
     for n in 0..50 {
         let client = client.clone();
-        callers.spawn(async move { client.connect(&connect_request(&format!("t{n}"))).await });
+        callers.spawn(async move { connect(&client, &connect_request(&format!("t{n}"))).await });
     }
     let answers = callers.join_all().await;
     assert!(answers.iter().all(Result::is_ok));
@@ -38,7 +38,7 @@ async fn a_token_is_renewed_ahead_of_its_end() {
     let second = client.tokens().token().await.unwrap();
     assert_ne!(first.header, second.header);
     assert_eq!(client.tokens().fetches(), 2);
-    client.connect(&connect_request("t")).await.unwrap();
+    connect(&client, &connect_request("t")).await.unwrap();
     assert_eq!(mock.look(|journal| journal.token_count), 2);
 }
 
@@ -63,9 +63,9 @@ async fn a_failed_renewal_does_not_cost_a_token_that_is_still_good() {
 async fn a_refused_token_is_replaced_once_and_the_call_made_again() {
     let mock = mock(MockConfig::default()).await;
     let client = client(&mock);
-    client.connect(&connect_request("a")).await.unwrap();
+    connect(&client, &connect_request("a")).await.unwrap();
     mock.revoke_tokens();
-    client.connect(&connect_request("b")).await.unwrap();
+    connect(&client, &connect_request("b")).await.unwrap();
     assert_eq!(mock.look(|journal| journal.token_count), 2);
     assert_eq!(
         mock.look(|journal| journal.requests_to(Endpoint::Connect)),
@@ -82,7 +82,7 @@ async fn a_401_with_a_fresh_token_is_a_matter_of_credentials() {
     })
     .await;
     let client = client(&mock);
-    let error = client.connect(&connect_request("t")).await.unwrap_err();
+    let error = connect(&client, &connect_request("t")).await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -106,7 +106,7 @@ async fn fifty_callers_with_a_refused_token_share_one_new_one() {
     let mut callers = tokio::task::JoinSet::new();
     for n in 0..50 {
         let client = client.clone();
-        callers.spawn(async move { client.connect(&connect_request(&format!("t{n}"))).await });
+        callers.spawn(async move { connect(&client, &connect_request(&format!("t{n}"))).await });
     }
     assert!(callers.join_all().await.iter().all(Result::is_ok));
     assert_eq!(mock.look(|journal| journal.token_count), 2);
@@ -121,7 +121,7 @@ async fn wrong_credentials_are_tried_once_however_many_wait() {
     let mut callers = tokio::task::JoinSet::new();
     for _ in 0..20 {
         let client = client.clone();
-        callers.spawn(async move { client.connect(&connect_request("t")).await });
+        callers.spawn(async move { connect(&client, &connect_request("t")).await });
     }
     for outcome in callers.join_all().await {
         let error = outcome.unwrap_err();
@@ -146,7 +146,7 @@ async fn a_token_endpoint_that_comes_back_is_asked_again_within_two_seconds() {
     .await;
     let client = client(&mock);
     for _ in 0..5 {
-        let error = client.connect(&connect_request("t")).await.unwrap_err();
+        let error = connect(&client, &connect_request("t")).await.unwrap_err();
         assert!(matches!(error, ServalError::NoToken(_)), "{error}");
         assert_eq!(error.status(), Some(503));
         assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
@@ -154,7 +154,7 @@ async fn a_token_endpoint_that_comes_back_is_asked_again_within_two_seconds() {
     }
     assert_eq!(mock.look(|journal| journal.token_count), 1);
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    client.connect(&connect_request("t")).await.unwrap();
+    connect(&client, &connect_request("t")).await.unwrap();
     assert_eq!(mock.look(|journal| journal.token_count), 2);
 }
 
@@ -170,7 +170,7 @@ async fn a_401_of_somebody_else_is_no_word_on_our_credentials() {
     ] {
         let client = client(&mock);
         mock.set_faults(faults(&[fault]));
-        let error = client.connect(&connect_request("t")).await.unwrap_err();
+        let error = connect(&client, &connect_request("t")).await.unwrap_err();
         let of_token = fault.contains("path=token");
         let is_foreign = match &error {
             ServalError::NoToken(cause) if of_token => matches!(**cause, ServalError::Foreign(_)),
@@ -224,11 +224,11 @@ async fn a_static_token_is_used_as_it_is_and_not_replaced() {
     .await;
     let good = try_client(&bearer_config(&mock.base_url(), "static-token")).unwrap();
     good.check_credentials().await.unwrap();
-    good.connect(&connect_request("t")).await.unwrap();
+    connect(&good, &connect_request("t")).await.unwrap();
     let bad = try_client(&bearer_config(&mock.base_url(), "wrong-token")).unwrap();
     for outcome in [
         bad.check_credentials().await,
-        bad.connect(&connect_request("t")).await.map(drop),
+        connect(&bad, &connect_request("t")).await.map(drop),
     ] {
         let error = outcome.unwrap_err();
         assert!(

@@ -57,10 +57,6 @@ impl Kind for ServiceNowKind {
         ids::PATTERN
     }
 
-    fn sends_saves(&self) -> bool {
-        true
-    }
-
     fn title(&self, object: &str) -> Title {
         let column = |name| {
             let column = Column::read(member(object, name).ok()?).ok()?;

@@ -36,6 +36,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = migrations! {
     14 "0014" "feeds",
     15 "0015" "doubts",
     16 "0016" "moves",
+    18 "0018" "newest",
 };
 
 impl Store {
@@ -246,6 +247,12 @@ mod tests {
                     );
                 }
             }
+            let newest = "SELECT newest FROM external_tickets WHERE id = 1";
+            let newest: Option<i64> = sqlx::query_scalar(newest)
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+            assert_eq!(newest, (version < 18).then_some(1), "{version}");
             drop(connection);
             let url = format!("sqlite://{}", path.display());
             let now = Timestamp::from_millisecond(2).unwrap();

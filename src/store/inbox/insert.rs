@@ -60,14 +60,17 @@ async fn note_news(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError
     const NEWS: &str = "\
         -- store::insert::news
         UPDATE external_tickets
-        SET number = news.value ->> 1
+        SET number = COALESCE(news.value ->> 1, number), newest = COALESCE(news.value ->> 2, newest)
         FROM json_each($1) AS news
         WHERE external_tickets.id = news.value ->> 0";
     let news: Vec<_> = tickets
         .iter()
         .filter(|ticket| !ticket.is_new)
-        .filter(|ticket| ticket.new_number.is_some())
-        .map(|ticket| (ticket.id, ticket.new_number))
+        .filter(|ticket| ticket.new_number.is_some() || ticket.new_newest.is_some())
+        .map(|ticket| {
+            let newest = ticket.new_newest.map(|event| event.0);
+            (ticket.id, ticket.new_number, newest)
+        })
         .collect();
     if news.is_empty() {
         return Ok(());
@@ -77,7 +80,7 @@ async fn note_news(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError
 }
 
 static TICKETS: LazyLock<SizedStatement> = LazyLock::new(|| {
-    let columns = ["id", "source", "external_id", "number"];
+    let columns = ["id", "source", "external_id", "number", "newest"];
     SizedStatement::insert("external_tickets", &columns)
 });
 
@@ -85,7 +88,8 @@ fn bind_ticket(batch: &mut Batch, ticket: &Ticket<'_>) -> Result<(), StoreError>
     batch.bind(ticket.id)?;
     batch.bind_text(ticket.source)?;
     batch.bind_text(ticket.external_id.as_str())?;
-    batch.bind_text(ticket.new_number)
+    batch.bind_text(ticket.new_number)?;
+    batch.bind(ticket.new_newest.map(|event| event.0))
 }
 
 static EVENTS: LazyLock<SizedStatement> = LazyLock::new(|| {

@@ -44,6 +44,8 @@ pub(super) struct Ticket<'a> {
     pub(super) accounted_for: Option<String>,
     /// The event whose call may have made the pair of the mapping.
     pub(super) doubt: Option<EventId>,
+    /// The newest save, if the group has it.
+    pub(super) new_newest: Option<EventId>,
     /// True if an event of the ticket is queued or claimed.
     pub(super) is_busy: bool,
     /// True if the database has deletions or edits about it.
@@ -64,7 +66,6 @@ pub(super) struct Known<'a> {
     /// that is stored already, with another content.
     pub(super) names: HashMap<DeliveryName<'a>, Option<&'a Webhook>>,
     pub(super) next_ticket: i64,
-    pub(super) superseded: Vec<EventId>,
 }
 
 impl<'a> Known<'a> {
@@ -101,7 +102,6 @@ impl<'a> Known<'a> {
             deliveries: HashMap::new(),
             names: HashMap::new(),
             next_ticket: 1,
-            superseded: Vec::new(),
         }
     }
 }
@@ -117,6 +117,7 @@ impl<'a> Ticket<'a> {
             number: None,
             accounted_for: None,
             doubt: None,
+            new_newest: None,
             is_busy: false,
             has_reports: false,
             told: Vec::new(),

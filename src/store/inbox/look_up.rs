@@ -1,6 +1,5 @@
 //! The look-ups: two statements about the events of a group, in one round trip.
 
-use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use sqlx::{FromRow as _, Row as _};
@@ -8,14 +7,13 @@ use sqlx::{FromRow as _, Row as _};
 use super::keys::{ContentKey, Delivery, Fingerprint, NO_FINGERPRINT};
 use super::known::{Found, Known, Wanted};
 use super::webhook::{Recorded, Webhook};
-use crate::domain::event::{Rank, foremost};
+use crate::domain::event::Rank;
 use crate::domain::ids::{EventId, ExternalId};
 use crate::domain::report::Told;
 use crate::store::commit::sized::{LARGEST, Size, SizedStatement};
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::links::doubts::doubt;
-use crate::store::queue::on_mapped::may_stand;
 use crate::store::sql::{args, json, row, state};
 
 /// Last column of each row that a look-up returns. Both statements go in one round trip, so their rows
@@ -32,6 +30,14 @@ const KNOWN: &str = concat!(
     "-- store::look_up::known
     SELECT wanted.column1, x.id, x.ticket_id, c.ticket_id IS NOT NULL,
            x.number, p.id, p.rank_major, p.rank_minor, s.id, x.accounted_for,
+           n.id, n.rank_major, n.rank_minor,
+           CASE WHEN x.newest IS NOT NULL THEN
+               (SELECT w.id FROM events AS w INDEXED BY events_head
+                   WHERE w.state = 'queued' AND w.external = x.id
+                       AND (w.hint IS NULL OR w.hint = x.ticket_id)
+                       AND NOT EXISTS (SELECT 1 FROM claims AS h WHERE h.event_id = w.id)
+                   ORDER BY w.id DESC LIMIT 1)
+           END,
            EXISTS (SELECT 1 FROM events AS q INDEXED BY events_head
                WHERE q.state = 'queued' AND q.external = x.id)
            OR EXISTS (SELECT 1 FROM claims AS h WHERE h.external = x.id),
@@ -45,10 +51,12 @@ const KNOWN: &str = concat!(
     LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
     LEFT JOIN events AS p INDEXED BY events_parked
         ON p.external = x.id AND p.state = 'parked'
+    LEFT JOIN events AS n ON n.id = x.newest
     LEFT JOIN events AS s INDEXED BY events_external
         ON s.external = x.id AND s.content = wanted.column4
     UNION ALL
-    SELECT 0, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL, 2
+    SELECT 0, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, 0, 0, NULL, 2
     FROM external_tickets"
 );
 
@@ -85,6 +93,12 @@ row! {
         /// The event that has the same content.
         twin: Option<i64>,
         accounted_for: Option<String>,
+        /// The newest save, with its rank.
+        newest: Option<i64>,
+        newest_major: Option<i64>,
+        newest_minor: Option<i64>,
+        /// See [`TicketFacts::waiting`](crate::domain::ingest::TicketFacts::waiting).
+        waiting: Option<i64>,
         is_busy: bool,
         has_reports: bool,
         doubt: Option<EventId>,
@@ -169,44 +183,8 @@ impl<'a> Known<'a> {
                 }
             }
         }
-        known.note_newest(tx).await?;
         known.note_reports(tx).await?;
         Ok(known)
-    }
-
-    /// Notes the newest save of each mapped external ticket whose saves are sent again.
-    async fn note_newest(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
-        const SAVES: &str = concat!(
-            "-- store::look_up::saves
-            SELECT x.value, e.id, e.rank_major, e.rank_minor
-            FROM json_each($1) AS x
-            CROSS JOIN events AS e INDEXED BY events_external ON e.external = x.value
-            WHERE ",
-            may_stand!(),
-            " ORDER BY x.value, e.id"
-        );
-        let asked = self.wanted.iter().filter_map(|wanted| {
-            let ticket = wanted.ticket.map(|index| &self.tickets[index])?;
-            let is_sent = wanted.webhook.reconnects && ticket.facts.mapped_to.is_some();
-            ticket.id.filter(|_| is_sent)
-        });
-        let externals: BTreeSet<i64> = asked.collect();
-        if externals.is_empty() {
-            return Ok(());
-        }
-        let externals: Vec<i64> = externals.into_iter().collect();
-        let saves: Vec<(i64, (EventId, Rank))> =
-            tx.fetch_all(SAVES, args![json(&externals)]).await?;
-        for saves in saves.chunk_by(|(one, _), (next, _)| one == next) {
-            let newest = foremost(saves.iter().map(|(external, (_, rank))| (*external, *rank)));
-            for ticket in &mut self.tickets {
-                if let Some((_, rank)) = newest.filter(|(external, _)| ticket.id == Some(*external))
-                {
-                    ticket.facts.newest = Some(rank);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Notes the deletions and edits about the external tickets that have any.
@@ -252,12 +230,17 @@ impl<'a> Known<'a> {
             return;
         };
         let ticket = &mut self.tickets[*ticket];
-        let (major, minor) = (row.rank_major, row.rank_minor);
-        let rank = Rank(major.unwrap_or_default(), minor.unwrap_or_default());
+        let rank = |(major, minor): (Option<i64>, Option<i64>)| {
+            Rank(major.unwrap_or_default(), minor.unwrap_or_default())
+        };
+        let parked = rank((row.rank_major, row.rank_minor));
+        let newest = rank((row.newest_major, row.newest_minor));
         ticket.id = Some(row.id);
         ticket.facts.mapped_to = row.mapped_to;
         ticket.facts.connected = row.is_connected;
-        ticket.facts.parked = row.parked.map(|id| (EventId(id), rank));
+        ticket.facts.parked = row.parked.map(|id| (EventId(id), parked));
+        ticket.facts.newest = row.newest.map(|id| (EventId(id), newest));
+        ticket.facts.waiting = row.waiting.map(EventId);
         ticket.number = row.number;
         ticket.accounted_for = row.accounted_for;
         ticket.is_busy = row.is_busy;

@@ -15,8 +15,6 @@ pub(crate) mod reports;
 mod row;
 pub(crate) mod webhook;
 
-use jiff::Timestamp;
-
 use super::commit::tx::Tx;
 use super::error::StoreError;
 use super::links::rename_channel::{self, Notice};
@@ -24,7 +22,6 @@ use super::links::{channel_moves, direct_channels, end_channel};
 use super::queue::transition;
 use super::sql::millis;
 use crate::domain::event::{ChannelNews, EventState};
-use crate::domain::ids::EventId;
 use crate::domain::reason::Reason;
 use insert::insert;
 use known::{Found, Known};
@@ -46,7 +43,7 @@ pub(super) async fn record_all(
     let mut known = Known::look_up(tx, webhooks).await?;
     let mut rows = Vec::new();
     let mut found = known.place_all(tx, &mut rows).into_iter();
-    supersede(tx, &mut rows, &known.superseded, webhooks[0].received_at).await?;
+    supersede(tx, &mut rows).await?;
     insert(tx, &known.tickets, &rows).await?;
     reports::apply(tx, &rows).await?;
     claim::hand_off(tx, webhooks, &known.tickets, &rows)?;
@@ -88,20 +85,23 @@ pub(super) async fn record_all(
     Ok(answers)
 }
 
-/// Skips parked events that better ones replaced, in the database or among the new rows.
-async fn supersede(
-    tx: &mut Tx,
-    rows: &mut [Row<'_>],
-    superseded: &[EventId],
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    for loser in superseded {
-        let (from, to) = (EventState::Parked, EventState::Skipped);
+/// Skips events that new ones replaced, in the database or among the new rows.
+async fn supersede(tx: &mut Tx, rows: &mut [Row<'_>]) -> Result<(), StoreError> {
+    for winner in 0..rows.len() {
+        let Some(loser) = rows[winner].placement.supersedes else {
+            continue;
+        };
+        let (from, to) = (rows[winner].placement.state, EventState::Skipped);
         let reason = Some(Reason::Superseded);
-        if let Some(row) = rows.iter_mut().find(|row| row.id == *loser) {
+        if let Some(row) = rows[..winner].iter_mut().find(|row| row.id == loser) {
             (row.placement.state, row.placement.reason) = (to, reason);
+            let place = row.comes_first.take();
+            rows[winner].comes_first = place;
         } else {
-            transition::move_event(tx, *loser, from, to, reason, now).await?;
+            let now = rows[winner].webhook.received_at;
+            transition::move_event(tx, loser, from, to, reason, now).await?;
+            // What stood behind it in the queue may be claimable now.
+            tx.effects.wake |= from == EventState::Queued;
         }
     }
     Ok(())

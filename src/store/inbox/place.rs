@@ -5,10 +5,10 @@
 
 use super::known::{Found, Known, Wanted};
 use super::row::Row;
-use crate::domain::event::{Disposition, EventState, foremost};
-use crate::domain::ids::EventId;
+use crate::domain::event::EventState;
+use crate::domain::ids::{EventId, ServalTicketId};
 use crate::domain::ingest::{TicketFacts, place};
-use crate::domain::report::{self, Fate, Report, Told};
+use crate::domain::report::{self, Fate, Told};
 use crate::store::commit::tx::Tx;
 
 impl<'a> Known<'a> {
@@ -85,8 +85,6 @@ impl<'a> Known<'a> {
             is_twin,
             comes_first: None,
         };
-        // The loser is in the database or earlier in this group; `record_all` moves it.
-        self.superseded.extend(row.placement.supersedes);
         let Some(ticket) = ticket else { return row };
         if event.report.is_about_others() {
             ticket.told.push(Told {
@@ -95,15 +93,21 @@ impl<'a> Known<'a> {
                 rank: event.rank,
             });
         }
-        let saves = ticket.facts.newest.into_iter().chain([event.rank]);
-        if event.disposition == Disposition::Connect && event.report == Report::Save {
-            ticket.facts.newest = foremost(saves.map(|rank| ((), rank))).map(|((), rank)| rank);
+        if row.is_save() && !ticket.facts.is_outrun(event) {
+            ticket.facts.newest = Some((id, event.rank));
+            ticket.new_newest = Some(id);
+            // A claim of an older save may be about to be sent. It looks again before its call.
+            tx.effects.revises |= ticket.is_busy;
         }
         // From here on: what the next event of the ticket must find.
         match row.placement.state {
             EventState::Queued => {
                 row.comes_first = wanted.ticket.filter(|_| !ticket.is_busy);
                 ticket.is_busy = true;
+                let hint = event.hint.as_ref().map(ServalTicketId::as_str);
+                if row.is_save() && (hint.is_none() || hint == ticket.facts.mapped_to.as_deref()) {
+                    ticket.facts.waiting = Some(id);
+                }
             }
             EventState::Parked => ticket.facts.parked = Some((id, event.rank)),
             EventState::Connected

@@ -70,10 +70,10 @@ async fn is_known(
 ) -> Result<bool, StoreError> {
     const KNOWN: &str = "\
         -- store::questions::is_known
-        SELECT EXISTS (SELECT 1 FROM external_tickets AS x
-            CROSS JOIN events AS e INDEXED BY events_external ON e.external = x.id
-            WHERE x.source = $1 AND x.external_id = $2
-                AND e.rank_minor = $3 AND e.state <> 'ignored'
+        SELECT EXISTS (SELECT 1 FROM events AS e INDEXED BY events_message
+            CROSS JOIN external_tickets AS x ON x.id = e.external
+            WHERE e.rank_minor = $3 AND e.rank_minor < 0
+                AND x.source = $1 AND x.external_id = $2 AND e.state <> 'ignored'
                 AND COALESCE(e.report, 'edited_message') = 'edited_message')";
     let Some(message) = message(source, event) else {
         return Ok(false);
@@ -94,14 +94,13 @@ async fn ticket_of(
     rank: Rank,
     before: &HashSet<Message>,
 ) -> Result<Option<ExternalId>, StoreError> {
-    // Reads all stored events of the channel. Few senders leave the external ticket out, and an index over
-    // the ranks of all events would cost each of them.
     const TICKET: &str = "\
         -- store::questions::ticket_of
-        SELECT x.external_id FROM external_tickets AS x
-        CROSS JOIN events AS e INDEXED BY events_external ON e.external = x.id
-        WHERE x.source = $1 AND x.external_id >= $2 AND x.external_id < $3
-            AND e.rank_minor = $4 AND e.state <> 'ignored'
+        SELECT x.external_id FROM events AS e INDEXED BY events_message
+        CROSS JOIN external_tickets AS x ON x.id = e.external
+        WHERE e.rank_minor = $4 AND e.rank_minor < 0
+            AND x.source = $1 AND x.external_id >= $2 AND x.external_id < $3
+            AND e.state <> 'ignored'
             AND COALESCE(e.report, 'edited_message') = 'edited_message'
         LIMIT 1";
     if rank.1 == Rank::UNKNOWN {

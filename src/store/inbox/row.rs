@@ -5,6 +5,7 @@ use super::webhook::{Recorded, Webhook};
 use crate::domain::event::{Disposition, EventState, NewEvent};
 use crate::domain::ids::EventId;
 use crate::domain::ingest::Placement;
+use crate::domain::reason::Reason;
 use crate::domain::report::{Fate, Report};
 use crate::store::queue::schedule;
 
@@ -62,6 +63,16 @@ impl<'a> Row<'a> {
             | EventState::Skipped => !self.is_twin,
             EventState::Expired | EventState::Ignored | EventState::Dead => false,
         }
+    }
+
+    /// True for a save that could stand for its record.
+    pub(super) fn is_save(&self) -> bool {
+        let is_left_out = matches!(
+            self.placement.reason,
+            Some(Reason::Duplicate | Reason::Deleted)
+        );
+        let event = self.event;
+        event.disposition == Disposition::Connect && event.report == Report::Save && !is_left_out
     }
 
     pub(super) fn held_content(&self) -> Option<&ContentKey> {

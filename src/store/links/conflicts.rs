@@ -36,6 +36,8 @@ pub struct Replacement {
     pub unlinks_old: bool,
     /// True if a Serval ticket may have several external tickets of the source.
     pub several_per_ticket: bool,
+    /// See [`PutMapping::reconnects`].
+    pub reconnects: bool,
 }
 
 const ONE: &str = concat!(
@@ -137,6 +139,7 @@ async fn decide(
             taught_by: Some(conflict.event),
             unlinks_old: replacement.unlinks_old,
             several_per_ticket: replacement.several_per_ticket,
+            reconnects: replacement.reconnects,
         };
         if let Stored::Taken(other) = put_mapping(tx, &put, now).await? {
             return Ok(Some(Decided::Taken(other)));

@@ -27,7 +27,8 @@ macro_rules! doubt {
 }
 pub(crate) use doubt;
 
-/// A call about `event` may have made the pair.
+/// A call about `event` may have made the pair. An earlier event stays the one in doubt: the links show the
+/// pair, and not which save made it.
 pub(crate) async fn add(
     tx: &mut Tx,
     external: i64,
@@ -37,7 +38,7 @@ pub(crate) async fn add(
     const ADD: &str = "\
         -- store::doubts::add
         INSERT INTO doubts (external, ticket_id, event_id) VALUES ($1, $2, $3)
-        ON CONFLICT (external, ticket_id) DO UPDATE SET event_id = excluded.event_id";
+        ON CONFLICT (external, ticket_id) DO NOTHING";
     tx.run(ADD, args![external, ticket_id, event]).await?;
     Ok(())
 }

@@ -65,10 +65,7 @@ pub(super) async fn take_out(
     let [from, until] = thread_range(ended.channel);
     let args = args![ended.source, from, until, json(states)];
     let waiting: Vec<(EventId, EventState)> = tx.fetch_all(WAITING, args).await?;
-    for (event, from) in waiting {
-        transition::move_event(tx, event, from, to, Some(reason), ended.now).await?;
-    }
-    Ok(())
+    transition::move_all(tx, &waiting, to, reason, ended.now).await
 }
 
 /// Erases what all events of the channel say.

@@ -32,6 +32,8 @@ pub enum Lesson {
         unlinks_old: bool,
         /// True if a Serval ticket may have several external tickets of the source.
         several_per_ticket: bool,
+        /// True if changed records of a connected external ticket are sent again.
+        reconnects: bool,
     },
     /// Serval does not know it.
     Unknown {
@@ -139,6 +141,7 @@ async fn learn(
         on_conflict,
         unlinks_old,
         several_per_ticket,
+        reconnects,
     } = lesson
     else {
         return Ok(true);
@@ -186,6 +189,7 @@ async fn learn(
         taught_by: Some(event),
         unlinks_old,
         several_per_ticket,
+        reconnects,
     };
     // Found before the mapping is written, which queues the parked event.
     let lesser = lesser(tx, event, ticket).await?;
@@ -230,8 +234,8 @@ async fn forget_hint(
 }
 
 /// Chooses which of two events is not sent: the queued one that names the Serval ticket, or the
-/// parked one of the same external ticket, if there is one. Of the two, only the one that would have
-/// stayed parked is sent, as if somebody had written the mapping.
+/// parked one of the same thread, if there is one. Of the two, only the one that would have stayed parked
+/// is sent, as if somebody had written the mapping. Of the saves of a record the next claim decides.
 async fn lesser(
     tx: &mut Tx,
     event: EventId,
@@ -241,6 +245,7 @@ async fn lesser(
         "-- store::learning::both
         SELECT p.id, p.rank_major, p.rank_minor, e.rank_major, e.rank_minor
         FROM events AS p JOIN events AS e ON e.id = $3 AND e.state = 'queued'
+        JOIN external_tickets AS t ON t.id = p.external AND t.newest IS NULL
         WHERE p.state = 'parked' AND p.external = ",
         external!("$1", "$2")
     );
@@ -248,7 +253,7 @@ async fn lesser(
     let both: Option<Both> = tx.fetch_optional(BOTH, args).await?;
     Ok(both.map(|both| {
         // The rule is that of parking, so that learning in either order ends alike.
-        let placement = park(both.rank, Some((both.parked, both.parked_rank)));
+        let placement = park((event, both.rank), Some((both.parked, both.parked_rank)));
         placement.supersedes.unwrap_or(event)
     }))
 }

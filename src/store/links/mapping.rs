@@ -39,6 +39,8 @@ pub struct PutMapping {
     pub unlinks_old: bool,
     /// True if a Serval ticket may have several external tickets of the source.
     pub several_per_ticket: bool,
+    /// True if changed records of a connected external ticket are sent again.
+    pub reconnects: bool,
 }
 
 row! {

@@ -11,7 +11,8 @@ use crate::store::audit::{self, Action};
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
-use crate::store::queue::{on_mapped, schedule};
+use crate::store::queue::on_mapped::{self, Standing};
+use crate::store::queue::schedule;
 use crate::store::sql::{self, args, millis};
 use crate::store::tickets;
 
@@ -123,6 +124,7 @@ impl Store {
                     Action::Unmap
                 };
                 tickets::forget(tx, &ticket).await?;
+                tx.effects.revises = true;
                 let from = Some(before.ticket_id.as_str());
                 audit::note(tx, by.as_deref(), action, Some(&ticket), from, now).await?;
                 Ok(Ok(true))
@@ -191,8 +193,11 @@ pub(super) async fn put_mapping(
     let after = current(tx, ticket)
         .await?
         .ok_or_else(|| StoreError::Corrupt("a mapping that was just written is gone".to_owned()))?;
-    on_mapped::follow(tx, ticket, after.connected_at.is_some(), now).await?;
+    let standing = Standing::of(after.connected_at.is_some(), put.reconnects);
+    on_mapped::follow(tx, ticket, standing, now).await?;
     if changed_from.is_some() {
+        // A claim of the ticket may be about to be sent. It looks again before its call.
+        tx.effects.revises = true;
         schedule::restart(tx, ticket, now).await?;
     }
     Ok(match before {

@@ -12,7 +12,7 @@ use crate::domain::reason::Reason;
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::inbox::reports::{self, Subject};
-use crate::store::queue::on_mapped::follow;
+use crate::store::queue::on_mapped::{Standing, follow};
 use crate::store::queue::transition;
 use crate::store::sql::{Args, args, row};
 use crate::store::tickets;
@@ -198,8 +198,7 @@ async fn choose_parked(tx: &mut Tx, threads: Args, now: Timestamp) -> Result<(),
         WHERE ox.source = $1 AND ox.external_id >= $2 AND ox.external_id < $3";
     let both: Vec<ParkedTwice> = tx.fetch_all(BOTH, threads).await?;
     for both in both {
-        // The event under the new id arrived later, so it is the one that would replace the other.
-        let placement = park(both.new_rank, Some((both.old, both.old_rank)));
+        let placement = park((both.new, both.new_rank), Some((both.old, both.old_rank)));
         let loser = placement.supersedes.unwrap_or(both.new);
         let (from, to) = (EventState::Parked, EventState::Skipped);
         transition::move_event(tx, loser, from, to, Some(Reason::Superseded), now).await?;
@@ -231,7 +230,8 @@ async fn queue_mapped(
             external_id,
         };
         // The same path as for a mapping that a person writes.
-        follow(tx, &ticket, is_connected, now).await?;
+        // A thread is sent once: only records are sent again when they change.
+        follow(tx, &ticket, Standing::of(is_connected, false), now).await?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{schedule, transition};
-use crate::domain::event::{EventState, Rank, foremost};
+use crate::domain::event::{EventState, Rank, foremost, stands_before};
 use crate::domain::ids::{EventId, ExternalTicket};
 use crate::domain::reason::Reason;
 use crate::store::commit::tx::Tx;
@@ -15,7 +15,8 @@ use crate::store::sql::{args, external, row};
 macro_rules! may_stand {
     () => {
         "e.state <> 'ignored'
-            AND COALESCE(e.reason, '') NOT IN ('echo', 'duplicate', 'class_conflict')"
+            AND COALESCE(e.reason, '') NOT IN
+                ('echo', 'learning_echo', 'duplicate', 'class_conflict')"
     };
 }
 pub(crate) use may_stand;
@@ -35,6 +36,37 @@ macro_rules! candidates {
     };
 }
 pub(crate) use candidates;
+
+/// Standing of the pair of a mapping at Serval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Not the pair.
+    Missing,
+    /// The pair, and nothing is sent for it again.
+    Known,
+    /// The pair, and changed records are sent again.
+    Renewed,
+}
+
+impl Standing {
+    pub(crate) fn of(is_connected: bool, reconnects: bool) -> Self {
+        match (is_connected, reconnects) {
+            (false, _) => Self::Missing,
+            (true, false) => Self::Known,
+            (true, true) => Self::Renewed,
+        }
+    }
+}
+
+row! {
+    /// The newest save of a record.
+    struct Newest {
+        candidate: Candidate,
+        has_body: bool,
+        /// True if it was sent to the Serval ticket of the mapping.
+        is_sent: bool,
+    }
+}
 
 row! {
     /// An event that may stand for its external ticket.
@@ -63,30 +95,35 @@ pub(crate) fn best<'c>(
 }
 
 /// Moves the events of a mapped external ticket on. If Serval has the pair, nothing is left to do for
-/// a parked event; otherwise one event is queued.
+/// a parked event, unless changed records are sent again; otherwise one event is queued.
 pub(crate) async fn follow(
     tx: &mut Tx,
     ticket: &ExternalTicket,
-    is_connected: bool,
+    standing: Standing,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     const ROW: &str = concat!("-- store::on_mapped::row\nSELECT ", external!("$1", "$2"));
-    let (to, reason) = if is_connected {
-        (EventState::Skipped, Reason::AlreadyConnected)
-    } else {
-        (EventState::Queued, Reason::Mapped)
+    let (to, reason) = match standing {
+        Standing::Known => (EventState::Skipped, Reason::AlreadyConnected),
+        Standing::Missing | Standing::Renewed => (EventState::Queued, Reason::Mapped),
     };
     // If nothing is parked, an older event of the ticket may still hold its object. `set_in_motion`
     // looks for that one.
     end_parking(tx, ticket, to, reason, now).await?;
-    if is_connected {
+    if standing == Standing::Known {
         return Ok(());
     }
     let args = args![&ticket.source, &ticket.external_id];
-    match tx.fetch_one::<Option<i64>>(ROW, args).await? {
-        Some(external) => set_in_motion(tx, external, now).await,
-        None => Ok(()),
+    let Some(external) = tx.fetch_one::<Option<i64>>(ROW, args).await? else {
+        return Ok(());
+    };
+    if standing == Standing::Renewed {
+        let newest = newest(tx, external).await?;
+        if newest.is_none_or(|newest| newest.is_sent || !newest.has_body) {
+            return Ok(());
+        }
     }
+    set_in_motion(tx, external, now).await
 }
 
 /// Replaces a waiting event that was deleted by the best one that is left.
@@ -116,10 +153,48 @@ pub(crate) async fn stand_in(
             let (from, to) = (left.state, EventState::Parked);
             let reason = Some(Reason::NoMapping);
             transition::move_event(tx, left.event, from, to, reason, now).await?;
+            stand(tx, external, left.event).await?;
             schedule::expire_at(tx, left.event, until).await
         }
         _ => Ok(()),
     }
+}
+
+/// Returns the newest save of a record; `None` for a thread, or where none is stored.
+async fn newest(tx: &mut Tx, external: i64) -> Result<Option<Newest>, StoreError> {
+    const NEWEST: &str = "\
+        -- store::on_mapped::newest
+        SELECT e.id, e.state, e.rank_major, e.rank_minor,
+            EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id),
+            e.state = 'connected' AND e.ticket_id IS x.ticket_id
+        FROM external_tickets AS x CROSS JOIN events AS e ON e.id = x.newest
+        WHERE x.id = $1";
+    tx.fetch_optional(NEWEST, args![external]).await
+}
+
+/// Makes an event the one that stands for its record. An event that is sent in place of a newest save
+/// without a body would be superseded by that one otherwise.
+pub(super) async fn stand(tx: &mut Tx, external: i64, event: EventId) -> Result<(), StoreError> {
+    const STAND: &str = "\
+        -- store::on_mapped::stand
+        UPDATE external_tickets SET newest = $2 WHERE id = $1 AND newest <> $2";
+    tx.run(STAND, args![external, event]).await?;
+    Ok(())
+}
+
+/// Notes the newest save of a record.
+pub(super) async fn note_save(
+    tx: &mut Tx,
+    external: i64,
+    event: EventId,
+) -> Result<(), StoreError> {
+    const NOTE: &str = "\
+        -- store::on_mapped::note_save
+        UPDATE external_tickets SET newest = $2 WHERE id = $1";
+    tx.run(NOTE, args![external, event]).await?;
+    // A claim of an older save may be about to be sent. It looks again before its call.
+    tx.effects.revises = true;
+    Ok(())
 }
 
 /// Returns the event that stands for an external ticket without anything parked.
@@ -128,29 +203,30 @@ async fn best_of(tx: &mut Tx, external: i64) -> Result<Option<Candidate>, StoreE
         "-- store::on_mapped::candidates\nSELECT e.id, e.state, e.rank_major, e.rank_minor",
         candidates!("$1")
     );
+    if let Some(newest) = newest(tx, external).await?
+        && newest.has_body
+    {
+        return Ok(Some(newest.candidate));
+    }
     let candidates: Vec<Candidate> = tx.fetch_all(CANDIDATES, args![external]).await?;
     Ok(best(candidates.iter()).copied())
 }
 
-/// True if another event stands for the external ticket, and not the event `id` of the rank `rank`.
+/// True if a newer save stands for the record, and not the event `id` of the rank `rank`.
 pub(super) async fn is_outranked(
     tx: &mut Tx,
     external: Option<i64>,
     id: EventId,
     rank: Rank,
 ) -> Result<bool, StoreError> {
-    const RANKED: &str = concat!(
-        "-- store::on_mapped::ranked
-        SELECT e.id, e.rank_major, e.rank_minor FROM events AS e INDEXED BY events_external
-        WHERE e.external = $1 AND (e.id = $2 OR (",
-        may_stand!(),
-        ")) ORDER BY e.id"
-    );
-    let ranked: Vec<(EventId, Rank)> = tx.fetch_all(RANKED, args![external, id]).await?;
-    // The stored rank of the event may be one that its source did not read yet.
-    let ranked = ranked.into_iter();
-    let ranked = ranked.map(|(other, stored)| (other, if other == id { rank } else { stored }));
-    Ok(foremost(ranked).is_some_and(|(front, _)| front != id))
+    let Some(external) = external else {
+        return Ok(false);
+    };
+    let newest = newest(tx, external).await?.map(|newest| newest.candidate);
+    let is_other = |newest: Candidate| {
+        newest.event != id && stands_before((newest.event, newest.rank), (id, rank))
+    };
+    Ok(newest.is_some_and(is_other))
 }
 
 /// Queues the best stored object of a mapped external ticket whose pair Serval does not have, unless
@@ -159,6 +235,7 @@ async fn set_in_motion(tx: &mut Tx, external: i64, now: Timestamp) -> Result<(),
     let Some(best) = best_of(tx, external).await? else {
         return Ok(());
     };
+    stand(tx, external, best.event).await?;
     let (from, to) = (best.state, EventState::Queued);
     if from != to {
         transition::move_event(tx, best.event, from, to, Some(Reason::Mapped), now).await?;

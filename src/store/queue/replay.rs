@@ -6,11 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::on_mapped::is_outranked;
+use super::on_mapped::{is_outranked, note_save};
 use super::transition;
-use crate::domain::event::{EventState, NewEvent};
+use crate::domain::event::{EventState, NewEvent, Rank};
 use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
 use crate::domain::reason::Reason;
+use crate::domain::report::Report;
 use crate::domain::retry::later;
 use crate::store::audit::{self, Action};
 use crate::store::by::By;
@@ -80,6 +81,7 @@ row! {
         source: String,
         external: Option<i64>,
         external_id: Option<String>,
+        rank: Rank,
     }
 }
 
@@ -279,7 +281,8 @@ async fn replay(
 ) -> Result<Option<Replay>, StoreError> {
     const EVENT: &str = "\
         -- store::replay::event
-        SELECT e.state, e.reason, e.source, e.external, x.external_id FROM events AS e
+        SELECT e.state, e.reason, e.source, e.external, x.external_id, e.rank_major, e.rank_minor
+        FROM events AS e
         LEFT JOIN external_tickets AS x ON x.id = e.external WHERE e.id = $1";
     const PAYLOAD: &str = "\
         -- store::replay::payload
@@ -304,27 +307,40 @@ async fn replay(
     if !tx.fetch_one::<bool>(PAYLOAD, args![id.0]).await? {
         return Ok(Some(Replay::Refused(NOTHING_TO_SEND)));
     }
-    let mut replay = Replay::Queued;
+    let rank = read.map_or(event.rank, |(read, _)| read.rank);
+    let is_outranked = is_outranked(tx, event.external, id, rank).await?;
+    let mut replay = if is_outranked {
+        Replay::Superseded
+    } else {
+        Replay::Queued
+    };
     if let Some((read, until)) = read {
         if direct_channels::ignores(tx, &event.source, read).await? {
             return Ok(Some(Replay::Refused(DIRECT)));
         }
         let hint = read.hint.as_ref().map(ServalTicketId::as_str);
-        let (event_type, rank) = (read.event_type.as_str(), read.rank);
+        let event_type = read.event_type.as_str();
         let args = args![id.0, read.subtype, event_type, rank.0, rank.1, hint];
         tx.run(READ, args).await?;
         if let Some(external) = event.external.filter(|_| read.report.is_about_others()) {
             let subject = Subject::new(external, Some(*until), now);
             reports::become_report(tx, subject, id, read).await?;
             replay = Replay::Applied;
-        } else if is_outranked(tx, event.external, id, read.rank).await? {
-            let (to, reason) = (EventState::Skipped, Some(Reason::Superseded));
-            transition::move_event(tx, id, before, to, reason, now).await?;
-            replay = Replay::Superseded;
+        } else if let Some(external) =
+            (event.external).filter(|_| !is_outranked && read.report == Report::Save)
+        {
+            note_save(tx, external, id).await?;
         }
     }
-    if replay == Replay::Queued {
-        transition::requeue(tx, id, before, reason, now).await?;
+    match replay {
+        Replay::Queued => {
+            transition::requeue(tx, id, before, reason, now).await?;
+        }
+        Replay::Superseded => {
+            let (to, reason) = (EventState::Skipped, Some(Reason::Superseded));
+            transition::move_event(tx, id, before, to, reason, now).await?;
+        }
+        Replay::Applied | Replay::NotReplayable(_) | Replay::Refused(_) => {}
     }
     let source: Option<SourceName> = event.source.parse().ok();
     let ticket = source

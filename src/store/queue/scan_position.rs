@@ -82,7 +82,7 @@ impl Scan {
 
     /// Something may now be claimable before the position.
     pub(crate) fn forget(&mut self) {
-        self.position = None;
+        (self.position, self.next) = (None, None);
     }
 
     /// A write begins of which nothing is known.

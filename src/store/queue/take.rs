@@ -9,7 +9,10 @@ use super::claim::{Claim, ClaimScope};
 use super::due_row::DueRow;
 use super::hold::{give_back_expired, hold, set_aside};
 use super::scan_position::ScanPosition;
+use super::transition;
+use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
+use crate::domain::reason::Reason;
 use crate::domain::retry::later;
 use crate::store::commit::turn::OF_WEBHOOKS;
 use crate::store::commit::tx::Tx;
@@ -119,7 +122,8 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
         ", e.queued_at, e.subtype,
                x.ticket_id, c.ticket_id IS NOT NULL, x.accounted_for,
                substr(p.body, p.object_start + 1, p.object_len), e.hint, e.traceparent, e.external,
-               e.due_at, ",
+               e.due_at,
+               COALESCE(x.newest <> e.id AND (e.hint IS NULL OR e.hint = x.ticket_id), FALSE), ",
         is_direct!("e.source", "x.external_id"),
         " FROM events AS e INDEXED BY events_due
         LEFT JOIN external_tickets AS x ON x.id = e.external
@@ -171,8 +175,17 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
     };
     let mut claims = Vec::with_capacity(rows.len());
     let mut externals = Vec::with_capacity(rows.len());
+    let mut is_superseded = false;
     for row in rows {
         let (event, external) = (EventId(row.id), row.external);
+        // A newer save came, or the event learned that it has the mapping of one.
+        if row.is_outranked {
+            let (from, to) = (EventState::Queued, EventState::Skipped);
+            let reason = Some(Reason::Superseded);
+            transition::move_event(tx, event, from, to, reason, now).await?;
+            is_superseded = true;
+            continue;
+        }
         match row.claim(taking.expires_at, tx.revision) {
             Ok(claim) => {
                 externals.push(external);
@@ -184,5 +197,13 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
     }
     let held: Vec<_> = claims.iter().zip(externals).collect();
     hold(tx, held.len(), &held)?;
-    Ok(Taken { claims, is_all })
+    if is_superseded {
+        // What stood behind them in the queue may be claimable now.
+        tx.effects.wake = true;
+        tx.scan.forget();
+    }
+    Ok(Taken {
+        claims,
+        is_all: is_all && !is_superseded,
+    })
 }

@@ -9,7 +9,34 @@ use crate::domain::ids::EventId;
 use crate::domain::reason::Reason;
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
-use crate::store::sql::{args, millis};
+use crate::store::sql::{args, json, millis};
+
+/// Assignments for an event that moves to `$state` for `$reason` at `$now`. `$named`: see [`NAMED_IN_VAIN`].
+macro_rules! assignments {
+    ($state:literal, $reason:literal, $now:literal, $named:literal) => {
+        concat!(
+            "state = ",
+            $state,
+            ", reason = ",
+            $reason,
+            ", updated_at = ",
+            $now,
+            // A dead, expired or ignored event gives up its content, so that another event may bring the
+            // same.
+            ", content = CASE WHEN ",
+            $state,
+            " IN ('dead', 'expired', 'ignored') THEN NULL ELSE content END,
+            last_error = CASE WHEN ",
+            // An event that is parked waits for a mapping. An earlier error about a call tells nothing
+            // about that; one about the Serval ticket that the payload names does.
+            $state,
+            " = 'parked' AND instr(last_error, ",
+            $named,
+            ") <> 1 THEN NULL ELSE last_error END, ",
+            on_move!($state, $now)
+        )
+    };
+}
 
 /// Moves an event from one state to another. Returns `false`, and changes nothing, if the event is not
 /// in `from`.
@@ -42,17 +69,9 @@ async fn transition(
     reason: Option<&str>,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    // An event that is parked waits for a mapping. An earlier error about a call tells nothing about
-    // that; one about the Serval ticket that the payload names does.
-    // A dead, expired or ignored event gives up its content, so that another event may bring the same.
     const MOVE: &str = concat!(
-        "-- store::transition::move_event
-        UPDATE events
-        SET state = $3, reason = $4, updated_at = $5,
-            content = CASE WHEN $3 IN ('dead', 'expired', 'ignored') THEN NULL ELSE content END,
-            last_error = CASE WHEN $3 = 'parked' AND instr(last_error, $6) <> 1
-                THEN NULL ELSE last_error END, ",
-        on_move!("$3", "$5"),
+        "-- store::transition::move_event\nUPDATE events SET ",
+        assignments!("$3", "$4", "$5", "$6"),
         " WHERE id = $1 AND state = $2
         RETURNING source"
     );
@@ -76,4 +95,46 @@ async fn transition(
     tx.counts.moved(&source, from, to, 1);
     tx.effects.wake |= to == EventState::Queued;
     Ok(true)
+}
+
+/// Moves events, each from the state it is in, with a few statements for any number. The caller has just
+/// read the states in this transaction.
+pub(crate) async fn move_all(
+    tx: &mut Tx,
+    events: &[(EventId, EventState)],
+    to: EventState,
+    reason: Reason,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const COUNT: &str = "\
+        -- store::transition::count_all
+        SELECT e.source, e.state, COUNT(*)
+        FROM json_each($1) AS m CROSS JOIN events AS e
+            ON e.id = m.value ->> 0 AND e.state = m.value ->> 1
+        GROUP BY e.source, e.state";
+    const NOTE: &str = "\
+        -- store::transition::note_all
+        INSERT INTO changes (event_id, at, state, reason)
+        SELECT e.id, $2, $3, $4
+        FROM json_each($1) AS m CROSS JOIN events AS e
+            ON e.id = m.value ->> 0 AND e.state = m.value ->> 1";
+    const MOVE: &str = concat!(
+        "-- store::transition::move_all\nUPDATE events SET ",
+        assignments!("$3", "$4", "$2", "$5"),
+        " FROM json_each($1) AS m WHERE events.id = m.value ->> 0 AND events.state = m.value ->> 1"
+    );
+    if events.is_empty() {
+        return Ok(());
+    }
+    let rows = events.iter().map(|(event, from)| (event.0, from.as_str()));
+    let rows = json(&rows.collect::<Vec<_>>());
+    let moved: Vec<(String, EventState, i64)> = tx.fetch_all(COUNT, args![&rows]).await?;
+    for (source, from, n) in moved {
+        tx.counts.moved(&source, from, to, n);
+    }
+    tx.run(NOTE, args![&rows, millis(now), to, reason]).await?;
+    let args = args![&rows, millis(now), to, reason, NAMED_IN_VAIN];
+    tx.run(MOVE, args).await?;
+    tx.effects.wake |= to == EventState::Queued;
+    Ok(())
 }

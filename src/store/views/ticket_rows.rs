@@ -59,12 +59,20 @@ impl Store {
         &self,
         ticket: &ExternalTicket,
     ) -> Result<Option<EventId>, StoreError> {
+        const NEWEST: &str = "\
+            -- store::ticket_rows::newest
+            SELECT p.event_id FROM external_tickets AS x JOIN payloads AS p ON p.event_id = x.newest
+            WHERE x.source = $1 AND x.external_id = $2";
         const CANDIDATES: &str = concat!(
             "-- store::ticket_rows::candidates\nSELECT e.id, e.state, e.rank_major, e.rank_minor",
             candidates!(external!("$1", "$2"))
         );
-        let args = args![&ticket.source, &ticket.external_id];
-        let candidates: Vec<Candidate> = sql::fetch_all(&self.readers, CANDIDATES, args).await?;
+        let args = || args![&ticket.source, &ticket.external_id];
+        let newest: Option<EventId> = sql::fetch_optional(&self.readers, NEWEST, args()).await?;
+        if newest.is_some() {
+            return Ok(newest);
+        }
+        let candidates: Vec<Candidate> = sql::fetch_all(&self.readers, CANDIDATES, args()).await?;
         Ok(best(candidates.iter()).map(|best| best.event))
     }
 

@@ -63,6 +63,11 @@ pub(super) fn number(name: &str) -> u8 {
     u8::from_str_radix(name.trim_start_matches("T-"), 16).unwrap()
 }
 
+/// True for an external ticket that is a thread.
+pub(super) fn sends_messages(n: u8) -> bool {
+    n == 1
+}
+
 async fn open(url: &str, now: Timestamp) -> (Store, JoinSet<()>) {
     let (store, writer) = Store::open(url, now).await.unwrap();
     let mut tasks = JoinSet::new();
@@ -193,7 +198,12 @@ impl Stage {
                 delivery_key: Some(format!("wh:{}", delivery % 2)),
                 content_key: Some(format!("content:{delivery}")),
                 rank: Rank(rank, 0),
-                report: Report::Save,
+                // The saves of one external ticket, the messages of another.
+                report: if sends_messages(n) {
+                    Report::Message
+                } else {
+                    Report::Save
+                },
                 object: 0..body.len(),
                 hint: None,
                 number: None,
@@ -213,6 +223,7 @@ impl Stage {
             taught_by: None,
             unlinks_old: false,
             several_per_ticket: true,
+            reconnects: false,
         };
         self.store()
             .put_mapping(put, Precondition::None, self.now)

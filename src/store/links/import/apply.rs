@@ -135,7 +135,8 @@ const CLOSE: &str = "\
         WHERE r.import_id = $1 AND r.source = conflicts.source
         AND r.external_id = conflicts.external_id AND r.ticket_id = conflicts.learned)";
 
-/// Finds parked events whose pair Serval has already, because the mapping was removed for a while.
+/// Finds parked events whose pair Serval has already, because the mapping was removed for a while, and is
+/// sent nothing for it again.
 const CONNECTED: &str = "\
     -- store::apply::parked_connected
     INSERT INTO import_events (event_id)
@@ -143,7 +144,7 @@ const CONNECTED: &str = "\
     FROM import_rows AS r
     CROSS JOIN events AS e ON e.state = 'parked' AND e.external = r.external
     CROSS JOIN connections AS c ON c.external = r.external AND c.ticket_id = r.ticket_id
-    WHERE r.import_id = $1";
+    WHERE r.import_id = $1 AND r.source NOT IN (SELECT value FROM json_each($2))";
 /// Finds the other parked events.
 const PARKED: &str = "\
     -- store::apply::parked
@@ -152,7 +153,22 @@ const PARKED: &str = "\
     FROM import_rows AS r
     CROSS JOIN events AS e ON e.state = 'parked' AND e.external = r.external
     WHERE r.import_id = $1";
-/// Finds the events that may stand for each pair that Serval does not have, if none is queued.
+/// Finds the newest save of each record whose pair Serval does not have, or has with an older save that is
+/// sent again.
+const NEWEST: &str = "\
+    -- store::apply::newest
+    INSERT INTO import_events (event_id)
+    SELECT e.id
+    FROM import_rows AS r
+    CROSS JOIN external_tickets AS x ON x.id = r.external
+    CROSS JOIN events AS e ON e.id = x.newest
+    WHERE r.import_id = $1
+        AND EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
+        AND (NOT EXISTS (SELECT 1 FROM connections AS c
+                WHERE c.external = r.external AND c.ticket_id = r.ticket_id)
+            OR (r.source IN (SELECT value FROM json_each($2))
+                AND NOT (e.state = 'connected' AND e.ticket_id IS r.ticket_id)))";
+/// Finds the events that may stand for each other pair that Serval does not have, if none is queued.
 const CANDIDATES: &str = concat!(
     "-- store::apply::candidates
     SELECT e.external, e.id, e.state, e.rank_major, e.rank_minor
@@ -163,6 +179,9 @@ const CANDIDATES: &str = concat!(
             WHERE c.external = r.external AND c.ticket_id = r.ticket_id)
         AND NOT EXISTS (SELECT 1 FROM events AS q
             WHERE q.state = 'queued' AND q.external = r.external)
+        AND NOT EXISTS (SELECT 1 FROM external_tickets AS x
+            JOIN payloads AS n ON n.event_id = x.newest
+            WHERE x.id = r.external)
         AND EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
         AND ",
     may_stand!(),
@@ -171,6 +190,14 @@ const CANDIDATES: &str = concat!(
 const FOUND: &str = "\
     -- store::apply::found
     INSERT INTO import_events (event_id) SELECT value FROM json_each($1)";
+
+/// Makes the found events those that stand for their records, as
+/// [`stand`](crate::store::queue::on_mapped::stand) does for one.
+const STAND: &str = "\
+    -- store::apply::stand
+    UPDATE external_tickets SET newest = e.id
+    FROM import_events AS i JOIN events AS e ON e.id = i.event_id
+    WHERE external_tickets.id = e.external AND external_tickets.newest IS NOT NULL";
 
 /// Writes the staged mappings; see [`Import::apply`](super::staged::Import::apply).
 pub(super) async fn apply(
@@ -198,8 +225,10 @@ pub(super) async fn apply(
     for (find, to, reason) in [
         (CONNECTED, EventState::Skipped, Reason::AlreadyConnected),
         (PARKED, EventState::Queued, Reason::Mapped),
+        (NEWEST, EventState::Queued, Reason::Mapped),
     ] {
-        if tx.run(find, args![id]).await? > 0 {
+        let args = args![id, json(&rules.reconnects)];
+        if tx.run(find, args).await? > 0 {
             move_found(tx, to, reason, now).await?;
         }
     }
@@ -209,6 +238,7 @@ pub(super) async fn apply(
     let found: Vec<i64> = best.map(|best| best.event.0).collect();
     if !found.is_empty() {
         tx.run(FOUND, args![json(&found)]).await?;
+        tx.run(STAND, args![]).await?;
         move_found(tx, EventState::Queued, Reason::Mapped, now).await?;
     }
     // Also for events that were queued before: they may have a Serval ticket only now.

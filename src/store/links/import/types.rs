@@ -45,6 +45,8 @@ pub struct ImportRules {
     pub one_per_ticket: Vec<SourceName>,
     /// Sources for which a replaced pair is unlinked at Serval.
     pub unlinks_old: Vec<SourceName>,
+    /// Sources whose changed records are sent again.
+    pub reconnects: Vec<SourceName>,
 }
 
 /// Result of an import. A row that equals a stored mapping counts as a replacement.

@@ -112,6 +112,9 @@ async fn settle_one<'a>(
     if !subject.is_queued && !settle.settlement.is_pair() {
         return Ok(None);
     }
+    if subject.has_body && subject.is_outranked && settle.settlement.is_unsent() {
+        return supersede(tx, settle).await.map(|()| None);
+    }
     if subject.has_body && subject.is_outdated(settle) {
         let error = settle.settlement.error();
         schedule::release(tx, event, error, now).await?;
@@ -170,4 +173,16 @@ async fn settle_one<'a>(
         }
     }
     Ok(None)
+}
+
+/// Ends an event that a newer save replaced while it was claimed.
+async fn supersede(tx: &mut Tx, settle: &Settle) -> Result<(), StoreError> {
+    let (event, now) = (settle.event, settle.now);
+    schedule::release(tx, event, settle.settlement.error(), now).await?;
+    let (from, to) = (EventState::Queued, EventState::Skipped);
+    let reason = Some(Reason::Superseded);
+    transition::move_event(tx, event, from, to, reason, now).await?;
+    // The newer save stood behind it in the queue.
+    tx.effects.wake = true;
+    Ok(())
 }

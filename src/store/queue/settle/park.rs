@@ -29,7 +29,7 @@ pub(super) async fn park(
     }
     let parked: Option<(EventId, Rank)> =
         tx.fetch_optional(PARKED, args![subject.external]).await?;
-    let placement = ingest::park(subject.rank, parked);
+    let placement = ingest::park((subject.event, subject.rank), parked);
     // The parked event first: of one external ticket the database holds only one.
     if let Some(loser) = placement.supersedes {
         let (from, to) = (EventState::Parked, EventState::Skipped);

@@ -23,6 +23,8 @@ pub(super) struct Subject {
     pub(super) is_queued: bool,
     /// False if a deletion came while the event was claimed.
     pub(super) has_body: bool,
+    /// True if a newer save came while the event was claimed.
+    pub(super) is_outranked: bool,
 }
 
 impl Subject {
@@ -79,6 +81,7 @@ row! {
         mapped_to: Option<String>,
         is_queued: bool,
         has_body: bool,
+        is_outranked: bool,
     }
 }
 
@@ -94,7 +97,8 @@ pub(super) async fn held(
         -- store::subject::held
         SELECT shown.key, c.event_id, e.source, e.external, e.rank_major, e.rank_minor, x.ticket_id,
             COALESCE(e.state = 'queued', 0),
-            EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = c.event_id)
+            EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = c.event_id),
+            COALESCE(x.newest <> e.id AND (e.hint IS NULL OR e.hint = x.ticket_id), 0)
         FROM json_each(?) AS shown
         CROSS JOIN claims AS c
             ON c.event_id = shown.value ->> 0 AND c.token = shown.value ->> 1
@@ -119,6 +123,7 @@ pub(super) async fn held(
                 mapped_to: row.mapped_to,
                 is_queued: row.is_queued,
                 has_body: row.has_body,
+                is_outranked: row.is_outranked,
             }
         });
         Ok((usize::try_from(row.key).unwrap_or(usize::MAX), subject))

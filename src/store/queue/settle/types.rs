@@ -95,6 +95,16 @@ impl Settlement {
         matches!(self, Self::Connected { .. } | Self::AlreadyLinked { .. })
     }
 
+    /// True if the event would wait or be given up.
+    pub(super) fn is_unsent(&self) -> bool {
+        match self {
+            Self::Retry { .. } | Self::Release { .. } | Self::Park { .. } | Self::Dead { .. } => {
+                true
+            }
+            Self::Connected { .. } | Self::AlreadyLinked { .. } | Self::Skip { .. } => false,
+        }
+    }
+
     /// Returns until when the event would be parked.
     pub(super) fn parks_until(&self) -> Option<Timestamp> {
         if let Self::Park { until } = self {

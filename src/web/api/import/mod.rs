@@ -126,6 +126,9 @@ fn rules(sources: &Configured) -> ImportRules {
         if source.policy.disconnect_on_remap {
             rules.unlinks_old.push(name.clone());
         }
+        if source.policy.reconnects() {
+            rules.reconnects.push(name.clone());
+        }
         if !source.policy.several_per_ticket {
             rules.one_per_ticket.push(name.clone());
         }
