@@ -82,7 +82,7 @@ async fn everybody_gets_an_answer_in_time_and_what_was_refused_is_not_done_later
         )
         .await;
     };
-    let reads = async {
+    let questions = async {
         for _ in 0..3 {
             let metrics = admin.request(Method::GET, "/metrics", None, "");
             assert_eq!(in_time("the metrics", metrics).await.status, 200);
@@ -95,7 +95,7 @@ async fn everybody_gets_an_answer_in_time_and_what_was_refused_is_not_done_later
         }
     };
     // All at once, so that each waits for the others, too.
-    tokio::join!(webhooks, mappings, others, reads);
+    tokio::join!(webhooks, mappings, others, questions);
     let ready = in_time("the readiness", admin.readyz()).await;
     assert_eq!(ready.status, 503);
     assert!(
