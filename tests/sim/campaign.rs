@@ -5,7 +5,6 @@
     reason = "a program of the tests: it reads its arguments and the clock, and prints"
 )]
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use sim_machine::process::{self, Child};
@@ -15,9 +14,12 @@ use super::world;
 /// Seeds that `cargo test` plays.
 const FIXED: std::ops::RangeInclusive<u64> = 1..=8;
 /// Longest real time of a seed, in seconds.
-const PATIENCE: u32 = 120;
+const PATIENCE: u32 = 300;
 /// Failures after which a campaign ends.
 const ENOUGH: usize = 5;
+
+/// Pause between two looks at the processes.
+const NAP: Duration = Duration::from_millis(2);
 
 /// What to play.
 enum Play {
@@ -104,7 +106,7 @@ pub(super) fn main() {
     match arguments.play {
         Play::Nothing => return,
         Play::One(seed) => {
-            let child = process::start(PATIENCE * 5, || world::play(seed, arguments.logs));
+            let child = process::start(PATIENCE, || world::play(seed, arguments.logs));
             tally.take(seed, child.verdict());
         }
         Play::Fixed => run(&arguments, &mut tally, FIXED, until),
@@ -131,12 +133,13 @@ fn run(
     seeds: std::ops::RangeInclusive<u64>,
     until: Option<Instant>,
 ) {
-    let mut playing: VecDeque<(u64, Child)> = VecDeque::new();
+    let mut playing: Vec<(u64, Child)> = Vec::new();
     for seed in seeds {
-        if playing.len() >= arguments.processes
-            && let Some((seed, child)) = playing.pop_front()
-        {
-            tally.take(seed, child.verdict());
+        while playing.len() >= arguments.processes {
+            std::thread::sleep(NAP);
+            for (seed, child) in playing.extract_if(.., |(_, child)| child.is_done()) {
+                tally.take(seed, child.verdict());
+            }
         }
         if until.is_some_and(|until| until <= Instant::now())
             || tally.failed.len() >= arguments.enough
@@ -155,7 +158,7 @@ fn run(
             continue;
         }
         let child = process::start(PATIENCE, || world::play(seed, logs));
-        playing.push_back((seed, child));
+        playing.push((seed, child));
     }
     for (seed, child) in playing {
         tally.take(seed, child.verdict());

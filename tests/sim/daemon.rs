@@ -145,6 +145,7 @@ concurrency = {slots}
 breaker_threshold = {breaker}
 
 [sources.servicenow]
+disconnect_on_remap = {unlinks}
 secrets = ["whsec_{key}"]
 channel_target = {{ ticketSource = {{ integrationId = "int-1" }} }}
 
@@ -159,6 +160,7 @@ signing_secrets = ["{SLACK_SECRET}"]
 channel_target = {{ slackChannel = {{ integrationId = "int-3" }} }}
 "#,
         folder = folder.display(),
+        unlinks = plan.unlinks,
         rate = plan.rate,
         slots = plan.slots,
         breaker = plan.breaker,

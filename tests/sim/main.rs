@@ -16,6 +16,8 @@ mod campaign;
 #[cfg(target_os = "linux")]
 mod daemon;
 #[cfg(target_os = "linux")]
+mod ledger;
+#[cfg(target_os = "linux")]
 mod model;
 #[cfg(target_os = "linux")]
 mod operators;

@@ -37,6 +37,10 @@ pub(crate) struct Sent {
     pub(crate) acknowledged: Option<Duration>,
     /// The number of its event, where the acknowledgement names it.
     pub(crate) event: Option<i64>,
+    /// True once the deletion of the message was sent.
+    pub(crate) is_going: bool,
+    /// When that was acknowledged.
+    pub(crate) gone: Option<Duration>,
     /// True if the ticket had a mapping before the first try to send it.
     pub(crate) was_mapped: bool,
 }
@@ -52,6 +56,8 @@ pub(crate) struct Ticket {
     pub(crate) mapped: Option<Duration>,
     /// The Serval ticket that it was mapped to before, and when the change was confirmed.
     pub(crate) before: Option<(String, Option<Duration>)>,
+    /// Deletions that were sent, of the record or its messages.
+    pub(crate) deletions: usize,
     /// True once the deletion of the record was sent.
     pub(crate) is_going: bool,
     /// When the deletion was acknowledged.

@@ -21,8 +21,18 @@ pub(crate) struct Operator {
 impl Operator {
     /// One request below `/api/v1`; `None`: there was no answer.
     pub(crate) async fn ask(&self, method: Method, path: &str, body: &str) -> Option<(u16, Value)> {
+        self.ask_at(method, &format!("/api/v1{path}"), body).await
+    }
+
+    /// One request to the admin listener; `None`: there was no answer.
+    pub(crate) async fn ask_at(
+        &self,
+        method: Method,
+        path: &str,
+        body: &str,
+    ) -> Option<(u16, Value)> {
         let address = self.model.lock().addresses.admin?;
-        let url = format!("http://{address}/api/v1{path}");
+        let url = format!("http://{address}{path}");
         let request = self.client.request(method.clone(), url);
         let request = request.bearer_auth(ADMIN_TOKEN).body(body.to_owned());
         let answer = request.send().await.ok()?;
@@ -36,7 +46,7 @@ impl Operator {
     /// Works until all tickets are mapped and no more webhooks come.
     pub(crate) async fn run(mut self) {
         loop {
-            let pause = self.dice.u64(10..3000);
+            let pause = self.dice.u64(10..700);
             tokio::time::sleep(Duration::from_millis(pause)).await;
             let is_quiet = self.model.lock().is_quiet;
             let unmapped = self.unmapped();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use sim_machine::{Crash, Cut, Fault};
 
-use super::serval::{Effect, Mood};
+use super::ledger::{Effect, Mood};
 
 /// The parameters of a world.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) sync: Duration,
     /// True if Serval refuses a pair that it has.
     pub(crate) refuses_repeats: bool,
+    /// True if a changed mapping unlinks the old pair of `ServiceNow`.
+    pub(crate) unlinks: bool,
     pub(crate) has_faults: bool,
     pub(crate) has_clock_steps: bool,
 }
@@ -39,6 +41,8 @@ pub(crate) enum Blow {
     Disk(Fault, Duration),
     /// The clock of its machine is set by so many seconds.
     Clock(i64),
+    /// Nothing of it runs for a time.
+    Stall(Duration),
     Nothing,
 }
 
@@ -50,12 +54,13 @@ impl Plan {
             rate: [0, 0, 10, 50][dice.usize(0..4)],
             slots: [1, 2, 4][dice.usize(0..3)],
             breaker: [0, 3, 5][dice.usize(0..3)],
-            tickets: dice.usize(2..8),
+            tickets: dice.usize(2..30),
             senders: dice.usize(1..5),
             sending: Duration::from_secs(dice.u64(3..20)),
             pause: Duration::from_millis([100, 400, 2000][dice.usize(0..3)]),
             sync: Duration::from_micros([0, 500, 20_000][dice.usize(0..3)]),
             refuses_repeats: dice.bool(),
+            unlinks: dice.bool(),
             has_faults: dice.u8(0..8) > 0,
             has_clock_steps: dice.u8(0..4) == 0,
         }
@@ -64,7 +69,7 @@ impl Plan {
     /// Chooses what happens next.
     pub(crate) fn blow(&self, dice: &mut Rng) -> Blow {
         let how = CUTS[dice.usize(0..CUTS.len())];
-        match dice.u8(0..16) {
+        match dice.u8(0..18) {
             0..3 => Blow::Kill,
             3..6 => Blow::Cut(how),
             6..8 => Blow::Crash(dice.u64(1..200), Crash::Kill),
@@ -78,6 +83,8 @@ impl Plan {
                 let steps = [3600, -3600, 90 * 86_400, -86_400, 700];
                 Blow::Clock(steps[dice.usize(0..steps.len())])
             }
+            15 => Blow::Stall(Duration::from_millis(dice.u64(100..20_000))),
+            16 => Blow::Stall(Duration::from_secs(dice.u64(40..100))),
             _ => Blow::Nothing,
         }
     }

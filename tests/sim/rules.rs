@@ -6,10 +6,11 @@ use std::time::Duration;
 use http::Method;
 use serde_json::Value;
 
+use super::ledger::Ledger;
 use super::model::{Model, Sent, Source, State, Ticket};
 use super::operators::Operator;
 use super::senders::number_of;
-use super::serval::{Ledger, Serval};
+use super::serval::Serval;
 
 /// What a wait may be shorter by: the daemon counts in milliseconds.
 const ROUNDING: Duration = Duration::from_millis(5);
@@ -55,7 +56,9 @@ pub(crate) fn on_call(
                     ticket.serval
                 ));
             }
-            if ticket.gone.is_some_and(|gone| gone + UNDER_WAY < now) {
+            let message = ticket.sent.iter().find(|sent| sent.object == object);
+            let gone = message.and_then(|sent| sent.gone).or(ticket.gone);
+            if gone.is_some_and(|gone| gone + UNDER_WAY < now) {
                 wrong.push(format!("{external_id} was deleted, and is sent"));
             }
             if is_linked && ticket.source != Source::Again {
@@ -77,7 +80,7 @@ fn out_of_order(ticket: &Ticket, sent: &Sent, ledger: &Ledger, is_linked: bool) 
     let id = &ticket.id;
     let event = sent.event?;
     // Another mapping sends what was finished again.
-    if ticket.before.is_some() || ticket.is_going {
+    if ticket.before.is_some() || ticket.deletions > 0 {
         return None;
     }
     let is_older = |other: &&Sent| {
@@ -125,8 +128,33 @@ pub(crate) async fn drained(operator: &Operator, patience: Duration) -> bool {
     tokio::time::timeout(patience, waits).await.is_ok()
 }
 
+/// Waits until the pairs of changed mappings are unlinked; false: they stay.
+pub(crate) async fn unlinked(serval: &Serval, model: &Model) -> bool {
+    let is_left = || {
+        let state = model.lock();
+        let ledger = serval.ledger();
+        let mut tickets = state.tickets.iter();
+        tickets.any(|ticket| {
+            let old = ticket.before.as_ref().map(|(old, _)| old.as_str());
+            ticket.source == Source::Once
+                && old.is_some_and(|old| ledger.is_linked(old, &ticket.id))
+        })
+    };
+    for _ in 0..60 {
+        if !is_left() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_mins(1)).await;
+    }
+    false
+}
+
 /// What must hold when all is done, and nothing is wrong any more.
 pub(crate) async fn at_the_end(model: &Model, serval: &Serval, operator: &Operator) {
+    match operator.ask_at(Method::GET, "/readyz", "").await {
+        Some((200, _)) => {}
+        answer => model.violation(&format!("it is not ready: {answer:?}")),
+    }
     let Some((200, mut list)) = operator.ask(Method::GET, "/events?limit=1000", "").await else {
         return model.violation("the events cannot be listed");
     };
@@ -184,7 +212,7 @@ fn of_one(ticket: &Ticket, ledger: &Ledger, found: usize, ids: &BTreeSet<i64>) -
             ));
         }
     }
-    let most = ticket.sent.len() + usize::from(ticket.is_going);
+    let most = ticket.sent.len() + ticket.deletions;
     if found < acknowledged.len() || found > most {
         wrong.push(format!(
             "{id}: {found} events are stored, {} were acknowledged and {} were sent",
@@ -192,7 +220,7 @@ fn of_one(ticket: &Ticket, ledger: &Ledger, found: usize, ids: &BTreeSet<i64>) -
             ticket.sent.len(),
         ));
     }
-    if ticket.is_going {
+    if ticket.is_going || acknowledged.iter().all(|sent| sent.is_going) {
         return wrong;
     }
     let Some(newest) = acknowledged.iter().map(|sent| sent.rank).max() else {

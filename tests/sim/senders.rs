@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use fastrand::Rng;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use serval_connect::edge::clock::{Clock as _, SystemClock};
 use sha2::Sha256;
 
@@ -23,11 +23,21 @@ pub(crate) struct Sender {
     pub(crate) name: usize,
 }
 
+/// What a webhook says.
+#[derive(Debug, Clone, Copy)]
+enum What {
+    /// The save or message with this index.
+    Post(usize),
+    /// The record was deleted.
+    Deletion,
+    /// The message with this index was deleted.
+    MessageDeletion(usize),
+}
+
 /// A webhook.
 struct Webhook {
     ticket: TicketNo,
-    /// Index of what was sent; `None`: a deletion.
-    index: Option<usize>,
+    what: What,
     source: Source,
     delivery: String,
     body: String,
@@ -61,18 +71,22 @@ impl Sender {
     /// Writes the next save or message.
     fn make(&mut self, number: usize) -> Webhook {
         let mut state = self.model.lock();
-        let no = self.dice.usize(0..state.tickets.len());
+        // Some external tickets have many events, most have few.
+        let most = self.dice.usize(1..=state.tickets.len());
+        let no = self.dice.usize(0..most);
         let ticket = &mut state.tickets[no];
         let index = ticket.sent.len();
-        let deletes = index > 0 && ticket.source != Source::Slack && self.dice.u8(0..40) == 0;
-        if deletes && !ticket.is_going {
-            ticket.is_going = true;
-            return deletion(no, ticket, format!("d-{}-{number}", self.name));
+        let name = format!("{}-{number}", self.name);
+        if index > 0
+            && self.dice.u8(0..25) == 0
+            && let Some(deletion) = deletion(no, ticket, &name, &mut self.dice)
+        {
+            return deletion;
         }
         let last = u32::try_from(index).unwrap_or_default();
         // Some saves arrive after newer ones.
         let rank = 2 * last + if self.dice.u8(0..4) == 0 { 0 } else { 5 };
-        let (id, delivery) = (&ticket.id, format!("d-{}-{number}", self.name));
+        let (id, delivery) = (&ticket.id, format!("d-{name}"));
         let text = format!("{no}/{index} \\u00e9 1.0");
         let (object, body) = match ticket.source {
             Source::Once | Source::Again => {
@@ -97,8 +111,7 @@ impl Sender {
                     r#"{{"type":"message","channel":"{channel}","channel_type":"channel","user":"U061F7AUR","text":"{text}",{thread}"ts":"{ts}","event_ts":"{ts}"}}"#
                 );
                 let body = format!(
-                    r#"{{"type":"event_callback","token":"t","team_id":"T0BRIDGE1","api_app_id":"A0BRIDGE1","event_id":"Ev{}{number}","event_time":1773748900,"event":{object}}}"#,
-                    self.name
+                    r#"{{"type":"event_callback","token":"t","team_id":"T0BRIDGE1","api_app_id":"A0BRIDGE1","event_id":"Ev{name}","event_time":1773748900,"event":{object}}}"#
                 );
                 (object, body)
             }
@@ -109,11 +122,13 @@ impl Sender {
             object,
             acknowledged: None,
             event: None,
+            is_going: false,
+            gone: None,
             was_mapped,
         });
         Webhook {
             ticket: no,
-            index: Some(index),
+            what: What::Post(index),
             source: ticket.source,
             delivery,
             body,
@@ -152,7 +167,7 @@ impl Sender {
         let mut state = self.model.lock();
         state.note(|| {
             let (delivery, ticket) = (&webhook.delivery, webhook.ticket);
-            format!("{delivery} {ticket}/{:?} {status}", webhook.index)
+            format!("{delivery} {ticket}/{:?} {status}", webhook.what)
         });
         match status {
             200 | 202 => {}
@@ -165,14 +180,23 @@ impl Sender {
         }
         let event = event_of(&said);
         let ticket = &mut state.tickets[webhook.ticket];
-        let Some(index) = webhook.index else {
-            ticket.gone = ticket.gone.or(Some(sim_machine::elapsed()));
-            return true;
+        let now = sim_machine::elapsed();
+        let index = match webhook.what {
+            What::Post(index) => index,
+            What::Deletion => {
+                ticket.gone = ticket.gone.or(Some(now));
+                return true;
+            }
+            What::MessageDeletion(index) => {
+                let gone = &mut ticket.sent[index].gone;
+                *gone = gone.or(Some(now));
+                return true;
+            }
         };
         let sent = &mut ticket.sent[index];
         let known = sent.event;
         sent.event = sent.event.or(event);
-        sent.acknowledged = sent.acknowledged.or(Some(sim_machine::elapsed()));
+        sent.acknowledged = sent.acknowledged.or(Some(now));
         if known.is_some() && event != known {
             let delivery = &webhook.delivery;
             let what = format!("{delivery} became another event: {known:?} and {event:?}");
@@ -182,18 +206,46 @@ impl Sender {
     }
 }
 
-/// The webhook that says that a record was deleted, after all saves.
-fn deletion(no: TicketNo, ticket: &Ticket, delivery: String) -> Webhook {
-    let id = &ticket.id;
-    Webhook {
-        ticket: no,
-        index: None,
-        source: ticket.source,
-        delivery,
-        body: format!(
+/// The webhook that says that a record or a message was deleted, if there is one to delete.
+fn deletion(no: TicketNo, ticket: &mut Ticket, name: &str, dice: &mut Rng) -> Option<Webhook> {
+    let (what, body) = if ticket.source == Source::Slack {
+        let all = ticket.sent.iter().enumerate();
+        let all = all.filter(|(_, sent)| sent.acknowledged.is_some() && !sent.is_going);
+        let all: Vec<usize> = all.map(|(index, _)| index).collect();
+        let index = *all.get(dice.usize(0..all.len().max(1)))?;
+        let sent = &mut ticket.sent[index];
+        sent.is_going = true;
+        let (channel, _) = ticket.id.split_once(':')?;
+        let message: Value = serde_json::from_str(&sent.object).ok()?;
+        let ts = &message["ts"];
+        let event = json!({
+            "type": "message", "subtype": "message_deleted", "hidden": true, "channel": channel,
+            "channel_type": "channel", "deleted_ts": ts, "previous_message": message,
+            "ts": format!("1773749900.{index:06}"), "event_ts": format!("1773749900.{index:06}"),
+        });
+        let body = format!(
+            r#"{{"type":"event_callback","token":"t","team_id":"T0BRIDGE1","api_app_id":"A0BRIDGE1","event_id":"Ev{name}","event_time":1773749900,"event":{event}}}"#
+        );
+        (What::MessageDeletion(index), body)
+    } else if ticket.is_going {
+        return None;
+    } else {
+        ticket.is_going = true;
+        let id = &ticket.id;
+        // After all saves.
+        let body = format!(
             r#"{{"table":"incident","operation":"delete","record":{{"sys_id":"{id}","sys_class_name":"incident","sys_mod_count":"100000"}}}}"#
-        ),
-    }
+        );
+        (What::Deletion, body)
+    };
+    ticket.deletions += 1;
+    Some(Webhook {
+        ticket: no,
+        what,
+        source: ticket.source,
+        delivery: format!("d-{name}"),
+        body,
+    })
 }
 
 fn event_of(said: &str) -> Option<i64> {

@@ -1,7 +1,6 @@
 //! The Serval that is played: it keeps links, is slow, fails and lies, and looks at every call that the promise
 //! speaks about.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,61 +17,8 @@ use serde_json::value::RawValue;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use super::ledger::{Effect, Ledger, Mood};
 use super::model::Model;
-
-/// What goes wrong with a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Effect {
-    #[default]
-    None,
-    /// It is carried out, and the answer is lost.
-    Lost,
-    /// It is not carried out, and the connection closes.
-    Reset,
-    /// There is no answer for a long time.
-    Hang,
-    /// The answer takes its time.
-    Slow,
-    /// It is carried out, and the answer comes when nobody waits for it any more.
-    Late,
-    Status(u16),
-    /// A page of a proxy.
-    Page,
-    /// A 2xx that says that it is an error.
-    ErrorInside,
-}
-
-/// How Serval is for a while.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Mood {
-    pub(crate) connect: Effect,
-    pub(crate) look: Effect,
-    pub(crate) connect_percent: u8,
-    pub(crate) look_percent: u8,
-    pub(crate) retry_after: Option<u64>,
-}
-
-/// What one event was told, or found out.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Told {
-    /// Not before this time, in this life.
-    wait: Option<(Duration, usize)>,
-    /// Serval has taken a call with it.
-    pub(crate) is_taken: bool,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Ledger {
-    mood: Mood,
-    /// The object that was taken last for each pair of a Serval ticket and an external one.
-    pub(crate) links: BTreeMap<(String, String), String>,
-    /// Objects with what was said about them.
-    pub(crate) told: BTreeMap<String, Told>,
-    in_flight: BTreeSet<String>,
-    dice: Rng,
-    refuses_repeats: bool,
-    pub(crate) calls: usize,
-}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Serval {
@@ -169,6 +115,7 @@ impl Serval {
     async fn answer(&self, request: Request<Incoming>) -> Result<Answer, Closed> {
         let path = request.uri().path().to_owned();
         let is_connect = request.method() == Method::POST && path.ends_with("/connect");
+        let is_disconnect = request.method() == Method::DELETE;
         let body = request.into_body().collect().await.map_err(|_| Closed)?;
         let body = body.to_bytes();
         let ticket = path.split('/').nth(3).unwrap_or_default().to_owned();
@@ -188,6 +135,9 @@ impl Serval {
                 Duration::from_millis(latency),
             )
         };
+        if is_disconnect && effect != Effect::Reset {
+            self.disconnect(&ticket);
+        }
         if is_connect {
             self.connect(&ticket, &body, effect, retry_after, latency)
                 .await
@@ -280,6 +230,8 @@ impl Serval {
                 Ok(None)
             }
             Effect::Status(status) => {
+                // Refused credentials are tried on their own, whatever their answer says.
+                let retry_after = retry_after.filter(|_| status != 401);
                 if let (Some(seconds), Some(object)) = (retry_after, object) {
                     self.asks_to_wait(object, seconds);
                 }
@@ -314,6 +266,19 @@ impl Serval {
         ledger.told.entry(object.to_owned()).or_default().wait = Some((until, life));
     }
 
+    /// Removes the links of a ticket.
+    fn disconnect(&self, ticket: &str) {
+        let mut state = self.model.lock();
+        state.note(|| format!("unlink {ticket}"));
+        if let Some(own) = state.tickets.iter().find(|own| own.serval == ticket) {
+            let what = format!("{} is unlinked from {ticket}, where it belongs", own.id);
+            state.violation(&what);
+        }
+        self.ledger()
+            .links
+            .retain(|(linked, _), _| linked != ticket);
+    }
+
     async fn look(
         &self,
         ticket: &str,
@@ -334,19 +299,6 @@ impl Serval {
             })
             .collect();
         Ok(json(200, &serde_json::json!({ "data": links }).to_string()))
-    }
-}
-
-impl Ledger {
-    pub(crate) fn is_linked(&self, ticket: &str, external_id: &str) -> bool {
-        let pair = (ticket.to_owned(), external_id.to_owned());
-        self.links.contains_key(&pair)
-    }
-
-    /// Until when Serval asked to wait with an object, if the daemon of `life` knows.
-    pub(crate) fn waits(&self, object: &str, life: usize) -> Option<Duration> {
-        let (until, asked_in) = self.told.get(object)?.wait?;
-        (asked_in == life).then_some(until)
     }
 }
 

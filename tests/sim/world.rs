@@ -10,12 +10,13 @@ use sim_machine::{Crash, Fault};
 use tokio::task::JoinSet;
 
 use super::daemon::{self, Addresses, Life};
+use super::ledger::Mood;
 use super::model::{Model, Source, Ticket};
 use super::operators::Operator;
 use super::plan::{Blow, Plan};
 use super::rules;
 use super::senders::Sender;
-use super::serval::{Mood, Serval};
+use super::serval::Serval;
 
 /// Longest simulated time in which the daemon has to finish when nothing is wrong any more.
 const DRAIN: Duration = Duration::from_hours(2);
@@ -137,6 +138,14 @@ impl World {
         } else if !rules::drained(&operator, DRAIN).await {
             model.violation("events stay in the queue");
         }
+        if world.plan.unlinks && !rules::unlinked(&world.serval, &model).await {
+            model.violation("old pairs stay linked");
+        }
+        // One more start, which looks at the whole database.
+        world.stop().await;
+        world.restart();
+        world.up().await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
         rules::at_the_end(&model, &world.serval, &operator).await;
         world.stop().await;
         world.verdict()
@@ -224,6 +233,7 @@ impl World {
                     self.ahead = if self.ahead == 0 { seconds } else { 0 };
                     self.set_clock();
                 }
+                Blow::Stall(time) => sim_machine::stall(self.life.id, time),
                 Blow::Nothing => {}
             }
         }
@@ -319,6 +329,7 @@ fn tickets(plan: &Plan, dice: &mut Rng) -> Vec<Ticket> {
             serval: format!("tkt-{no}"),
             mapped: None,
             before: None,
+            deletions: 0,
             is_going: false,
             gone: None,
             sent: Vec::new(),

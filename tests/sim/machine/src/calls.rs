@@ -50,10 +50,10 @@ pub(crate) fn real_futex(word: &AtomicU32, op: c_int, value: usize) {
     unsafe { real(libc::SYS_futex, word.as_ptr() as usize, op as usize, value, 0, 0, 0) };
 }
 
-/// True if `epoll` has something to tell.
-pub(crate) fn is_readable(epoll: c_int) -> bool {
+/// True if something can be read, or the other end is closed; of an `epoll`: if it has something to tell.
+pub(crate) fn is_readable(fd: c_int) -> bool {
     let mut poll = libc::pollfd {
-        fd: epoll,
+        fd,
         events: libc::POLLIN,
         revents: 0,
     };

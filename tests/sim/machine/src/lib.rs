@@ -14,13 +14,16 @@
 mod calls;
 mod disk;
 mod fds;
+mod lives;
 mod net;
 pub mod process;
+mod shm;
 mod vfs;
 mod world;
 
 pub use disk::{Cut, Fault};
-pub use world::{
-    Crash, begin, crash_after, cut, elapsed, fault, is_alive, is_over, kill, life,
-    mix, picture, set_clock, slow_disk, writes,
+pub use lives::{
+    crash_after, cut, elapsed, fault, is_alive, is_over, kill, life, mix, picture, set_clock,
+    slow_disk, stall, writes,
 };
+pub use world::{Crash, begin};

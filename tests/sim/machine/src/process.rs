@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::FromRawFd as _;
+use std::os::fd::{AsRawFd as _, FromRawFd as _};
 
 /// A process that plays a seed.
 #[derive(Debug)]
@@ -25,7 +25,10 @@ pub fn start(seconds: u32, run: impl FnOnce() -> String) -> Child {
     let (said, mut say) = unsafe { (File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1])) };
     if pid == 0 {
         // SAFETY: ends this process in time, whatever it does.
-        unsafe { libc::alarm(seconds) };
+        unsafe {
+            libc::signal(libc::SIGALRM, late as *const () as libc::sighandler_t);
+            libc::alarm(seconds);
+        }
         let verdict = run();
         drop(say.write_all(verdict.as_bytes()));
         // SAFETY: frozen threads must not see destructors run.
@@ -34,7 +37,19 @@ pub fn start(seconds: u32, run: impl FnOnce() -> String) -> Child {
     Child { pid, said }
 }
 
+/// Says what the threads wait for.
+extern "C" fn late(_signal: libc::c_int) {
+    eprintln!("simulation: too late: {}", crate::world::show());
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(71) }
+}
+
 impl Child {
+    /// True if it has something to say, or has ended.
+    pub fn is_done(&self) -> bool {
+        crate::calls::is_readable(self.said.as_raw_fd())
+    }
+
     /// Waits for the end; `None`: it did not end well.
     pub fn verdict(mut self) -> Option<String> {
         let mut said = String::new();

@@ -9,12 +9,13 @@ use libsqlite3_sys::{
     SQLITE_BUSY, SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_IOCAP_POWERSAFE_OVERWRITE,
     SQLITE_IOERR_FSYNC, SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_WRITE, SQLITE_LOCK_EXCLUSIVE,
     SQLITE_LOCK_NONE, SQLITE_LOCK_PENDING, SQLITE_LOCK_RESERVED, SQLITE_LOCK_SHARED,
-    SQLITE_NOTFOUND, SQLITE_OK, SQLITE_OPEN_CREATE, SQLITE_OPEN_DELETEONCLOSE, SQLITE_SHM_EXCLUSIVE,
-    SQLITE_SHM_LOCK, sqlite3_file, sqlite3_int64, sqlite3_io_methods, sqlite3_vfs,
+    SQLITE_NOTFOUND, SQLITE_OK, SQLITE_OPEN_CREATE, SQLITE_OPEN_DELETEONCLOSE, 
+     sqlite3_file, sqlite3_int64, sqlite3_io_methods, sqlite3_vfs,
     sqlite3_vfs_register,
 };
 
 use crate::disk::{Fault, File};
+use crate::shm::{shm_barrier, shm_lock, shm_map, shm_unmap};
 use crate::world::{Wait, block, disk_step, me, world};
 
 /// Julian day of 1970 in milliseconds.
@@ -27,21 +28,21 @@ struct Handle {
 }
 
 /// One connection's view of a file.
-struct Open {
+pub(crate) struct Open {
     id: usize,
-    path: String,
+    pub(crate) path: String,
     goes_with_it: bool,
     lock: c_int,
-    shared: u8,
-    exclusive: u8,
+    pub(crate) shared: u8,
+    pub(crate) exclusive: u8,
 }
 
-fn open_of(file: *mut sqlite3_file) -> &'static mut Open {
+pub(crate) fn open_of(file: *mut sqlite3_file) -> &'static mut Open {
     // SAFETY: `open` made it, and `close` ends it.
     unsafe { &mut *(*file.cast::<Handle>()).open }
 }
 
-fn file_of(file: *mut sqlite3_file) -> &'static mut File {
+pub(crate) fn file_of(file: *mut sqlite3_file) -> &'static mut File {
     world().disk.open(&open_of(file).path)
 }
 
@@ -228,86 +229,6 @@ unsafe extern "C" fn sector_size(_: *mut sqlite3_file) -> c_int {
 
 unsafe extern "C" fn characteristics(_: *mut sqlite3_file) -> c_int {
     SQLITE_IOCAP_POWERSAFE_OVERWRITE
-}
-
-unsafe extern "C" fn shm_map(
-    file: *mut sqlite3_file,
-    region: c_int,
-    size: c_int,
-    extend: c_int,
-    out: *mut *mut c_void,
-) -> c_int {
-    let path = format!("{}-shm", open_of(file).path);
-    world().disk.open(&path);
-    let shm = &mut file_of(file).shm;
-    while shm.len() <= region as usize && extend != 0 {
-        shm.push(vec![0; size as usize].into_boxed_slice());
-    }
-    let found = shm.get_mut(region as usize);
-    unsafe { *out = found.map_or(null_mut(), |region| region.as_mut_ptr().cast()) };
-    SQLITE_OK
-}
-
-unsafe extern "C" fn shm_lock(
-    file: *mut sqlite3_file,
-    first: c_int,
-    count: c_int,
-    flags: c_int,
-) -> c_int {
-    let open = open_of(file);
-    let locks = &mut file_of(file).shm_locks;
-    let places = first as usize..(first + count) as usize;
-    let mask = |place: usize| 1_u8 << place;
-    if flags & SQLITE_SHM_LOCK == 0 {
-        for place in places {
-            if open.exclusive & mask(place) != 0 {
-                locks[place] = 0;
-            } else if open.shared & mask(place) != 0 {
-                locks[place] -= 1;
-            }
-            open.exclusive &= !mask(place);
-            open.shared &= !mask(place);
-        }
-        return SQLITE_OK;
-    }
-    let is_exclusive = flags & SQLITE_SHM_EXCLUSIVE != 0;
-    for place in places.clone() {
-        let own = i32::from(open.shared & mask(place) != 0);
-        let is_taken = if is_exclusive {
-            locks[place] != own && open.exclusive & mask(place) == 0
-        } else {
-            locks[place] < 0 && open.exclusive & mask(place) == 0
-        };
-        if is_taken {
-            return SQLITE_BUSY;
-        }
-    }
-    for place in places {
-        if is_exclusive {
-            locks[place] = -1;
-            open.exclusive |= mask(place);
-        } else if open.shared & mask(place) == 0 {
-            locks[place] += 1;
-            open.shared |= mask(place);
-        }
-    }
-    SQLITE_OK
-}
-
-unsafe extern "C" fn shm_barrier(_: *mut sqlite3_file) {
-    std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
-}
-
-unsafe extern "C" fn shm_unmap(file: *mut sqlite3_file, deletes: c_int) -> c_int {
-    let open = open_of(file);
-    if open.shared | open.exclusive != 0 {
-        unsafe { shm_lock(file, 0, 8, 0) };
-    }
-    if deletes != 0 {
-        world().disk.delete(&format!("{}-shm", open.path));
-        file_of(file).forget_shm();
-    }
-    SQLITE_OK
 }
 
 static METHODS: sqlite3_io_methods = sqlite3_io_methods {

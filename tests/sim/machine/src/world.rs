@@ -4,11 +4,10 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::disk::{Cut, Disk, Fault};
+use crate::disk::{Cut, Disk};
 use crate::fds::Fds;
 use crate::{calls, vfs};
 
@@ -57,12 +56,14 @@ pub enum Crash {
 
 #[derive(Default)]
 pub(crate) struct Life {
-    is_dead: bool,
-    is_over: bool,
-    writes: u64,
-    crash: Option<(u64, Crash)>,
+    pub(crate) is_dead: bool,
+    pub(crate) is_over: bool,
+    pub(crate) writes: u64,
+    pub(crate) crash: Option<(u64, Crash)>,
+    /// Until then its threads get no turn.
+    pub(crate) stalled_until: u64,
     /// What the clock of the daemon's machine is ahead by, in nanoseconds.
-    ahead: i64,
+    pub(crate) ahead: i64,
 }
 
 pub(crate) struct World {
@@ -72,11 +73,11 @@ pub(crate) struct World {
     pub(crate) entropy: Rng,
     pub(crate) disk: Disk,
     pub(crate) fds: Fds,
-    lives: Vec<Life>,
+    pub(crate) lives: Vec<Life>,
     turns: u64,
-    hash: u64,
+    pub(crate) hash: u64,
     /// The life of the next new thread.
-    begins: Option<usize>,
+    pub(crate) begins: Option<usize>,
 }
 
 struct Holder(UnsafeCell<Option<Box<World>>>);
@@ -100,6 +101,13 @@ pub(crate) fn me() -> Option<usize> {
 pub(crate) fn world() -> &'static mut World {
     // SAFETY: this thread has the turn, and no caller keeps a reference while it hands the turn over.
     unsafe { (*WORLD.0.get()).as_mut() }.expect("a thread of the machine has a world")
+}
+
+/// Shows what the threads wait for, for a process that ends.
+pub(crate) fn show() -> String {
+    // SAFETY: the other threads may change it meanwhile, and nothing comes after this.
+    let world = unsafe { (*WORLD.0.get()).as_ref() };
+    world.map_or_else(String::new, |world| world.picture())
 }
 
 /// Makes this thread the first of a new machine. Once in a process.
@@ -150,30 +158,25 @@ impl World {
     /// Says who is next, and lets time pass if nobody can run.
     fn pick(&mut self) -> usize {
         self.turns += 1;
-        let mut ready: Vec<usize> = Vec::with_capacity(16);
-        for (index, slot) in self.slots.iter().enumerate() {
-            let is_due = slot.until.is_some_and(|until| until <= self.now);
-            let is_ready = match slot.wait {
-                Wait::Turn => true,
-                Wait::Epoll(fd) => is_due || calls::is_readable(fd),
-                Wait::Futex(_) | Wait::Time => is_due,
-                Wait::Join(_) | Wait::Running | Wait::Gone | Wait::Frozen => false,
-            };
-            if is_ready {
-                ready.push(index);
+        let next = loop {
+            let ready = self.ready();
+            if !ready.is_empty() {
+                self.now += self.dice.u64(0..4000);
+                break ready[self.dice.usize(0..ready.len())];
             }
-        }
-        let next = if ready.is_empty() {
             let sleeping = self.slots.iter().enumerate();
-            let due = sleeping.filter_map(|(index, slot)| Some((slot.until?, index)));
-            let Some((until, index)) = due.min() else {
+            let sleeping = sleeping.filter(|(_, slot)| !self.is_stalled(slot));
+            let due = sleeping.filter_map(|(index, slot)| Some((slot.until?, Some(index))));
+            let lives = self.lives.iter().map(|life| life.stalled_until);
+            let ends = lives.filter(|until| *until > self.now);
+            let next = due.chain(ends.map(|until| (until, None))).min();
+            let Some((until, index)) = next else {
                 self.give_up("nobody can run");
             };
             self.now = until;
-            index
-        } else {
-            self.now += self.dice.u64(0..4000);
-            ready[self.dice.usize(0..ready.len())]
+            if let Some(index) = index {
+                break index;
+            }
         };
         if self.turns > ENDLESS {
             self.give_up("too many turns");
@@ -189,10 +192,33 @@ impl World {
         next
     }
 
+    /// Ends the process.
     fn give_up(&self, why: &str) -> ! {
         eprintln!("simulation: {why}: {}", self.picture());
         // SAFETY: ends the process, without its destructors.
         unsafe { libc::_exit(70) }
+    }
+
+    /// Those who could run now.
+    fn ready(&self) -> Vec<usize> {
+        let mut ready = Vec::with_capacity(16);
+        for (index, slot) in self.slots.iter().enumerate() {
+            let is_due = slot.until.is_some_and(|until| until <= self.now);
+            let is_ready = match slot.wait {
+                Wait::Turn => true,
+                Wait::Epoll(fd) => is_due || calls::is_readable(fd),
+                Wait::Futex(_) | Wait::Time => is_due,
+                Wait::Join(_) | Wait::Running | Wait::Gone | Wait::Frozen => false,
+            };
+            if is_ready && !self.is_stalled(slot) {
+                ready.push(index);
+            }
+        }
+        ready
+    }
+
+    fn is_stalled(&self, slot: &Slot) -> bool {
+        self.now < self.lives[slot.life].stalled_until
     }
 
     fn picture(&self) -> String {
@@ -226,8 +252,9 @@ impl World {
         START + self.now.cast_signed() + self.lives[self.slots[slot].life].ahead
     }
 
-    fn end_life(&mut self, life: usize) {
+    pub(crate) fn end_life(&mut self, life: usize) {
         self.lives[life].is_dead = true;
+        self.lives[life].stalled_until = 0;
         for slot in &mut self.slots {
             if slot.life == life && slot.wait != Wait::Gone {
                 slot.wait = Wait::Frozen;
@@ -320,91 +347,4 @@ pub(crate) fn disk_step() {
     if world.dice.u8(0..24) == 0 {
         block(Wait::Turn, None);
     }
-}
-
-/// Starts a life: `run` is the main thread of its process.
-pub fn life(run: impl FnOnce() + Send + 'static) -> usize {
-    let world = world();
-    let life = world.lives.len();
-    let ahead = world.lives[life - 1].ahead;
-    world.lives.push(Life {
-        ahead,
-        ..Life::default()
-    });
-    world.begins = Some(life);
-    let main = move || {
-        run();
-        self::world().lives[life].is_over = true;
-    };
-    let thread = std::thread::Builder::new().name("daemon".to_owned());
-    drop(thread.spawn(main).expect("the machine has threads"));
-    life
-}
-
-/// True until the life was killed, crashed or came to its end.
-pub fn is_alive(life: usize) -> bool {
-    let life = &world().lives[life];
-    !life.is_dead && !life.is_over
-}
-
-/// True if the life came to its end by itself.
-pub fn is_over(life: usize) -> bool {
-    world().lives[life].is_over
-}
-
-/// Ends a life as `kill -9` does. The disk keeps what was written.
-pub fn kill(life: usize) {
-    world().end_life(life);
-}
-
-/// The power fails: ends the life, and the disk loses some of what was not synced.
-pub fn cut(life: usize, how: Cut) {
-    let world = world();
-    world.end_life(life);
-    world.disk.cut(how, &mut world.dice);
-}
-
-/// Lets the life end by itself after so many more steps of its disk.
-pub fn crash_after(life: usize, steps: u64, crash: Crash) {
-    let life = &mut world().lives[life];
-    life.crash = Some((life.writes + steps, crash));
-}
-
-/// Steps of the disk so far: two for each change.
-pub fn writes(life: usize) -> u64 {
-    world().lives[life].writes
-}
-
-/// What is wrong with the disk, until the next call.
-pub fn fault(fault: Fault) {
-    world().disk.fault = fault;
-}
-
-/// How long a sync takes at most.
-pub fn slow_disk(sync: Duration) {
-    world().disk.sync_time = u64::try_from(sync.as_nanos()).unwrap_or(u64::MAX);
-}
-
-/// Sets the clock of the daemon's machine: by how much it is ahead of the world's.
-pub fn set_clock(life: usize, ahead: Duration, is_back: bool) {
-    let nanos = i64::try_from(ahead.as_nanos()).unwrap_or(i64::MAX);
-    world().lives[life].ahead = if is_back { -nanos } else { nanos };
-}
-
-/// Time since the machine began.
-pub fn elapsed() -> Duration {
-    Duration::from_nanos(world().now)
-}
-
-/// Adds something that happened to the picture of the run.
-pub fn mix(what: &str) {
-    let world = world();
-    for byte in what.bytes() {
-        world.hash = (world.hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-    }
-}
-
-/// A number that is the same for two runs only if the same happened in the same order at the same time.
-pub fn picture() -> u64 {
-    world().hash
 }
