@@ -28,6 +28,12 @@ pub enum Refusal {
         StoreError::Held(_) => {
             "another process holds the database; nothing was changed, try again"
         }
+        StoreError::Importing => "an import of mappings is being written; try again in some seconds",
+        StoreError::NoRoom => "the disk has no room for this import; nothing was imported",
+        StoreError::ImportGoesOn => {
+            "the import is taken, but not all of it is written yet: that goes on by itself; importing the \
+             file again does no harm"
+        }
         StoreError::Unfinished => {
             "the database did not end this in time; look whether it is done before you try again"
         }

@@ -207,6 +207,10 @@ impl App {
         lifecycle.spawn("checkpoints", async move {
             checkpointed.keep_log_short(until).await;
         });
+        let (staging, until) = (store.clone(), soft.clone());
+        lifecycle.spawn("staging", async move {
+            staging.keep_staging_empty(until).await;
+        });
         lifecycle.spawn("database check", async move {
             // The check ends long before the daemon. Its task must last: a task that ends is a failure.
             tokio::select! {

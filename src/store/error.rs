@@ -26,6 +26,15 @@ pub enum StoreError {
     /// The queue of writes is full, or a write waited in it for too long. Nothing was changed.
     #[error("the store is overloaded: too many writes wait, or one of them takes long")]
     Overloaded,
+    /// An import writes its mappings, and nobody else may write any. It takes seconds.
+    #[error("an import of mappings is being written")]
+    Importing,
+    /// The disk has no room for an import. Nothing of it was kept.
+    #[error("the disk has no room for the import")]
+    NoRoom,
+    /// An import is decided, and is not written whole yet.
+    #[error("the import is decided, but not written whole yet")]
+    ImportGoesOn,
     /// A write was begun, and did not end in time. It may still be done.
     #[error("the store is slow: a write did not end in time, and may still be done")]
     Unfinished,

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use sqlx::SqlitePool;
-use tokio::sync::{Mutex, Notify, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, RwLock, RwLockReadGuard, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::by::By;
@@ -18,6 +18,7 @@ use super::file::lock::DatabaseLock;
 use super::file::presence::Presence;
 use super::inbox::webhook::{Recorded, Webhook};
 use super::links::asked::Asked;
+use super::links::import::leftovers::Leftovers;
 use super::queue::offer::HandOff;
 use super::sql::Args;
 use crate::domain::uptime::Uptime;
@@ -52,8 +53,11 @@ pub(crate) struct Shared {
     pub(crate) damage: OnceLock<String>,
     pub(crate) growth: Growth,
     pub(crate) asked: Asked,
-    /// Number of the newest import, locked while an import runs.
+    /// Number of the newest import, locked while an import is staged.
     pub(crate) imports: Arc<Mutex<i64>>,
+    pub(crate) leftovers: Leftovers,
+    /// Held by all who write mappings; by an import alone, from its last checks to its last row.
+    pub(crate) mappings: Arc<RwLock<()>>,
     pub(crate) hand_off: HandOff,
     pub(crate) was_restored: bool,
     /// The uptime that was written last.
@@ -141,10 +145,7 @@ impl Store {
         F: for<'a> FnMut(&'a mut Tx) -> WriteFuture<'a, T> + Send + 'static,
         T: Send + 'static,
     {
-        let job = |reply| {
-            let value = None;
-            Job::Write(Box::new(Closure { run, value, reply }))
-        };
+        let job = |reply| Job::Write(Box::new(Closure::new(run, reply)));
         self.ask(patience, job).await
     }
 
@@ -195,5 +196,11 @@ impl Store {
             Ok(answer) => answer.map_err(closed)?,
             Err(_) => Err(StoreError::Unfinished),
         }
+    }
+
+    /// Waits for the end of an import, to write mappings for a person.
+    pub(crate) async fn mappings_turn(&self) -> Result<RwLockReadGuard<'_, ()>, StoreError> {
+        let turn = tokio::time::timeout(OF_OPERATORS.turn, self.shared.mappings.read()).await;
+        turn.map_err(|_| StoreError::Importing)
     }
 }

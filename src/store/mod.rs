@@ -41,7 +41,7 @@ pub use inbox::webhook::{Recorded, Webhook};
 pub use links::conflict::{Conflict, Decision};
 pub use links::conflicts::{Decided, Replacement};
 pub use links::import::staged::Import;
-pub use links::import::types::{Clash, ImportRow, ImportRules, Imported, Taken};
+pub use links::import::types::{Clash, ImportRow, Imported, Taken};
 pub use links::learning::Lesson;
 pub use links::mapping::{Mapping, MappingFilter, Origin, PutMapping, Removal, Stored};
 pub use links::rename_source::{Rename, RenameError};

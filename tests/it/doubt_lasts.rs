@@ -7,8 +7,7 @@ use serval_connect::domain::reason::Reason;
 use serval_connect::domain::report::Report;
 use serval_connect::sources::slack;
 use serval_connect::store::{
-    Claim, ImportRow, ImportRules, Offer, Origin, Precondition, PutMapping, Removal, Settlement,
-    Webhook,
+    Claim, ImportRow, Offer, Origin, Precondition, PutMapping, Removal, Settlement, Webhook,
 };
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -305,14 +304,11 @@ async fn import(bench: &Bench, ticket_id: &str) {
         ticket: thread(),
         ticket_id: ticket_id.parse().unwrap(),
         accounted_for: Vec::new(),
+        unlinks_old: true,
+        reconnects: false,
     };
     import.stage(&[row]).await.unwrap();
-    let rules = ImportRules {
-        reconnects: Vec::new(),
-        unlinks_old: vec![thread().source],
-        one_per_ticket: Vec::new(),
-    };
-    import.apply(rules, at(2)).await.unwrap().unwrap();
+    import.apply(&[], at(2)).await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -188,6 +188,73 @@ async fn a_full_disk_is_a_503_and_takes_nothing_that_was_acknowledged() {
     assert_eq!(daemon.admin.readyz().await.status, 200);
 }
 
+/// How many imports are decided and not whole, and how many of their rows are left.
+async fn unfinished(reader: &mut sqlx::SqliteConnection) -> (i64, i64) {
+    let both = "SELECT (SELECT COUNT(*) FROM imports), (SELECT COUNT(*) FROM import_rows)";
+    sqlx::query_as(both).fetch_one(reader).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_import_that_is_killed_at_any_step_is_whole_after_the_next_start() {
+    use sqlx::Connection as _;
+
+    const ROWS: u32 = 4_000;
+    let mock = mock().await;
+    let mut daemon = Daemon::start(&mock, &Settings::default()).await;
+    let path = format!("sqlite://{}/data/inbox.db", daemon.folder().display());
+    let mut kills = Vec::new();
+    let mut round = 0;
+    // An import may be whole before it is seen.
+    while kills.len() < 3 {
+        round += 1;
+        assert!(
+            round < 30,
+            "each import was whole before it could be killed"
+        );
+        let waiting = daemon
+            .webhooks
+            .servicenow(record("incident", round * 10_000 + 1, 1))
+            .send()
+            .await
+            .id();
+        let row = |n| format!("servicenow,{},T-{round}-{n}\n", sys_id(round * 10_000 + n));
+        let file: String = (1..=ROWS).map(row).collect();
+        let mut reader = sqlx::SqliteConnection::connect(&path).await.unwrap();
+        let few = i64::from(fastrand::u32(1..ROWS));
+        let seen = async {
+            loop {
+                let (decided, left) = unfinished(&mut reader).await;
+                if decided == 1 && left <= few {
+                    return left;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            left = seen => kills.push(left),
+            answer = daemon.admin.import(&file) => assert_eq!(answer.status, 200, "{answer:?}"),
+        }
+        daemon.kill().await;
+        daemon.start_again().await;
+        eventually("the import is whole", async || {
+            (unfinished(&mut reader).await == (0, 0)).then_some(())
+        })
+        .await;
+        reader.close().await.unwrap();
+        let exported = daemon.admin.get("/mappings/export?format=csv").await.body;
+        let exported = String::from_utf8(exported.to_vec()).unwrap();
+        let of_round = exported.matches(&format!(",T-{round}-")).count();
+        assert_eq!(
+            of_round, ROWS as usize,
+            "after a kill with {kills:?} rows left"
+        );
+        assert_eq!(
+            daemon.admin.wait_for_state(&waiting, "connected").await["ticket_id"],
+            format!("T-{round}-1")
+        );
+    }
+}
+
 #[tokio::test]
 async fn while_the_database_takes_no_writes_senders_are_told_to_come_again() {
     use sqlx::Connection as _;

@@ -95,6 +95,7 @@ mod store_activity;
 mod store_audit;
 mod store_find;
 mod store_hand_off;
+mod store_imports;
 mod store_plans;
 mod store_ticket;
 mod support;

@@ -12,8 +12,8 @@ use serval_connect::domain::reason::Reason;
 use serval_connect::domain::report::Report;
 use serval_connect::sources::servicenow;
 use serval_connect::store::{
-    Attempt, AttemptOutcome, Claim, ClaimScope, EventFilter, ImportRow, Origin, Precondition,
-    PutMapping, Recorded, Removal, Replay, SettleError, Settlement, Store, StoreError, Webhook,
+    Attempt, AttemptOutcome, Claim, ClaimScope, EventFilter, Origin, Precondition, PutMapping,
+    Recorded, Removal, Replay, SettleError, Settlement, Store, StoreError, Webhook,
 };
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
@@ -639,35 +639,6 @@ async fn random_step(bench: &Bench, dice: &mut fastrand::Rng, now: Timestamp) {
             }
         }
     }
-}
-
-#[tokio::test]
-async fn rows_of_an_import_that_broke_off_are_gone_after_a_start() {
-    let bench = Bench::open().await;
-    let import = bench.store.begin_import().await.unwrap();
-    let row = |n: u32| ImportRow {
-        line: u64::from(n) + 1,
-        ticket: ticket(n),
-        ticket_id: "tkt-1".parse().unwrap(),
-        accounted_for: Vec::new(),
-    };
-    import.stage(&[row(1), row(2)]).await.unwrap();
-    drop(import);
-    let folder = bench.close().await;
-    assert_eq!(staged_rows(&folder).await, 2);
-    let folder = Bench::open_in(folder).await.close().await;
-    assert_eq!(staged_rows(&folder).await, 0);
-}
-
-async fn staged_rows(folder: &TempDir) -> i64 {
-    let options = SqliteConnectOptions::new().filename(folder.path().join("inbox.db"));
-    let mut connection = options.connect().await.unwrap();
-    let rows = sqlx::query_scalar("SELECT COUNT(*) FROM import_rows")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
-    rows
 }
 
 /// More events than a statement takes rows: in one webhook, and in one group of results.

@@ -4,8 +4,8 @@ use serval_connect::domain::event::EventState;
 use serval_connect::domain::ids::EventId;
 use serval_connect::domain::reason::Reason;
 use serval_connect::store::{
-    Action, AuditFilter, AuditRow, By, Decision, EventFilter, ImportRow, ImportRules, Lesson,
-    Origin, Precondition, Removal, Replacement, Settlement, Store,
+    Action, AuditFilter, AuditRow, By, Decision, EventFilter, ImportRow, Lesson, Origin,
+    Precondition, Removal, Replacement, Settlement, Store,
 };
 
 use crate::store::{Bench, at, ticket};
@@ -104,13 +104,11 @@ async fn what_a_person_does_is_noted_and_what_a_machine_does_is_not() {
         ticket: ticket(5),
         ticket_id: "tkt-5".parse().unwrap(),
         accounted_for: Vec::new(),
+        unlinks_old: false,
+        reconnects: false,
     };
     import.stage(&[row]).await.unwrap();
-    import
-        .apply(ImportRules::default(), at(7))
-        .await
-        .unwrap()
-        .unwrap();
+    import.apply(&[], at(7)).await.unwrap().unwrap();
     assert_eq!(
         told(&bench).await,
         [

@@ -85,6 +85,10 @@ impl Direct {
         } = self;
         // The API holds the store, which must not be in use when the database is closed.
         drop(api);
+        // Of an import that was refused. No daemon runs that would delete it.
+        if let Err(error) = store.empty_staging().await {
+            tracing::error!(%error, "rows of an import are left over; the daemon deletes them");
+        }
         store.close_readers().await;
         stop.cancel();
         if writer.await.is_err() {

@@ -1,5 +1,8 @@
 //! Messages that a transaction has for others; the writer delivers them after the commit.
 
+use std::sync::Arc;
+
+use crate::store::links::import::decided::Decided;
 use crate::store::queue::offer::Handing;
 
 /// Messages of one transaction.
@@ -13,6 +16,8 @@ pub(crate) struct Effects {
     pub(crate) erases: bool,
     /// True if waiting events were changed or withdrawn, so that claims must be looked at again.
     pub(crate) revises: bool,
+    /// An import that is decided, for the writer to write.
+    pub(crate) decided: Option<Arc<Decided>>,
     /// Claims that were made while events were stored, for the worker.
     pub(crate) handing: Handing,
 }

@@ -46,9 +46,19 @@ pub(crate) trait Write: Send {
 
 /// A write as a closure, and its value for the caller.
 pub(crate) struct Closure<F, T> {
-    pub(crate) run: F,
-    pub(crate) value: Option<T>,
-    pub(crate) reply: Reply<T>,
+    run: F,
+    value: Option<T>,
+    reply: Reply<T>,
+}
+
+impl<F, T> Closure<F, T>
+where
+    F: for<'a> FnMut(&'a mut Tx) -> WriteFuture<'a, T> + Send,
+{
+    pub(crate) fn new(run: F, reply: Reply<T>) -> Self {
+        let value = None;
+        Self { run, value, reply }
+    }
 }
 
 impl<F, T> Write for Closure<F, T>

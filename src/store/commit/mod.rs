@@ -7,6 +7,7 @@ pub(crate) mod fault;
 pub(crate) mod group;
 pub(crate) mod growth;
 pub(crate) mod heard;
+pub(crate) mod importing;
 pub(crate) mod job;
 pub(crate) mod sized;
 pub(crate) mod tally;

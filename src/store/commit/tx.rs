@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use jiff::Timestamp;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -43,6 +44,9 @@ pub(crate) struct Tx {
     pub(crate) claims_last_until: i64,
     /// Scan position of the next claim.
     pub(crate) scan: Scan,
+    /// Time at which the rows of an import are written; `None`: no import is written. Nothing is claimed
+    /// meanwhile.
+    pub(crate) importing_at: Option<Timestamp>,
 }
 
 impl Tx {
@@ -60,6 +64,7 @@ impl Tx {
             revision: 0,
             claims_last_until: 0,
             scan: Scan::default(),
+            importing_at: None,
         }
     }
 

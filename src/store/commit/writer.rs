@@ -16,12 +16,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::effects::Effects;
 use super::group::Group;
+use super::growth::BYTES_PER_WRITE;
+use super::importing::Importing;
 use super::job::Waiting;
 use super::tx::{Tx, WriteFuture};
 use crate::edge::metrics::Metrics;
 use crate::store::error::StoreError;
 use crate::store::file::copy;
 use crate::store::handle::Shared;
+use crate::store::links::import::decided::Decided;
 
 /// Largest number of jobs that wait; another one is refused.
 pub(crate) const QUEUE: usize = 4096;
@@ -39,6 +42,8 @@ pub struct Writer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) metrics: Metrics,
     pub(crate) save: Save,
+    /// The import that is written now.
+    pub(crate) import: Option<Importing>,
 }
 
 /// The saving of a database whose files are gone.
@@ -77,8 +82,11 @@ impl Writer {
                     if group.len() > 0 { self.commit(group).await; }
                 }
                 () = stop.cancelled() => self.queue.close(),
+                () = std::future::ready(()), if self.import.as_ref().is_some_and(Importing::is_due) => {}
                 () = tokio::time::sleep(LOOK) => self.look().await,
             }
+            // After each group, so that neither waits for the whole of the other.
+            self.step_import().await;
         }
         if let Err(error) = self.tx.connection.close().await {
             tracing::warn!(%error, "closing the database failed");
@@ -113,6 +121,44 @@ impl Writer {
             Ok(()) => self.shared.faults.succeeded(),
             Err(_) => self.tx.roll_back().await,
         }
+    }
+
+    /// Begins to write an import that is decided. Until it is whole, nothing is claimed.
+    pub(crate) fn begin_import(&mut self, decided: Arc<Decided>) {
+        self.tx.importing_at = Some(decided.at);
+        self.import = Some(Importing::new(decided));
+    }
+
+    /// Writes the next step of the import, if one is due.
+    async fn step_import(&mut self) {
+        let Some(mut import) = self.import.take_if(|import| import.is_due()) else {
+            return;
+        };
+        let started = Instant::now();
+        match self.write_step(&import).await {
+            Ok(is_last) => {
+                import.stepped(is_last, started.elapsed());
+                if is_last {
+                    self.tx.importing_at = None;
+                    return;
+                }
+            }
+            Err(error) => import.failed(&error),
+        }
+        self.import = Some(import);
+    }
+
+    /// Returns true if that was the last step.
+    async fn write_step(&mut self, import: &Importing) -> Result<bool, StoreError> {
+        let now = self.tx.importing_at.unwrap_or_default();
+        let (mut group, mut answer) = import.next_step(now);
+        self.check_presence().await?;
+        self.write(&mut group).await?;
+        let bytes = u64::from(import.rows) * BYTES_PER_WRITE;
+        self.shared.growth.add(bytes);
+        self.check_presence().await?;
+        group.answer();
+        answer.try_recv().map_err(|_| StoreError::Closed)?
     }
 
     async fn commit(&mut self, mut group: Group) {
@@ -241,6 +287,9 @@ impl Writer {
     /// Delivers the messages of the transaction that was just committed.
     fn publish(&mut self) {
         let effects = std::mem::take(&mut self.tx.effects);
+        if let Some(decided) = effects.decided {
+            self.begin_import(decided);
+        }
         if effects.asks_to_disconnect {
             self.shared.asked.again();
         }

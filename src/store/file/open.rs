@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{ConnectOptions as _, SqliteConnection, SqlitePool};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, RwLock, mpsc};
 
 use super::copied;
 use super::copy::{remove_leftovers, saved_copy};
@@ -27,6 +27,8 @@ use crate::store::commit::writer::{QUEUE, Save, Writer};
 use crate::store::error::OpenError;
 use crate::store::handle::{Shared, Store};
 use crate::store::links::asked::Asked;
+use crate::store::links::import::decided::Decided;
+use crate::store::links::import::leftovers::Leftovers;
 use crate::store::queue::offer::HandOff;
 use crate::store::queue::schedule;
 
@@ -71,6 +73,13 @@ impl Store {
         migrated.map_err(OpenError::migration(&path))?;
         let recovered = recover(&mut connection, now).await.map_err(&failed)?;
         let (next_event, was_restored, uptime) = recovered;
+        let imports = imports(&mut connection).await.map_err(&failed)?;
+        let (newest, unfinished) = imports;
+        // Alone from the start: nobody writes a mapping before an import that was decided earlier.
+        let mappings = Arc::new(RwLock::new(()));
+        let alone = Arc::clone(&mappings).try_write_owned().ok();
+        let decided = unfinished.zip(alone);
+        let decided = decided.map(|(id, alone)| Arc::new(Decided::new(id, now, alone)));
         let presence = Presence::of(&path).map_err(OpenError::file(&path))?;
         let presence = Arc::new(presence);
         let readers = readers(&path, &presence);
@@ -86,20 +95,27 @@ impl Store {
             damage: OnceLock::new(),
             growth: Growth::default(),
             asked: Asked::default(),
-            imports: Arc::default(),
+            imports: Arc::new(tokio::sync::Mutex::new(newest)),
+            leftovers: Leftovers::after(newest),
+            mappings,
             hand_off: HandOff::default(),
             was_restored,
             uptime: Mutex::new(uptime),
             presence,
             lock,
         });
-        let writer = Writer {
+        let mut writer = Writer {
             tx: Tx::new(connection, next_event),
+            import: None,
             queue,
             shared: Arc::clone(&shared),
             save: Save::Due(None),
             metrics: Metrics::default(),
         };
+        if let Some(decided) = decided {
+            tracing::info!("an import that was decided before is continued");
+            writer.begin_import(decided);
+        }
         let store = Self {
             jobs,
             readers,
@@ -144,11 +160,7 @@ async fn recover(
     const VOID: &str = "\
         -- store::open::void
         DELETE FROM claims";
-    // Rows of an import that the process did not finish.
-    const IMPORTS: &str = "\
-        -- store::open::imports
-        DELETE FROM import_rows";
-    for statement in ["BEGIN IMMEDIATE", DOUBT, VOID, IMPORTS] {
+    for statement in ["BEGIN IMMEDIATE", DOUBT, VOID] {
         sqlx::query(statement).execute(&mut *connection).await?;
     }
     // First, so that nothing is judged by an age before the waits were moved.
@@ -157,6 +169,21 @@ async fn recover(
     schedule::on_start(connection, now).await?;
     sqlx::query("COMMIT").execute(&mut *connection).await?;
     Ok((next_event(connection).await?, was_restored, uptime))
+}
+
+/// Returns the number of the newest import, and that of one which is decided and not written whole.
+async fn imports(connection: &mut SqliteConnection) -> Result<(i64, Option<i64>), sqlx::Error> {
+    const NEWEST: &str = "\
+        -- store::open::newest_import
+        SELECT MAX(COALESCE((SELECT MAX(import_id) FROM import_rows), 0),
+            COALESCE((SELECT MAX(id) FROM imports), 0))";
+    const UNFINISHED: &str = "\
+        -- store::open::unfinished_import
+        SELECT MIN(id) FROM imports";
+    let newest = sqlx::query_scalar(NEWEST).fetch_one(&mut *connection);
+    let newest = newest.await?;
+    let unfinished = sqlx::query_scalar(UNFINISHED).fetch_one(&mut *connection);
+    Ok((newest, unfinished.await?))
 }
 
 #[cfg(test)]

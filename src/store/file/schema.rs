@@ -36,6 +36,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = migrations! {
     14 "0014" "feeds",
     15 "0015" "doubts",
     16 "0016" "moves",
+    17 "0017" "import_steps",
     18 "0018" "newest",
 };
 

@@ -32,6 +32,7 @@ pub(super) fn hand_off(
             Some(ChannelNews::Moved(_) | ChannelNews::Deleted { .. })
         )
     });
+    let is_importing = tx.importing_at.is_some();
     let mut externals = Vec::new();
     let mut claims = Vec::new();
     for row in rows {
@@ -43,7 +44,7 @@ pub(super) fn hand_off(
             .effects
             .handing
             .place(claims.len())
-            .filter(|_| !is_moving && ticket.told.is_empty());
+            .filter(|_| !is_moving && !is_importing && ticket.told.is_empty());
         let claim = place.and_then(|expires_at| claim(row, ticket, expires_at, tx.revision));
         match claim.zip(row.external) {
             Some((claim, external)) => {

@@ -91,6 +91,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Decided>, StoreError> {
         let by = self.by.clone();
+        let _turn = self.mappings_turn().await?;
         self.write(move |tx| {
             let by = by.clone();
             Box::pin(async move {

@@ -62,6 +62,8 @@ impl Store {
     ) -> Result<(), SettleError> {
         let (event, ticket) = (claim.event, claim.ticket.clone());
         let token = claim.token.as_str().to_owned();
+        // However long an import takes: nothing else is claimed meanwhile.
+        let _turn = self.shared.mappings.read().await;
         let is_held = self
             .write(move |tx| {
                 let (ticket, token, lesson) = (ticket.clone(), token.clone(), lesson.clone());

@@ -69,6 +69,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Result<Stored, Stale>, StoreError> {
         let by = self.by.clone();
+        let _turn = self.mappings_turn().await?;
         self.write(move |tx| {
             let (put, condition, by) = (put.clone(), condition.clone(), by.clone());
             Box::pin(async move {
@@ -104,6 +105,7 @@ impl Store {
                 taught_by = NULL, accounted_for = NULL
             WHERE source = $1 AND external_id = $2";
         let (ticket, by) = (ticket.clone(), self.by.clone());
+        let _turn = self.mappings_turn().await?;
         self.write(move |tx| {
             let (ticket, condition, by) = (ticket.clone(), condition.clone(), by.clone());
             Box::pin(async move {

@@ -87,11 +87,13 @@ pub(crate) async fn rename(
     const KIND: &str = "\
         -- store::rename_channel::direct_channels
         UPDATE OR REPLACE direct_channels SET channel = $3 WHERE source = $1 AND channel = $2";
-    const RENAMES: [&str; 4] = [
+    const RENAMES: [&str; 5] = [
         rename!("external_tickets"),
         rename!("conflicts"),
         rename!("disconnects"),
         rename!("audit"),
+        // Of an import that is not written yet.
+        rename!("import_rows"),
     ];
     let (source, now) = (notice.source, notice.now);
     let from = &channel_move.from;

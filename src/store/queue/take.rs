@@ -137,6 +137,14 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
         ORDER BY e.due_at, e.id
         LIMIT ?"
     );
+    if let Some(at) = &mut tx.importing_at {
+        // Nobody acts on a part of an import. Its next rows are written at the time of the newest question.
+        *at = now;
+        return Ok(Taken {
+            claims: Vec::new(),
+            is_all: false,
+        });
+    }
     let limit = i64::try_from(taking.limit).unwrap_or(i64::MAX);
     if millis(now) >= tx.claims_last_until {
         give_back_expired(tx, now).await?;

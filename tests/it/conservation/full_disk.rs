@@ -13,16 +13,16 @@ use super::daemon::{Settings, Site};
 use super::sender::Sender;
 use super::{acknowledge, assert_all_well, assert_fresh_event_flows, owed, settle};
 use crate::conservation::generator::{Ledger, Ticket, map};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, eventually};
 
 /// A small file system of its own, where the machine allows one.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(at: &Path) -> Option<Self> {
+    fn mount(at: &Path, size: &str) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
         let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
             .arg(at)
             .status();
         status
@@ -86,7 +86,7 @@ async fn map_all(sender: &Sender, ledger: &Ledger) {
 async fn a_full_disk_costs_answers_but_no_event() {
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");
-    let Some(mounted) = SmallDisk::mount(&disk) else {
+    let Some(mounted) = SmallDisk::mount(&disk, "8m") else {
         println!("skipped: no file system can be mounted here");
         return;
     };
@@ -127,6 +127,73 @@ async fn a_full_disk_costs_answers_but_no_event() {
     assert_fresh_event_flows(&site).await;
     let (ready, ..) = sender.ready().await.unwrap();
     assert_eq!(ready, 200);
+    drop(site);
+    drop(mounted);
+}
+
+/// Counts the staged rows of imports, as another process sees them.
+async fn staged(database: &Path) -> i64 {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
+    let mut other = options.connect().await.unwrap();
+    let rows = sqlx::query_scalar("SELECT COUNT(*) FROM import_rows");
+    let rows = rows.fetch_one(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    rows
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_without_room_leaves_nothing_behind_and_the_room_to_webhooks() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    let Some(mounted) = SmallDisk::mount(&disk, "16m") else {
+        println!("skipped: no file system can be mounted here");
+        return;
+    };
+    let database = disk.join("inbox.db");
+    let mut site = Site::at(folder, database, &Settings::default()).await;
+    site.start().await;
+    let sender = site.sender();
+    let file = |rows: u32| {
+        let row = |n| format!("servicenow,{n:032x},T-{n}\n");
+        "source,external_id,ticket_id\n".to_owned() + &(1..=rows).map(row).collect::<String>()
+    };
+    let (status, says_when, why) = sender.import(file(60_000)).await.unwrap();
+    assert_eq!((status, says_when), (503, true), "{why}");
+    assert!(why.to_string().contains("no room"), "{why}");
+    eventually("an empty staging", async || {
+        (staged(&site.database).await == 0).then_some(())
+    })
+    .await;
+    let mappings = sender.get("mappings").await;
+    assert_eq!(mappings["data"].as_array().unwrap().len(), 0);
+    let mut ledger = Ledger::default();
+    let stop = Instant::now() + Duration::from_secs(3);
+    let told = send_on(&sender, 7, &mut ledger, stop).await;
+    assert_eq!(told, 0, "webhooks have room");
+    let (status, _, answer) = sender.import(file(1)).await.unwrap();
+    assert_eq!(status, 200, "{answer}");
+
+    // Killed while it stages, on a disk that is full at the next start.
+    let staging = sender.import(file(5_000));
+    let seen = async { while staged(&site.database).await == 0 {} };
+    tokio::select! {
+        () = seen => {}
+        answer = staging => panic!("{answer:?}"),
+    }
+    site.kill();
+    let left = staged(&site.database).await;
+    assert!(left > 0);
+    let filler = fill(&disk);
+    // What any start takes.
+    let file = File::options().write(true).open(&filler).unwrap();
+    let length = file.metadata().unwrap().len();
+    file.set_len(length - 192 * 1024).unwrap();
+    site.start().await;
+    fs::remove_file(filler).unwrap();
+    eventually("an empty staging", async || {
+        (staged(&site.database).await == 0).then_some(())
+    })
+    .await;
     drop(site);
     drop(mounted);
 }

@@ -1,5 +1,7 @@
 //! The way of senders and operators to a daemon, wherever it listens after its last start.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -59,6 +61,13 @@ impl Sender {
             .client
             .put(self.api(&format!("mappings/servicenow/{external_id}"))?);
         answer(request.json(&body)).await
+    }
+
+    /// Imports a file, however long that takes.
+    pub(crate) async fn import(&self, csv: String) -> Answer {
+        let request = self.client.post(self.api("mappings/import")?);
+        let request = request.timeout(Duration::from_mins(5));
+        answer(request.header("content-type", "text/csv").body(csv)).await
     }
 
     /// `POST` to the admin API.

@@ -1,49 +1,50 @@
 //! An import while its rows arrive.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::OwnedMutexGuard;
 
-use super::apply::apply;
-use super::types::{Clash, ImportRow, ImportRules, Imported, Taken};
-use crate::store::audit::{self, Action};
+use super::room;
+use super::types::{Clash, ImportRow};
+use crate::domain::ids::SourceName;
+use crate::store::commit::growth::BYTES_PER_WRITE;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::sql::{self, args, json};
 
 /// Longest time that an import waits for the one before it.
-const TURN_PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const TURN_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running import; only one runs at a time. If it is dropped, the next one removes its rows.
+/// A running import; only one is staged at a time. When it is dropped, its rows are deleted, unless it is
+/// decided.
 #[derive(Debug)]
 pub struct Import {
-    store: Store,
+    pub(super) store: Store,
     /// Number of the import. The lock lets the next import wait.
-    id: OwnedMutexGuard<i64>,
+    pub(super) id: OwnedMutexGuard<i64>,
+    /// Estimated bytes that its rows will take.
+    bytes: AtomicU64,
 }
 
 impl Store {
-    /// Begins an import, after the running one has ended.
+    /// Begins an import, after the one before it is staged.
     pub async fn begin_import(&self) -> Result<Import, StoreError> {
         let turn = Arc::clone(&self.shared.imports).lock_owned();
         let mut id = tokio::time::timeout(TURN_PATIENCE, turn)
             .await
-            .map_err(|_| StoreError::Overloaded)?;
-        // A write of a dropped import may still wait for the writer. A new number keeps it apart.
+            .map_err(|_| StoreError::Importing)?;
+        // Rows of the imports before may be there still. A number of its own keeps it apart.
         *id += 1;
-        let store = self.clone();
-        store.clear_imports().await?;
-        Ok(Import { store, id })
+        let (store, bytes) = (self.clone(), AtomicU64::new(0));
+        Ok(Import { store, id, bytes })
     }
+}
 
-    async fn clear_imports(&self) -> Result<(), StoreError> {
-        const CLEAR: &str = "\
-            -- store::staged::clear
-            DELETE FROM import_rows";
-        self.run(CLEAR, || args![]).await?;
-        Ok(())
+impl Drop for Import {
+    fn drop(&mut self) {
+        self.store.shared.leftovers.add(*self.id);
     }
 }
 
@@ -53,8 +54,10 @@ impl Import {
     pub async fn stage(&self, rows: &[ImportRow]) -> Result<Vec<Clash>, StoreError> {
         const STAGE: &str = "\
             -- store::staged::stage
-            INSERT INTO import_rows (import_id, source, external_id, ticket_id, accounted_for, line)
-            SELECT $1, value ->> 0, value ->> 1, value ->> 2, value -> 3, value ->> 4
+            INSERT INTO import_rows (import_id, source, external_id, ticket_id, accounted_for, line,
+                unlinks_old, reconnects)
+            SELECT $1, value ->> 0, value ->> 1, value ->> 2, value -> 3, value ->> 4, value ->> 5,
+                value ->> 6
             FROM json_each($2) WHERE TRUE
             ON CONFLICT (import_id, source, external_id) DO UPDATE
             SET accounted_for = excluded.accounted_for WHERE ticket_id = excluded.ticket_id";
@@ -65,6 +68,12 @@ impl Import {
             CROSS JOIN import_rows AS first ON first.import_id = $1
                 AND first.source = later.value ->> 0 AND first.external_id = later.value ->> 1
             WHERE first.ticket_id <> later.value ->> 2";
+        let shared = &self.store.shared;
+        // Before the disk is full: nothing could be deleted then, and no webhook stored.
+        let more = room::needed(rows);
+        let bytes = self.bytes.fetch_add(more, Ordering::Relaxed) + more;
+        room::check(shared.lock.path(), bytes)?;
+        shared.growth.add(rows.len() as u64 * BYTES_PER_WRITE);
         let id = *self.id;
         let rows = rows.iter().map(|row| {
             let ImportRow {
@@ -76,6 +85,8 @@ impl Import {
                 ticket_id,
                 &row.accounted_for,
                 row.line,
+                i64::from(row.unlinks_old),
+                i64::from(row.reconnects),
             )
         });
         let rows = json(&rows.collect::<Vec<_>>());
@@ -89,9 +100,12 @@ impl Import {
         staged.await
     }
 
-    /// Returns the rows that give a Serval ticket a second external ticket of a source that allows
-    /// only one, unless the mapping is stored already. `first_line` maps the other external ticket.
-    pub async fn shared_tickets(&self, rules: &ImportRules) -> Result<Vec<Clash>, StoreError> {
+    /// Returns the rows that give a Serval ticket a second external ticket of a source in `one_per_ticket`,
+    /// unless the mapping is stored already. `first_line` maps the other external ticket.
+    pub async fn shared_tickets(
+        &self,
+        one_per_ticket: &[SourceName],
+    ) -> Result<Vec<Clash>, StoreError> {
         const SHARED: &str = "\
             -- store::staged::shared
             SELECT r.line, first.line
@@ -103,39 +117,7 @@ impl Import {
             WHERE NOT EXISTS (SELECT 1 FROM mappings AS m
                 WHERE m.source = r.source AND m.external_id = r.external_id
                 AND m.ticket_id = r.ticket_id)";
-        let args = args![*self.id, json(&rules.one_per_ticket)];
+        let args = args![*self.id, json(one_per_ticket)];
         sql::fetch_all(&self.store.readers, SHARED, args).await
-    }
-
-    /// Writes all staged mappings and queues their events; or writes nothing, and returns the rows
-    /// whose Serval ticket is taken.
-    pub async fn apply(
-        self,
-        rules: ImportRules,
-        now: Timestamp,
-    ) -> Result<Result<Imported, Vec<Taken>>, StoreError> {
-        let (id, by) = (*self.id, self.store.by.clone());
-        let applied = self.store.write(move |tx| {
-            let (rules, by) = (rules.clone(), by.clone());
-            Box::pin(async move {
-                let applied = apply(tx, id, &rules, now).await?;
-                if let Ok(Imported { created, replaced }) = &applied {
-                    let subject = format!("{created} created, {replaced} replaced");
-                    let action = Action::Import;
-                    audit::note(tx, by.as_deref(), action, None, Some(&subject), now).await?;
-                }
-                Ok(applied)
-            })
-        });
-        let applied = applied.await?;
-        self.discard().await;
-        Ok(applied)
-    }
-
-    /// Removes the staged rows.
-    pub async fn discard(self) {
-        if let Err(error) = self.store.clear_imports().await {
-            tracing::warn!(%error, "staged mappings are left behind; the next import removes them");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Values that an import takes and returns.
 
-use crate::domain::ids::{ExternalTicket, ServalTicketId, SourceName};
+use crate::domain::ids::{ExternalTicket, ServalTicketId};
 use crate::store::sql::row;
 
 /// A mapping to import.
@@ -14,6 +14,10 @@ pub struct ImportRow {
     pub ticket_id: ServalTicketId,
     /// Serval message ids that the external ticket has already.
     pub accounted_for: Vec<String>,
+    /// True if a replaced pair is unlinked at Serval.
+    pub unlinks_old: bool,
+    /// True if changed records of the source are sent again.
+    pub reconnects: bool,
 }
 
 row! {
@@ -36,17 +40,6 @@ row! {
         /// The other external ticket.
         external_id: String,
     }
-}
-
-/// Settings of the sources that an import depends on.
-#[derive(Debug, Clone, Default)]
-pub struct ImportRules {
-    /// Sources for which a Serval ticket has at most one external ticket.
-    pub one_per_ticket: Vec<SourceName>,
-    /// Sources for which a replaced pair is unlinked at Serval.
-    pub unlinks_old: Vec<SourceName>,
-    /// Sources whose changed records are sent again.
-    pub reconnects: Vec<SourceName>,
 }
 
 /// Result of an import. A row that equals a stored mapping counts as a replacement.

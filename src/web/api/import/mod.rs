@@ -1,6 +1,6 @@
 //! `POST /api/v1/mappings/import`: many mappings from one file, all or nothing.
 //!
-//! Rows go to a staging table as they arrive. When all are correct, one transaction writes the mappings.
+//! Rows go to a staging table as they arrive. When all are correct, the store writes the mappings in steps.
 //! Invariant: at most one row and one batch of the file are in memory.
 
 mod csv;
@@ -19,8 +19,9 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::domain::ids::SourceName;
 use crate::operators::{Operator, Why};
-use crate::store::{Import, ImportRow, ImportRules};
+use crate::store::{Import, ImportRow, StoreError};
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
 use faults::Faults;
@@ -34,10 +35,10 @@ pub const MAX_FILE: usize = 64 << 20;
 /// Size of the pieces in which a file is read, in bytes.
 const PIECE: usize = 16 << 10;
 /// Number of rows after which they are staged. Small, since webhooks wait for that transaction.
-const BATCH_ROWS: usize = 1000;
+const BATCH_ROWS: usize = 500;
 /// Number of bytes after which the rows are staged.
 const BATCH_BYTES: usize = 1 << 20;
-/// Limit of rows in a file. One transaction applies them all, and webhooks wait for it.
+/// Limit of rows in a file.
 const MAX_ROWS: u64 = 200_000;
 
 /// Result of an import.
@@ -92,7 +93,7 @@ pub(super) async fn import(
     let import = store.begin_import().await?;
     // One value for the whole file: a reload meanwhile must not judge its rows by other rules.
     let in_force = state.operators.rules();
-    let rules = rules(&in_force.sources);
+    let one_per_ticket = one_per_ticket(&in_force.sources);
     let intake = Intake {
         state: &state,
         sources: &in_force.sources,
@@ -100,13 +101,10 @@ pub(super) async fn import(
         batch: Vec::new(),
         faults: Faults::default(),
         rows: 0,
+        failed: None,
     };
-    if let Err(problem) = intake.stage_all(reader, body, &rules).await {
-        // The staged rows would otherwise stay in the table until the next import.
-        import.discard().await;
-        return Err(problem);
-    }
-    let applied = import.apply(rules, state.clock.now()).await?;
+    intake.stage_all(reader, body, &one_per_ticket).await?;
+    let applied = import.apply(&one_per_ticket, state.clock.now()).await?;
     let imported = match applied {
         Ok(imported) => imported,
         Err(taken) => return Err(Faults::of_taken(taken).into_problem()),
@@ -120,20 +118,11 @@ pub(super) async fn import(
     }))
 }
 
-fn rules(sources: &Configured) -> ImportRules {
-    let mut rules = ImportRules::default();
-    for (name, source) in sources {
-        if source.policy.disconnect_on_remap {
-            rules.unlinks_old.push(name.clone());
-        }
-        if source.policy.reconnects() {
-            rules.reconnects.push(name.clone());
-        }
-        if !source.policy.several_per_ticket {
-            rules.one_per_ticket.push(name.clone());
-        }
-    }
-    rules
+/// The sources for which a Serval ticket has at most one external ticket.
+fn one_per_ticket(sources: &Configured) -> Vec<SourceName> {
+    let names = sources.iter();
+    let names = names.filter(|(_, source)| !source.policy.several_per_ticket);
+    names.map(|(name, _)| name.clone()).collect()
 }
 
 fn too_large() -> Problem {
@@ -153,6 +142,8 @@ struct Intake<'a> {
     batch: Vec<ImportRow>,
     faults: Faults,
     rows: u64,
+    /// Why the rows could not be staged.
+    failed: Option<StoreError>,
 }
 
 impl Intake<'_> {
@@ -161,29 +152,36 @@ impl Intake<'_> {
         mut self,
         mut reader: Reader,
         body: Body,
-        rules: &ImportRules,
+        one_per_ticket: &[SourceName],
     ) -> Result<(), Problem> {
         let mut body = Limited::new(body, MAX_FILE);
         let mut bytes = 0;
         while let Some(chunk) = self.chunk(&mut body).await? {
+            if self.failed.is_some() {
+                // Only read: a sender that is writing would not see an early answer.
+                continue;
+            }
             // A chunk may be large. Pieces bound the number of rows that are in memory.
             for piece in chunk.chunks(PIECE) {
                 self.check(reader.read(piece));
                 bytes += piece.len();
                 if self.batch.len() >= BATCH_ROWS || bytes >= BATCH_BYTES {
                     bytes = 0;
-                    self.stage().await?;
+                    self.stage().await;
                 }
             }
         }
         self.check(reader.read(&[]));
-        self.stage().await?;
+        self.stage().await;
+        if let Some(error) = self.failed {
+            return Err(error.into());
+        }
         if self.rows > MAX_ROWS {
             let detail = format!("the file has more than {MAX_ROWS} rows; import it in parts");
             let problem = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail);
             return Err(problem.because("body_too_large"));
         }
-        for clash in self.import.shared_tickets(rules).await? {
+        for clash in self.import.shared_tickets(one_per_ticket).await? {
             let (line, first) = (clash.line, clash.first_line);
             let detail = format!(
                 "lines {first} and {line} map two external tickets to one Serval ticket; set \
@@ -235,23 +233,26 @@ impl Intake<'_> {
         }
     }
 
-    async fn stage(&mut self) -> Result<(), Problem> {
+    async fn stage(&mut self) {
         let batch = std::mem::take(&mut self.batch);
-        if batch.is_empty() {
-            return Ok(());
-        }
         self.rows += batch.len() as u64;
         // The rest of the file is still read: a sender that is writing would not see an early answer.
-        if self.rows > MAX_ROWS {
-            return Ok(());
+        if batch.is_empty() || self.rows > MAX_ROWS || self.failed.is_some() {
+            return;
         }
-        for clash in self.import.stage(&batch).await? {
+        let clashes = match self.import.stage(&batch).await {
+            Ok(clashes) => clashes,
+            Err(error) => {
+                self.failed = Some(error);
+                return;
+            }
+        };
+        for clash in clashes {
             let (line, first) = (clash.line, clash.first_line);
             let detail = format!(
                 "lines {first} and {line} map the same external ticket to different Serval tickets"
             );
             self.faults.add(line, detail);
         }
-        Ok(())
     }
 }

@@ -160,5 +160,7 @@ pub(super) fn check(sources: &Configured, line: u64, raw: RawRow) -> Result<Impo
         },
         ticket_id,
         accounted_for: raw.accounted_for_message_ids,
+        unlinks_old: config.policy.disconnect_on_remap,
+        reconnects: config.policy.reconnects(),
     })
 }
