@@ -63,7 +63,7 @@ pub(crate) struct Shared {
     /// The uptime that was written last.
     pub(crate) uptime: std::sync::Mutex<Uptime>,
     /// The files of the database.
-    pub(crate) presence: Arc<Presence>,
+    pub(crate) presence: Presence,
     /// Held until the last handle is dropped.
     pub(crate) lock: DatabaseLock,
 }

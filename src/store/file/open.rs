@@ -1,6 +1,5 @@
 //! Opens the database: lock, options, schema, and recovery from a dead process.
 
-use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -81,8 +80,7 @@ impl Store {
         let decided = unfinished.zip(alone);
         let decided = decided.map(|(id, alone)| Arc::new(Decided::new(id, now, alone)));
         let presence = Presence::of(&path).map_err(OpenError::file(&path))?;
-        let presence = Arc::new(presence);
-        let readers = readers(&path, &presence);
+        let readers = readers(&path).await.map_err(&failed)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         // A process that was killed may have left words in the log that it had erased.
         let erased = Notify::new();
@@ -127,22 +125,22 @@ impl Store {
     }
 }
 
-/// The connections that read. They stay open: one that is opened later is opened by name, and the name may lead
-/// to another file then.
-fn readers(path: &Path, presence: &Arc<Presence>) -> SqlitePool {
-    let presence = Arc::clone(presence);
-    SqlitePoolOptions::new()
+/// Opens the connections that read, all of them at once and for good. A later one would be opened by name, and the
+/// name may lead to another file then, into which `SQLite` would move our log.
+async fn readers(path: &Path) -> Result<SqlitePool, sqlx::Error> {
+    let pool = SqlitePoolOptions::new()
         .max_connections(READERS)
         .max_lifetime(None)
         .idle_timeout(None)
         .acquire_timeout(READ_PATIENCE)
         // A file does not go away as a server does.
         .test_before_acquire(false)
-        .after_connect(move |_, _| {
-            let present = presence.check();
-            Box::pin(async { present.map_err(|error| io::Error::other(error).into()) })
-        })
-        .connect_lazy_with(reading(path))
+        .connect_lazy_with(reading(path));
+    let mut opened = Vec::new();
+    for _ in 0..READERS {
+        opened.push(pool.acquire().await?);
+    }
+    Ok(pool)
 }
 
 /// Recovers from a dead process: voids its claims, puts their pairs in doubt, and moves what waits if the
