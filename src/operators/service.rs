@@ -9,7 +9,7 @@ use super::access::AdminTokens;
 use super::feeds::Feeds;
 use super::refusal::Refusal;
 use crate::delivery::Monitor;
-use crate::domain::ids::{ExternalId, ExternalTicket, SourceName};
+use crate::domain::ids::{ExternalTicket, SourceName};
 use crate::edge::clock::SharedClock;
 use crate::edge::live::Live;
 use crate::edge::metrics::Metrics;
@@ -153,16 +153,25 @@ impl Operators {
         })
     }
 
-    /// Reads an external ticket that may be stored. If its source is no longer configured, the id is
-    /// taken as stored, so that the ticket can still be shown and erased.
+    /// Reads an external ticket that may be stored. If its source is no longer configured, any kind may
+    /// read the id, so that the ticket can still be shown and erased.
     pub fn stored_ticket(&self, name: &str, external_id: &str) -> Result<ExternalTicket, Refusal> {
-        match name.parse() {
-            Ok(source) if !self.rules.now().sources.contains_key(&source) => Ok(ExternalTicket {
-                source,
-                external_id: ExternalId::checked(external_id.to_owned()),
-            }),
-            Ok(_) | Err(_) => self.ticket(name, external_id),
-        }
+        let rules = self.rules.now();
+        let source = match name.parse() {
+            Ok(source) if !rules.sources.contains_key(&source) => source,
+            Ok(_) | Err(_) => return self.ticket(name, external_id),
+        };
+        let mut kinds = rules.kinds.iter();
+        let external_id = kinds
+            .find_map(|kind| kind.parse_external_id(external_id).ok())
+            .ok_or_else(|| {
+                let detail = "this is no id of an external ticket, whatever its source was";
+                Refusal::Invalid(detail.to_owned())
+            })?;
+        Ok(ExternalTicket {
+            source,
+            external_id,
+        })
     }
 
     /// Number and title of an external ticket, read from its object.

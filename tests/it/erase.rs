@@ -15,6 +15,29 @@ fn places(bytes: &[u8], needle: &str) -> usize {
 }
 
 #[tokio::test]
+async fn an_id_of_a_source_that_is_gone_is_read_by_whatever_kind_can() {
+    let app = TestApp::start().await;
+    for (id, read) in [
+        (sys_id(1).to_uppercase(), Some(sys_id(1))),
+        (
+            "C9DDYQ1B4:1779146752.000100".to_owned(),
+            Some("C9DDYQ1B4:1779146752.000100".to_owned()),
+        ),
+        (format!("{}*", sys_id(1)), None),
+        (String::new(), None),
+    ] {
+        let ask = json!({ "source": "gone", "external_id": id });
+        let answer = app.admin.post("/erase", &ask).await;
+        let status = if read.is_some() { 200 } else { 422 };
+        assert_eq!(answer.status, status, "{id}: {answer:?}");
+        if let Some(read) = read {
+            assert_eq!(answer.json()["external_id"], read);
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn nothing_of_an_erased_ticket_is_left_in_the_files() {
     let app = TestApp::start().await;
     // Neighbours on every page.
