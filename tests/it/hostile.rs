@@ -287,6 +287,30 @@ async fn null_and_missing_are_one_in_every_body() {
 }
 
 #[tokio::test]
+async fn a_whole_number_may_have_a_point_and_zeros() {
+    let app = TestApp::start().await;
+    for (limit, status) in [
+        ("4728.0", 200),
+        ("1e3", 200),
+        ("0", 200),
+        ("4294967295", 200),
+        ("4294967296", 422),
+        ("null", 200),
+        ("1.5", 422),
+        ("-1.0", 422),
+        ("1e400", 400),
+        ("\"5\"", 422),
+    ] {
+        let body = format!("{{\"limit\":{limit}}}");
+        let bearer = format!("Bearer {ADMIN_TOKEN}");
+        let path = "/api/v1/events/replay";
+        let asked = app.admin.request(Method::POST, path, Some(&bearer), body);
+        assert_eq!(asked.await.status, status, "{limit}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_refusal_names_the_member_and_what_is_expected_and_no_type_of_the_program() {
     let app = TestApp::start().await;
     let bearer = format!("Bearer {ADMIN_TOKEN}");

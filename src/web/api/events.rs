@@ -178,6 +178,7 @@ pub(crate) struct ReplayManyBody {
     #[schema(value_type = Option<bool>)]
     dry_run: bool,
     /// Limit of replayed events; the oldest are first. Default: no limit.
+    #[serde(default, deserialize_with = "input::whole")]
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64)]
     limit: Option<u32>,
 }

@@ -2,7 +2,7 @@
 
 use axum::body::Bytes;
 use axum::http::StatusCode;
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _, IgnoredAny, Unexpected};
 
 use crate::domain::ids::SourceName;
 use crate::web::plain::plain;
@@ -63,6 +63,16 @@ where
     T: Deserialize<'de> + Default,
 {
     Option::deserialize(member).map(Option::unwrap_or_default)
+}
+
+/// Reads an optional whole number. JSON has one kind of number, so `5.0` is `5`.
+pub(super) fn whole<'de, D: Deserializer<'de>>(member: D) -> Result<Option<u32>, D::Error> {
+    let Some(number) = Option::<f64>::deserialize(member)? else {
+        return Ok(None);
+    };
+    let whole = number.to_string().parse();
+    let wrong = |_| D::Error::invalid_value(Unexpected::Float(number), &"u32");
+    whole.map(Some).map_err(wrong)
 }
 
 fn not_json(error: &serde_json::Error) -> Problem {
