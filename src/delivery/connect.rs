@@ -83,8 +83,12 @@ async fn send(
     request: &ConnectRequest,
 ) -> Result<Option<Linked>, ServalError> {
     // The event may have waited for seconds. If it was deleted or edited meanwhile, or a newer save came, the
-    // next claim has what is to be sent now. Without an answer of the store nothing is sent.
-    let is_current = || async { context.store.is_current(claim).await.unwrap_or(false) };
+    // next claim has what is to be sent now. Without an answer of the store nothing is sent. If the process
+    // stood still, its claim may have run out: another call may be under way.
+    let is_current = || async {
+        context.clock.now() < claim.expires_at
+            && context.store.is_current(claim).await.unwrap_or(false)
+    };
     let error = match context.serval.connect(request, is_current).await {
         Ok(answer) => return Ok(answer.map(Linked::Connected)),
         Err(error) => error,

@@ -84,7 +84,7 @@ impl Plan {
                 Blow::Clock(steps[dice.usize(0..steps.len())])
             }
             15 => Blow::Stall(Duration::from_millis(dice.u64(100..20_000))),
-            16 => Blow::Stall(Duration::from_secs(dice.u64(40..100))),
+            16 => Blow::Stall(Duration::from_secs(dice.u64(60..400))),
             _ => Blow::Nothing,
         }
     }
