@@ -487,7 +487,7 @@ async fn a_write_that_cannot_be_done_fails_alone_in_its_group() {
     for (n, result) in webhooks.join_all().await {
         if n == 30 {
             assert!(
-                matches!(result, Err(StoreError::Unavailable(_))),
+                matches!(result, Err(StoreError::Constraint(_))),
                 "{result:?}"
             );
         } else {
