@@ -150,11 +150,12 @@ async fn recover(
     connection: &mut SqliteConnection,
     now: Timestamp,
 ) -> Result<(i64, bool, Uptime), sqlx::Error> {
+    // An earlier event stays the one in doubt, as in `doubts::add`: the links do not show which save made the pair.
     const DOUBT: &str = "\
         -- store::open::doubt
         INSERT INTO doubts (external, ticket_id, event_id)
         SELECT external, ticket_id, event_id FROM claims WHERE ticket_id IS NOT NULL
-        ON CONFLICT (external, ticket_id) DO UPDATE SET event_id = excluded.event_id";
+        ON CONFLICT (external, ticket_id) DO NOTHING";
     const VOID: &str = "\
         -- store::open::void
         DELETE FROM claims";
