@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
-use crate::support::bodies::{incident, record, sys_id};
+use crate::support::bodies::{callback, incident, record, slack_message, sys_id};
 
 /// An envelope around a record.
 fn envelope(facts: &Value, record: &str) -> String {
@@ -235,6 +235,46 @@ async fn a_deletion_that_was_ignored_as_foreign_takes_effect_by_a_replay() {
         assert_eq!(app.mock.connects().len(), 0);
         app.stop().await;
     }
+}
+
+#[tokio::test]
+async fn an_edit_that_was_ignored_with_its_message_takes_effect_by_a_replay() {
+    const KEPT: &str = "[sources.slack]\nkeep_ignored_bodies = true";
+    const TARGET: &str = "direct_messages = true\ndirect_message_target = { slackDm = { integrationId = 'dm', targetUserType = 'X' } }";
+    let direct = json!({ "channel": "D9DDYQ1B4", "channel_type": "im", "text": "old words" });
+    let message = slack_message("EvRoot", "1.000001", &direct);
+    let edit = json!({
+        "type": "message", "subtype": "message_changed", "channel": "D9DDYQ1B4",
+        "channel_type": "im", "ts": "2.000001",
+        "message": { "type": "message", "user": "U061F7AUR", "text": "new words", "ts": "1.000001" },
+        "previous_message": { "type": "message", "text": "old words", "ts": "1.000001" },
+    });
+    let mut app = TestApp::builder().config(KEPT).start().await;
+    for body in [message, callback("EvEdit", &edit)] {
+        assert_eq!(app.webhooks.slack(body).send().await.status, 200);
+    }
+    let id = |event: &Value| event["id"].as_str().unwrap().to_owned();
+    let events: Vec<String> = app.admin.events("").await.iter().map(id).collect();
+    let [edit, message] = <[String; 2]>::try_from(events).unwrap();
+    assert_eq!(
+        replay(&app, &edit).await,
+        409,
+        "its message is ignored still"
+    );
+    app.rewrite(&format!("{KEPT}\n{TARGET}"));
+    assert_eq!(app.reload().await.status, 200);
+    assert_eq!(replay(&app, &message).await, 202);
+    assert_eq!(replay(&app, &edit).await, 202);
+    assert_eq!(replay(&app, &edit).await, 409, "once");
+    let event = app.admin.wait_for_state(&message, "parked").await;
+    let body = event["body"].as_str().unwrap();
+    assert!(
+        body.contains("new words") && !body.contains("old words"),
+        "{body}"
+    );
+    let edit = app.admin.event(&edit).await;
+    assert!(!edit["body"].as_str().unwrap().contains("old words"));
+    app.stop().await;
 }
 
 #[tokio::test]
