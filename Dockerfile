@@ -10,11 +10,14 @@ WORKDIR /build
 # The dependencies first, with empty sources, so that a change of ours does not build them again. Every target that
 # Cargo.toml names needs its file, or Cargo refuses to read it.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it benches/bench \
+COPY tests/sim/machine/Cargo.toml tests/sim/machine/
+RUN mkdir -p src tests/it tests/sim/machine/src benches/bench \
     && echo 'fn main() {}' > src/main.rs \
     && echo 'fn main() {}' > tests/it/main.rs \
+    && echo 'fn main() {}' > tests/sim/main.rs \
     && echo 'fn main() {}' > benches/bench/main.rs \
     && : > src/lib.rs \
+    && : > tests/sim/machine/src/lib.rs \
     && cargo build --profile dist --locked --bin serval-connect
 
 COPY config config

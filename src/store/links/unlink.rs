@@ -222,7 +222,7 @@ pub(super) async fn request(
         " UNION ALL
         SELECT external, ticket_id, event_id FROM claims WHERE ticket_id = $3 AND external = ",
         external!("$1", "$2"),
-        " ON CONFLICT (external, ticket_id) DO UPDATE SET event_id = excluded.event_id"
+        " ON CONFLICT (external, ticket_id) DO NOTHING"
     );
     const FORGET: &str = concat!(
         "-- store::unlink::forget

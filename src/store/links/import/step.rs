@@ -90,7 +90,7 @@ const DOUBT: &str = concat!(
     WHERE ",
     of_step!(),
     " AND (c.event_id IS NOT NULL OR h.event_id IS NOT NULL)
-    ON CONFLICT (external, ticket_id) DO UPDATE SET event_id = excluded.event_id"
+    ON CONFLICT (external, ticket_id) DO NOTHING"
 );
 /// Deletes the connections of replaced pairs that wait to be unlinked.
 const FORGET: &str = concat!(
