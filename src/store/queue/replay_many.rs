@@ -1,0 +1,143 @@
+//! Replay of all events that match a filter, in steps.
+
+use jiff::Timestamp;
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::transition;
+use crate::domain::event::EventState;
+use crate::domain::ids::EventId;
+use crate::domain::reason::Reason;
+use crate::store::audit::{self, Action};
+use crate::store::error::StoreError;
+use crate::store::handle::Store;
+use crate::store::views::events::{EventFilter, index, narrow};
+
+/// Largest number of events that are replayed in one transaction, so that webhooks do not wait.
+pub(super) const STEP: u32 = 100;
+
+impl Store {
+    /// Counts the events that match a filter and may be replayed.
+    pub async fn count_replayable(&self, filter: &EventFilter) -> Result<u64, StoreError> {
+        let mut query =
+            QueryBuilder::<Sqlite>::new("SELECT COUNT(*) FROM (SELECT 1 FROM events AS e ");
+        query.push(index(filter)).push(" WHERE TRUE");
+        narrow(&mut query, filter);
+        leave_out_refused(&mut query);
+        query
+            .push(" LIMIT ")
+            .push_bind(i64::from(filter.limit))
+            .push(")");
+        let n: i64 = query.build_query_scalar().fetch_one(&self.readers).await?;
+        Ok(u64::try_from(n).unwrap_or_default())
+    }
+
+    /// Replays matching events, oldest first, at most `filter.limit`; returns their number. Ids only go
+    /// up, so an event that dies again meanwhile is not replayed twice.
+    pub async fn replay_many(
+        &self,
+        filter: EventFilter,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut replayed = 0_u64;
+        let mut after = EventId(0);
+        let mut entry = None;
+        loop {
+            let left = u64::from(filter.limit).saturating_sub(replayed);
+            let step = u32::try_from(left).unwrap_or(u32::MAX).min(STEP);
+            if step == 0 {
+                return Ok(replayed);
+            }
+            let ids = self.matching(&filter, after, step).await?;
+            let Some(last) = ids.last() else {
+                return Ok(replayed);
+            };
+            // The search goes on behind the last id, so an event that dies again at once is not
+            // found again.
+            after = *last;
+            let subject = subject(&filter);
+            let step = self.replay_step(ids, reason.clone(), (subject, replayed, entry), now);
+            (replayed, entry) = step.await?;
+        }
+    }
+
+    /// Finds events that match a filter and may be replayed, oldest first.
+    pub async fn matching(
+        &self,
+        filter: &EventFilter,
+        after: EventId,
+        limit: u32,
+    ) -> Result<Vec<EventId>, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT e.id FROM events AS e ");
+        query.push(index(filter)).push(" WHERE e.id > ");
+        query.push_bind(after.0);
+        narrow(&mut query, filter);
+        leave_out_refused(&mut query);
+        query
+            .push(" ORDER BY e.id LIMIT ")
+            .push_bind(i64::from(limit));
+        let ids: Vec<i64> = query.build_query_scalar().fetch_all(&self.readers).await?;
+        Ok(ids.into_iter().map(EventId).collect())
+    }
+
+    /// Replays one step. Returns how many were replayed so far, and the id of their audit entry: all
+    /// steps share one.
+    async fn replay_step(
+        &self,
+        ids: Vec<EventId>,
+        reason: String,
+        (subject, before, entry): (String, u64, Option<i64>),
+        now: Timestamp,
+    ) -> Result<(u64, Option<i64>), StoreError> {
+        let by = self.by.clone();
+        self.write(move |tx| {
+            let (ids, reason) = (ids.clone(), reason.clone());
+            let (subject, by) = (subject.clone(), by.clone());
+            Box::pin(async move {
+                let mut replayed = before;
+                for id in ids {
+                    for from in [EventState::Dead, EventState::Expired] {
+                        let moved = transition::requeue(tx, id, from, &reason, now).await?;
+                        replayed += u64::from(moved);
+                    }
+                }
+                let subject = format!("{replayed} {subject}");
+                let Some(by) = by else {
+                    return Ok((replayed, None));
+                };
+                // One action of a person is one entry, however many steps it takes. Each step
+                // corrects the number in it.
+                let entry = if let Some(entry) = entry {
+                    audit::set_subject(tx, entry, &subject).await?;
+                    entry
+                } else {
+                    audit::note(tx, Some(&by), Action::Replay, None, Some(&subject), now).await?;
+                    audit::last(tx).await?
+                };
+                Ok((replayed, Some(entry)))
+            })
+        })
+        .await
+    }
+}
+
+/// Describes the events of a filter for the audit list.
+fn subject(filter: &EventFilter) -> String {
+    let state = filter.state.map_or("dead", EventState::as_str);
+    let mut words = vec![format!("{state} events")];
+    words.extend(filter.source.as_ref().map(|source| format!("of {source}")));
+    words.extend(filter.external_id.as_ref().map(|id| format!("about {id}")));
+    words.extend(filter.reason.as_ref().map(|reason| format!("({reason})")));
+    words.join(" ")
+}
+
+/// Leaves out the events that [`Reason::forbids_replay`] names, and those without a body.
+fn leave_out_refused(query: &mut QueryBuilder<Sqlite>) {
+    for reason in Reason::ALL {
+        if reason.forbids_replay().is_some() {
+            query.push(" AND COALESCE(e.reason, '') <> ");
+            query.push_bind(reason.as_str());
+        }
+    }
+    query.push(" AND EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)");
+}
