@@ -229,6 +229,25 @@ pub(super) async fn is_outranked(
     Ok(newest.is_some_and(is_other))
 }
 
+/// True if another event stands for the thread, and not the event `id` of the rank `rank`, which its source
+/// did not read as a message before.
+pub(super) async fn is_behind(
+    tx: &mut Tx,
+    external: Option<i64>,
+    id: EventId,
+    rank: Rank,
+) -> Result<bool, StoreError> {
+    const RANKED: &str = concat!(
+        "-- store::on_mapped::ranked
+        SELECT e.id, e.rank_major, e.rank_minor FROM events AS e INDEXED BY events_external
+        WHERE e.external = $1 AND e.id <> $2 AND ",
+        may_stand!(),
+        " ORDER BY e.id"
+    );
+    let others: Vec<(EventId, Rank)> = tx.fetch_all(RANKED, args![external, id]).await?;
+    Ok(foremost(others).is_some_and(|first| stands_before(first, (id, rank))))
+}
+
 /// Queues the best stored object of a mapped external ticket whose pair Serval does not have, unless
 /// one is queued already.
 async fn set_in_motion(tx: &mut Tx, external: i64, now: Timestamp) -> Result<(), StoreError> {

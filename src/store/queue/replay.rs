@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::on_mapped::{is_outranked, note_save};
+use super::on_mapped::{is_behind, is_outranked, note_save};
 use super::replay_many::STEP;
 use super::transition;
 use crate::domain::event::{EventState, NewEvent, Rank};
@@ -190,7 +190,12 @@ async fn replay(
         return Ok(Some(Replay::Refused(NOTHING_TO_SEND)));
     }
     let rank = read.map_or(event.rank, |(read, _)| read.rank);
-    let is_outranked = is_outranked(tx, event.external, id, rank).await?;
+    let is_outranked = match read {
+        Some((read, _)) if read.report != Report::Save => {
+            is_behind(tx, event.external, id, rank).await?
+        }
+        _ => is_outranked(tx, event.external, id, rank).await?,
+    };
     let mut replay = if is_outranked {
         Replay::Superseded
     } else {
