@@ -195,7 +195,7 @@ async fn hold(app: &TestApp) -> SqliteConnection {
 }
 
 /// Senders that repeat a webhook, each on connections of its own, until it is stored.
-async fn insistent(app: &TestApp, n: u32) -> JoinSet<()> {
+fn insistent(app: &TestApp, n: u32) -> JoinSet<()> {
     let mut senders = JoinSet::new();
     for n in 1..=n {
         let body = incident(n);
@@ -224,7 +224,7 @@ async fn beyond_the_limit_of_webhooks_they_get_503_while_probes_and_operators_ar
         .await;
     assert!(!turned_away(&app, "request").await);
     let database = hold(&app).await;
-    let mut waiting = insistent(&app, 2).await;
+    let mut waiting = insistent(&app, 2);
     let refused = eventually("there is no place left", async || {
         let answer = app.webhooks.servicenow(incident(3)).send().await;
         let is_it = answer.text().contains("too many requests at once");
@@ -323,7 +323,7 @@ async fn while_known_senders_are_busy_in_all_places_others_are_told_so_and_may_a
         .start()
         .await;
     let database = hold(&app).await;
-    let mut waiting = insistent(&app, 8).await;
+    let mut waiting = insistent(&app, 8);
     let body = incident(9);
     let late = format!("{HEALTHZ}{}{body}", head(body.len()));
     let said = eventually("all places are taken", async || {

@@ -236,7 +236,7 @@ async fn a_webhook_that_comes_while_an_import_is_written_is_handed_to_nobody() {
 #[tokio::test]
 async fn a_mapping_that_somebody_writes_meanwhile_comes_after_the_import() {
     let folder = decided(Bench::open().await, &rows(MANY, "new")).await;
-    let (_, folder) = go_on(folder, async |store| {
+    let ((), folder) = go_on(folder, async |store| {
         let put = async || {
             store
                 .put_mapping(put(MANY, "by-hand"), Precondition::None, at(12))

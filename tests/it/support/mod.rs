@@ -26,7 +26,7 @@ pub(crate) use process::{Daemon, run};
 pub(crate) use senders::{Answer, BASIC, BEARER, Delivery, SERVICENOW_KEY, Senders, whsec};
 
 /// How long a condition may take. Generous: a machine under load must not fail a test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_EVERY: Duration = Duration::from_millis(15);
 
 /// Waits until `probe` has an answer; panics with `what` when it takes too long.
