@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -245,8 +246,17 @@ pub(crate) fn free_port() -> u16 {
     port
 }
 
-/// Ports that differ: all are taken before the first one is given back.
+/// Ports that differ, and that no other test gets: they are below those that the system gives away.
 fn free_ports<const N: usize>() -> [u16; N] {
-    let taken = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    taken.map(|listener| listener.local_addr().unwrap().port())
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    [(); N].map(|()| {
+        loop {
+            let given = GIVEN.fetch_add(1, Ordering::Relaxed);
+            let port = 12_000 + std::process::id().wrapping_mul(61).wrapping_add(given) % 16_000;
+            let port = u16::try_from(port).unwrap();
+            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                return port;
+            }
+        }
+    })
 }

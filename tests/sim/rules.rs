@@ -155,10 +155,9 @@ pub(crate) async fn at_the_end(model: &Model, serval: &Serval, operator: &Operat
         Some((200, _)) => {}
         answer => model.violation(&format!("it is not ready: {answer:?}")),
     }
-    let Some((200, mut list)) = operator.ask(Method::GET, "/events?limit=1000", "").await else {
+    let Some(events) = all_events(operator).await else {
         return model.violation("the events cannot be listed");
     };
-    let events: Vec<Value> = serde_json::from_value(list["data"].take()).unwrap_or_default();
     let counted = operator.ask(Method::GET, "/stats", "").await;
     let mut state = model.lock();
     let mut wrong = Vec::new();
@@ -194,6 +193,23 @@ pub(crate) async fn at_the_end(model: &Model, serval: &Serval, operator: &Operat
     }
     for wrong in wrong {
         state.violation(&wrong);
+    }
+}
+
+/// All stored events, page by page.
+async fn all_events(operator: &Operator) -> Option<Vec<Value>> {
+    let mut events = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let path = format!("/events?limit=1000{cursor}");
+        let (200, list) = operator.ask(Method::GET, &path, "").await? else {
+            return None;
+        };
+        events.extend_from_slice(list["data"].as_array()?);
+        match list["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return Some(events),
+        }
     }
 }
 
