@@ -230,8 +230,7 @@ const END: &str = "\
     -- store::step::end
     DELETE FROM imports WHERE id = $1";
 
-/// Makes the found events those that stand for their records, as
-/// [`stand`](crate::store::queue::on_mapped::stand) does for one.
+/// Makes the found events those that stand for their records, as `stand` in `on_mapped.rs` does for one.
 const STAND: &str = "\
     -- store::step::stand
     UPDATE external_tickets SET newest = e.id
