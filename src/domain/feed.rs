@@ -179,9 +179,7 @@ impl Heard {
         let is_recent = |at: Timestamp| later(at, MEMORY) > now;
         // One webhook that was accepted within the hour shows that the secret is right: the
         // refusals are then those of strangers.
-        let is_refusing = refused_last_hour > 0
-            && self.refusing_since.is_some()
-            && !last_webhook_at.is_some_and(is_recent);
+        let is_refusing = refused_last_hour > 0 && !last_webhook_at.is_some_and(is_recent);
         let refusing = self.refusing_since.filter(|_| is_refusing);
         let reported = self.reported.filter(|(_, at)| is_recent(*at));
         // A source that never sent anything is measured from the start of the daemon.

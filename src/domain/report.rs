@@ -175,6 +175,83 @@ mod tests {
     }
 
     #[test]
+    fn a_report_is_about_all_events_of_its_message_but_itself_and_later_edits() {
+        use Report::{Deletion, MessageDeletion, MessageEdit};
+        let edit = Some(MessageEdit);
+        let (before, after) = (3, 7);
+        // The report and its rank, the other event, and whether the report is about it. The report is
+        // event 5.
+        for (report, own, (event, other, rank), expected) in [
+            (MessageEdit, Rank(20, -5), (before, None, Rank(1, -5)), true),
+            (MessageEdit, Rank(20, -5), (after, None, Rank(1, -5)), true),
+            // Only edits are ordered by the first number.
+            (MessageEdit, Rank(20, -5), (after, None, Rank(30, -5)), true),
+            (
+                MessageEdit,
+                Rank(20, -5),
+                (before, None, Rank(1, -6)),
+                false,
+            ),
+            (MessageEdit, Rank(20, -5), (5, edit, Rank(20, -5)), false),
+            (
+                MessageDeletion,
+                Rank(0, -5),
+                (5, Some(MessageDeletion), Rank(0, -5)),
+                false,
+            ),
+            (
+                MessageEdit,
+                Rank(20, -5),
+                (before, edit, Rank(10, -5)),
+                true,
+            ),
+            (MessageEdit, Rank(20, -5), (after, edit, Rank(10, -5)), true),
+            (
+                MessageEdit,
+                Rank(20, -5),
+                (before, edit, Rank(30, -5)),
+                false,
+            ),
+            (
+                MessageEdit,
+                Rank(20, -5),
+                (after, edit, Rank(30, -5)),
+                false,
+            ),
+            // Of two edits of one time the one that arrived later counts.
+            (
+                MessageEdit,
+                Rank(20, -5),
+                (before, edit, Rank(20, -5)),
+                true,
+            ),
+            (
+                MessageEdit,
+                Rank(20, -5),
+                (after, edit, Rank(20, -5)),
+                false,
+            ),
+            (
+                MessageDeletion,
+                Rank(0, -5),
+                (after, edit, Rank(30, -5)),
+                true,
+            ),
+            // Of saves that cannot be compared, those that arrived before the deletion.
+            (Deletion, Rank(50, 5), (before, None, Rank::NONE), true),
+            (Deletion, Rank(50, 5), (after, None, Rank::NONE), false),
+        ] {
+            let told = Told {
+                event: EventId(5),
+                report,
+                rank: own,
+            };
+            let found = told.is_about(EventId(event), other, rank);
+            assert_eq!(found, expected, "{told:?} {event} {other:?} {rank:?}");
+        }
+    }
+
+    #[test]
     fn a_deletion_ends_all_and_of_several_edits_the_latest_counts() {
         let told = |event, report, rank| Told {
             event: EventId(event),
@@ -183,6 +260,7 @@ mod tests {
         };
         let first = told(1, Report::MessageEdit, Rank(10, -5));
         let second = told(2, Report::MessageEdit, Rank(20, -5));
+        let repeated = told(6, Report::MessageEdit, Rank(10, -5));
         let other = told(3, Report::MessageEdit, Rank(30, -6));
         let gone = told(4, Report::MessageDeletion, Rank(0, -5));
         let known_late = told(5, Report::EditedMessage, Rank(1, -5));
@@ -194,6 +272,7 @@ mod tests {
             (&[first, other], message, Fate::Edited(EventId(1))),
             (&[first, second], message, Fate::Edited(EventId(2))),
             (&[second, first], message, Fate::Edited(EventId(2))),
+            (&[first, repeated], message, Fate::Edited(EventId(6))),
             (&[second, gone, first], message, Fate::Gone),
             (&[first], edit(20), Fate::Present),
             (&[second], edit(10), Fate::Edited(EventId(2))),

@@ -26,6 +26,10 @@ fn a_new_event_goes_where_its_ticket_stands() {
         parked: Some((EventId(7), Rank(4, 100))),
         ..TicketFacts::default()
     };
+    let waiting_as_new = TicketFacts {
+        parked: Some((EventId(7), Rank(5, 0))),
+        ..TicketFacts::default()
+    };
     let mapped = TicketFacts {
         mapped_to: Some("T-1".to_owned()),
         ..TicketFacts::default()
@@ -313,6 +317,16 @@ fn a_new_event_goes_where_its_ticket_stands() {
             None,
             false,
             &waiting,
+            Parked,
+            Some(Reason::NoMapping),
+            Some(EventId(7)),
+        ),
+        // Of equals the later arrival.
+        (
+            connect,
+            None,
+            false,
+            &waiting_as_new,
             Parked,
             Some(Reason::NoMapping),
             Some(EventId(7)),
