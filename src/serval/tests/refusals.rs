@@ -143,6 +143,22 @@ fn a_foreign_answer_is_named_with_its_type_and_where_it_came_from() {
             "200 with an error, not_found",
         ),
         (
+            200,
+            "x",
+            "y",
+            r#"{"error":{"code":"not_found"}}"#,
+            "200 with an error, not_found",
+        ),
+        (200, "x", "y", r#"{"status":400}"#, "200 with an error"),
+        // Only a redirect leads anywhere.
+        (
+            404,
+            "location",
+            "https://login.example/",
+            "",
+            "404 with an empty body",
+        ),
+        (
             302,
             "location",
             "https://login.example/sso?secret=s3cret",

@@ -93,6 +93,18 @@ fn authors_decide_over_messages() {
     let no_bot =
         message(&json!({"user": "U0BRIDGE1"})).replace("\"is_bot\":true", "\"is_bot\":false");
     assert_eq!(event_of(&config(), &no_bot).disposition, CONNECT);
+    // What neither side names is not the same.
+    for (changes, nameless, expected) in [
+        (json!({}), "\"api_app_id\":\"A0BRIDGE1\"", CONNECT),
+        (
+            json!({"user": null}),
+            "\"user_id\":\"U0BRIDGE1\"",
+            ignore("no_author"),
+        ),
+    ] {
+        let body = message(&changes).replace(nameless, "\"x\":1");
+        assert_eq!(event_of(&config(), &body).disposition, expected, "{body}");
+    }
 }
 
 #[test]

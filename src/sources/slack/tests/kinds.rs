@@ -110,6 +110,44 @@ fn events_that_are_no_messages_never_connect() {
 }
 
 #[test]
+fn only_an_edit_of_what_is_kept_brings_its_text_and_the_later_time_orders_edits() {
+    use Report::{Message, MessageEdit};
+    for (changes, changed_at, report, version) in [
+        (
+            json!({"edited": {"ts": "30.1"}}),
+            "40.1",
+            MessageEdit,
+            40_100_000,
+        ),
+        (
+            json!({"edited": {"ts": "50.1"}}),
+            "40.1",
+            MessageEdit,
+            50_100_000,
+        ),
+        (
+            json!({"edited": {"ts": "50.1"}}),
+            "",
+            MessageEdit,
+            50_100_000,
+        ),
+        (json!({}), "40.1", MessageEdit, 40_100_000),
+        (json!({}), "", MessageEdit, Rank::UNKNOWN),
+        (json!({"bot_id": "B1"}), "40.1", Message, 40_100_000),
+        (json!({"subtype": "channel_topic"}), "40.1", Message, 0),
+        (json!({"ts": null}), "40.1", Message, 0),
+    ] {
+        let mut now = json!({"type": "message", "user": "U1", "text": "x", "ts": "20.5"});
+        let added = changes.as_object().unwrap().clone();
+        now.as_object_mut().unwrap().extend(added);
+        let event = json!({"subtype": "message_changed", "ts": changed_at, "message": now});
+        let event = event_of(&config(), &message(&event));
+        assert_eq!(event.disposition, ignore("edited"), "{changes}");
+        assert_eq!((event.report, event.rank.0), (report, version), "{changes}");
+    }
+}
+
+#[test]
 fn only_a_bot_that_lost_its_token_ends_the_events() {
     for (tokens, reason) in [
         (json!({"oauth": ["U1"], "bot": ["U2"]}), "tokens_revoked"),

@@ -235,6 +235,12 @@ fn an_event_says_what_it_knows_of_its_channel_and_only_where_that_matters() {
             json!({"type": "app_mention", "channel_type": "im"}),
             written("C111", Some(true), refused),
         ),
+        // Of an edit the text is kept, as of a message.
+        (
+            json!({"channel_type": "channel", "subtype": "message_changed",
+                "message": {"type": "message", "user": "U1", "ts": "20.5"}}),
+            written("C111", Some(false), refused),
+        ),
         (json!({"channel": "D111"}), None),
         (json!({"channel_type": "im", "channel": "D111"}), None),
         (json!({"channel_type": "mpim", "channel": null}), None),
@@ -258,6 +264,11 @@ fn an_event_says_what_it_knows_of_its_channel_and_only_where_that_matters() {
             None,
         ),
         (json!({"type": "channel_unarchive"}), None),
+        // No move at all.
+        (
+            json!({"type": "channel_id_changed", "old_channel_id": "C111", "new_channel_id": "C111"}),
+            None,
+        ),
     ] {
         let event = event_of(&config(), &message(&changes));
         assert_eq!(event.channel, expected, "{changes}");
