@@ -38,6 +38,15 @@ fn deletion(ts: &str) -> String {
     callback("EvGone", &event)
 }
 
+/// A pin repeats its message, and may leave out the thread.
+fn pin(ts: &str) -> String {
+    let message = json!({"type": "message", "user": "U061F7AUR", "text": OLD, "ts": ts});
+    let event = json!({
+        "type": "pin_added", "channel_id": "C9DDYQ1B4", "item": {"message": message},
+    });
+    callback("EvPin", &event)
+}
+
 fn reply() -> String {
     slack_message("EvReply", REPLY, &json!({"text": OLD, "thread_ts": ROOT}))
 }
@@ -108,6 +117,8 @@ async fn a_mention_that_an_edit_created_is_a_message_and_an_edit_only_of_one_tha
             vec!["ignored edited"],
             "",
         ),
+        // A message that something else only repeats is not known by that.
+        (vec![pin(ROOT), first()], vec!["ignored pin", parked], NEW),
         (
             vec![reply(), first()],
             vec!["skipped superseded", parked],
@@ -175,6 +186,11 @@ async fn a_deletion_that_names_no_thread_reaches_the_reply() {
         (
             vec![root(), reply(), deletion(REPLY)],
             vec![parked, "skipped superseded", "ignored deleted"],
+            true,
+        ),
+        (
+            vec![pin(REPLY), reply(), deletion(REPLY)],
+            vec!["ignored pin", "skipped deleted", "ignored deleted"],
             true,
         ),
         (
