@@ -109,6 +109,26 @@ async fn what_a_person_replaces_is_sent_to_the_named_ticket_at_once() {
 }
 
 #[tokio::test]
+async fn a_decision_is_about_the_mapping_of_its_time() {
+    for (decision, mapped_later) in [("keep", "tkt-corrected"), ("replace", "tkt-mapped")] {
+        let app = mapped("").await;
+        let id = app.save(naming(1, 1, "tkt-named")).await;
+        app.admin.wait_for_state(&id, "connected").await;
+        let path = path_of(&the_one(&app, "/conflicts").await);
+        app.admin
+            .post(&path, &json!({ "decision": decision }))
+            .await;
+        app.admin.map("servicenow", &sys_id(1), mapped_later).await;
+        app.save(naming(1, 2, "tkt-named")).await;
+        app.admin.drained().await;
+        let conflict = the_one(&app, "/conflicts").await;
+        let both = (&conflict["mapped_to"], &conflict["learned"]);
+        assert_eq!(both, (&json!(mapped_later), &json!("tkt-named")));
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_mapping_that_a_person_corrects_closes_its_conflict() {
     let app = mapped("").await;
     let id = app.save(naming(1, 1, "tkt-named")).await;
