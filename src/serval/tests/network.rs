@@ -197,6 +197,22 @@ async fn a_connect_is_a_success_when_serval_has_nothing_to_say_and_in_doubt_when
 }
 
 #[tokio::test]
+async fn a_long_page_in_the_place_of_a_refusal_is_named_by_its_title() {
+    let page = format!("<title>closed for repairs</title>{}", "x".repeat(200_000));
+    let (addr, _server) = server(move |mut stream| {
+        let answer = format!("HTTP/1.1 502 Bad Gateway\r\nconnection: close\r\n\r\n{page}");
+        async move {
+            read_some(&mut stream).await;
+            drop(stream.write_all(answer.as_bytes()).await);
+        }
+    })
+    .await;
+    let error = fails(&config(&format!("http://{addr}"))).await;
+    assert_eq!(error.status(), Some(502));
+    assert!(error.summary().ends_with(": closed for repairs"), "{error}");
+}
+
+#[tokio::test]
 async fn a_list_that_is_no_list_is_a_bad_answer_without_its_content() {
     for body in [
         "<html>",
