@@ -2,7 +2,9 @@
 //! because they wait to be unlinked. Serval is asked before the next call.
 //!
 //! Invariant: a doubt belongs to its pair. Whatever becomes of the event whose call left it, it ends only
-//! when the pair is stored as connected, or is unlinked.
+//! when the pair is stored as connected, or is unlinked. A doubt about all pairs of an external ticket, as a
+//! restore leaves it, ends only when the external ticket is erased: that one pair is connected does not tell
+//! which others Serval has.
 
 use crate::domain::ids::{EventId, ServalTicketId};
 use crate::store::commit::tx::Tx;

@@ -88,7 +88,6 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
         StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
             ("Not done", "Nothing was changed. Go back and try again.")
         }
-        StatusCode::TOO_MANY_REQUESTS => ("Too many tries", "Wait a little, then try again."),
         StatusCode::SERVICE_UNAVAILABLE => (
             "Service unavailable",
             "Nothing was changed. Try again in a moment; /readyz shows the cause.",
