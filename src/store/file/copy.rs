@@ -13,7 +13,7 @@ use super::lock::{beside, folder_of, lock_file};
 use super::options::base;
 use crate::store::error::{OpenError, said};
 
-/// Largest number of saved copies beside a database.
+/// Largest number of a saved copy beside a database.
 const MAX_SAVED: u32 = 100;
 
 /// Reason why a backup cannot be made or restored.
@@ -185,7 +185,8 @@ pub(super) fn remove_leftovers(folder: &Path) {
     }
 }
 
-/// Returns the newest copy of a database that is gone and was saved, if there is no database at `path`.
+/// Returns the newest copy of a database that is gone and was saved, if there is no database at `path`: the one
+/// with the highest number.
 pub fn saved_copy(path: &Path) -> Option<PathBuf> {
     if path.exists() {
         return None;
@@ -194,7 +195,11 @@ pub fn saved_copy(path: &Path) -> Option<PathBuf> {
 }
 
 fn saved_names(path: &Path) -> impl Iterator<Item = PathBuf> {
-    (1..=MAX_SAVED).map(move |n| beside(path, &format!(".saved-{n}")))
+    (1..=MAX_SAVED).map(move |n| beside(path, &saved(n)))
+}
+
+fn saved(n: u32) -> String {
+    format!(".saved-{n}")
 }
 
 /// Saves all that an open database holds, whose file may have lost its name: into a new file beside `path`,
@@ -204,13 +209,16 @@ pub(crate) async fn save_open(
     path: &Path,
 ) -> Result<PathBuf, BackupError> {
     const REMEDY: &str = "move it away";
-    let target = saved_names(path).find(|name| !name.exists());
-    let target = target.ok_or_else(|| exists(&beside(path, ".saved-1"), REMEDY))?;
-    let (partial, _) = Partial::beside(&target)?;
-    copy(connection, &partial, &target).await?;
+    // Behind the highest number, also where a lower one is free: the highest is the newest.
+    let names: Vec<PathBuf> = saved_names(path).collect();
+    let used = names.iter().rposition(|name| name.exists());
+    let target = names.get(used.map_or(0, |last| last + 1));
+    let target = target.ok_or_else(|| exists(&beside(path, &saved(MAX_SAVED)), REMEDY))?;
+    let (partial, _) = Partial::beside(target)?;
+    copy(connection, &partial, target).await?;
     mark_copy(&partial.path).await?;
-    partial.keep_as(&target, REMEDY)?;
-    Ok(target)
+    partial.keep_as(target, REMEDY)?;
+    Ok(target.clone())
 }
 
 /// Writes what a connection sees into `partial`, which becomes `target`.
@@ -257,6 +265,35 @@ pub(super) fn exists(path: &Path, remedy: &'static str) -> BackupError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_copy_with_the_highest_number_is_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let options = base(&path).create_if_missing(true);
+        let mut connection = options.connect().await.unwrap();
+        // A copy is marked in this table.
+        sqlx::query("CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT)")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        let named = |n| Ok::<_, String>(beside(&path, &saved(n)));
+        let mut save = async || -> Result<PathBuf, String> {
+            let saved = save_open(&mut connection, &path).await;
+            saved.map_err(|error| error.to_string())
+        };
+        assert_eq!(save().await, named(1));
+        assert_eq!(save().await, named(2));
+        // Somebody moves the first one away.
+        fs::remove_file(beside(&path, &saved(1))).unwrap();
+        let newest = save().await;
+        assert_eq!(newest, named(3));
+        fs::remove_file(&path).unwrap();
+        assert_eq!(saved_copy(&path), newest.ok());
+        fs::write(beside(&path, &saved(MAX_SAVED)), "x").unwrap();
+        let full = save().await.unwrap_err();
+        assert!(full.contains("a.db.saved-100 exists already"), "{full}");
+    }
 
     #[test]
     #[cfg(target_os = "linux")]
