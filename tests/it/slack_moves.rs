@@ -5,6 +5,7 @@ use serval_connect::domain::event::{ChannelMove, ChannelNews, Disposition, NewEv
 use serval_connect::domain::ids::ExternalId;
 use serval_connect::sources::slack;
 use serval_connect::store::Webhook;
+use sqlx::{Connection as _, SqliteConnection};
 
 use crate::gone::under_way;
 use crate::store::{Bench, at, webhook};
@@ -33,6 +34,16 @@ async fn move_channel(app: &TestApp, event_id: &str) {
 
 async fn reason(app: &TestApp, id: &str) -> Value {
     app.admin.event(id).await["reason"].take()
+}
+
+async fn waiting_unlinks(app: &TestApp) -> i64 {
+    let mut connection = SqliteConnection::connect(&app.database_url())
+        .await
+        .unwrap();
+    let count = sqlx::query_scalar("SELECT COUNT(*) FROM disconnects");
+    let count = count.fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    count
 }
 
 #[tokio::test]
@@ -134,6 +145,25 @@ async fn what_shares_a_commit_with_the_move_of_its_channel_moves_along() {
         assert_eq!(external_id.as_deref(), Some(thread(NEW).as_str()));
         bench.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_pair_that_is_wanted_under_the_new_id_is_not_unlinked_for_the_old_one() {
+    let app = TestApp::start().await;
+    let root = say(&app, OLD, "1.000001", Value::Null).await;
+    let (old, new) = (format!("{OLD}:1.000001"), format!("{NEW}:1.000001"));
+    app.admin.map("slack", &old, "tkt-1").await;
+    app.admin.wait_for_state(&root, "connected").await;
+    // Unlinks wait while calls are paused.
+    app.admin.post("/connects/pause", &Value::Null).await;
+    let path = format!("/mappings/slack/{old}?disconnect=true");
+    let removed = app.admin.delete(&path).await;
+    assert_eq!(removed.status, 204, "{removed:?}");
+    app.admin.map("slack", &new, "tkt-1").await;
+    assert_eq!(waiting_unlinks(&app).await, 1);
+    move_channel(&app, "EvMove").await;
+    assert_eq!(waiting_unlinks(&app).await, 0);
+    app.stop().await;
 }
 
 #[tokio::test]

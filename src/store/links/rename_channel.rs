@@ -95,6 +95,14 @@ pub(crate) async fn rename(
         // Of an import that is not written yet.
         rename!("import_rows"),
     ];
+    // An unlink of the old id may now be about a pair that was mapped under the new one meanwhile.
+    const WANTED: &str = "\
+        -- store::rename_channel::wanted
+        DELETE FROM disconnects
+        WHERE source = $1 AND external_id >= $2 AND external_id < $3
+            AND EXISTS (SELECT 1 FROM mappings AS m
+                WHERE m.source = disconnects.source AND m.external_id = disconnects.external_id
+                AND m.ticket_id = disconnects.ticket_id)";
     let (source, now) = (notice.source, notice.now);
     let from = &channel_move.from;
     let to = &channel_moves::note(tx, source, channel_move).await?;
@@ -115,6 +123,9 @@ pub(crate) async fn rename(
     for statement in RENAMES {
         tx.run(statement, threads()).await?;
     }
+    let [from_thread, until_thread] = thread_range(to);
+    tx.run(WANTED, args![source, from_thread, until_thread])
+        .await?;
     queue_mapped(tx, source, to, now).await?;
     // Events of the joined threads may now be claimable before the scan position.
     tx.scan.forget();
