@@ -148,6 +148,7 @@ async fn accept(
         discard(&parts.headers, body, limit, state.read_timeout);
         return Err(refused(stranger));
     }
+    listener::screened(&parts.extensions);
     let read = state
         .bodies
         .read(&mut body, length, limit, state.read_timeout);

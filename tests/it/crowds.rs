@@ -10,7 +10,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::support::bodies::incident;
-use crate::support::{Daemon, PATIENCE, Settings, TestApp, eventually};
+use crate::support::{BEARER, Daemon, PATIENCE, Settings, TestApp, eventually};
 
 async fn app(config: &str) -> TestApp {
     let builder = TestApp::builder().config(config).allow_pending();
@@ -232,6 +232,38 @@ async fn no_crowd_keeps_a_sender_or_a_probe_out() {
         let probe = app.webhooks.plain(Method::GET, "/healthz").send().await;
         assert_eq!(probe.status, 200, "{says:.20}");
     }
+    drop(crowd);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_whose_credential_has_the_right_form_outlasts_those_who_say_nothing() {
+    let app = app("[server]\nread_timeout = \"10m\"\nconnection_limit = 8\n").await;
+    let body = incident(1);
+    let bearer = format!("authorization: Bearer {BEARER}\r\ncontent-type: application/json\r\n");
+    let mut sender = connect(&app).await;
+    let head = head("servicenow-eu", &bearer, body.len());
+    sender.write_all(head.as_bytes()).await.unwrap();
+    let (first, rest) = body.as_bytes().split_at(body.len() / 2);
+    sender.write_all(first).await.unwrap();
+    eventually("the head is read", async || {
+        (number(&app, "webhook_bodies_bytes").await >= first.len()).then_some(())
+    })
+    .await;
+    let mut crowd = Vec::new();
+    for _ in 0..20 {
+        crowd.push(connect(&app).await);
+    }
+    eventually("the crowd has filled all places", async || {
+        let series =
+            "serval_connect_turned_away_total{listener=\"webhooks\",what=\"connection\"} 13";
+        let page = metrics(&app).await;
+        page.lines().any(|line| line == series).then_some(())
+    })
+    .await;
+    sender.write_all(rest).await.unwrap();
+    let said = answer(&mut sender).await;
+    assert!(said.starts_with("HTTP/1.1 202 "), "{said}");
     drop(crowd);
     app.stop().await;
 }

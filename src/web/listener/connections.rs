@@ -1,12 +1,16 @@
 //! The places of a listener: who has one, and who gives way when all are taken.
 //!
-//! Invariant: a new connection is always taken in, so a crowd keeps nobody out for longer than it takes to
-//! connect. When all places are taken, the connection that has been a stranger for longest is closed; if
-//! there is none, the known one that has been idle for longest. A known one that is busy is never closed.
+//! Invariant: a new connection is always taken in. When all places are taken, the connection that has been a
+//! stranger for longest is closed; if there is none, the one that has been screened for longest; if there is
+//! none, the known one that has been idle for longest. A known one that is busy is never closed.
 //!
-//! A connection is a stranger's until one of its requests has shown a right credential. If all places are
-//! those of known ones that are busy, 32 more connections are taken in, but may call only health endpoints:
+//! A connection is a stranger's until one of its requests has shown a right credential. It is screened in
+//! between, if a request has shown one in the right form, which is checked before its body comes. If all places
+//! are those of known ones that are busy, 32 more connections are taken in, but may call only health endpoints:
 //! a probe must not mistake overload for a crash.
+//!
+//! A stranger keeps its place for as long as it takes a crowd to fill all places. So a sender is kept out by a
+//! crowd that connects faster than the limit divided by the time from the sender's connecting to its credential.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +28,8 @@ const SPARE: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Standing {
     Stranger,
+    /// Has shown a credential in the right form. Its body is still to come, and is not verified.
+    Screened,
     Idle,
     /// Over the limit: gives way only to others that are.
     Beyond,
@@ -167,22 +173,34 @@ impl Place {
 
     /// A request has shown a right credential, so the connection gives way last.
     fn keep(&self) {
-        self.stay(Standing::Stranger);
+        self.stay(&[Standing::Stranger, Standing::Screened]);
     }
 
     /// A request begins.
     pub(super) fn begin(&self) {
-        self.stay(Standing::Idle);
+        self.stay(&[Standing::Idle]);
     }
 
-    /// Gives way no longer, unless it has done so already.
-    fn stay(&self, standing: Standing) {
+    /// Gives way no longer if it stands so, unless it has done so already.
+    fn stay(&self, standings: &[Standing]) {
         let mut key = self.key();
         if let Some(given) = *key
-            && given.0 == standing
+            && standings.contains(&given.0)
             && self.0.counter.seats().giving_way.remove(&given).is_some()
         {
             *key = None;
+        }
+    }
+
+    /// A request has shown a credential in the right form, so the connection gives way after strangers.
+    fn screened(&self) {
+        let mut key = self.key();
+        let mut seats = self.0.counter.seats();
+        if let Some(given) = *key
+            && given.0 == Standing::Stranger
+            && let Some(leave) = seats.giving_way.remove(&given)
+        {
+            *key = Some(seats.seat(Standing::Screened, leave));
         }
     }
 
@@ -215,6 +233,13 @@ pub(in crate::web) fn keep(request: &Extensions) {
     }
 }
 
+/// Notes that a request has shown a credential in the right form: its connection gives way after strangers.
+pub(in crate::web) fn screened(request: &Extensions) {
+    if let Some(place) = request.get::<Place>() {
+        place.screened();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,7 +259,7 @@ mod tests {
             }
         }
 
-        /// `+1` comes, `!1` shows a credential, `.1` ends its request, `>1` begins one, `-1` goes. Returns who
+        /// `+1` comes, `?1` shows the form of a credential, `!1` shows one that is right, `.1` ends its request, `>1` begins one, `-1` goes. Returns who
         /// was told to leave by then, and who is over the limit.
         fn play(&mut self, steps: &str) -> (Vec<u32>, Vec<u32>) {
             for step in steps.split(' ') {
@@ -245,6 +270,7 @@ mod tests {
                         let place = self.counter.open(CancellationToken::new());
                         self.places.insert(name, place);
                     }
+                    "?" => self.places[&name].screened(),
                     "!" => self.places[&name].keep(),
                     "." => self.places[&name].end(),
                     ">" => self.places[&name].begin(),
@@ -277,10 +303,18 @@ mod tests {
             ("+1 !1 .1 +2 !2 .2 >1 .1 +3", &[2], &[]),
             ("+1 !1 .1 +2 !2 .2 >1 +3", &[2], &[]),
             ("+1 !1 +2 !2 +3", &[], &[3]),
+            // A credential in the right form counts more than none, and less than a right one.
+            ("+1 ?1 +2 +3 +4", &[2, 3], &[]),
+            ("+1 ?1 +2 ?2 +3 +4", &[1, 3], &[]),
+            ("+1 ?1 +2 ?2 ?1 +3", &[1], &[]),
+            ("+1 ?1 .1 +2 !2 .2 +3", &[1], &[]),
+            ("+1 ?1 !1 +2 +3", &[2], &[]),
+            ("+1 !1 .1 ?1 +2 !2 .2 +3", &[1], &[]),
+            ("+1 ?1 +2 !2 +3 ?1 !1 +4", &[1, 3], &[]),
             // Who is over the limit stays so, and does not come before those who are not.
             ("+1 !1 +2 !2 +3 -1 +4", &[], &[3]),
             ("+1 !1 +2 !2 +3 .1 +4", &[1], &[3]),
-            ("+1 !1 +2 !2 +3 !3 +4", &[], &[3, 4]),
+            ("+1 !1 +2 !2 +3 ?3 !3 +4", &[], &[3, 4]),
             // Who has given way is known no more, and does not free a second place.
             ("+1 +2 +3 !1 +4", &[1, 2], &[]),
             ("+1 +2 +3 -1 +4", &[2], &[]),

@@ -27,7 +27,7 @@ use crate::edge::tls::Identity;
 use crate::web::refusals::Refusals;
 pub use causes::ALL as CAUSES;
 use connections::Counter;
-pub(super) use connections::{Place, keep};
+pub(super) use connections::{Place, keep, screened};
 pub use wire::Limits;
 
 /// Read buffer of a connection, in bytes. It limits the request line with the headers (at most twice
