@@ -39,7 +39,8 @@ row! {
 pub enum MayUnlink {
     /// Yes.
     Now,
-    /// Not yet: a call under way may connect this pair, or another one of the same Serval ticket.
+    /// Not yet: a call under way, or the rest of an import, may connect this pair, or another one of the same
+    /// Serval ticket.
     Later,
     /// No: another external ticket of the source has the same Serval ticket and would lose its link.
     Shared,
@@ -55,7 +56,7 @@ fn in_millis(duration: Duration) -> i64 {
 impl Store {
     /// Returns the next pair that is due to be unlinked and that no call under way may connect. Claims
     /// last for `lease`. A claim that was taken after the request is for another Serval ticket, and
-    /// does not matter.
+    /// does not matter. While an import is written there is none: its next rows may want the pair.
     pub async fn next_unlink(
         &self,
         now: Timestamp,
@@ -67,6 +68,7 @@ impl Store {
             is_direct!("d.source", "d.external_id"),
             " FROM disconnects AS d
             WHERE d.due_at <= $1
+                AND NOT EXISTS (SELECT 1 FROM imports)
                 AND NOT EXISTS (SELECT 1 FROM claims AS h
                     WHERE h.expires_at <= d.queued_at + $2 AND h.external = ",
             external!("d.source", "d.external_id"),
@@ -116,7 +118,7 @@ impl Store {
                     JOIN connections AS c ON c.external = m.external AND c.ticket_id = m.ticket_id
                     WHERE m.ticket_id = d.ticket_id AND m.source = d.source
                     AND m.external_id <> d.external_id),
-                EXISTS (SELECT 1 FROM claims AS h
+                EXISTS (SELECT 1 FROM imports) OR EXISTS (SELECT 1 FROM claims AS h
                     WHERE h.expires_at <= d.queued_at + $4 AND h.external = ",
             external!("d.source", "d.external_id"),
             ") OR EXISTS (SELECT 1 FROM mappings AS m

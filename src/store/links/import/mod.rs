@@ -2,8 +2,8 @@
 //! small transaction, and then written in *steps*, between which webhooks are stored.
 //!
 //! Invariant: before the decision nothing but the staging changes. After it the import is written whole,
-//! whatever comes: the next start continues where a step ended. Until then no event is claimed and nobody else
-//! writes a mapping, so nobody acts on a part of it.
+//! whatever comes: the next start continues where a step ended. Until then no event is claimed, no pair is
+//! unlinked and nobody else writes a mapping, so nobody acts on a part of it.
 //!
 //! Why steps: webhooks share the one writer, and to write 200,000 rows at once takes it a second.
 
