@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use sqlx::SqlitePool;
-use tokio::sync::{Mutex, Notify, RwLock, RwLockReadGuard, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, OwnedRwLockReadGuard, RwLock, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::by::By;
@@ -40,6 +40,9 @@ impl std::fmt::Debug for Store {
         f.debug_struct("Store").finish_non_exhaustive()
     }
 }
+
+/// While this is held, no import begins.
+pub(crate) type MappingsTurn = OwnedRwLockReadGuard<()>;
 
 /// State that the writer and the handles share.
 pub(crate) struct Shared {
@@ -199,8 +202,31 @@ impl Store {
     }
 
     /// Waits for the end of an import, to write mappings for a person.
-    pub(crate) async fn mappings_turn(&self) -> Result<RwLockReadGuard<'_, ()>, StoreError> {
-        let turn = tokio::time::timeout(OF_OPERATORS.turn, self.shared.mappings.read()).await;
+    pub(crate) async fn mappings_turn(&self) -> Result<MappingsTurn, StoreError> {
+        let turn = tokio::time::timeout(OF_OPERATORS.turn, self.any_mappings_turn()).await;
         turn.map_err(|_| StoreError::Importing)
+    }
+
+    /// Waits for the end of an import, however long it takes.
+    pub(crate) async fn any_mappings_turn(&self) -> MappingsTurn {
+        Arc::clone(&self.shared.mappings).read_owned().await
+    }
+
+    /// Does the same as [`Store::write`] with mappings. The write has the turn until it ends, also if its caller
+    /// gives up before: no import may begin beside it.
+    pub(crate) async fn write_mappings<T, F>(
+        &self,
+        turn: MappingsTurn,
+        mut run: F,
+    ) -> Result<T, StoreError>
+    where
+        F: for<'a> FnMut(&'a mut Tx) -> WriteFuture<'a, T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.write(move |tx| {
+            let _held = &turn;
+            run(tx)
+        })
+        .await
     }
 }

@@ -76,7 +76,9 @@ where
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
-        let Self { value, reply, .. } = *self;
+        let Self { run, value, reply } = *self;
+        // Before the answer: who has it may rely on what the write held being free.
+        drop(run);
         // A caller that has gone away does not want the answer.
         drop(reply.send(committed.and_then(|()| value.ok_or(StoreError::Closed))));
     }

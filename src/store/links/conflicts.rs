@@ -91,8 +91,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Decided>, StoreError> {
         let by = self.by.clone();
-        let _turn = self.mappings_turn().await?;
-        self.write(move |tx| {
+        let turn = self.mappings_turn().await?;
+        self.write_mappings(turn, move |tx| {
             let by = by.clone();
             Box::pin(async move {
                 let decided = decide(tx, id, decision, replacement, now).await?;

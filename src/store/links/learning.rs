@@ -63,9 +63,9 @@ impl Store {
         let (event, ticket) = (claim.event, claim.ticket.clone());
         let token = claim.token.as_str().to_owned();
         // However long an import takes: nothing else is claimed meanwhile.
-        let _turn = self.shared.mappings.read().await;
+        let turn = self.any_mappings_turn().await;
         let is_held = self
-            .write(move |tx| {
+            .write_mappings(turn, move |tx| {
                 let (ticket, token, lesson) = (ticket.clone(), token.clone(), lesson.clone());
                 Box::pin(async move { learn(tx, event, &ticket, &token, lesson, now).await })
             })

@@ -69,8 +69,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<Result<Stored, Stale>, StoreError> {
         let by = self.by.clone();
-        let _turn = self.mappings_turn().await?;
-        self.write(move |tx| {
+        let turn = self.mappings_turn().await?;
+        self.write_mappings(turn, move |tx| {
             let (put, condition, by) = (put.clone(), condition.clone(), by.clone());
             Box::pin(async move {
                 let before = current(tx, &put.ticket).await?;
@@ -105,8 +105,8 @@ impl Store {
                 taught_by = NULL, accounted_for = NULL
             WHERE source = $1 AND external_id = $2";
         let (ticket, by) = (ticket.clone(), self.by.clone());
-        let _turn = self.mappings_turn().await?;
-        self.write(move |tx| {
+        let turn = self.mappings_turn().await?;
+        self.write_mappings(turn, move |tx| {
             let (ticket, condition, by) = (ticket.clone(), condition.clone(), by.clone());
             Box::pin(async move {
                 // A condition is about a mapping: without one, there is nothing to check.
