@@ -95,6 +95,11 @@ impl Operators {
                 "the database is damaged: {problem}; restore a backup"
             ));
         }
+        if let Some(error) = self.store.stuck_import() {
+            problems.push(format!(
+                "an import of mappings cannot be written further, and no call is made before it is: {error}"
+            ));
+        }
         let calls = self.calls();
         if let Mode::Held(hold) = &calls.mode {
             problems.push(format!("calls to Serval are held: {}", hold.reason));

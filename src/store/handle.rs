@@ -107,6 +107,11 @@ impl Store {
         gone.or_else(|| self.shared.faults.held())
     }
 
+    /// Reason why an import that is decided cannot be written further now.
+    pub fn stuck_import(&self) -> Option<StoreError> {
+        self.shared.faults.import_failure()
+    }
+
     /// True if another program wrote to the database within the last day.
     pub fn has_other_writer(&self) -> bool {
         self.shared.faults.has_other_writer()

@@ -83,8 +83,7 @@ pub(crate) fn read_all<T: Columns>(rows: &[SqliteRow]) -> Result<Vec<T>, StoreEr
     rows.iter().map(|row| Ok(T::read(row, &mut 0)?)).collect()
 }
 
-/// Returns the readable rows of a statement, for pages that one damaged row must not take away. The log
-/// has the others.
+/// Returns the readable rows of a statement, for what one damaged row must not stop. The log has the others.
 pub(crate) async fn fetch_readable<'c, T: Columns>(
     connection: impl SqliteExecutor<'c>,
     statement: &'static str,
@@ -94,7 +93,7 @@ pub(crate) async fn fetch_readable<'c, T: Columns>(
     let rows = query.fetch_all(connection).await?;
     let readable = rows.iter().filter_map(|row| {
         let read = T::read(row, &mut 0);
-        read.inspect_err(|error| tracing::error!(%error, "a damaged row is left out of a list"))
+        read.inspect_err(|error| tracing::error!(%error, "a damaged row is left out"))
             .ok()
     });
     Ok(readable.collect())

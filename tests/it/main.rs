@@ -53,6 +53,7 @@ mod held;
 mod hostile;
 mod http_edges;
 mod import_effects;
+mod imports_beside;
 mod interleavings;
 mod invariants;
 mod jumps;

@@ -17,7 +17,7 @@ use crate::store::{Bench, LEASE, at, attempt, connected, ticket, url, webhook};
 /// More rows than fit into two steps, however fast the machine is.
 const MANY: u32 = 2_500;
 
-fn row(n: u32, ticket_id: &str) -> ImportRow {
+pub(crate) fn row(n: u32, ticket_id: &str) -> ImportRow {
     ImportRow {
         line: u64::from(n) + 1,
         ticket: ticket(n),
@@ -33,7 +33,7 @@ fn rows(many: u32, tickets: &str) -> Vec<ImportRow> {
     (1..=many).map(row).collect()
 }
 
-async fn connect(folder: &TempDir) -> SqliteConnection {
+pub(crate) async fn connect(folder: &TempDir) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(folder.path().join("inbox.db"));
     options.connect().await.unwrap()
 }
@@ -52,7 +52,7 @@ async fn staged_rows(folder: &TempDir) -> i64 {
 }
 
 /// Stages an import and leaves it as a kill right after its decision does.
-async fn decided(bench: Bench, rows: &[ImportRow]) -> TempDir {
+pub(crate) async fn decided(bench: Bench, rows: &[ImportRow]) -> TempDir {
     let import = bench.store.begin_import().await.unwrap();
     import.stage(rows).await.unwrap();
     drop(import);

@@ -18,6 +18,8 @@ pub(crate) struct Faults(Mutex<Met>);
 struct Met {
     /// Failure of the last write.
     failure: Option<StoreError>,
+    /// Failure of the last step of an import.
+    import_failure: Option<StoreError>,
     /// Time at which a row of another program was found.
     other_writer: Option<Instant>,
 }
@@ -52,6 +54,16 @@ impl Faults {
         if before.is_some() {
             tracing::info!("the database takes writes again");
         }
+    }
+
+    /// A step of an import ended.
+    pub(super) fn import_stepped(&self, failure: Option<StoreError>) {
+        self.met().import_failure = failure;
+    }
+
+    /// Failure of the last step of an import. No call is made before it is written whole.
+    pub(crate) fn import_failure(&self) -> Option<StoreError> {
+        self.met().import_failure.clone()
     }
 
     /// A row was found that another program wrote.

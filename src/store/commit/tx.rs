@@ -118,6 +118,15 @@ impl Tx {
         sql::fetch_all(self.connection().await?, statement, args).await
     }
 
+    /// Returns the readable rows of a statement; see [`sql::fetch_readable`].
+    pub(crate) async fn fetch_readable<T: Columns>(
+        &mut self,
+        statement: &'static str,
+        args: Args,
+    ) -> Result<Vec<T>, StoreError> {
+        sql::fetch_readable(self.connection().await?, statement, args).await
+    }
+
     /// Returns the first row of a statement, if there is one.
     pub(crate) async fn fetch_optional<T: Columns>(
         &mut self,

@@ -135,7 +135,10 @@ impl Writer {
             return;
         };
         let started = Instant::now();
-        match self.write_step(&import).await {
+        let written = self.write_step(&import).await;
+        let failure = written.as_ref().err().cloned();
+        self.shared.faults.import_stepped(failure);
+        match written {
             Ok(is_last) => {
                 import.stepped(is_last, started.elapsed());
                 if is_last {

@@ -1,7 +1,8 @@
 //! A step of an import: one transaction that does for some of its rows what writing a single mapping does, and
 //! deletes them from the staging.
 //!
-//! Invariant: no statement is run once for each row, because webhooks wait meanwhile.
+//! Invariant: no statement is run once for each row, because webhooks wait meanwhile. A damaged event is left out,
+//! since a step that fails is tried until it succeeds, and no call is made before.
 
 use jiff::Timestamp;
 
@@ -272,7 +273,7 @@ pub(crate) async fn step(
             move_found(tx, to, reason, now).await?;
         }
     }
-    let candidates: Vec<(i64, Candidate)> = tx.fetch_all(CANDIDATES, of_step()).await?;
+    let candidates: Vec<(i64, Candidate)> = tx.fetch_readable(CANDIDATES, of_step()).await?;
     let each = candidates.chunk_by(|(one, _), (next, _)| one == next);
     let best = each.filter_map(|candidates| best(candidates.iter().map(|(_, event)| event)));
     let found: Vec<i64> = best.map(|best| best.event.0).collect();
@@ -292,7 +293,8 @@ pub(crate) async fn step(
 }
 
 /// Moves the found events that are not in state `to` yet. Does for a whole set what
-/// [`move_event`](crate::store::queue::transition::move_event) does for one event.
+/// [`move_event`](crate::store::queue::transition::move_event) does for one event. An event with a damaged state
+/// stays as it is.
 async fn move_found(
     tx: &mut Tx,
     to: EventState,
@@ -309,22 +311,25 @@ async fn move_found(
         INSERT INTO changes (event_id, at, state, reason)
         SELECT e.id, $3, $1, $2
         FROM import_events AS i CROSS JOIN events AS e ON e.id = i.event_id
-        WHERE e.state <> $1";
+        WHERE e.state <> $1 AND +e.state IN (SELECT value FROM json_each($4))";
     const MOVE: &str = concat!(
         "-- store::step::move_found
         UPDATE events SET state = $1, reason = $2, updated_at = $3, ",
         on_move!("$1", "$3"),
-        " WHERE id IN (SELECT event_id FROM import_events) AND state <> $1"
+        " WHERE id IN (SELECT event_id FROM import_events) AND state <> $1
+            AND +state IN (SELECT value FROM json_each($4))"
     );
     const EMPTY: &str = "\
         -- store::step::empty
         DELETE FROM import_events";
-    let moved: Vec<(String, EventState, i64)> = tx.fetch_all(COUNT, args![to]).await?;
+    let moved: Vec<(String, EventState, i64)> = tx.fetch_readable(COUNT, args![to]).await?;
     for (source, from, n) in moved {
         tx.counts.moved(&source, from, to, n);
     }
+    let known = json(&EventState::ALL.map(EventState::as_str));
     for statement in [NOTE, MOVE] {
-        tx.run(statement, args![to, reason, millis(now)]).await?;
+        tx.run(statement, args![to, reason, millis(now), &known])
+            .await?;
     }
     tx.run(EMPTY, args![]).await?;
     Ok(())
