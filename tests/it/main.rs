@@ -44,6 +44,7 @@ mod drop_fields;
 mod durability;
 mod durability_trace;
 mod echoes;
+mod ended_channels;
 mod erase;
 mod feeds;
 mod foreign_answers;

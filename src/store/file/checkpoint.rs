@@ -36,7 +36,10 @@ impl Store {
             };
             growth.begin_anew();
             let moved = if erases {
-                self.forget_erased().await
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    forgotten = self.forget_erased() => forgotten,
+                }
             } else {
                 self.move_log(&mut connection).await.map(|()| PAUSE)
             };
@@ -59,10 +62,14 @@ impl Store {
         }
     }
 
-    /// Empties the log after bodies were erased. A long read, such as a backup, puts it off.
+    /// Erases what is left to erase, and empties the log after bodies were erased. A long read, such as a backup,
+    /// puts that off.
     async fn forget_erased(&self) -> Result<Duration, StoreError> {
-        let is_empty = self
-            .empty_log()
+        let emptied = async {
+            self.erase_ended_channels().await?;
+            self.empty_log().await
+        };
+        let is_empty = emptied
             .await
             .inspect_err(|_| self.shared.erased.notify_one())?;
         if is_empty {

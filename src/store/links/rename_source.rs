@@ -2,6 +2,7 @@
 
 use sqlx::SqliteConnection;
 
+use super::end_channel;
 use crate::domain::ids::{ExternalId, SourceName};
 use crate::store::commit::tx::Tx;
 use crate::store::commit::writer::Writer;
@@ -159,6 +160,7 @@ impl Writer {
                     for (_, statement) in RENAMES {
                         tx.run(statement, args![from, to]).await?;
                     }
+                    tx.run(end_channel::RENAME_SOURCE, args![from, to]).await?;
                 }
                 Ok(due)
             })
