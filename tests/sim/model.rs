@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::daemon::Addresses;
+use super::plan::Strike;
 
 /// Index of an external ticket.
 pub(crate) type TicketNo = usize;
@@ -33,6 +34,8 @@ impl Source {
 pub(crate) struct Sent {
     pub(crate) rank: u32,
     pub(crate) object: String,
+    /// When it was sent first.
+    pub(crate) tried: Duration,
     /// When its acknowledgement was received.
     pub(crate) acknowledged: Option<Duration>,
     /// The number of its event, where the acknowledgement names it.
@@ -58,7 +61,7 @@ pub(crate) struct Ticket {
     pub(crate) before: Option<(String, Option<Duration>)>,
     /// Deletions that were sent, of the record or its messages.
     pub(crate) deletions: usize,
-    /// True once the deletion of the record was sent.
+    /// True once the deletion of the record, or of its channel, was sent.
     pub(crate) is_going: bool,
     /// When the deletion was acknowledged.
     pub(crate) gone: Option<Duration>,
@@ -72,10 +75,14 @@ pub(crate) struct State {
     pub(crate) addresses: Addresses,
     /// True while an operator's pause is confirmed.
     pub(crate) is_paused: bool,
-    /// No more webhooks.
+    /// No more webhooks, and nothing is wrong.
     pub(crate) is_quiet: bool,
+    /// What happens at the next call.
+    pub(crate) at_call: Option<Strike>,
     /// Number of the present life.
     pub(crate) life: usize,
+    /// When the daemon moves again after the last time in which it stood still.
+    pub(crate) moves_from: Duration,
     logs: bool,
 }
 
@@ -119,6 +126,12 @@ impl State {
         self.note(|| format!("VIOLATION {what}"));
         let at = sim_machine::elapsed().as_secs_f64();
         self.violations.push(format!("  at {at:.3} s: {what}"));
+    }
+
+    /// The daemon stands still for a time.
+    pub(crate) fn stall(&mut self, time: Duration) {
+        self.moves_from = sim_machine::elapsed() + time;
+        sim_machine::stall(self.life, time);
     }
 
     pub(crate) fn find(&self, external_id: &str) -> Option<TicketNo> {

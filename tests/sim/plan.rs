@@ -39,11 +39,23 @@ pub(crate) enum Blow {
     Crash(u64, Crash),
     Stop,
     Disk(Fault, Duration),
+    /// Another process holds the database for longer than a claim lasts.
+    Held(Duration),
+    /// The next call that arrives at Serval finds the daemon dead, cut or still.
+    AtCall(Strike),
     /// The clock of its machine is set by so many seconds.
     Clock(i64),
     /// Nothing of it runs for a time.
     Stall(Duration),
     Nothing,
+}
+
+/// What happens to the daemon at the moment at which a call of it arrives.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Strike {
+    Kill,
+    Cut(Cut),
+    Stall(Duration),
 }
 
 const CUTS: [Cut; 4] = [Cut::Nothing, Cut::Torn, Cut::Scattered, Cut::All];
@@ -69,14 +81,15 @@ impl Plan {
     /// Chooses what happens next.
     pub(crate) fn blow(&self, dice: &mut Rng) -> Blow {
         let how = CUTS[dice.usize(0..CUTS.len())];
-        match dice.u8(0..18) {
+        match dice.u8(0..21) {
             0..3 => Blow::Kill,
             3..6 => Blow::Cut(how),
             6..8 => Blow::Crash(dice.u64(1..200), Crash::Kill),
             8..11 => Blow::Crash(dice.u64(1..200), Crash::Cut(how)),
             11 => Blow::Stop,
             12 | 13 => {
-                let fault = [Fault::Full, Fault::Sync, Fault::Write][dice.usize(0..3)];
+                let faults = [Fault::Full, Fault::Sync, Fault::Write, Fault::Held];
+                let fault = faults[dice.usize(0..faults.len())];
                 Blow::Disk(fault, Duration::from_millis(dice.u64(10..8000)))
             }
             14 if self.has_clock_steps => {
@@ -85,6 +98,13 @@ impl Plan {
             }
             15 => Blow::Stall(Duration::from_millis(dice.u64(100..20_000))),
             16 => Blow::Stall(Duration::from_secs(dice.u64(60..400))),
+            17 => Blow::Held(Duration::from_secs(dice.u64(160..240))),
+            18 | 19 => Blow::AtCall(match dice.u8(0..4) {
+                0 => Strike::Kill,
+                1 => Strike::Cut(how),
+                2 => Strike::Stall(Duration::from_secs(dice.u64(1..30))),
+                _ => Strike::Stall(Duration::from_secs(dice.u64(165..260))),
+            }),
             _ => Blow::Nothing,
         }
     }

@@ -18,10 +18,21 @@ const ROUNDING: Duration = Duration::from_millis(5);
 /// How long a call may have been under way: it asks Serval first if it is in doubt.
 const UNDER_WAY: Duration = Duration::from_secs(12);
 
+/// True if a call that arrives at `now` may have begun before the daemon stood still.
+fn has_stood_still(state: &State, now: Duration) -> bool {
+    let moves_from = state.moves_from;
+    !moves_from.is_zero() && now <= moves_from + UNDER_WAY
+}
+
+/// True if a call that arrives at `now` may have begun before `change` was known.
+fn may_precede(state: &State, change: Duration, now: Duration) -> bool {
+    now <= change + UNDER_WAY || has_stood_still(state, now)
+}
+
 /// True if a ticket is mapped to this Serval ticket, or was when the call began.
-fn may_go_to(ticket: &Ticket, serval: &str, now: Duration) -> bool {
+fn may_go_to(state: &State, ticket: &Ticket, serval: &str, now: Duration) -> bool {
     let was_mapped = |(old, until): &(String, Option<Duration>)| {
-        old == serval && until.is_none_or(|until| now < until + UNDER_WAY)
+        old == serval && until.is_none_or(|until| may_precede(state, until, now))
     };
     ticket.serval == serval || ticket.before.as_ref().is_some_and(was_mapped)
 }
@@ -36,7 +47,7 @@ pub(crate) fn on_call(
 ) {
     let now = sim_machine::elapsed();
     let mut wrong = Vec::new();
-    if state.is_paused {
+    if state.is_paused && !has_stood_still(state, now) {
         wrong.push(format!("a call about {external_id} during a pause"));
     }
     if let Some(until) = ledger.waits(object, state.life)
@@ -50,7 +61,7 @@ pub(crate) fn on_call(
     match ticket {
         None => wrong.push(format!("a call about {external_id}, which nobody has")),
         Some(ticket) => {
-            if !may_go_to(ticket, serval, now) {
+            if !may_go_to(state, ticket, serval, now) {
                 wrong.push(format!(
                     "{external_id} goes to {serval}, not to {}",
                     ticket.serval
@@ -58,7 +69,7 @@ pub(crate) fn on_call(
             }
             let message = ticket.sent.iter().find(|sent| sent.object == object);
             let gone = message.and_then(|sent| sent.gone).or(ticket.gone);
-            if gone.is_some_and(|gone| gone + UNDER_WAY < now) {
+            if gone.is_some_and(|gone| !may_precede(state, gone, now)) {
                 wrong.push(format!("{external_id} was deleted, and is sent"));
             }
             if is_linked && ticket.source != Source::Again {
@@ -77,40 +88,39 @@ pub(crate) fn on_call(
 
 /// The oldest event of an external ticket is first, and no save follows a newer one.
 fn out_of_order(ticket: &Ticket, sent: &Sent, ledger: &Ledger, is_linked: bool) -> Option<String> {
-    let id = &ticket.id;
-    let event = sent.event?;
-    // Another mapping sends what was finished again.
+    let (id, rank) = (&ticket.id, sent.rank);
+    // Another mapping sends what was finished again, and a deletion makes room for what was.
     if ticket.before.is_some() || ticket.deletions > 0 {
         return None;
     }
-    let is_older = |other: &&Sent| {
-        let was_queued = other.was_mapped && other.acknowledged.is_some();
-        let is_before = other.event.is_some_and(|other| other < event);
-        was_queued && is_before
-    };
-    let is_taken = |other: &Sent| {
-        ledger
-            .told
-            .get(&other.object)
-            .is_some_and(|told| told.is_taken)
-    };
-    if ticket.source == Source::Again {
-        let pair = (ticket.serval.clone(), id.clone());
-        let last = ledger.links.get(&pair)?;
-        let last = ticket.sent.iter().find(|other| other.object == *last)?;
-        return (last.rank > sent.rank)
-            .then(|| format!("{id}: save {} is sent after save {}", sent.rank, last.rank));
+    match ticket.source {
+        // Of saves that wait only the newest is sent. It may come during the call.
+        Source::Once => None,
+        Source::Again => {
+            let pair = (ticket.serval.clone(), id.clone());
+            let last = ledger.links.get(&pair)?;
+            let last = ticket.sent.iter().find(|other| other.object == *last)?;
+            let is_older = last.rank > rank;
+            is_older.then(|| format!("{id}: save {rank} is sent after save {}", last.rank))
+        }
+        Source::Slack if is_linked => None,
+        Source::Slack => {
+            let is_taken = |other: &Sent| {
+                let told = ledger.told.get(&other.object);
+                told.is_some_and(|told| told.is_taken)
+            };
+            // Those that came before a mapping waited for it, and one of them is sent.
+            let waits = |other: &&Sent| {
+                let is_older = other.acknowledged.is_some_and(|at| at < sent.tried);
+                is_older && other.was_mapped && !is_taken(other)
+            };
+            let older = ticket.sent.iter().find(waits)?;
+            Some(format!(
+                "{id}: message {rank} is sent before message {}",
+                older.rank
+            ))
+        }
     }
-    // Of saves that wait only the newest is sent. It may come during the call.
-    if ticket.source == Source::Once {
-        return None;
-    }
-    let older = ticket
-        .sent
-        .iter()
-        .filter(is_older)
-        .find(|other| !is_taken(other))?;
-    (!is_linked).then(|| format!("{id}: event {event} is sent before event {:?}", older.event))
 }
 
 /// Waits until the daemon has nothing left to do; false: it does not come to an end.
@@ -169,7 +179,7 @@ pub(crate) async fn at_the_end(model: &Model, serval: &Serval, operator: &Operat
         *counts.entry(text("state")).or_default() += 1;
         *of_ticket.entry(text("external_id")).or_default() += 1;
         ids.extend(number_of(&text("id")));
-        let is_deletion = text("reason") == "deleted";
+        let is_deletion = matches!(text("reason").as_str(), "deleted" | "channel_notice");
         if !matches!(text("state").as_str(), "connected" | "skipped") && !is_deletion {
             wrong.push(format!("left at the end: {event}"));
         }

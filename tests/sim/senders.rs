@@ -1,5 +1,6 @@
 //! The senders: they send records and messages, and again what was not acknowledged.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,6 +14,11 @@ use sha2::Sha256;
 
 use super::daemon::{SERVICENOW_KEY, SLACK_SECRET};
 use super::model::{Model, Sent, Source, Ticket, TicketNo};
+
+/// Webhooks that each sender repeats when nothing is wrong any more.
+const REPEATED: usize = 4;
+/// Further tries of a webhook when nothing is wrong any more.
+const STUBBORN: usize = 400;
 
 /// One sender.
 pub(crate) struct Sender {
@@ -32,6 +38,8 @@ enum What {
     Deletion,
     /// The message with this index was deleted.
     MessageDeletion(usize),
+    /// The channel was deleted, with all that was acknowledged by this time.
+    ChannelDeletion(Duration),
 }
 
 /// A webhook.
@@ -47,41 +55,71 @@ impl Sender {
     /// Sends until told to be quiet.
     pub(crate) async fn run(mut self) {
         let mut number = 0;
+        let mut taken: Vec<Webhook> = Vec::new();
         while !self.model.lock().is_quiet {
             number += 1;
-            let webhook = self.make(number);
             let tries = self.dice.usize(1..40);
-            for _ in 0..tries {
-                if self.send(&webhook).await {
-                    break;
-                }
-                let pause = self.dice.u64(20..1500);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
+            if let Some(webhook) = self.make(number)
+                && self.deliver(&webhook, tries).await
+            {
+                taken.push(webhook);
             }
             // Some senders repeat what was acknowledged.
-            if self.dice.u8(0..8) == 0 {
-                self.send(&webhook).await;
+            if self.dice.u8(0..4) == 0 && !taken.is_empty() {
+                let again = self.dice.usize(0..taken.len());
+                self.send(&taken[again]).await;
             }
             let pause = u64::try_from(self.pause.as_millis()).unwrap_or(1);
             let pause = self.dice.u64(0..=pause);
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
+        for webhook in taken.iter().rev().take(REPEATED) {
+            self.deliver(webhook, 1).await;
+        }
+    }
+
+    /// Sends it until it is acknowledged; true if it was. While things go wrong it may be given up.
+    async fn deliver(&mut self, webhook: &Webhook, tries: usize) -> bool {
+        for tried in 1..tries + STUBBORN {
+            let is_taken = if self.dice.u8(0..6) == 0 {
+                let both = tokio::join!(self.send(webhook), self.send(webhook));
+                both.0 || both.1
+            } else {
+                self.send(webhook).await
+            };
+            if is_taken {
+                return true;
+            }
+            if tried >= tries && !self.model.lock().is_quiet {
+                return false;
+            }
+            let pause = self.dice.u64(20..1500);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        let delivery = &webhook.delivery;
+        let what = format!("{delivery} is not taken, though nothing is wrong");
+        self.model.violation(&what);
+        false
     }
 
     /// Writes the next save or message.
-    fn make(&mut self, number: usize) -> Webhook {
+    fn make(&mut self, number: usize) -> Option<Webhook> {
         let mut state = self.model.lock();
         // Some external tickets have many events, most have few.
         let most = self.dice.usize(1..=state.tickets.len());
         let no = self.dice.usize(0..most);
+        // Nobody writes in a channel that was deleted.
+        if state.tickets[no].source == Source::Slack && state.tickets[no].is_going {
+            return None;
+        }
         let ticket = &mut state.tickets[no];
         let index = ticket.sent.len();
         let name = format!("{}-{number}", self.name);
         if index > 0
-            && self.dice.u8(0..25) == 0
+            && self.dice.u8(0..16) == 0
             && let Some(deletion) = deletion(no, ticket, &name, &mut self.dice)
         {
-            return deletion;
+            return Some(deletion);
         }
         let last = u32::try_from(index).unwrap_or_default();
         // Some saves arrive after newer ones.
@@ -110,9 +148,7 @@ impl Sender {
                 let object = format!(
                     r#"{{"type":"message","channel":"{channel}","channel_type":"channel","user":"U061F7AUR","text":"{text}",{thread}"ts":"{ts}","event_ts":"{ts}"}}"#
                 );
-                let body = format!(
-                    r#"{{"type":"event_callback","token":"t","team_id":"T0BRIDGE1","api_app_id":"A0BRIDGE1","event_id":"Ev{name}","event_time":1773748900,"event":{object}}}"#
-                );
+                let body = envelope(&name, &object);
                 (object, body)
             }
         };
@@ -120,19 +156,20 @@ impl Sender {
         ticket.sent.push(Sent {
             rank,
             object,
+            tried: sim_machine::elapsed(),
             acknowledged: None,
             event: None,
             is_going: false,
             gone: None,
             was_mapped,
         });
-        Webhook {
+        Some(Webhook {
             ticket: no,
             what: What::Post(index),
             source: ticket.source,
             delivery,
             body,
-        }
+        })
     }
 
     /// Sends it once; true if it was acknowledged.
@@ -192,6 +229,13 @@ impl Sender {
                 *gone = gone.or(Some(now));
                 return true;
             }
+            What::ChannelDeletion(begun) => {
+                let is_earlier = |sent: &&mut Sent| sent.acknowledged.is_some_and(|at| at < begun);
+                for sent in ticket.sent.iter_mut().filter(is_earlier) {
+                    sent.gone = sent.gone.or(Some(now));
+                }
+                return true;
+            }
         };
         let sent = &mut ticket.sent[index];
         let known = sent.event;
@@ -208,7 +252,17 @@ impl Sender {
 
 /// The webhook that says that a record or a message was deleted, if there is one to delete.
 fn deletion(no: TicketNo, ticket: &mut Ticket, name: &str, dice: &mut Rng) -> Option<Webhook> {
-    let (what, body) = if ticket.source == Source::Slack {
+    let (what, body) = if ticket.source == Source::Slack && dice.u8(0..3) == 0 {
+        ticket.is_going = true;
+        for sent in &mut ticket.sent {
+            sent.is_going = true;
+        }
+        let (channel, _) = ticket.id.split_once(':')?;
+        let event =
+            json!({ "type": "channel_deleted", "channel": channel, "event_ts": "1773749900.1" });
+        let what = What::ChannelDeletion(sim_machine::elapsed());
+        (what, envelope(name, &event))
+    } else if ticket.source == Source::Slack {
         let all = ticket.sent.iter().enumerate();
         let all = all.filter(|(_, sent)| sent.acknowledged.is_some() && !sent.is_going);
         let all: Vec<usize> = all.map(|(index, _)| index).collect();
@@ -223,10 +277,7 @@ fn deletion(no: TicketNo, ticket: &mut Ticket, name: &str, dice: &mut Rng) -> Op
             "channel_type": "channel", "deleted_ts": ts, "previous_message": message,
             "ts": format!("1773749900.{index:06}"), "event_ts": format!("1773749900.{index:06}"),
         });
-        let body = format!(
-            r#"{{"type":"event_callback","token":"t","team_id":"T0BRIDGE1","api_app_id":"A0BRIDGE1","event_id":"Ev{name}","event_time":1773749900,"event":{event}}}"#
-        );
-        (What::MessageDeletion(index), body)
+        (What::MessageDeletion(index), envelope(name, &event))
     } else if ticket.is_going {
         return None;
     } else {
@@ -246,6 +297,13 @@ fn deletion(no: TicketNo, ticket: &mut Ticket, name: &str, dice: &mut Rng) -> Op
         delivery: format!("d-{name}"),
         body,
     })
+}
+
+/// What Slack puts around an event.
+fn envelope(name: &str, event: &impl Display) -> String {
+    format!(
+        r#"{{"type":"event_callback","token":"t","team_id":"T0BRIDGE1","api_app_id":"A0BRIDGE1","event_id":"Ev{name}","event_time":1773749900,"event":{event}}}"#
+    )
 }
 
 fn event_of(said: &str) -> Option<i64> {

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::ledger::{Effect, Ledger, Mood};
 use super::model::Model;
+use super::plan::Strike;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Serval {
@@ -196,6 +197,12 @@ impl Serval {
             state.violation(&format!("two calls at once about {external_id}"));
         }
         super::rules::on_call(&mut state, ledger, (ticket, external_id), object, is_linked);
+        match state.at_call.take() {
+            Some(Strike::Kill) => sim_machine::kill(state.life),
+            Some(Strike::Cut(how)) => sim_machine::cut(state.life, how),
+            Some(Strike::Stall(time)) => state.stall(time),
+            None => {}
+        }
         InFlight {
             serval: self,
             external_id: external_id.to_owned(),

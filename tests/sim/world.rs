@@ -107,6 +107,7 @@ impl World {
             dice: dice.fork(),
         };
         let life = Life::start(config.clone());
+        model.lock().life = life.id;
         let mut world = Self {
             model: model.clone(),
             plan,
@@ -233,7 +234,14 @@ impl World {
                     self.ahead = if self.ahead == 0 { seconds } else { 0 };
                     self.set_clock();
                 }
-                Blow::Stall(time) => sim_machine::stall(self.life.id, time),
+                Blow::Stall(time) => self.model.lock().stall(time),
+                Blow::Held(time) => {
+                    sim_machine::fault(Fault::Held);
+                    disk_until = None;
+                    self.life.ended(time).await;
+                    sim_machine::fault(Fault::None);
+                }
+                Blow::AtCall(strike) => self.model.lock().at_call = Some(strike),
                 Blow::Nothing => {}
             }
         }
@@ -277,7 +285,9 @@ impl World {
         if !self.life.is_alive() {
             self.after_death().await;
         }
-        self.model.lock().is_quiet = true;
+        let mut state = self.model.lock();
+        state.at_call = None;
+        state.is_quiet = true;
     }
 
     async fn stop(&mut self) {

@@ -33,6 +33,8 @@ pub enum Fault {
     Sync,
     /// Writing fails.
     Write,
+    /// Another process holds the lock for writing.
+    Held,
 }
 
 #[derive(Debug)]

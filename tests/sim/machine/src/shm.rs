@@ -5,8 +5,12 @@ use std::ptr::null_mut;
 
 use libsqlite3_sys::{SQLITE_BUSY, SQLITE_OK, SQLITE_SHM_EXCLUSIVE, SQLITE_SHM_LOCK, sqlite3_file};
 
+use crate::disk::Fault;
 use crate::vfs::{file_of, open_of};
 use crate::world::world;
+
+/// The place of the lock that who writes to the log holds.
+const WRITING: usize = 0;
 
 pub(crate) unsafe extern "C" fn shm_map(
     file: *mut sqlite3_file,
@@ -49,6 +53,9 @@ pub(crate) unsafe extern "C" fn shm_lock(
         return SQLITE_OK;
     }
     let is_exclusive = flags & SQLITE_SHM_EXCLUSIVE != 0;
+    if is_exclusive && places.contains(&WRITING) && world().disk.fault == Fault::Held {
+        return SQLITE_BUSY;
+    }
     for place in places.clone() {
         let own = i32::from(open.shared & mask(place) != 0);
         let is_taken = if is_exclusive {

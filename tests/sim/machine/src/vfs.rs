@@ -136,7 +136,7 @@ unsafe extern "C" fn write(
     match fault {
         Fault::Write => return SQLITE_IOERR_WRITE,
         Fault::Full if grows => return SQLITE_FULL,
-        Fault::None | Fault::Full | Fault::Sync => {}
+        Fault::None | Fault::Full | Fault::Sync | Fault::Held => {}
     }
     found.write(at as usize, from);
     disk_step();
