@@ -81,6 +81,8 @@ pub(crate) struct State {
     pub(crate) at_call: Option<Strike>,
     /// Number of the present life.
     pub(crate) life: usize,
+    /// The external ticket of the last call.
+    pub(crate) called: Option<TicketNo>,
     /// When the daemon moves again after the last time in which it stood still.
     pub(crate) moves_from: Duration,
     logs: bool,

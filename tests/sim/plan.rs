@@ -6,6 +6,7 @@ use fastrand::Rng;
 use sim_machine::{Crash, Cut, Fault};
 
 use super::ledger::{Effect, Mood};
+use super::model::{Source, Ticket};
 
 /// The parameters of a world.
 #[derive(Debug)]
@@ -78,6 +79,29 @@ impl Plan {
         }
     }
 
+    /// The external tickets of the world.
+    pub(crate) fn tickets(&self, dice: &mut Rng) -> Vec<Ticket> {
+        let make = |no: usize| {
+            let source = [Source::Once, Source::Again, Source::Slack][dice.usize(0..3)];
+            let id = match source {
+                Source::Once | Source::Again => format!("a1b2{no:028x}"),
+                Source::Slack => format!("C9DDYQ1B{no}:1773748800.{no:06}"),
+            };
+            Ticket {
+                source,
+                id,
+                serval: format!("tkt-{no}"),
+                mapped: None,
+                before: None,
+                deletions: 0,
+                is_going: false,
+                gone: None,
+                sent: Vec::new(),
+            }
+        };
+        (0..self.tickets).map(make).collect()
+    }
+
     /// Chooses what happens next.
     pub(crate) fn blow(&self, dice: &mut Rng) -> Blow {
         let how = CUTS[dice.usize(0..CUTS.len())];
@@ -98,7 +122,7 @@ impl Plan {
             }
             15 => Blow::Stall(Duration::from_millis(dice.u64(100..20_000))),
             16 => Blow::Stall(Duration::from_secs(dice.u64(60..400))),
-            17 => Blow::Held(Duration::from_secs(dice.u64(160..240))),
+            17 => Blow::Held(Duration::from_secs(dice.u64(175..240))),
             18 | 19 => Blow::AtCall(match dice.u8(0..4) {
                 0 => Strike::Kill,
                 1 => Strike::Cut(how),

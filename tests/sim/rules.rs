@@ -57,8 +57,8 @@ pub(crate) fn on_call(
             "a call about {object} at {now:?}; Serval asked to wait until {until:?}"
         ));
     }
-    let ticket = state.find(external_id).map(|no| &state.tickets[no]);
-    match ticket {
+    state.called = state.find(external_id);
+    match state.called.map(|no| &state.tickets[no]) {
         None => wrong.push(format!("a call about {external_id}, which nobody has")),
         Some(ticket) => {
             if !may_go_to(state, ticket, serval, now) {
@@ -103,18 +103,11 @@ fn out_of_order(ticket: &Ticket, sent: &Sent, ledger: &Ledger, is_linked: bool) 
             let is_older = last.rank > rank;
             is_older.then(|| format!("{id}: save {rank} is sent after save {}", last.rank))
         }
-        Source::Slack if is_linked => None,
+        // What came before a mapping waits for it, and one of that is sent first.
+        Source::Slack if is_linked || !sent.was_mapped => None,
         Source::Slack => {
-            let is_taken = |other: &Sent| {
-                let told = ledger.told.get(&other.object);
-                told.is_some_and(|told| told.is_taken)
-            };
-            // Those that came before a mapping waited for it, and one of them is sent.
-            let waits = |other: &&Sent| {
-                let is_older = other.acknowledged.is_some_and(|at| at < sent.tried);
-                is_older && other.was_mapped && !is_taken(other)
-            };
-            let older = ticket.sent.iter().find(waits)?;
+            let is_older = |other: &&Sent| other.acknowledged.is_some_and(|at| at < sent.tried);
+            let older = ticket.sent.iter().find(is_older)?;
             Some(format!(
                 "{id}: message {rank} is sent before message {}",
                 older.rank
@@ -126,13 +119,15 @@ fn out_of_order(ticket: &Ticket, sent: &Sent, ledger: &Ledger, is_linked: bool) 
 /// Waits until the daemon has nothing left to do; false: it does not come to an end.
 pub(crate) async fn drained(operator: &Operator, patience: Duration) -> bool {
     let waits = async {
+        let mut pause = Duration::from_millis(500);
         loop {
             if let Some((200, stats)) = operator.ask(Method::GET, "/stats", "").await
                 && stats["totals"]["queued"] == 0
             {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_mins(2));
         }
     };
     tokio::time::timeout(patience, waits).await.is_ok()

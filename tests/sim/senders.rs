@@ -107,7 +107,11 @@ impl Sender {
         let mut state = self.model.lock();
         // Some external tickets have many events, most have few.
         let most = self.dice.usize(1..=state.tickets.len());
-        let no = self.dice.usize(0..most);
+        let mut no = self.dice.usize(0..most);
+        // Some channels are deleted while a call is under way.
+        let is_channel = |no: &TicketNo| state.tickets[*no].source == Source::Slack;
+        let ends = (state.called.filter(is_channel)).filter(|_| self.dice.u8(0..10) == 0);
+        no = ends.unwrap_or(no);
         // Nobody writes in a channel that was deleted.
         if state.tickets[no].source == Source::Slack && state.tickets[no].is_going {
             return None;
@@ -116,8 +120,8 @@ impl Sender {
         let index = ticket.sent.len();
         let name = format!("{}-{number}", self.name);
         if index > 0
-            && self.dice.u8(0..16) == 0
-            && let Some(deletion) = deletion(no, ticket, &name, &mut self.dice)
+            && (ends.is_some() || self.dice.u8(0..16) == 0)
+            && let Some(deletion) = deletion(no, ticket, &name, ends.is_some(), &mut self.dice)
         {
             return Some(deletion);
         }
@@ -251,8 +255,14 @@ impl Sender {
 }
 
 /// The webhook that says that a record or a message was deleted, if there is one to delete.
-fn deletion(no: TicketNo, ticket: &mut Ticket, name: &str, dice: &mut Rng) -> Option<Webhook> {
-    let (what, body) = if ticket.source == Source::Slack && dice.u8(0..3) == 0 {
+fn deletion(
+    no: TicketNo,
+    ticket: &mut Ticket,
+    name: &str,
+    of_channel: bool,
+    dice: &mut Rng,
+) -> Option<Webhook> {
+    let (what, body) = if of_channel {
         ticket.is_going = true;
         for sent in &mut ticket.sent {
             sent.is_going = true;

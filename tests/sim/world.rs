@@ -10,8 +10,8 @@ use sim_machine::{Crash, Fault};
 use tokio::task::JoinSet;
 
 use super::daemon::{self, Addresses, Life};
-use super::ledger::Mood;
-use super::model::{Model, Source, Ticket};
+use super::ledger::{Effect, Mood};
+use super::model::Model;
 use super::operators::Operator;
 use super::plan::{Blow, Plan};
 use super::rules;
@@ -86,7 +86,7 @@ impl World {
         let plan = Plan::new(&mut dice);
         let model = Model::new(logs);
         model.note(|| format!("seed {seed}: {plan:?}"));
-        model.lock().tickets = tickets(&plan, &mut dice);
+        model.lock().tickets = plan.tickets(&mut dice);
         let mut peers = JoinSet::new();
         let repeats = plan.refuses_repeats;
         let (serval, address) =
@@ -142,6 +142,7 @@ impl World {
         if world.plan.unlinks && !rules::unlinked(&world.serval, &model).await {
             model.violation("old pairs stay linked");
         }
+        rules::at_the_end(&model, &world.serval, &operator).await;
         // One more start, which looks at the whole database.
         world.stop().await;
         world.restart();
@@ -236,15 +237,32 @@ impl World {
                 }
                 Blow::Stall(time) => self.model.lock().stall(time),
                 Blow::Held(time) => {
-                    sim_machine::fault(Fault::Held);
-                    disk_until = None;
-                    self.life.ended(time).await;
-                    sim_machine::fault(Fault::None);
+                    self.hold(time).await;
+                    (mood_until, disk_until) = (Duration::ZERO, None);
                 }
                 Blow::AtCall(strike) => self.model.lock().at_call = Some(strike),
                 Blow::Nothing => {}
             }
         }
+    }
+
+    /// Another process holds the database while calls hang: their claims run out before their ends are
+    /// written.
+    async fn hold(&self, time: Duration) {
+        self.serval.feel(Mood {
+            connect: Effect::Hang,
+            connect_percent: 100,
+            ..Mood::default()
+        });
+        let before = self.serval.ledger().calls;
+        let no_call = || self.life.is_alive() && self.serval.ledger().calls == before;
+        for _ in (0..2000).take_while(|_| no_call()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        sim_machine::fault(Fault::Held);
+        self.life.ended(time).await;
+        sim_machine::fault(Fault::None);
+        self.life.ended(Duration::from_secs(8)).await;
     }
 
     fn set_clock(&self) {
@@ -292,7 +310,12 @@ impl World {
 
     async fn stop(&mut self) {
         self.life.stop();
-        if !self.life.ended(Duration::from_mins(5)).await {
+        let stands = {
+            let mut state = self.model.lock();
+            state.at_call = None;
+            state.moves_from.saturating_sub(sim_machine::elapsed())
+        };
+        if !self.life.ended(stands + Duration::from_mins(5)).await {
             self.model.violation("the daemon does not stop");
         }
         match self.life.end() {
@@ -324,26 +347,4 @@ impl World {
             sim_machine::picture()
         )
     }
-}
-
-fn tickets(plan: &Plan, dice: &mut Rng) -> Vec<Ticket> {
-    let make = |no: usize| {
-        let source = [Source::Once, Source::Again, Source::Slack][dice.usize(0..3)];
-        let id = match source {
-            Source::Once | Source::Again => format!("a1b2{no:028x}"),
-            Source::Slack => format!("C9DDYQ1B{no}:1773748800.{no:06}"),
-        };
-        Ticket {
-            source,
-            id,
-            serval: format!("tkt-{no}"),
-            mapped: None,
-            before: None,
-            deletions: 0,
-            is_going: false,
-            gone: None,
-            sent: Vec::new(),
-        }
-    };
-    (0..plan.tickets).map(make).collect()
 }
