@@ -238,6 +238,41 @@ async fn a_deletion_that_was_ignored_as_foreign_takes_effect_by_a_replay() {
 }
 
 #[tokio::test]
+async fn an_echo_is_never_replayed_and_the_next_save_is_an_event_of_its_own() {
+    const ECHOES: &str = "[sources.servicenow]\nignore_users = ['bridge.user']";
+    let mut app = TestApp::builder()
+        .config(&format!("{ECHOES}\ninstance = 'acme'"))
+        .start()
+        .await;
+    let saved = |n: u8| {
+        let mut record: Value = serde_json::from_str(&incident(1)).unwrap();
+        record["sys_updated_by"] = json!("bridge.user");
+        record["sys_mod_count"] = json!(n.to_string());
+        record.to_string()
+    };
+    let facts = json!({ "instance": "acmedev", "table": "incident", "operation": "update" });
+    let (foreign, reason, _) = stored(&app, PATH, &envelope(&facts, &saved(1))).await;
+    assert_eq!(reason, "foreign_instance");
+    let echo = app.save(saved(2)).await;
+    assert_eq!(app.admin.event(&echo).await["reason"], "echo");
+
+    app.rewrite(ECHOES);
+    assert_eq!(app.reload().await.status, 200);
+    assert_eq!(replay(&app, &foreign).await, 409);
+    let event = app.admin.event(&foreign).await;
+    assert_eq!(event["reason"], "foreign_instance");
+
+    app.rewrite("");
+    assert_eq!(app.reload().await.status, 200);
+    assert_eq!(replay(&app, &echo).await, 409);
+    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    let next = app.save(saved(3)).await;
+    app.admin.wait_for_state(&next, "connected").await;
+    assert_eq!(app.mock.connects().len(), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn an_edit_that_was_ignored_with_its_message_takes_effect_by_a_replay() {
     const KEPT: &str = "[sources.slack]\nkeep_ignored_bodies = true";
     const TARGET: &str = "direct_messages = true\ndirect_message_target = { slackDm = { integrationId = 'dm', targetUserType = 'X' } }";
