@@ -201,7 +201,8 @@ impl Source for Tickets {
             return Ok(Receipt::Challenge("good day".to_owned()));
         }
         let ticket: Ticket<'_> = serde_json::from_str(body.ticket.get()).map_err(broken)?;
-        let is_ours = self.queues.iter().any(|queue| queue == ticket.queue);
+        let named = request.table().unwrap_or(ticket.queue);
+        let is_ours = self.queues.iter().any(|queue| queue == named);
         let id = Ticketbox.parse_external_id(ticket.id);
         Ok(Receipt::Events(vec![NewEvent {
             disposition: if is_ours {
@@ -315,6 +316,30 @@ async fn it_receives_parks_maps_and_connects() {
         types[0].ends_with("SERVICENOW") && types[1].ends_with("EMAIL"),
         "{types:?}"
     );
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn it_sees_a_table_of_the_path_only_where_the_path_names_one() {
+    let app = start().await;
+    for (n, (rest, queue, state)) in [
+        ("", "help", "parked"),
+        ("/", "help", "parked"),
+        ("//", "help", "parked"),
+        ("//", "sales", "ignored"),
+        ("/sales", "help", "ignored"),
+        ("/sales/", "help", "ignored"),
+        ("/help", "sales", "parked"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = format!("box:{n:06x}");
+        let saved = delivery(&app, &format!("d{n}"), &ticket(&id, "BOX/7", queue));
+        let path = format!("/webhooks/ticketbox{rest}");
+        let event = saved.to(&path).send().await.event();
+        assert_eq!(event["state"], state, "{path} {queue}");
+    }
     app.stop().await;
 }
 
