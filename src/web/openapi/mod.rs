@@ -1,9 +1,9 @@
 //! Builds the OpenAPI 3.1 document out of the descriptions of the routes.
 
+mod bodies;
 mod texts;
-mod webhook;
 
-pub(super) use webhook::WebhookBody;
+pub(super) use bodies::{CsvFile, WebhookBody};
 
 use utoipa::PartialSchema as _;
 use utoipa::openapi::path::{Operation, PathItem};

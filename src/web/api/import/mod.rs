@@ -22,6 +22,7 @@ use utoipa::ToSchema;
 use crate::domain::ids::SourceName;
 use crate::operators::{Operator, Why};
 use crate::store::{Import, ImportRow, StoreError};
+use crate::web::openapi::CsvFile;
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
 use faults::Faults;
@@ -64,7 +65,7 @@ pub(crate) struct ImportAnswer {
     operation_id = "import_mappings",
     tag = "mappings",
     request_body(content(
-        (String = "text/csv"),
+        (CsvFile = "text/csv"),
         (String = "application/x-ndjson"),
     )),
     responses(
