@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::classify::classify;
 use super::context::Context;
 use crate::domain::delivery::{FailureKind, register_again};
-use crate::domain::ids::ServalTicketId;
+use crate::domain::ids::{ExternalId, ServalTicketId};
 use crate::serval::{Answer, ConnectRequest, ServalError};
 use crate::sources::MountedSource;
 use crate::sources::policy::{AccountedFor, SourcePolicy};
@@ -48,6 +48,10 @@ pub(super) async fn connect(
     claim: &Claim,
     mut request: ConnectRequest,
 ) -> Result<Option<Linked>, ServalError> {
+    // Without an answer of the store nothing is sent.
+    let Ok(ids) = context.store.ids(&claim.ticket).await else {
+        return Ok(None);
+    };
     let policy = context.policy(&claim.ticket.source);
     let was_restored = context.store.was_restored();
     let in_doubt = claim.doubt.is_some() || was_restored;
@@ -56,8 +60,7 @@ pub(super) async fn connect(
     // For a pair that is connected already, a changed record is sent again: the links would say
     // nothing about that.
     if reads_links && !claim.is_connected {
-        let (ticket_id, external_id) = (&request.ticket_id, &request.external_id);
-        match context.is_linked(ticket_id, external_id).await? {
+        match context.is_linked(&request.ticket_id, &ids).await? {
             // The doubt is about an earlier save. Serval may not have this one.
             Some(true) if is_newer && policy.is_some_and(SourcePolicy::reconnects) => {}
             Some(true) if in_doubt => return Ok(Some(Linked::AfterDoubt)),
@@ -68,9 +71,9 @@ pub(super) async fn connect(
     if policy.is_some_and(|policy| policy.accounted_for == AccountedFor::AllExisting) {
         account_for_all(context, &mut request).await?;
     }
-    let ids = &mut request.accounted_for_message_ids;
-    let further = ids.split_off(ids.len().min(MESSAGES_PER_CONNECT));
-    let linked = send(context, claim, &request).await?;
+    let messages = &mut request.accounted_for_message_ids;
+    let further = messages.split_off(messages.len().min(MESSAGES_PER_CONNECT));
+    let linked = send(context, claim, &request, &ids).await?;
     if linked.is_some() {
         register(context, &request, &further).await;
     }
@@ -81,6 +84,7 @@ async fn send(
     context: &Context,
     claim: &Claim,
     request: &ConnectRequest,
+    ids: &[ExternalId],
 ) -> Result<Option<Linked>, ServalError> {
     // The event may have waited for seconds. If it was deleted or edited meanwhile, or a newer save came, the
     // next claim has what is to be sent now. Without an answer of the store nothing is sent. If the process
@@ -98,8 +102,7 @@ async fn send(
     }
     // "Exists" can mean this pair, which is a success, or another one. Only the links tell. If they
     // cannot be read, nothing is known yet, and that failure counts.
-    let (ticket_id, external_id) = (&request.ticket_id, &request.external_id);
-    if context.serval.is_linked(ticket_id, external_id).await? {
+    if context.serval.is_linked(&request.ticket_id, ids).await? {
         Ok(Some(Linked::AfterDoubt))
     } else {
         Err(error)

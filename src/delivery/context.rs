@@ -90,9 +90,9 @@ impl Context {
     pub(super) async fn is_linked(
         &self,
         ticket_id: &ServalTicketId,
-        external_id: &ExternalId,
+        external_ids: &[ExternalId],
     ) -> Result<Option<bool>, ServalError> {
-        match self.serval.is_linked(ticket_id, external_id).await {
+        match self.serval.is_linked(ticket_id, external_ids).await {
             Ok(is_linked) => Ok(Some(is_linked)),
             Err(error) if is_final(&error) => Ok(None),
             Err(error) => Err(error),

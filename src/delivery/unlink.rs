@@ -9,7 +9,7 @@ use super::context::Context;
 use super::gate::breaker::CallKind;
 use super::settings::WAIT_LIMIT;
 use crate::domain::delivery::{Case, FailureKind, ask_again_for_link, decide_unlink};
-use crate::domain::ids::{ExternalTicket, ServalTicketId};
+use crate::domain::ids::{ExternalId, ExternalTicket, ServalTicketId};
 use crate::domain::reason::Reason;
 use crate::serval::ServalError;
 use crate::store::{MayUnlink, StoreError, Unlink};
@@ -108,7 +108,8 @@ async fn ask_and_unlink(context: &Context, pair: &Unlink) -> Result<(), StoreErr
     };
     // A pair that Serval does not list may be one that a call of ours is still making. So it is
     // asked again for a while before it counts as gone.
-    let error = match call(context, pair, &integration).await {
+    let ids = store.ids(external).await?;
+    let error = match call(context, pair, &ids, &integration).await {
         Ok(Unlinked::Now) => {
             tracing::info!(ticket.external = %external, ticket.serval = %serval, "unlinked");
             return store.note_unlinked(pair.id).await;
@@ -161,10 +162,11 @@ enum Unlinked {
 async fn call(
     context: &Context,
     pair: &Unlink,
+    ids: &[ExternalId],
     integration: &str,
 ) -> Result<Unlinked, ServalError> {
-    let (ticket_id, external_id) = (&pair.ticket_id, &pair.ticket.external_id);
-    if context.is_linked(ticket_id, external_id).await? == Some(false) {
+    let ticket_id = &pair.ticket_id;
+    if context.is_linked(ticket_id, ids).await? == Some(false) {
         return Ok(Unlinked::Before);
     }
     let Err(error) = context.serval.disconnect(ticket_id, integration).await else {
@@ -172,7 +174,7 @@ async fn call(
     };
     // The pair may be gone since. If Serval still lists it, the server does not have this call.
     let is_gone = classify(&error).kind == FailureKind::Permanent(Reason::NotFound)
-        && context.is_linked(ticket_id, external_id).await? != Some(true);
+        && context.is_linked(ticket_id, ids).await? != Some(true);
     if is_gone {
         Ok(Unlinked::Before)
     } else {

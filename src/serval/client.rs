@@ -118,17 +118,17 @@ impl ServalClient {
             .await
     }
 
-    /// True if Serval links this external id to this ticket.
+    /// True if Serval links one of these external ids to this ticket.
     pub async fn is_linked(
         &self,
         ticket: &ServalTicketId,
-        external_id: &ExternalId,
+        external_ids: &[ExternalId],
     ) -> Result<bool, ServalError> {
         let links = self.external_tickets(ticket).await?;
-        let wanted = external_id.as_str();
-        Ok(links
-            .iter()
-            .any(|link| link.external_ticket_id.eq_ignore_ascii_case(wanted)))
+        Ok(links.iter().any(|link| {
+            let mut wanted = external_ids.iter().map(ExternalId::as_str);
+            wanted.any(|id| link.external_ticket_id.eq_ignore_ascii_case(id))
+        }))
     }
 
     /// A ticket, or `None` if Serval does not know it. `invalid_argument` counts as that, too: the id is

@@ -8,11 +8,91 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::event::{ChannelMove, ChannelNews, NewEvent, Question};
-use crate::domain::ids::{ExternalId, SourceName};
+use crate::domain::ids::{ExternalId, ExternalTicket, SourceName};
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
+use crate::store::handle::Store;
 use crate::store::inbox::webhook::Webhook;
-use crate::store::sql::{args, json};
+use crate::store::sql::{self, args, json};
+
+const PRESENT: &str = "\
+    -- store::channel_moves::present
+    SELECT moved_to FROM channel_moves WHERE source = $1 AND channel = $2";
+
+/// SQL for the present id of an external ticket.
+macro_rules! present_id {
+    ($source:expr, $external_id:expr) => {
+        concat!(
+            "COALESCE((SELECT m.moved_to || substr(",
+            $external_id,
+            ", instr(",
+            $external_id,
+            ", ':')) FROM channel_moves AS m WHERE m.source = ",
+            $source,
+            " AND m.channel = substr(",
+            $external_id,
+            ", 1, instr(",
+            $external_id,
+            ", ':') - 1)), ",
+            $external_id,
+            ")"
+        )
+    };
+}
+pub(crate) use present_id;
+
+impl Store {
+    /// The external ticket under its present id.
+    pub async fn present(&self, ticket: ExternalTicket) -> Result<ExternalTicket, StoreError> {
+        let Some((channel, _)) = ticket.external_id.as_str().split_once(':') else {
+            return Ok(ticket);
+        };
+        let args = args![&ticket.source, channel];
+        let to = sql::fetch_optional(&self.readers, PRESENT, args).await?;
+        Ok(under(ticket, to))
+    }
+
+    /// The ids under which Serval may have an external ticket: its own, and those that its channel left.
+    pub async fn ids(&self, ticket: &ExternalTicket) -> Result<Vec<ExternalId>, StoreError> {
+        const LEFT: &str = "\
+            -- store::channel_moves::left
+            SELECT channel FROM channel_moves WHERE source = $1 AND moved_to = $2";
+        let mut ids = vec![ticket.external_id.clone()];
+        if let Some((channel, rest)) = ticket.external_id.as_str().split_once(':') {
+            let args = args![&ticket.source, channel];
+            let left: Vec<String> = sql::fetch_all(&self.readers, LEFT, args).await?;
+            ids.extend(left.iter().map(|channel| in_channel(channel, rest)));
+        }
+        Ok(ids)
+    }
+}
+
+/// The external ticket under its present id, as the transaction sees it.
+pub(super) async fn present(
+    tx: &mut Tx,
+    ticket: &ExternalTicket,
+) -> Result<ExternalTicket, StoreError> {
+    let ticket = ticket.clone();
+    let Some((channel, _)) = ticket.external_id.as_str().split_once(':') else {
+        return Ok(ticket);
+    };
+    let args = args![&ticket.source, channel];
+    let to = tx.fetch_optional(PRESENT, args).await?;
+    Ok(under(ticket, to))
+}
+
+fn under(mut ticket: ExternalTicket, channel: Option<String>) -> ExternalTicket {
+    if let Some(channel) = channel
+        && let Some((_, rest)) = ticket.external_id.as_str().split_once(':')
+    {
+        ticket.external_id = in_channel(&channel, rest);
+    }
+    ticket
+}
+
+fn in_channel(channel: &str, rest: &str) -> ExternalId {
+    ExternalId::checked(format!("{channel}:{rest}"))
+}
 
 /// Gives events under old ids the present ones. Notices about channels keep theirs: the end of an old id is
 /// not the end of the channel.
@@ -57,7 +137,7 @@ pub(crate) async fn follow<'a>(
             if let Some((channel, rest)) = thread_of(event)
                 && let Some(to) = to(channel)
             {
-                event.external_id = Some(ExternalId::checked(format!("{to}:{rest}")));
+                event.external_id = Some(in_channel(to, rest));
             }
             if let Some(ChannelNews::Written { channel, .. }) = &mut event.channel
                 && let Some(to) = to(channel)
@@ -99,9 +179,6 @@ pub(super) async fn note(
     source: &SourceName,
     channel_move: &ChannelMove,
 ) -> Result<String, StoreError> {
-    const PRESENT: &str = "\
-        -- store::channel_moves::present
-        SELECT moved_to FROM channel_moves WHERE source = $1 AND channel = $2";
     const EARLIER: &str = "\
         -- store::channel_moves::earlier
         UPDATE channel_moves SET moved_to = $3 WHERE source = $1 AND moved_to = $2";
