@@ -89,6 +89,7 @@ mod slack_direct;
 mod slack_edits;
 mod slack_moves;
 mod slack_moves_late;
+mod slack_old_ids;
 mod slack_shared;
 mod slack_teaches;
 mod stopping;

@@ -98,10 +98,11 @@ async fn check(app: &TestApp, later: Later, case: &str) {
 type Move = (&'static str, &'static str);
 
 /// Moves of a channel whose message arrived under the id A, and the present id.
-const PATHS: [(&[Move], &str); 6] = [
+const PATHS: [(&[Move], &str); 7] = [
     (&[(A, B)], B),
     (&[(A, B), (B, C)], C),
     (&[(A, B), (B, A)], A),
+    (&[(A, B), (B, A), (A, B)], B),
     (&[(A, B), (B, C), (C, A)], A),
     (&[(A, B), (B, C), (C, B)], B),
     // The notices arrive in another order.

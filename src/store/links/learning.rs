@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::channel_moves;
 use super::conflict::{self, Decision};
 use super::mapping::{Origin, PutMapping, Stored};
 use super::mappings::put_mapping;
@@ -67,7 +68,11 @@ impl Store {
         let is_held = self
             .write_mappings(turn, move |tx| {
                 let (ticket, token, lesson) = (ticket.clone(), token.clone(), lesson.clone());
-                Box::pin(async move { learn(tx, event, &ticket, &token, lesson, now).await })
+                Box::pin(async move {
+                    // Serval may have been asked while the channel moved.
+                    let ticket = channel_moves::present(tx, &ticket).await?;
+                    learn(tx, event, &ticket, &token, lesson, now).await
+                })
             })
             .await?;
         is_held.then_some(()).ok_or(SettleError::LostClaim)

@@ -5,7 +5,7 @@ use sqlx::{QueryBuilder, Sqlite};
 
 use super::mapping::{Mapping, MappingFilter, PutMapping, Removal, Stored};
 use super::version::{Precondition, Stale};
-use super::{conflict, unlink};
+use super::{channel_moves, conflict, unlink};
 use crate::domain::ids::ExternalTicket;
 use crate::store::audit::{self, Action};
 use crate::store::commit::tx::Tx;
@@ -61,7 +61,7 @@ impl Store {
     }
 
     /// Writes a mapping if `condition` holds, and queues the events that waited for it. Writing an
-    /// equal mapping again changes nothing.
+    /// equal mapping again changes nothing. An id that a channel left stands for the present one.
     pub async fn put_mapping(
         &self,
         put: PutMapping,
@@ -73,6 +73,8 @@ impl Store {
         self.write_mappings(turn, move |tx| {
             let (put, condition, by) = (put.clone(), condition.clone(), by.clone());
             Box::pin(async move {
+                let ticket = channel_moves::present(tx, &put.ticket).await?;
+                let put = PutMapping { ticket, ..put };
                 let before = current(tx, &put.ticket).await?;
                 // The condition is checked in the transaction that writes: two people who edit the
                 // same mapping cannot overwrite each other.

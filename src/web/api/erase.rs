@@ -74,7 +74,7 @@ pub(super) async fn erase(
     } = input::json(&body)?;
     // The source need not be configured any more: its data must be removable after it was taken
     // out.
-    let ticket = state.operators.stored_ticket(&source, &external_id)?;
+    let ticket = state.operators.stored_ticket(&source, &external_id).await?;
     let erased = state
         .operators
         .erase(&operator, &ticket, &Why::default())

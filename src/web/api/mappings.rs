@@ -133,7 +133,7 @@ pub(super) async fn put(
     RawBody(body): RawBody,
 ) -> Result<(StatusCode, Tagged), Problem> {
     let origin = query.origin()?;
-    let ticket = state.operators.ticket(&source, &external_id)?;
+    let ticket = state.operators.ticket(&source, &external_id).await?;
     let body: PutBody = input::json(&body)?;
     let map = MapTicket {
         ticket,
@@ -169,7 +169,7 @@ pub(super) async fn get(
     State(state): State<AppState>,
     Path((source, external_id)): Path<(String, String)>,
 ) -> Result<Tagged, Problem> {
-    let ticket = state.operators.ticket(&source, &external_id)?;
+    let ticket = state.operators.ticket(&source, &external_id).await?;
     let mapping = state.store.mapping(&ticket).await?.ok_or_else(none)?;
     Ok(tagged(mapping))
 }
@@ -208,7 +208,7 @@ pub(super) async fn delete(
     Query(query): Query<DeleteQuery>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let ticket = state.operators.ticket(&source, &external_id)?;
+    let ticket = state.operators.ticket(&source, &external_id).await?;
     let condition = precondition(&headers)?;
     let why = Why::default();
     state

@@ -12,6 +12,7 @@ use crate::domain::ids::SourceName;
 use crate::store::commit::growth::BYTES_PER_WRITE;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
+use crate::store::links::channel_moves::present_id;
 use crate::store::sql::{self, args, json};
 
 /// Longest time that an import waits for the one before it.
@@ -52,22 +53,26 @@ impl Import {
     /// Stages a batch. Returns the rows that map an external ticket to another Serval ticket than an
     /// earlier row. A row that maps it to the same one replaces its message ids.
     pub async fn stage(&self, rows: &[ImportRow]) -> Result<Vec<Clash>, StoreError> {
-        const STAGE: &str = "\
-            -- store::staged::stage
+        const STAGE: &str = concat!(
+            "-- store::staged::stage
             INSERT INTO import_rows (import_id, source, external_id, ticket_id, accounted_for, line,
                 unlinks_old, reconnects)
-            SELECT $1, value ->> 0, value ->> 1, value ->> 2, value -> 3, value ->> 4, value ->> 5,
-                value ->> 6
-            FROM json_each($2) WHERE TRUE
+            SELECT $1, r.value ->> 0, ",
+            present_id!("r.value ->> 0", "r.value ->> 1"),
+            ", r.value ->> 2, r.value -> 3, r.value ->> 4, r.value ->> 5, r.value ->> 6
+            FROM json_each($2) AS r WHERE TRUE
             ON CONFLICT (import_id, source, external_id) DO UPDATE
-            SET accounted_for = excluded.accounted_for WHERE ticket_id = excluded.ticket_id";
-        const CLASHES: &str = "\
-            -- store::staged::clashes
+            SET accounted_for = excluded.accounted_for WHERE ticket_id = excluded.ticket_id"
+        );
+        const CLASHES: &str = concat!(
+            "-- store::staged::clashes
             SELECT later.value ->> 4, first.line
             FROM json_each($2) AS later
             CROSS JOIN import_rows AS first ON first.import_id = $1
-                AND first.source = later.value ->> 0 AND first.external_id = later.value ->> 1
-            WHERE first.ticket_id <> later.value ->> 2";
+                AND first.source = later.value ->> 0 AND first.external_id = ",
+            present_id!("later.value ->> 0", "later.value ->> 1"),
+            " WHERE first.ticket_id <> later.value ->> 2"
+        );
         let shared = &self.store.shared;
         // Before the disk is full: nothing could be deleted then, and no webhook stored.
         let more = room::needed(rows);

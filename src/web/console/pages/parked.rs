@@ -131,7 +131,7 @@ async fn map_all(view: &View, why: &Why) -> Result<Outcome, Fault> {
         };
         let done = async {
             let map = MapTicket {
-                ticket: operators.ticket(source, external_id)?,
+                ticket: operators.ticket(source, external_id).await?,
                 ticket_id: typed.to_owned(),
                 accounted_for: Vec::new(),
                 origin: Origin::Console,

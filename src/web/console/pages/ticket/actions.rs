@@ -33,7 +33,7 @@ pub(crate) async fn map(
     Action(view): Action,
 ) -> Result<Response, Fault> {
     let operators = view.operators();
-    let ticket = operators.ticket(&source, &external_id)?;
+    let ticket = operators.ticket(&source, &external_id).await?;
     let typed = view.fields.get("ticket_id").unwrap_or_default();
     let before = operators.store().mapping(&ticket).await?;
     // A form without a change keeps the messages that the mapping has.
@@ -70,7 +70,7 @@ pub(crate) async fn release(
     Action(view): Action,
 ) -> Result<Response, Fault> {
     let operators = view.operators();
-    let ticket = operators.stored_ticket(&source, &external_id)?;
+    let ticket = operators.stored_ticket(&source, &external_id).await?;
     let unlinks = view.fields.get("disconnect").is_some();
     let done = async {
         let (why, condition) = (view.why()?, condition(&view));
@@ -95,7 +95,7 @@ pub(crate) async fn replay(
     Action(view): Action,
 ) -> Result<Response, Fault> {
     let operators = view.operators();
-    let ticket = operators.stored_ticket(&source, &external_id)?;
+    let ticket = operators.stored_ticket(&source, &external_id).await?;
     let done = async {
         let why = view.why()?;
         let event = operators.event_id(view.fields.get("event").unwrap_or_default())?;
@@ -114,7 +114,7 @@ pub(crate) async fn reveal(
     // the audit.
     view.check_payloads()?;
     let operators = view.operators();
-    let ticket = operators.stored_ticket(&source, &external_id)?;
+    let ticket = operators.stored_ticket(&source, &external_id).await?;
     let event = operators.store().best_object(&ticket).await?;
     // Retention may have deleted the body between the page and the click.
     let event = event.ok_or_else(|| Fault::missing("Its stored objects are deleted."))?;
@@ -144,7 +144,10 @@ pub(crate) async fn confirm_forget(
     view: View,
     Path((source, external_id)): TicketPath,
 ) -> Result<Response, Fault> {
-    let ticket = view.operators().stored_ticket(&source, &external_id)?;
+    let ticket = view
+        .operators()
+        .stored_ticket(&source, &external_id)
+        .await?;
     let found = view
         .operators()
         .store()
@@ -170,7 +173,7 @@ pub(crate) async fn forget(
     Action(view): Action,
 ) -> Result<Response, Fault> {
     let operators = view.operators();
-    let ticket = operators.stored_ticket(&source, &external_id)?;
+    let ticket = operators.stored_ticket(&source, &external_id).await?;
     let erased = async {
         let why = view.why()?;
         operators.erase(view.who(), &ticket, &why).await

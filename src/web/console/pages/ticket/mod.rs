@@ -63,7 +63,10 @@ pub(crate) async fn show(
     view: View,
     Path((source, external_id)): Path<(String, String)>,
 ) -> Result<Response, Fault> {
-    let ticket = view.operators().stored_ticket(&source, &external_id)?;
+    let ticket = view
+        .operators()
+        .stored_ticket(&source, &external_id)
+        .await?;
     page(&view, &ticket, None, None).await
 }
 
