@@ -151,6 +151,27 @@ macro_rules! is_direct {
 }
 pub(crate) use is_direct;
 
+/// Condition that tells if another save than the event stands for its record. An event that may teach a
+/// Serval ticket does that first.
+macro_rules! is_outranked {
+    ($event:literal, $ticket:literal) => {
+        concat!(
+            "COALESCE(",
+            $ticket,
+            ".newest <> ",
+            $event,
+            ".id AND (",
+            $event,
+            ".hint IS NULL OR ",
+            $event,
+            ".hint = ",
+            $ticket,
+            ".ticket_id), FALSE)"
+        )
+    };
+}
+pub(crate) use is_outranked;
+
 /// Encodes rows for a statement that reads them with `json_each`.
 pub(crate) fn json<T: serde::Serialize>(rows: &[T]) -> String {
     serde_json::to_string(rows).expect("texts and numbers are JSON")

@@ -6,7 +6,7 @@ use super::claim::Claim;
 use crate::domain::ids::ServalTicketId;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
-use crate::store::sql::{self, args, is_direct, row};
+use crate::store::sql::{self, args, is_direct, is_outranked, row};
 
 row! {
     /// The parts of a queued event that may change while it is claimed.
@@ -29,7 +29,8 @@ impl Store {
             " FROM events AS e
             JOIN external_tickets AS x ON x.id = e.external
             JOIN payloads AS p ON p.event_id = e.id
-            WHERE e.id = $1 AND e.state = 'queued' AND COALESCE(x.newest, e.id) = e.id"
+            WHERE e.id = $1 AND e.state = 'queued' AND NOT ",
+            is_outranked!("e", "x"),
         );
         // Without a newer save, a deletion, an edit or the like since the claim, nothing is read.
         if self.shared.revision.load(Ordering::Acquire) == claim.revision {

@@ -20,7 +20,7 @@ use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::links::doubts::doubt;
 use crate::store::queue::offer::Offer;
-use crate::store::sql::{self, args, is_direct, millis, moment};
+use crate::store::sql::{self, args, is_direct, is_outranked, millis, moment};
 
 /// Request for claims.
 #[derive(Clone, Copy)]
@@ -123,7 +123,9 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
                x.ticket_id, c.ticket_id IS NOT NULL, x.accounted_for,
                substr(p.body, p.object_start + 1, p.object_len), e.hint, e.traceparent, e.external,
                e.due_at,
-               COALESCE(x.newest <> e.id AND (e.hint IS NULL OR e.hint = x.ticket_id), FALSE), ",
+               ",
+        is_outranked!("e", "x"),
+        ", ",
         is_direct!("e.source", "x.external_id"),
         " FROM events AS e INDEXED BY events_due
         LEFT JOIN external_tickets AS x ON x.id = e.external

@@ -9,7 +9,7 @@ use crate::domain::ids::{EventId, ServalTicketId};
 use crate::domain::reason::Reason;
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
-use crate::store::sql::{json, row};
+use crate::store::sql::{is_outranked, json, row};
 
 /// An event, as it is when its claim is settled.
 pub(super) struct Subject {
@@ -93,18 +93,20 @@ pub(super) async fn held(
 ) -> Result<Vec<(usize, Option<Subject>)>, StoreError> {
     // `json_each` gives one text for any number of claims; the inserts that go with it have many
     // sizes, and each combination of texts would be prepared on its own.
-    const HELD: &str = "\
-        -- store::subject::held
+    const HELD: &str = concat!(
+        "-- store::subject::held
         SELECT shown.key, c.event_id, e.source, e.external, e.rank_major, e.rank_minor, x.ticket_id,
             COALESCE(e.state = 'queued', 0),
             EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = c.event_id),
-            COALESCE(x.newest <> e.id AND (e.hint IS NULL OR e.hint = x.ticket_id), 0)
-        FROM json_each(?) AS shown
+            ",
+        is_outranked!("e", "x"),
+        " FROM json_each(?) AS shown
         CROSS JOIN claims AS c
             ON c.event_id = shown.value ->> 0 AND c.token = shown.value ->> 1
         LEFT JOIN events AS e
             ON e.id = c.event_id AND e.external IS NOT NULL
-        LEFT JOIN external_tickets AS x ON x.id = e.external";
+        LEFT JOIN external_tickets AS x ON x.id = e.external"
+    );
     let shown = settles.iter().map(|s| (s.event.0, s.token.as_str()));
     let shown: Vec<(i64, &str)> = shown.collect();
     let batch = tx.later();
