@@ -7,6 +7,34 @@ use jiff::{SignedDuration, Timestamp};
 /// Longest wait that Serval may ask for.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
+/// Place of an event in the queue. Times are in milliseconds since the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Time at which the event may be called. What has an earlier one comes first.
+    pub due_at: i64,
+    /// Time that Serval asked for; 0: none.
+    pub not_before: i64,
+    /// Calls that the backoff counts.
+    pub tries: i64,
+    /// Time since which the event waits.
+    pub queued_at: i64,
+}
+
+impl Place {
+    /// Place of an event that supersedes one at `other`. It waits as long as that one would have: a
+    /// record that is saved often is called no earlier and no more often than one that is not.
+    #[must_use]
+    pub fn instead_of(self, other: Self) -> Self {
+        let not_before = self.not_before.max(other.not_before);
+        Self {
+            due_at: other.due_at.max(not_before),
+            not_before,
+            tries: self.tries.max(other.tries),
+            queued_at: self.queued_at.min(other.queued_at),
+        }
+    }
+}
+
 /// The schedule of retries: full jitter under a ceiling that doubles.
 ///
 /// With the defaults a lasting fault meets at least five tries in its first minute: the ceilings
@@ -82,6 +110,35 @@ mod tests {
 
     fn policy() -> RetryPolicy {
         RetryPolicy::giving_up_after(Duration::from_hours(7 * 24))
+    }
+
+    #[test]
+    fn what_supersedes_a_waiting_event_waits_in_its_place() {
+        let place = |due_at, not_before, tries, queued_at| Place {
+            due_at,
+            not_before,
+            tries,
+            queued_at,
+        };
+        let arrived = place(500, 0, 0, 500);
+        for (own, other, expected) in [
+            // It has not been called: its turn stays the same.
+            (arrived, place(100, 0, 0, 100), place(100, 0, 0, 100)),
+            // It waits for its next try, or for the time that Serval asked for.
+            (arrived, place(900, 0, 4, 100), place(900, 0, 4, 100)),
+            (arrived, place(900, 900, 1, 100), place(900, 900, 1, 100)),
+            // A probe does not change what Serval asked for.
+            (arrived, place(600, 900, 1, 100), place(900, 900, 1, 100)),
+            // The other way round: what was called itself loses nothing.
+            (place(800, 800, 3, 100), arrived, place(800, 800, 3, 100)),
+            (
+                place(800, 800, 3, 200),
+                place(900, 900, 1, 100),
+                place(900, 900, 3, 100),
+            ),
+        ] {
+            assert_eq!(own.instead_of(other), expected, "{own:?} {other:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::queue::claim::{Claim, ClaimToken};
 use crate::store::queue::hold::hold;
+use crate::store::sql::{millis, moment};
 
 /// Claims the rows that come first for their external ticket, as many as the offer has slots. Runs
 /// after the inserts and shares their round trip.
@@ -76,6 +77,11 @@ fn claim(
         Some(json) => serde_json::from_str(json).ok()?,
         None => Vec::new(),
     };
+    // What waits for a time has a claim later: only what was never called is handed off.
+    let place = row.place();
+    if place.due_at > millis(row.webhook.received_at) {
+        return None;
+    }
     Some(Claim {
         event: row.id,
         ticket: ExternalTicket {
@@ -84,9 +90,9 @@ fn claim(
         },
         token: ClaimToken::random(),
         expires_at,
-        tries: 0,
+        tries: u32::try_from(place.tries).unwrap_or(u32::MAX),
         doubt: ticket.doubt,
-        queued_at: row.webhook.received_at,
+        queued_at: moment(place.queued_at).ok()?,
         subtype: row.event.subtype.map(str::to_owned),
         mapped_to,
         is_connected: ticket.facts.connected,

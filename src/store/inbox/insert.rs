@@ -97,6 +97,8 @@ static EVENTS: LazyLock<SizedStatement> = LazyLock::new(|| {
         "id",
         "state",
         "due_at",
+        "not_before",
+        "tries",
         "received_at",
         "queued_at",
         "updated_at",
@@ -120,14 +122,16 @@ static EVENTS: LazyLock<SizedStatement> = LazyLock::new(|| {
 });
 
 fn bind_event(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
-    let received_at = millis(row.webhook.received_at);
+    let (received_at, place) = (millis(row.webhook.received_at), row.place());
     let state = row.placement.state.as_str();
     let reason = row.placement.reason.map(Reason::as_str);
     batch.bind(row.id.0)?;
     batch.bind_text(state)?;
-    batch.bind(row.due_at())?;
+    batch.bind(place.due_at)?;
+    batch.bind(place.not_before)?;
+    batch.bind(place.tries)?;
     batch.bind(received_at)?;
-    batch.bind(received_at)?;
+    batch.bind(place.queued_at)?;
     batch.bind(received_at)?;
     batch.bind(row.event.rank.0)?;
     batch.bind(row.event.rank.1)?;

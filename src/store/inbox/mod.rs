@@ -19,8 +19,7 @@ use super::commit::tx::Tx;
 use super::error::StoreError;
 use super::links::rename_channel::{self, Notice};
 use super::links::{channel_moves, direct_channels, end_channel};
-use super::queue::transition;
-use super::sql::millis;
+use super::queue::{schedule, transition};
 use crate::domain::event::{ChannelNews, EventState};
 use crate::domain::reason::Reason;
 use insert::insert;
@@ -69,7 +68,7 @@ pub(super) async fn record_all(
         let handing = &mut tx.effects.handing;
         handing.received_until = handing.received_until.max(received_at);
         if row.placement.state == EventState::Queued {
-            tx.scan.queued(millis(received_at));
+            tx.scan.queued(row.place().due_at);
         }
     }
     let answer = |found: Found| match found {
@@ -94,15 +93,20 @@ async fn supersede(tx: &mut Tx, rows: &mut [Row<'_>]) -> Result<(), StoreError> 
         let (from, to) = (rows[winner].placement.state, EventState::Skipped);
         let reason = Some(Reason::Superseded);
         if let Some(row) = rows[..winner].iter_mut().find(|row| row.id == loser) {
+            let place = (from == EventState::Queued).then(|| row.place());
+            row.instead_of = None;
             (row.placement.state, row.placement.reason) = (to, reason);
-            let place = row.comes_first.take();
-            rows[winner].comes_first = place;
-        } else {
-            let now = rows[winner].webhook.received_at;
-            transition::move_event(tx, loser, from, to, reason, now).await?;
-            // What stood behind it in the queue may be claimable now.
-            tx.effects.wake |= from == EventState::Queued;
+            let first = row.comes_first.take();
+            (rows[winner].instead_of, rows[winner].comes_first) = (place, first);
+            continue;
         }
+        let now = rows[winner].webhook.received_at;
+        if from == EventState::Queued {
+            rows[winner].instead_of = schedule::place(tx, loser).await?;
+            // What stood behind it in the queue may be claimable now.
+            tx.effects.wake = true;
+        }
+        transition::move_event(tx, loser, from, to, reason, now).await?;
     }
     Ok(())
 }

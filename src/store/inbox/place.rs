@@ -83,6 +83,7 @@ impl<'a> Known<'a> {
             placement: place(event, is_twin, facts),
             fate,
             is_twin,
+            instead_of: None,
             comes_first: None,
         };
         let Some(ticket) = ticket else { return row };

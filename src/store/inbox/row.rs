@@ -7,6 +7,7 @@ use crate::domain::ids::EventId;
 use crate::domain::ingest::Placement;
 use crate::domain::reason::Reason;
 use crate::domain::report::{Fate, Report};
+use crate::domain::retry::Place;
 use crate::store::queue::schedule;
 
 /// A new event.
@@ -25,6 +26,8 @@ pub(super) struct Row<'a> {
     pub(super) fate: Fate,
     /// True if another event has the same content.
     pub(super) is_twin: bool,
+    /// Place of the queued event that it supersedes.
+    pub(super) instead_of: Option<Place>,
     /// Index of the external ticket in the group, if no other event of it is queued or claimed.
     pub(super) comes_first: Option<usize>,
 }
@@ -91,12 +94,9 @@ impl<'a> Row<'a> {
         is_kept && (!is_ignored || self.webhook.keep_ignored_bodies)
     }
 
-    pub(super) fn due_at(&self) -> i64 {
-        let webhook = self.webhook;
-        schedule::first_due(
-            self.placement.state,
-            webhook.received_at,
-            webhook.park_for_ms,
-        )
+    pub(super) fn place(&self) -> Place {
+        let (state, webhook) = (self.placement.state, self.webhook);
+        let own = schedule::first(state, webhook.received_at, webhook.park_for_ms);
+        self.instead_of.map_or(own, |other| own.instead_of(other))
     }
 }

@@ -13,6 +13,7 @@
 //! |---|---|---|---|---|
 //! | stored as parked | arrival + `park_for` | 0 | 0 | arrival |
 //! | stored in another state | arrival | 0 | 0 | arrival |
+//! | supersedes a queued event | that of the other, but `not_before` | the later one | the higher one | the earlier one |
 //! | moved into the queue (mapped, replayed) | now | 0 | 0 | now |
 //! | parked again, its mapping is gone | now + `park_for` | 0 | | |
 //! | moved to another state | now | 0 | | |
@@ -33,11 +34,11 @@ use sqlx::SqliteConnection;
 use super::settle::types::Settlement;
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalTicket};
-use crate::domain::retry::{MAX_RETRY_AFTER, later};
+use crate::domain::retry::{MAX_RETRY_AFTER, Place, later};
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
-use crate::store::sql::{args, external, millis};
+use crate::store::sql::{args, external, millis, row};
 
 /// Assignments for an event that moves to the state `$state` at `$now`, for an `UPDATE` of events.
 macro_rules! on_move {
@@ -75,14 +76,80 @@ macro_rules! on_new_mapping {
 }
 pub(crate) use on_new_mapping;
 
-/// Returns `due_at` of an event that is stored in `state`.
-pub(crate) fn first_due(state: EventState, received_at: Timestamp, park_for_ms: i64) -> i64 {
+row! {
+    /// A queued event.
+    struct Waiting {
+        event: EventId,
+        due_at: i64,
+        not_before: i64,
+        tries: i64,
+        queued_at: i64,
+    }
+}
+
+impl Waiting {
+    fn place(&self) -> Place {
+        Place {
+            due_at: self.due_at,
+            not_before: self.not_before,
+            tries: self.tries,
+            queued_at: self.queued_at,
+        }
+    }
+}
+
+/// Returns the place of an event that is stored in `state`.
+pub(crate) fn first(state: EventState, received_at: Timestamp, park_for_ms: i64) -> Place {
     let received_at = millis(received_at);
-    if state == EventState::Parked {
+    let due_at = if state == EventState::Parked {
         received_at.saturating_add(park_for_ms)
     } else {
         received_at
+    };
+    Place {
+        due_at,
+        not_before: 0,
+        tries: 0,
+        queued_at: received_at,
     }
+}
+
+/// Returns the place of a queued event.
+pub(crate) async fn place(tx: &mut Tx, event: EventId) -> Result<Option<Place>, StoreError> {
+    const PLACE: &str = "\
+        -- store::schedule::place
+        SELECT id, due_at, not_before, tries, queued_at FROM events
+        WHERE id = $1 AND state = 'queued'";
+    let queued: Option<Waiting> = tx.fetch_optional(PLACE, args![event]).await?;
+    Ok(queued.map(|queued| queued.place()))
+}
+
+/// Gives the place of a queued event to the newest save of its record, which supersedes it.
+pub(crate) async fn hand_over(tx: &mut Tx, event: EventId) -> Result<(), StoreError> {
+    const BOTH: &str = "\
+        -- store::schedule::both
+        SELECT q.id, q.due_at, q.not_before, q.tries, q.queued_at
+        FROM events AS e CROSS JOIN external_tickets AS x ON x.id = e.external
+        CROSS JOIN events AS q ON q.id IN (e.id, x.newest) AND q.state = 'queued'
+        WHERE e.id = $1";
+    const TAKE: &str = "\
+        -- store::schedule::take_over
+        UPDATE events SET due_at = $2, not_before = $3, tries = $4, queued_at = $5
+        WHERE id = $1 AND state = 'queued'";
+    let both: Vec<Waiting> = tx.fetch_all(BOTH, args![event]).await?;
+    let find = |is_loser| both.iter().find(|q| (q.event == event) == is_loser);
+    let Some((loser, winner)) = find(true).zip(find(false)) else {
+        return Ok(());
+    };
+    let Place {
+        due_at,
+        not_before,
+        tries,
+        queued_at,
+    } = winner.place().instead_of(loser.place());
+    let args = args![winner.event, due_at, not_before, tries, queued_at];
+    tx.run(TAKE, args).await?;
+    Ok(())
 }
 
 /// Schedules the next try of an event, if `settlement` is a retry.

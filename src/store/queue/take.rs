@@ -10,9 +10,7 @@ use super::due_row::DueRow;
 use super::hold::{give_back_expired, hold, set_aside};
 use super::scan_position::ScanPosition;
 use super::transition;
-use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
-use crate::domain::reason::Reason;
 use crate::domain::retry::later;
 use crate::store::commit::turn::OF_WEBHOOKS;
 use crate::store::commit::tx::Tx;
@@ -190,9 +188,7 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
         let (event, external) = (EventId(row.id), row.external);
         // A newer save came, or the event learned that it has the mapping of one.
         if row.is_outranked {
-            let (from, to) = (EventState::Queued, EventState::Skipped);
-            let reason = Some(Reason::Superseded);
-            transition::move_event(tx, event, from, to, reason, now).await?;
+            transition::supersede(tx, event, now).await?;
             is_superseded = true;
             continue;
         }
@@ -208,8 +204,6 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
     let held: Vec<_> = claims.iter().zip(externals).collect();
     hold(tx, held.len(), &held)?;
     if is_superseded {
-        // What stood behind them in the queue may be claimable now.
-        tx.effects.wake = true;
         tx.scan.forget();
     }
     Ok(Taken {

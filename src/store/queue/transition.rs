@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::schedule::on_move;
+use super::schedule::{self, on_move};
 use crate::domain::event::{EventState, NAMED_IN_VAIN};
 use crate::domain::ids::EventId;
 use crate::domain::reason::Reason;
@@ -49,6 +49,20 @@ pub(crate) async fn move_event(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     transition(tx, event, (from, to), reason.map(Reason::as_str), now).await
+}
+
+/// Skips a queued event that the newest save of its record supersedes: that one waits in its place.
+pub(crate) async fn supersede(
+    tx: &mut Tx,
+    event: EventId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    schedule::hand_over(tx, event).await?;
+    let (from, to) = (EventState::Queued, EventState::Skipped);
+    move_event(tx, event, from, to, Some(Reason::Superseded), now).await?;
+    // What stood behind it in the queue may be claimable now.
+    tx.effects.wake = true;
+    Ok(())
 }
 
 /// Moves a finished event to the queue again, for the reason that a person gave.

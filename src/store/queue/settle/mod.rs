@@ -113,7 +113,7 @@ async fn settle_one<'a>(
         return Ok(None);
     }
     if subject.has_body && subject.is_outranked && settle.settlement.is_unsent() {
-        return supersede(tx, settle).await.map(|()| None);
+        return supersede(tx, &subject, settle).await.map(|()| None);
     }
     if subject.has_body && subject.is_outdated(settle) {
         let error = settle.settlement.error();
@@ -175,14 +175,14 @@ async fn settle_one<'a>(
     Ok(None)
 }
 
-/// Ends an event that a newer save replaced while it was claimed.
-async fn supersede(tx: &mut Tx, settle: &Settle) -> Result<(), StoreError> {
+/// Ends an event that a newer save replaced while it was claimed. That one waits as this one would have.
+async fn supersede(tx: &mut Tx, subject: &Subject, settle: &Settle) -> Result<(), StoreError> {
     let (event, now) = (settle.event, settle.now);
-    schedule::release(tx, event, settle.settlement.error(), now).await?;
-    let (from, to) = (EventState::Queued, EventState::Skipped);
-    let reason = Some(Reason::Superseded);
-    transition::move_event(tx, event, from, to, reason, now).await?;
-    // The newer save stood behind it in the queue.
-    tx.effects.wake = true;
-    Ok(())
+    let settlement = &settle.settlement;
+    if matches!(settlement, Settlement::Retry { .. }) && !subject.is_outdated(settle) {
+        schedule::retry(tx, event, settlement, now).await?;
+    } else {
+        schedule::release(tx, event, settlement.error(), now).await?;
+    }
+    transition::supersede(tx, event, now).await
 }
