@@ -12,6 +12,8 @@ words! {
     pub enum Reason {
         /// A mapping was written or changed.
         Mapped = "mapped",
+        /// The event that was to be sent for its external ticket was deleted.
+        StandsIn = "stands_in",
         /// The payload names a Serval ticket that the mapping does not name; Serval is asked about it.
         Learning = "learning",
         /// An echo names a Serval ticket: it teaches the mapping, but connects nothing.

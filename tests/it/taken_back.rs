@@ -197,3 +197,33 @@ async fn a_start_empties_the_log_of_a_process_that_was_killed_after_a_deletion()
     keeper.join_all().await;
     bench.close().await;
 }
+
+#[tokio::test]
+async fn what_is_sent_in_place_of_a_deleted_message_says_so_and_a_dead_one_is_left_alone() {
+    let with = |state, reason: &str| (state, Some(reason.to_owned()));
+    let bench = Bench::open().await;
+    let first = record(&bench, message(1, Report::Message)).await;
+    let second = record(&bench, message(2, Report::Message)).await;
+    bench.map(1, "tkt-1").await;
+    let waits = with(EventState::Queued, "mapped");
+    assert_eq!(state(&bench, first).await, waits);
+    record(&bench, message(1, Report::MessageDeletion)).await;
+    let stands_in = with(EventState::Queued, "stands_in");
+    assert_eq!(state(&bench, second).await, stands_in);
+    bench.close().await;
+
+    let bench = Bench::open().await;
+    bench.map(1, "tkt-1").await;
+    let first = record(&bench, message(1, Report::Message)).await;
+    bench.settle(first, dead(), at(2)).await;
+    let given_up = with(EventState::Dead, "invalid_argument");
+    assert_eq!(state(&bench, first).await, given_up);
+    let second = record(&bench, message(2, Report::Message)).await;
+    record(&bench, message(2, Report::MessageDeletion)).await;
+    assert_eq!(state(&bench, second).await, skipped());
+    assert_eq!(state(&bench, first).await, given_up);
+    // A mapping does move it.
+    bench.map(1, "tkt-2").await;
+    assert_eq!(state(&bench, first).await, waits);
+    bench.close().await;
+}

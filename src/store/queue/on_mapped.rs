@@ -123,10 +123,13 @@ pub(crate) async fn follow(
             return Ok(());
         }
     }
-    set_in_motion(tx, external, now).await
+    // Also what was given up: what failed with one Serval ticket may succeed with another.
+    let best = best_of(tx, external, |_| true).await?;
+    set_in_motion(tx, external, best, Reason::Mapped, now).await
 }
 
-/// Replaces a waiting event that was deleted by the best one that is left.
+/// Replaces a waiting event that was deleted by the best one that is left. About one that is dead a person
+/// decides.
 pub(crate) async fn stand_in(
     tx: &mut Tx,
     external: i64,
@@ -142,11 +145,13 @@ pub(crate) async fn stand_in(
         WHERE x.id = $1";
     let standing: Option<(bool, bool, bool)> = tx.fetch_optional(STANDING, args![external]).await?;
     match standing {
-        Some((true, false, _)) => set_in_motion(tx, external, now).await,
+        Some((true, false, _)) => {
+            let left = best_of(tx, external, |state| state != EventState::Dead).await?;
+            set_in_motion(tx, external, left, Reason::StandsIn, now).await
+        }
         Some((false, _, false)) => {
             // Only what gave way to the deleted one waits again.
-            let left = best_of(tx, external).await?;
-            let left = left.filter(|left| left.state == EventState::Skipped);
+            let left = best_of(tx, external, |state| state == EventState::Skipped).await?;
             let Some((left, until)) = left.zip(parked_until) else {
                 return Ok(());
             };
@@ -197,8 +202,13 @@ pub(super) async fn note_save(
     Ok(())
 }
 
-/// Returns the event that stands for an external ticket without anything parked.
-async fn best_of(tx: &mut Tx, external: i64) -> Result<Option<Candidate>, StoreError> {
+/// Returns the event that stands for an external ticket without anything parked, of those in a state that
+/// counts. In place of a newest save in another state nothing is sent.
+async fn best_of(
+    tx: &mut Tx,
+    external: i64,
+    counts: impl Fn(EventState) -> bool,
+) -> Result<Option<Candidate>, StoreError> {
     const CANDIDATES: &str = concat!(
         "-- store::on_mapped::candidates\nSELECT e.id, e.state, e.rank_major, e.rank_minor",
         candidates!("$1")
@@ -206,9 +216,10 @@ async fn best_of(tx: &mut Tx, external: i64) -> Result<Option<Candidate>, StoreE
     if let Some(newest) = newest(tx, external).await?
         && newest.has_body
     {
-        return Ok(Some(newest.candidate));
+        return Ok(Some(newest.candidate).filter(|newest| counts(newest.state)));
     }
-    let candidates: Vec<Candidate> = tx.fetch_all(CANDIDATES, args![external]).await?;
+    let mut candidates: Vec<Candidate> = tx.fetch_all(CANDIDATES, args![external]).await?;
+    candidates.retain(|candidate| counts(candidate.state));
     Ok(best(candidates.iter()).copied())
 }
 
@@ -249,15 +260,21 @@ pub(super) async fn is_behind(
 }
 
 /// Queues the best stored object of a mapped external ticket whose pair Serval does not have, unless
-/// one is queued already.
-async fn set_in_motion(tx: &mut Tx, external: i64, now: Timestamp) -> Result<(), StoreError> {
-    let Some(best) = best_of(tx, external).await? else {
+/// it is queued already.
+async fn set_in_motion(
+    tx: &mut Tx,
+    external: i64,
+    best: Option<Candidate>,
+    reason: Reason,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(best) = best else {
         return Ok(());
     };
     stand(tx, external, best.event).await?;
     let (from, to) = (best.state, EventState::Queued);
     if from != to {
-        transition::move_event(tx, best.event, from, to, Some(Reason::Mapped), now).await?;
+        transition::move_event(tx, best.event, from, to, Some(reason), now).await?;
     }
     tx.effects.wake = true;
     Ok(())

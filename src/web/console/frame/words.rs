@@ -63,6 +63,7 @@ fn of_dead(reason: Option<Reason>) -> (&'static str, &'static str) {
 fn text(reason: Reason) -> Option<&'static str> {
     Some(match reason {
         Reason::Mapped | Reason::NoMapping | Reason::Ignored(_) => return None,
+        Reason::StandsIn => "What was to be sent was deleted. This event is sent in its place.",
         Reason::Learning | Reason::LearningEcho => {
             "It names a Serval ticket that the mapping does not. Serval is asked whether that \
              ticket exists."
@@ -99,6 +100,7 @@ fn text(reason: Reason) -> Option<&'static str> {
 fn remedy(reason: Reason) -> Option<&'static str> {
     Some(match reason {
         Reason::Mapped
+        | Reason::StandsIn
         | Reason::NoMapping
         | Reason::Learning
         | Reason::LearningEcho
