@@ -1,16 +1,15 @@
 //! Actions on events: replay and erase. Also the pause of all calls.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::access::Operator;
 use super::act::Why;
 use super::refusal::Refusal;
 use super::service::Operators;
-use crate::domain::event::{Disposition, EventState, NewEvent, foremost};
+use crate::domain::event::{Disposition, EventState, foremost};
 use crate::domain::ids::{EventId, ExternalTicket, SourceName};
 use crate::sources::StoredBody;
-use crate::store::{EraseError, Erased, EventFilter, Replay, SetAside, Store};
+use crate::store::{EraseError, Erased, EventFilter, ReadAgain, Replay, SetAside, Store};
 
 /// States from which an event may be replayed.
 pub(crate) const REPLAYED: [EventState; 3] =
@@ -53,22 +52,23 @@ impl Operators {
         let replay = match store.set_aside(id).await? {
             None => store.replay(id, reason, now).await?,
             Some(stored) => {
-                let (read, park_for) = self.read_again(&stored).ok_or_else(|| {
+                let read = self.read_again(&stored).ok_or_else(|| {
                     Refusal::Conflict(format!(
                         "the event was read again with the present configuration, and there is \
                          still nothing to do; it is ignored: {}",
                         stored.reason
                     ))
                 })?;
-                store.replay_as(id, read, park_for, reason, now).await?
+                store.replay_as(id, read, reason, now).await?
             }
         };
         match replay.ok_or_else(no_event)? {
-            // A newer event of the same external ticket may stand for this one. Its object is what
-            // Serval is to get, so the wish of the person is fulfilled.
-            Replay::Queued | Replay::Superseded | Replay::Applied => {}
+            // Another event of the same external ticket may stand for this one. Its object is what Serval
+            // has or gets, so the wish of the person is fulfilled.
+            Replay::Queued | Replay::Superseded | Replay::NewerQueued | Replay::Applied => {}
             Replay::NotReplayable(EventState::Ignored) => {
-                let detail = "the event is ignored, and its body was not kept";
+                let detail = "the event is ignored, and its body was not kept, or another replay has \
+                              just read it";
                 return Err(Refusal::Conflict(detail.to_owned()));
             }
             Replay::NotReplayable(before) => {
@@ -86,10 +86,9 @@ impl Operators {
         Ok(())
     }
 
-    /// Reads an ignored event again, as its source is configured now, with the time for which the source
-    /// parks; `None` if there is nothing to do: nothing to connect, and no deletion or edit that was ignored
+    /// Reads an ignored event again, as its source is configured now; `None` if there is nothing to do: nothing to connect, and no deletion or edit that was ignored
     /// as something else.
-    fn read_again(&self, stored: &SetAside) -> Option<(NewEvent, Duration)> {
+    fn read_again(&self, stored: &SetAside) -> Option<ReadAgain> {
         let rules = self.rules();
         let source: SourceName = stored.source.parse().ok()?;
         let source = rules.sources.get(&source)?;
@@ -106,7 +105,7 @@ impl Operators {
         let object = &event.object;
         let is_same =
             *object == (start..end) || (is_news && start <= object.start && object.end <= end);
-        (is_wanted && is_same).then_some((event, source.policy.park_for))
+        (is_wanted && is_same).then(|| stored.read_as(event, source.policy.park_for))
     }
 
     /// Checks that events in this state may be replayed.
@@ -162,15 +161,17 @@ impl Operators {
             }
             // The newest save is queued first, so the others find it and are superseded. In another
             // order an old save would be sent before it.
-            let saves = (events.iter()).filter(|(_, (read, _))| !read.report.is_about_others());
-            let first = foremost(saves.map(|(id, (read, _))| (*id, read.rank))).map(|(id, _)| id);
-            events.sort_by_key(|(id, (read, _))| {
-                (!read.report.is_about_others(), Some(*id) != first)
-            });
-            for (id, (read, park_for)) in events {
+            let is_save = |read: &ReadAgain| !read.event.report.is_about_others();
+            let saves = events.iter().filter(|(_, read)| is_save(read));
+            let first = foremost(saves.map(|(id, read)| (*id, read.event.rank))).map(|(id, _)| id);
+            events.sort_by_key(|(id, read)| (is_save(read), Some(*id) != first));
+            for (id, read) in events {
                 let (why, now) = (replayed(why), self.now());
-                let replay = store.replay_as(id, read, park_for, why, now).await?;
-                let is_done = matches!(replay, Some(Replay::Queued | Replay::Applied));
+                let replay = store.replay_as(id, read, why, now).await?;
+                let is_done = matches!(
+                    replay,
+                    Some(Replay::Queued | Replay::NewerQueued | Replay::Applied)
+                );
                 count += u64::from(is_done);
             }
         }
@@ -182,7 +183,7 @@ impl Operators {
         &self,
         store: &Store,
         filter: &EventFilter,
-    ) -> Result<impl Iterator<Item = Vec<(EventId, (NewEvent, Duration))>>, Refusal> {
+    ) -> Result<impl Iterator<Item = Vec<(EventId, ReadAgain)>>, Refusal> {
         let mut found: BTreeMap<Option<i64>, Vec<_>> = BTreeMap::new();
         let mut after = EventId(0);
         loop {

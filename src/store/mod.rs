@@ -49,7 +49,7 @@ pub use links::unlink::{MayUnlink, Unlink};
 pub use links::version::{Precondition, Stale, Versions};
 pub use queue::claim::{Claim, ClaimScope, ClaimToken};
 pub use queue::offer::Offer;
-pub use queue::replay::{Replay, SetAside};
+pub use queue::replay::{ReadAgain, Replay, SetAside};
 pub use queue::settings::Expired;
 pub use queue::settle::types::Settlement;
 pub use views::activity::{Activity, Bucket, Range};

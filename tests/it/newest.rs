@@ -126,7 +126,10 @@ impl Model {
                     let state = self.bench.state(*id).await;
                     if matches!(state, EventState::Dead | EventState::Expired) {
                         let replay = store.replay(*id, "mended".to_owned(), now).await.unwrap();
-                        let may = matches!(replay, Some(Replay::Queued | Replay::Superseded));
+                        let may = matches!(
+                            replay,
+                            Some(Replay::Queued | Replay::Superseded | Replay::NewerQueued)
+                        );
                         assert!(may, "{replay:?}");
                     }
                 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
-use crate::support::bodies::slack_message;
+use crate::support::bodies::{callback, slack_message};
 
 const ROOT: &str = "1779146751.061339";
 const SECRET: &str = "between the three of us";
@@ -195,5 +195,36 @@ async fn a_replay_sends_no_mention_of_a_direct_conversation_unless_such_are_take
             assert_eq!(connects[0].target["slackDm"]["integrationId"], "dm");
             app.stop().await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_replay_knows_a_direct_conversation_that_moved_before_or_after_the_mention() {
+    let channel = "C0GROUPDM";
+    let event = json!({
+        "type": "channel_id_changed", "old_channel_id": channel, "new_channel_id": "C0MOVED77",
+        "event_ts": "1779148300.001700",
+    });
+    let moved = callback("EvMoved", &event);
+    for moves_last in [true, false] {
+        let app = TestApp::builder()
+            .config("[sources.slack]\nkeep_ignored_bodies = true")
+            .start()
+            .await;
+        let mut bodies = vec![message(channel, "1.000001"), mention(channel, ROOT)];
+        bodies.insert(if moves_last { 2 } else { 1 }, moved.clone());
+        tell(&app, &bodies).await;
+        let thread = format!("C0MOVED77:{ROOT}");
+        app.admin.map("slack", &thread, "tkt-1").await;
+        for event in app.admin.events("state=ignored").await {
+            let path = format!("/events/{}/replay", event["id"].as_str().unwrap());
+            assert_eq!(app.admin.post(&path, &Value::Null).await.status, 409);
+        }
+        let many = json!({ "state": "ignored" });
+        let counted = app.admin.post("/events/replay", &many).await.json();
+        assert_eq!(counted["replayed"], 0, "{moves_last}");
+        app.admin.drained().await;
+        assert_eq!(app.mock.connects().len(), 0, "{moves_last}");
+        app.stop().await;
     }
 }

@@ -215,3 +215,53 @@ async fn a_deletion_that_names_no_thread_reaches_the_reply() {
         app.stop().await;
     }
 }
+
+#[tokio::test]
+async fn a_mention_of_a_bot_that_an_edit_created_connects_by_a_replay_once_the_bot_is_trusted() {
+    const KEPT: &str = "[sources.slack]\nkeep_ignored_bodies = true";
+    let by_bot = json!({"bot_id": "B0HELPER", "user": null});
+    let mentioned = mention("EvMention", "1779146761.000000", &by_bot);
+    let original = json!({"text": OLD, "bot_id": "B0HELPER", "user": null});
+    let original = slack_message("EvOriginal", ROOT, &original);
+    // What arrived, whether all are replayed at once, and what becomes of each.
+    for (order, many, expected, text) in [
+        (vec![mentioned.clone()], false, vec!["connected null"], NEW),
+        (vec![mentioned.clone()], true, vec!["connected null"], NEW),
+        (
+            vec![original.clone(), mentioned.clone()],
+            true,
+            vec!["skipped superseded", "connected null"],
+            NEW,
+        ),
+        // The message was sent before: this is an edit of it.
+        (
+            vec![original, mentioned],
+            false,
+            vec!["connected null", "ignored edited"],
+            OLD,
+        ),
+    ] {
+        let mut app = TestApp::builder().config(KEPT).start().await;
+        send(&app, &order).await;
+        app.admin.map("slack", THREAD, "tkt-1").await;
+        app.rewrite(&format!("{KEPT}\ntrusted_apps = ['B0HELPER']"));
+        assert_eq!(app.reload().await.status, 200);
+        if many {
+            let many = json!({ "state": "ignored" });
+            let counted = app.admin.post("/events/replay", &many).await.json();
+            assert_eq!(counted["replayed"], 1, "{order:?}");
+        } else {
+            let mut events = app.admin.events("").await;
+            events.reverse();
+            for event in events {
+                let path = format!("/events/{}/replay", event["id"].as_str().unwrap());
+                assert_eq!(app.admin.post(&path, &Value::Null).await.status, 202);
+                app.admin.drained().await;
+            }
+        }
+        app.admin.drained().await;
+        assert_eq!(texts_sent(&app), [text], "{order:?}");
+        assert_eq!(states(&app).await, expected, "{order:?}");
+        app.stop().await;
+    }
+}

@@ -8,7 +8,7 @@ use serval_connect::domain::event::{Disposition, EventState, Question, Rank};
 use serval_connect::domain::ids::EventId;
 use serval_connect::domain::report::Report;
 use serval_connect::sources::{BUILT_IN, find};
-use serval_connect::store::{AuditFilter, EventFilter, MappingFilter, Range};
+use serval_connect::store::{AuditFilter, EventFilter, MappingFilter, Range, Settlement};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
 use tracing::field::{Field, Visit};
@@ -138,6 +138,15 @@ async fn write_everything(bench: &Bench) {
     let claim = bench.claim(1, at(1)).await.remove(0);
     bench.map(1, "tkt-2").await;
     assert!(!bench.store.is_current(&claim).await.unwrap());
+    let mut newer = webhook(1, at(1));
+    newer.events[0].rank = Rank(4, 4);
+    bench.store.record(newer).await.unwrap();
+    let release = Settlement::Release {
+        in_doubt: false,
+        error: None,
+    };
+    let settled = bench.store.settle(&claim, None, release, at(1));
+    settled.await.unwrap();
     let channel = "C9DDYQ1B4".to_owned();
     let (content_key, rank) = ("edited".to_owned(), Rank(1, -5));
     for (report, question) in [

@@ -74,7 +74,10 @@ async fn a_save_that_comes_while_another_waits_for_its_next_call_waits_as_long()
                 saved(&bench, 1, at(3)).await;
                 saved(&bench, 2, at(4)).await
             };
-            assert!(bench.store.handed_off().is_empty(), "none is called at once");
+            assert!(
+                bench.store.handed_off().is_empty(),
+                "none is called at once"
+            );
             assert_eq!(bench.state(claim.event).await, EventState::Skipped);
             let due = bench.store.next_due(at(5)).await.unwrap();
             assert_eq!(due, Some(at(HOUR)), "{asked} {together}");

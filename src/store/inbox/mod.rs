@@ -10,7 +10,7 @@ mod keys;
 mod known;
 mod look_up;
 mod place;
-mod questions;
+pub(crate) mod questions;
 pub(crate) mod reports;
 mod row;
 pub(crate) mod webhook;

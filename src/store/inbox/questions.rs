@@ -32,28 +32,52 @@ pub(super) async fn answer<'a>(
     for webhook in &mut webhooks {
         let source = webhook.source.as_str();
         for event in &mut webhook.events {
-            match event.question.take() {
-                Some(Question::IsNew { content_key, rank })
-                    if event.report == Report::MessageEdit
-                        && !is_known(tx, source, event, &before).await? =>
-                {
-                    event.disposition = Disposition::Connect;
-                    event.report = Report::EditedMessage;
-                    event.content_key = Some(content_key);
-                    event.rank = rank;
-                }
-                Some(Question::WhichTicket { channel }) => {
-                    let found = ticket_of(tx, source, &channel, event.rank, &before).await?;
-                    event.external_id = found.or(event.external_id.take());
-                }
-                Some(Question::IsNew { .. }) | None => {}
-            }
+            answer_one(tx, source, event, &before).await?;
             if event.report.is_message() && event.disposition.ignored_for().is_none() {
                 before.extend(message(source, event));
             }
         }
     }
     Ok(Cow::Owned(webhooks))
+}
+
+/// Answers the question of an event that is replayed, and was read again. `external_id`: that of its external
+/// ticket, which may have moved since.
+pub(crate) async fn answer_again(
+    tx: &mut Tx,
+    source: &str,
+    external_id: Option<&str>,
+    event: &NewEvent,
+) -> Result<NewEvent, StoreError> {
+    let mut event = event.clone();
+    event.external_id = external_id.map(|id| ExternalId::checked(id.to_owned()));
+    answer_one(tx, source, &mut event, &HashSet::new()).await?;
+    Ok(event)
+}
+
+async fn answer_one(
+    tx: &mut Tx,
+    source: &str,
+    event: &mut NewEvent,
+    before: &HashSet<Message>,
+) -> Result<(), StoreError> {
+    match event.question.take() {
+        Some(Question::IsNew { content_key, rank })
+            if event.report == Report::MessageEdit
+                && !is_known(tx, source, event, before).await? =>
+        {
+            event.disposition = Disposition::Connect;
+            event.report = Report::EditedMessage;
+            event.content_key = Some(content_key);
+            event.rank = rank;
+        }
+        Some(Question::WhichTicket { channel }) => {
+            let found = ticket_of(tx, source, &channel, event.rank, before).await?;
+            event.external_id = found.or(event.external_id.take());
+        }
+        Some(Question::IsNew { .. }) | None => {}
+    }
+    Ok(())
 }
 
 fn message(source: &str, event: &NewEvent) -> Option<Message> {

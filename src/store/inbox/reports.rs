@@ -99,22 +99,18 @@ pub(crate) async fn apply_all(tx: &mut Tx, subject: Subject) -> Result<(), Store
     Ok(())
 }
 
-/// Makes the stored and ignored event `id` the deletion or edit that its source reads in it now.
+/// Applies the deletion or edit that its source reads now in the stored and ignored event `id`.
 pub(crate) async fn become_report(
     tx: &mut Tx,
     subject: Subject,
     id: EventId,
     read: &NewEvent,
 ) -> Result<(), StoreError> {
-    const REPORT: &str = "\
-        -- store::reports::report
-        UPDATE events SET report = $2 WHERE id = $1";
     // The body of an edit has the message as it was, too.
     const TRIM: &str = "\
         -- store::reports::trim
         UPDATE payloads SET body = substr(body, $2 + 1, $3), object_start = 0, object_len = $3
         WHERE event_id = $1";
-    tx.run(REPORT, args![id, read.report.as_str()]).await?;
     if read.report == Report::MessageEdit {
         let place = [read.object.start, read.object.len()];
         let [start, len] = place.map(|n| i64::try_from(n).unwrap_or(i64::MAX));

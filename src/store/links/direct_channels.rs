@@ -13,7 +13,7 @@ use crate::domain::report::Report;
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::inbox::webhook::Webhook;
-use crate::store::sql::{args, json};
+use crate::store::sql::{args, is_direct, json};
 
 /// Marks the events of direct conversations, and ignores them where their source takes no direct
 /// messages. What is stored of a conversation that turns out to be one is withdrawn: nothing of it is
@@ -88,24 +88,26 @@ pub(crate) async fn recognize<'a>(
     Ok(Cow::Owned(webhooks))
 }
 
-/// True if the event belongs to a direct conversation, and its source takes no direct messages.
+/// True if the stored event belongs to a direct conversation, and its source takes no direct messages.
+/// The external id tells the channel: that in the body may be an old one.
 pub(crate) async fn ignores(
     tx: &mut Tx,
     source: &str,
+    external_id: Option<&str>,
     event: &NewEvent,
 ) -> Result<bool, StoreError> {
-    const IS_DIRECT: &str = "\
-        -- store::direct_channels::is_direct
-        SELECT COUNT(*) > 0 FROM direct_channels WHERE source = $1 AND channel = $2";
+    const IS_DIRECT: &str = concat!(
+        "-- store::direct_channels::is_direct\nSELECT ",
+        is_direct!("$1", "$2")
+    );
     let Some(ChannelNews::Written {
-        channel,
         ignores_direct: Some(_),
         ..
     }) = &event.channel
     else {
         return Ok(false);
     };
-    tx.fetch_one(IS_DIRECT, args![source, channel]).await
+    tx.fetch_one(IS_DIRECT, args![source, external_id]).await
 }
 
 fn name(webhook: &Webhook, channel: &str) -> (String, String) {

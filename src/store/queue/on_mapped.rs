@@ -60,7 +60,7 @@ impl Standing {
 
 row! {
     /// The newest save of a record.
-    struct Newest {
+    pub(super) struct Newest {
         candidate: Candidate,
         has_body: bool,
         /// True if it was sent to the Serval ticket of the mapping.
@@ -223,25 +223,25 @@ async fn best_of(
     Ok(best(candidates.iter()).copied())
 }
 
-/// True if a newer save stands for the record, and not the event `id` of the rank `rank`.
-pub(super) async fn is_outranked(
+/// Returns the newest save, if it stands for the record, and not the event `id` of the rank `rank`.
+pub(super) async fn newer_save(
     tx: &mut Tx,
     external: Option<i64>,
     id: EventId,
     rank: Rank,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Newest>, StoreError> {
     let Some(external) = external else {
-        return Ok(false);
+        return Ok(None);
     };
-    let newest = newest(tx, external).await?.map(|newest| newest.candidate);
-    let is_other = |newest: Candidate| {
+    let is_other = |newest: &Newest| {
+        let newest = newest.candidate;
         newest.event != id && stands_before((newest.event, newest.rank), (id, rank))
     };
-    Ok(newest.is_some_and(is_other))
+    Ok(newest(tx, external).await?.filter(is_other))
 }
 
 /// True if another event stands for the thread, and not the event `id` of the rank `rank`, which its source
-/// did not read as a message before.
+/// did not read as a message before. One that was given up does not.
 pub(super) async fn is_behind(
     tx: &mut Tx,
     external: Option<i64>,
@@ -251,7 +251,7 @@ pub(super) async fn is_behind(
     const RANKED: &str = concat!(
         "-- store::on_mapped::ranked
         SELECT e.id, e.rank_major, e.rank_minor FROM events AS e INDEXED BY events_external
-        WHERE e.external = $1 AND e.id <> $2 AND ",
+        WHERE e.external = $1 AND e.id <> $2 AND e.state NOT IN ('dead', 'expired') AND ",
         may_stand!(),
         " ORDER BY e.id"
     );

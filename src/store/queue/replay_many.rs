@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::transition;
+use super::replay::{Replay, STEP, replay};
 use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
 use crate::domain::reason::Reason;
@@ -11,9 +11,6 @@ use crate::store::audit::{self, Action};
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::views::events::{EventFilter, index, narrow};
-
-/// Largest number of events that are replayed in one transaction, so that webhooks do not wait.
-pub(super) const STEP: u32 = 100;
 
 impl Store {
     /// Counts the events that match a filter and may be replayed.
@@ -31,7 +28,8 @@ impl Store {
         Ok(u64::try_from(n).unwrap_or_default())
     }
 
-    /// Replays matching events, oldest first, at most `filter.limit`; returns their number. Ids only go
+    /// Replays matching events, oldest first, at most `filter.limit`; returns how many events are in the queue
+    /// again. Of the saves of a record only the newest is. Ids only go
     /// up, so an event that dies again meanwhile is not replayed twice.
     pub async fn replay_many(
         &self,
@@ -96,10 +94,8 @@ impl Store {
             Box::pin(async move {
                 let mut replayed = before;
                 for id in ids {
-                    for from in [EventState::Dead, EventState::Expired] {
-                        let moved = transition::requeue(tx, id, from, &reason, now).await?;
-                        replayed += u64::from(moved);
-                    }
+                    let replay = replay(tx, None, id, None, &reason, now).await?;
+                    replayed += u64::from(replay.is_some_and(Replay::queues));
                 }
                 let subject = format!("{replayed} {subject}");
                 let Some(by) = by else {
