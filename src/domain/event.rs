@@ -9,7 +9,7 @@ use super::reason::Reason;
 use super::report::Report;
 use super::words::words;
 
-pub use super::rank::{Rank, foremost, stands_before};
+pub use super::rank::{Rank, foremost, is_older, stands_before};
 
 /// First words of the last error of an event whose payload names a Serval ticket that cannot be used.
 pub const NAMED_IN_VAIN: &str = "the payload names ";

@@ -38,6 +38,17 @@ pub fn stands_before(one: (EventId, Rank), other: (EventId, Rank)) -> bool {
     }
 }
 
+/// True if the event `one` is older than `other`, as far as a payload tells what is right now. Of saves that
+/// is the one that does not stand for its record; of messages the earlier one, whose second number is greater.
+pub fn is_older(one: (EventId, Rank), other: (EventId, Rank)) -> bool {
+    let age = |(id, rank): (EventId, Rank)| {
+        let is_message = rank.1 < 0 && rank.1 != Rank::UNKNOWN;
+        let sent = Rank(Rank::UNKNOWN, rank.1.saturating_neg());
+        (id, if is_message { sent } else { rank })
+    };
+    stands_before(age(other), age(one))
+}
+
 /// Chooses what stands for an external ticket among its events in the order of arrival.
 pub fn foremost<T>(events: impl IntoIterator<Item = (T, Rank)>) -> Option<(T, Rank)> {
     let later = |kept: (T, Rank), next: (T, Rank)| {
@@ -78,6 +89,29 @@ mod tests {
             let (kept, later) = ((EventId(1), kept), (EventId(2), later));
             assert_eq!(stands_before(kept, later), expected, "{kept:?} {later:?}");
             assert_eq!(stands_before(later, kept), !expected, "{kept:?} {later:?}");
+        }
+    }
+
+    #[test]
+    fn the_older_save_is_the_one_that_was_outdone_and_the_older_message_the_earlier_one() {
+        // The rank of an event, that of a later arrival, and whether the first is the older one.
+        for (first, later, expected) in [
+            (Rank(20, 1), Rank(10, 9), false),
+            (Rank(10, 9), Rank(20, 1), true),
+            (Rank(10, 8), Rank(10, 9), true),
+            (Rank(10, 9), Rank(10, 8), false),
+            (Rank(10, 9), Rank(10, 9), true),
+            (Rank(UNKNOWN, UNKNOWN), Rank(10, 8), true),
+            // The first message, and a reply to it.
+            (Rank(1, -100), Rank(0, -200), true),
+            (Rank(0, -200), Rank(1, -100), false),
+            (Rank(0, -200), Rank(0, -300), true),
+            (Rank(0, -300), Rank(0, -200), false),
+            (Rank(0, -200), Rank(-1, UNKNOWN), true),
+        ] {
+            let (first, later) = ((EventId(1), first), (EventId(2), later));
+            assert_eq!(is_older(first, later), expected, "{first:?} {later:?}");
+            assert_eq!(is_older(later, first), !expected, "{later:?} {first:?}");
         }
     }
 

@@ -315,3 +315,70 @@ async fn a_mapped_copy_keeps_its_mapping_even_where_payloads_may_replace_it() {
         app.stop().await;
     }
 }
+
+/// A daemon without mappings; `policy` decides conflicts.
+async fn unmapped(policy: &str) -> TestApp {
+    let policy = format!("on_conflict = \"{policy}\"");
+    let app = TestApp::builder().config(POINTERS).config(&policy);
+    app.start().await
+}
+
+/// The mapping is what the newest save named, and nobody is asked.
+async fn follows_the_newest(app: &TestApp, policy: &str) {
+    app.admin.drained().await;
+    assert_eq!(mapping(app).await["ticket_id"], "tkt-right", "{policy}");
+    let conflicts = app.admin.list("/conflicts").await;
+    assert_eq!(conflicts, Vec::<Value>::new(), "{policy}");
+}
+
+#[tokio::test]
+async fn an_older_save_that_arrives_late_takes_no_mapping_away() {
+    for policy in ["replace", "ask", "keep"] {
+        let app = unmapped(policy).await;
+        let newest = app.save(naming(1, 4, "tkt-right")).await;
+        app.admin.wait_for_state(&newest, "connected").await;
+        // The newest save that names the ticket taught nothing: the mapping had it already.
+        for (count, ticket) in [(2, "tkt-old"), (6, "tkt-right"), (5, "tkt-older")] {
+            app.save(naming(1, count, ticket)).await;
+            follows_the_newest(&app, policy).await;
+        }
+        assert_eq!(app.connected_to(), ["tkt-right"], "{policy}");
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn of_several_saves_that_wait_the_newest_teaches_whatever_arrived_first() {
+    for policy in ["replace", "ask"] {
+        for saves in [
+            &[(4, "tkt-right"), (2, "tkt-old")][..],
+            &[(2, "tkt-old"), (4, "tkt-right")],
+            // Two that agree, and one between them that comes last.
+            &[(2, "tkt-right"), (4, "tkt-right"), (3, "tkt-old")],
+        ] {
+            let app = unmapped(policy).await;
+            app.admin.post("/connects/pause", &Value::Null).await;
+            for (count, ticket) in saves {
+                app.save(naming(1, *count, ticket)).await;
+            }
+            app.admin.post("/connects/resume", &Value::Null).await;
+            follows_the_newest(&app, policy).await;
+            assert_eq!(app.connected_to(), ["tkt-right"], "{saves:?}");
+            app.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_save_between_two_that_agree_changes_no_mapping() {
+    let app = unmapped("replace").await;
+    app.admin.post("/connects/pause", &Value::Null).await;
+    for count in [2, 4] {
+        app.save(naming(1, count, "tkt-right")).await;
+    }
+    app.admin.post("/connects/resume", &Value::Null).await;
+    app.admin.drained().await;
+    app.save(naming(1, 3, "tkt-old")).await;
+    follows_the_newest(&app, "replace").await;
+    app.stop().await;
+}

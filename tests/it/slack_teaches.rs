@@ -109,3 +109,29 @@ async fn nobody_else_and_no_edit_maps_a_thread() {
     assert_eq!(app.requests("GET", "/v2/tickets/tkt-1"), 0);
     app.stop().await;
 }
+
+#[tokio::test]
+async fn an_older_message_that_arrives_late_takes_no_mapping_away() {
+    let app = TestApp::builder()
+        .config(TRUST)
+        .config("on_conflict = \"replace\"")
+        .start()
+        .await;
+    for (event, ts, ticket, expected) in [
+        ("EvA", "1779146800.000100", "tkt-new", "tkt-new"),
+        ("EvB", "1779146760.000100", "tkt-old", "tkt-new"),
+        ("EvC", "1779146900.000100", "tkt-newest", "tkt-newest"),
+    ] {
+        let changes = json!({
+            "user": null, "app_id": "A0TRUSTED", "bot_id": "B0OTHER", "subtype": "bot_message",
+            "thread_ts": ROOT, "metadata": {
+                "event_type": "serval_ticket", "event_payload": {"serval_ticket_id": ticket},
+            },
+        });
+        let message = slack_message(event, ts, &changes);
+        app.webhooks.slack(message).send().await;
+        app.admin.drained().await;
+        assert_eq!(mapping(&app).await["ticket_id"], expected, "{event}");
+    }
+    app.stop().await;
+}

@@ -6,7 +6,7 @@ use super::channel_moves;
 use super::conflict::{self, Decision};
 use super::mapping::{Origin, PutMapping, Stored};
 use super::mappings::put_mapping;
-use crate::domain::event::{EventState, NAMED_IN_VAIN, Rank};
+use crate::domain::event::{EventState, NAMED_IN_VAIN, Rank, is_older};
 use crate::domain::ids::{EventId, ExternalTicket, ServalTicketId};
 use crate::domain::ingest::park;
 use crate::domain::reason::Reason;
@@ -41,6 +41,14 @@ pub enum Lesson {
         /// Text for people who look at the event.
         message: String,
     },
+}
+
+row! {
+    /// An event that names a Serval ticket, or did until that was learned.
+    struct Naming {
+        id: EventId,
+        rank: Rank,
+    }
 }
 
 row! {
@@ -156,7 +164,17 @@ async fn learn(
     let args = args![&ticket.source, &ticket.external_id];
     let mapped_to: Option<String> = tx.fetch_optional(MAPPED, args).await?;
     let mapped_to = mapped_to.as_deref();
+    if names_late(tx, event, ticket).await? {
+        tracing::info!(
+            %event,
+            ticket.external = %ticket,
+            named = %ticket_id,
+            "a newer payload named the ticket before; nothing is learned from this one"
+        );
+        return Ok(true);
+    }
     if mapped_to == Some(ticket_id.as_str()) {
+        confirm(tx, event, ticket).await?;
         return Ok(true);
     }
     let args = args![&ticket.source, &ticket.external_id, &ticket_id];
@@ -222,6 +240,52 @@ async fn learn(
         }
     }
     Ok(true)
+}
+
+/// True if a newer event of the external ticket names a Serval ticket: it taught the mapping, is in conflict with it,
+/// or waits to teach one. The newest payload is right, whatever arrives first.
+async fn names_late(
+    tx: &mut Tx,
+    event: EventId,
+    ticket: &ExternalTicket,
+) -> Result<bool, StoreError> {
+    const OWN: &str = "\
+        -- store::learning::own_rank
+        SELECT id, rank_major, rank_minor FROM events WHERE id = $1";
+    const NAMING: &str = concat!(
+        "-- store::learning::naming
+        SELECT e.id, e.rank_major, e.rank_minor FROM events AS e
+        WHERE e.id IN (
+            SELECT taught_by FROM mappings WHERE source = $1 AND external_id = $2
+            UNION ALL
+            SELECT event_id FROM conflicts WHERE source = $1 AND external_id = $2
+            UNION ALL
+            SELECT n.id FROM events AS n INDEXED BY events_external
+            WHERE n.external = ",
+        external!("$1", "$2"),
+        " AND n.hint IS NOT NULL AND n.state <> 'ignored'
+                AND COALESCE(n.reason, '') <> 'deleted')"
+    );
+    let own: Option<Naming> = tx.fetch_optional(OWN, args![event]).await?;
+    let args = args![&ticket.source, &ticket.external_id];
+    let naming: Vec<Naming> = tx.fetch_all(NAMING, args).await?;
+    Ok(own.is_some_and(|own| {
+        let is_newer = |other: &Naming| {
+            other.id != event && is_older((event, own.rank), (other.id, other.rank))
+        };
+        naming.iter().any(is_newer)
+    }))
+}
+
+/// Notes that the mapping has what its newest payload names, so that an older one does not change it.
+async fn confirm(tx: &mut Tx, event: EventId, ticket: &ExternalTicket) -> Result<(), StoreError> {
+    const CONFIRM: &str = "\
+        -- store::learning::confirm
+        UPDATE external_tickets SET taught_by = $3
+        WHERE source = $1 AND external_id = $2 AND taught_by IS NOT NULL";
+    tx.run(CONFIRM, args![&ticket.source, &ticket.external_id, event])
+        .await?;
+    Ok(())
 }
 
 /// Deletes the hint of an event, stores `message` as its error, and returns its first reason.
