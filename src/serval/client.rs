@@ -206,8 +206,8 @@ impl ServalClient {
     pub(super) async fn list<T: Listed>(&self, route: Route) -> Result<Vec<T>, ServalError> {
         let mut items = Vec::new();
         let mut next: Option<String> = None;
-        for _ in 0..MAX_PAGES {
-            let (data, token) = self.page(&route, next.as_deref()).await?;
+        for n in 1.. {
+            let (data, token) = self.page(&route, next.as_deref(), n >= MAX_PAGES).await?;
             items.extend(data);
             if token.is_none() {
                 break;
@@ -218,11 +218,12 @@ impl ServalClient {
     }
 
     /// Reads one page of a list: the first, or the one that `token` names. Returns also the token of
-    /// the next page.
+    /// the next page. `is_last`: no further page would be read, so a page that names one is an error.
     pub(super) async fn page<T: Listed>(
         &self,
         route: &Route,
         token: Option<&str>,
+        is_last: bool,
     ) -> Result<(Vec<T>, Option<String>), ServalError> {
         let mut route = route.clone();
         if let Some(token) = token {
@@ -231,12 +232,16 @@ impl ServalClient {
         }
         let answered = self.call(self.get(route), MAX_LIST).await?;
         let page: Page<T> = answered.json()?;
-        let next_page_token = page.next_page_token.clone();
+        let next = page.next_page_token.clone();
         let data = page.items().map_err(|what| answered.foreign(what))?;
-        // A page that names itself as the next one, or is empty, would be read over and over.
-        let leads_on =
-            |next: &String| !next.is_empty() && !data.is_empty() && token != Some(next.as_str());
-        let next = next_page_token.filter(leads_on);
+        // What such a page leaves out is unknown, and it would be read over and over. An empty page may have a next one.
+        let next = next.filter(|next| !next.is_empty());
+        if next.is_some() && next.as_deref() == token {
+            return Err(answered.foreign("a page that names itself as the next one"));
+        }
+        if next.is_some() && is_last {
+            return Err(answered.foreign("a list that does not end"));
+        }
         Ok((data, next))
     }
 

@@ -103,7 +103,7 @@ impl ServalClient {
                     search.is_cut_short = true;
                     return Ok(search);
                 }
-                let (tickets, token) = self.page::<Ticket>(&route, next.as_deref()).await?;
+                let (tickets, token) = self.page::<Ticket>(&route, next.as_deref(), false).await?;
                 let is_it = |t: &&Ticket| t.friendly_identifier.eq_ignore_ascii_case(friendly);
                 search.found = tickets.iter().find(is_it).cloned();
                 search.seen.extend(tickets);

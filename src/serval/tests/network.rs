@@ -2,11 +2,12 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use super::{bearer_config, connect, connect_request, faults, mock, try_client};
 use crate::config::ServalConfig;
 use crate::rehearsal::mock_serval::MockConfig;
-use crate::serval::{NetworkKind, ServalError};
+use crate::serval::{NetworkKind, ServalClient, ServalError};
 
 async fn fails(config: &ServalConfig) -> ServalError {
     let client = try_client(config).unwrap();
@@ -34,10 +35,10 @@ fn config(base_url: &str) -> ServalConfig {
 /// Accepts one connection after the other, and does `act` with each.
 async fn server<F: Future<Output = ()> + Send>(
     act: impl Fn(TcpStream) -> F + Send + 'static,
-) -> (String, tokio::task::JoinSet<()>) {
+) -> (String, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let mut task = tokio::task::JoinSet::new();
+    let mut task = JoinSet::new();
     task.spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
@@ -246,6 +247,63 @@ async fn a_list_that_is_no_list_is_a_bad_answer_without_its_content() {
             "{error:?}"
         );
         assert!(!error.summary().contains("t0ken"), "{error}");
+    }
+}
+
+/// Answers the requests of every connection with the body that `body` makes of the token of the page.
+async fn pages(
+    body: impl Fn(&str) -> String + Clone + Send + 'static,
+) -> (ServalClient, JoinSet<()>) {
+    let (addr, server) = server(move |mut stream| {
+        let body = body.clone();
+        async move {
+            let mut buffer = vec![0; 16 * 1024];
+            while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                let request = String::from_utf8_lossy(&buffer[..read]);
+                let token = request.split_once("pageToken=").map(|(_, rest)| rest);
+                let body = body(
+                    token
+                        .and_then(|rest| rest.split(' ').next())
+                        .unwrap_or_default(),
+                );
+                let length = body.len();
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+    })
+    .await;
+    let config = bearer_config(&format!("http://{addr}"), "t0ken");
+    (try_client(&config).unwrap(), server)
+}
+
+#[tokio::test]
+async fn a_page_without_entries_is_followed_to_the_next_one() {
+    let (client, _server) = pages(|token| match token {
+        "" => r#"{"data":[],"nextPageToken":"p2"}"#.to_owned(),
+        "p2" => r#"{"nextPageToken":"p3"}"#.to_owned(),
+        _ => r#"{"data":[{"id":"team-1"}],"nextPageToken":""}"#.to_owned(),
+    })
+    .await;
+    let teams = client.teams().await.unwrap();
+    assert_eq!(teams.len(), 1);
+    assert_eq!(teams[0].id, "team-1");
+}
+
+#[tokio::test]
+async fn a_list_without_an_end_is_a_bad_answer_and_proves_nothing() {
+    let same = |_: &str| r#"{"data":[{"id":"team-1"}],"nextPageToken":"same"}"#.to_owned();
+    let next = |token: &str| {
+        let n: usize = token.parse().unwrap_or_default();
+        format!(r#"{{"data":[],"nextPageToken":"{}"}}"#, n + 1)
+    };
+    for ((client, _server), says) in [
+        (pages(same).await, "names itself as the next one"),
+        (pages(next).await, "a list that does not end"),
+    ] {
+        let error = client.teams().await.unwrap_err();
+        assert!(matches!(&error, ServalError::Foreign(_)), "{error:?}");
+        assert!(error.to_string().contains(says), "{error}");
     }
 }
 
