@@ -2,10 +2,15 @@
 //!
 //! Invariant: depth costs no stack, and a key may be no text (half of a surrogate pair).
 
+use std::borrow::Cow;
 use std::fmt;
 
+use serde::Deserialize;
+use serde::de::value::MapDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use super::field::Field;
 
 /// Calls `each` for every member of the object `json`, with the key as it is written.
 pub(super) fn each_member<'a>(
@@ -13,6 +18,22 @@ pub(super) fn each_member<'a>(
     each: impl FnMut(&'a str, &'a RawValue),
 ) -> Result<(), serde_json::Error> {
     serde_json::Deserializer::from_str(json).deserialize_map(Members(each))
+}
+
+/// Reads the object `json` as `T`. A member whose key is no text cannot be one of `T`, and is skipped.
+pub(crate) fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, serde_json::Error> {
+    match serde_json::from_str(json) {
+        Err(error) if !error.is_data() => {}
+        read => return read,
+    }
+    let mut members: Vec<(Cow<'a, str>, &'a RawValue)> = Vec::new();
+    each_member(json, |written, value| {
+        let key = serde_json::from_str::<&RawValue>(written).map(Field::from);
+        if let Some(key) = key.ok().and_then(Field::string) {
+            members.push((key, value));
+        }
+    })?;
+    T::deserialize(MapDeserializer::new(members.into_iter()))
 }
 
 /// True if the JSON string `written` stands for `key`, with or without escapes.

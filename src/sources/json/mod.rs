@@ -3,4 +3,4 @@
 pub(super) mod drop_fields;
 pub(super) mod field;
 pub(super) mod lookup;
-mod members;
+pub(crate) mod members;

@@ -12,6 +12,7 @@ use super::ids;
 use super::values::{Column, record_json};
 use crate::domain::ids::ExternalId;
 use crate::sources::json::field::Field;
+use crate::sources::json::members::object;
 use crate::sources::source::Unreadable;
 
 /// The most records that one body may carry.
@@ -118,7 +119,7 @@ pub(super) fn open(body: &[u8]) -> Result<Delivery<'_>, Unreadable> {
     match raw.get().as_bytes().first() {
         Some(b'[') => batch(raw.get()).map(Delivery::bare),
         Some(b'{') => {
-            let outer: Outer<'_> = serde_json::from_str(raw.get()).map_err(in_body)?;
+            let outer: Outer<'_> = object(raw.get()).map_err(in_body)?;
             outer.open(raw.get())
         }
         _ => Err(no_record()),
@@ -262,7 +263,7 @@ fn held_record<'a>(
     let (Some(record), Some(_)) = (record_json(field), beside) else {
         return Ok(record_json(field));
     };
-    let inner: Inner<'_> = serde_json::from_str(record).map_err(in_body)?;
+    let inner: Inner<'_> = object(record).map_err(in_body)?;
     let id = usable_id(inner.sys_id).map_err(in_body)?;
     Ok((id.as_ref() == beside).then_some(record))
 }

@@ -17,6 +17,7 @@ use crate::domain::ids::ExternalId;
 use crate::domain::report::Report;
 use crate::sources::auth::request::Verified;
 use crate::sources::json::field::{Field, place_of};
+use crate::sources::json::members::object;
 use crate::sources::source::Unreadable;
 
 /// The longest event type, in bytes.
@@ -126,7 +127,7 @@ impl Reader<'_> {
     fn read(&self, raw: &str, place: &str) -> Result<Record, serde_json::Error> {
         let columns = match self.delivery.columns {
             Some(columns) => columns,
-            None => serde_json::from_str(raw)?,
+            None => object(raw)?,
         };
         let class_name = Column::read(columns.sys_class_name)?;
         let updated_on = Column::read(columns.sys_updated_on)?;

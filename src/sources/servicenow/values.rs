@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::sources::json::field::Field;
+use crate::sources::json::members::object;
 
 /// The separators of thousands that display values have, by locale.
 const THOUSANDS: [char; 7] = [',', '.', ' ', '\'', '\u{2019}', '\u{a0}', '\u{202f}'];
@@ -50,13 +51,13 @@ struct ValueObject {
 impl Column {
     /// Reads a column; an error names a key that stands twice in a value object.
     pub(super) fn read(field: Field<'_>) -> Result<Self, serde_json::Error> {
-        let Some(object) = field.object_json() else {
+        let Some(json) = field.object_json() else {
             return Ok(Self {
                 value: scalar(field),
                 display: None,
             });
         };
-        let pair: Pair<'_> = serde_json::from_str(object)?;
+        let pair: Pair<'_> = object(json)?;
         Ok(Self {
             value: scalar(pair.value),
             display: scalar(pair.display_value),

@@ -138,10 +138,6 @@ fn what_is_not_json_is_refused_with_its_place_and_without_its_content() {
             b"payload=%7B%7D",
             "not JSON: expected value at line 1 column 1",
         ),
-        (
-            b"{\"\\ud800\":1}",
-            "not JSON: unexpected end of hex escape in a key of the body",
-        ),
     ] {
         let error = interpret_as(body, None, None).unwrap_err();
         let Unreadable::Body(text) = error else {
@@ -149,6 +145,33 @@ fn what_is_not_json_is_refused_with_its_place_and_without_its_content() {
         };
         assert_eq!(text, expected);
     }
+}
+
+#[test]
+fn a_key_that_is_no_text_is_a_column_that_is_not_read() {
+    let record = |key: &str| {
+        format!(
+            r#"{{"{key}":1,"sys_id":"{ID}","sys_class_name":{{"value":"incident","{key}":2}},"u_x":{{"{key}":3}}}}"#
+        )
+    };
+    let odd = record(r"\ud800");
+    for (before, after) in [
+        ("", ""),
+        (r#"{"table":"incident","operation":"update","record":"#, "}"),
+        (r#"{"\udfff":0,"incident":"#, "}"),
+    ] {
+        let body = format!("{before}{odd}{after}");
+        let event = event(&body);
+        assert_eq!(external_id(&event), ID, "{body}");
+        assert_eq!(object(&body, &event), odd);
+    }
+    // Of a batch no other record is lost.
+    assert_eq!(events(&format!("[{odd},{}]", record("u_y"))).len(), 2);
+    let twice = format!(r#"{{"\ud800":1,"sys_id":"{ID}","sys_id":"{ID}"}}"#);
+    let Unreadable::Body(text) = refusal(&twice) else {
+        panic!("it is refused as a body");
+    };
+    assert!(text.contains("duplicate field `sys_id`"), "{text}");
 }
 
 #[test]
