@@ -303,6 +303,62 @@ async fn a_file_that_takes_the_place_of_the_database_is_neither_read_nor_changed
 }
 
 #[tokio::test]
+async fn a_symbolic_link_that_takes_the_place_of_the_database_is_noticed() {
+    // The next start would look for the log beside the file that the link leads to.
+    let move_away = |database: &Path| {
+        let other = database.with_file_name("away.db");
+        fs::rename(database, &other).unwrap();
+        symlink(&other, database).unwrap();
+    };
+    without(move_away, "another file was put in the place").await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_cut_short_in_place_takes_no_webhook() {
+    let mock = MockServal::start(MockConfig::default()).await.unwrap();
+    let daemon = Daemon::start(&mock, &Settings::default()).await;
+    let stored = daemon.webhooks.servicenow(incident(1)).send().await;
+    assert_eq!(stored.status, 202);
+    let database = daemon.folder().join("data/inbox.db");
+    let file = fs::File::options().write(true).open(&database).unwrap();
+    file.set_len(0).unwrap();
+    overwritten(&daemon, "inbox.db was cut short").await;
+    // It does not become right again as it grows: the log and the file do not belong together.
+    file.set_len(1 << 20).unwrap();
+    overwritten(&daemon, "inbox.db was cut short").await;
+}
+
+#[tokio::test]
+async fn a_backup_that_is_copied_over_an_open_database_takes_no_webhook() {
+    let mock = MockServal::start(MockConfig::default()).await.unwrap();
+    let daemon = Daemon::start(&mock, &Settings::default()).await;
+    let stored = daemon.webhooks.servicenow(incident(1)).send().await;
+    assert_eq!(stored.status, 202);
+    let backup = daemon.folder().join("old.db");
+    let mut arguments = daemon.arguments("backup");
+    let name = backup.display().to_string();
+    arguments.push(&name);
+    let done = crate::support::run(daemon.folder(), &arguments).await;
+    assert!(done.status.success());
+    // Made longer than the database, so that its length says nothing.
+    let file = fs::File::options().write(true).open(&backup).unwrap();
+    file.set_len(64 << 20).unwrap();
+    fs::copy(&backup, daemon.folder().join("data/inbox.db")).unwrap();
+    overwritten(&daemon, "inbox.db was overwritten with a backup").await;
+}
+
+/// Nothing is acknowledged, and `/readyz` says `problem`.
+async fn overwritten(daemon: &Daemon, problem: &str) {
+    let ready = daemon.admin.readyz().await;
+    assert_eq!(ready.status, 503);
+    assert!(ready.text().contains(problem), "{}", ready.text());
+    for n in 2..5 {
+        let answer = daemon.webhooks.servicenow(incident(n)).send().await;
+        assert_eq!(answer.status, 503);
+    }
+}
+
+#[tokio::test]
 async fn a_database_that_comes_back_is_used_again() {
     let away = |database: &Path| fs::rename(database, database.with_file_name("away.db")).unwrap();
     let (daemon, _) = without(away, "inbox.db was deleted or moved away").await;

@@ -214,7 +214,7 @@ impl Writer {
             && not_before.is_none_or(|at| at <= Instant::now())
         {
             if not_before.is_none() {
-                tracing::error!(%error, "a file of the database is gone; nothing is stored");
+                tracing::error!(%error, "a file of the database is gone or overwritten; nothing is stored");
             }
             self.save = if self.save_open().await {
                 Save::Done
@@ -237,6 +237,14 @@ impl Writer {
             tracing::error!(%error, "the log could not be moved into the database");
         }
         match copy::save_open(connection, self.shared.lock.path()).await {
+            Ok(file) if self.shared.presence.overwritten().is_some() => {
+                tracing::warn!(
+                    file = %file.display(),
+                    "what can still be read of the overwritten database is saved; it may lack much: compare it \
+                     with a backup"
+                );
+                true
+            }
             Ok(file) => {
                 tracing::warn!(file = %file.display(), "what the open database holds is saved");
                 true

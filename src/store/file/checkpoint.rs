@@ -86,6 +86,8 @@ impl Store {
             let options = base(self.shared.lock.path()).create_if_missing(false);
             *connection = Some(self.shared.presence.connect(options).await?);
         }
+        // Never into another file.
+        self.shared.presence.check()?;
         if let Some(connection) = connection {
             sql::run(connection, MOVE, args![]).await?;
         }

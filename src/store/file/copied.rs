@@ -18,8 +18,11 @@ const RESTORED: &str = "restored_at";
 /// lack the pair's connect call.
 const CAUTION: Duration = Duration::from_hours(30 * 24);
 
-/// Marks the database behind `connection` as a copy.
+/// Marks the database behind `connection` as a copy, also in its first bytes: there an open daemon sees it if somebody
+/// copies the file over its database.
 pub(super) async fn mark(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    const HEADER: &str = "PRAGMA user_version = 1";
+    sqlx::query(HEADER).execute(&mut *connection).await?;
     set(connection, MARK, "true").await
 }
 
@@ -48,6 +51,7 @@ pub(super) async fn begin(
     const UNLINKS: &str = "\
         -- store::copied::unlinks
         DELETE FROM disconnects RETURNING source, external_id, ticket_id";
+    const HEADER: &str = "PRAGMA user_version = 0";
     let unmark = sqlx::query(UNMARK).bind(MARK);
     let unmarked = unmark.execute(&mut *connection).await?;
     // This start is not the first one after a restore. The caution lasts for a while all the same.
@@ -59,6 +63,7 @@ pub(super) async fn begin(
         let at = at.and_then(|at| moment(at.parse().ok()?).ok());
         return Ok(at.is_some_and(|at| now < later(at, CAUTION)));
     }
+    sqlx::query(HEADER).execute(&mut *connection).await?;
     set(connection, RESTORED, &millis(now).to_string()).await?;
     let doubted = sqlx::query(DOUBT).bind(doubts::ANY);
     let doubted = doubted.execute(&mut *connection).await?;

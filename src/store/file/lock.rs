@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::store::error::OpenError;
 
@@ -22,7 +23,7 @@ pub struct DatabaseLock {
     _name: File,
     /// The database file, if it exists. Closing it drops all locks that `SQLite` holds on the file for
     /// this process, so it stays open as long as the store.
-    file: Option<File>,
+    file: Option<Arc<File>>,
     path: PathBuf,
 }
 
@@ -36,7 +37,7 @@ impl DatabaseLock {
         let name = lock_name(&path)?;
         let mut existing = File::options();
         let file = match existing.read(true).write(true).open(&path) {
-            Ok(file) => Some(lock_file(file, &path)?),
+            Ok(file) => Some(Arc::new(lock_file(file, &path)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(OpenError::file(&path)(error)),
         };
@@ -55,11 +56,16 @@ impl DatabaseLock {
             let mut new = OpenOptions::new();
             new.read(true).write(true).create(true).truncate(false);
             let file = new.mode(0o600).open(&self.path).map_err(&in_file)?;
-            self.file = Some(lock_file(file, &self.path)?);
+            self.file = Some(Arc::new(lock_file(file, &self.path)?));
             // A symbolic link may have named a file that did not exist.
             self.path = fs::canonicalize(&self.path).map_err(&in_file)?;
         }
         Ok(())
+    }
+
+    /// The open database file.
+    pub(super) fn file(&self) -> Option<Arc<File>> {
+        self.file.clone()
     }
 
     /// Path of the database file, without symbolic links.

@@ -79,7 +79,8 @@ impl Store {
         let alone = Arc::clone(&mappings).try_write_owned().ok();
         let decided = unfinished.zip(alone);
         let decided = decided.map(|(id, alone)| Arc::new(Decided::new(id, now, alone)));
-        let presence = Presence::of(&path).map_err(OpenError::file(&path))?;
+        let presence = Presence::of(&path, lock.file());
+        let presence = presence.map_err(OpenError::file(&path))?;
         let readers = readers(&path).await.map_err(&failed)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         // A process that was killed may have left words in the log that it had erased.
