@@ -131,7 +131,7 @@ pub(crate) enum Command {
         #[arg(long)]
         delivery: bool,
     },
-    /// The null handler or the stand-in for Serval, in a process of its own.
+    /// The null handler, the least durable one or the stand-in for Serval, in a process of its own.
     #[command(hide = true)]
     Handler(HandlerArgs),
     /// The bare client, in a process of its own.
@@ -144,6 +144,9 @@ pub(crate) struct HandlerArgs {
     /// Answers as Serval does and keeps count, on one thread.
     #[arg(long)]
     pub(crate) serval: bool,
+    /// Stores webhooks in this folder, as simply as can be.
+    #[arg(long, conflicts_with = "serval")]
+    pub(crate) least: Option<PathBuf>,
     /// Milliseconds before it answers.
     #[arg(long, default_value_t = 0)]
     pub(crate) delay_ms: u64,

@@ -2,6 +2,7 @@
 //! bare client. They end with the bench, because they end when their standard input does.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -45,6 +46,12 @@ impl Handler {
     /// The null handler: reads the body, answers 200.
     pub(crate) async fn null() -> anyhow::Result<Self> {
         Self::start(&["handler"]).await
+    }
+
+    /// The least that is durable; its database lies in `folder`.
+    pub(crate) async fn least(folder: &Path) -> anyhow::Result<Self> {
+        let folder = folder.to_str().context("a folder whose name is no text")?;
+        Self::start(&["handler", "--least", folder]).await
     }
 
     /// The stand-in for Serval, answering after `delay`.

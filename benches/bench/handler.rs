@@ -1,4 +1,4 @@
-//! The null handler, and a stand-in for Serval that does nothing but count.
+//! The handlers in processes of their own: the null handler, and a stand-in for Serval that does nothing but count.
 
 use std::io::Read as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::args::HandlerArgs;
 use crate::child::Seen;
+use crate::least;
 
 /// Serves until standard input ends.
 pub(crate) fn run(args: &HandlerArgs) -> anyhow::Result<()> {
@@ -24,17 +25,19 @@ pub(crate) fn run(args: &HandlerArgs) -> anyhow::Result<()> {
     } else {
         tokio::runtime::Builder::new_multi_thread()
     };
-    let router = if args.serval {
-        serval(Duration::from_millis(args.delay_ms))
-    } else {
-        Router::new().fallback(|_body: Bytes| async { StatusCode::OK })
-    };
     // It ends with the bench, however that ends.
     std::thread::spawn(|| {
         drop(std::io::stdin().read_to_end(&mut Vec::new()));
         std::process::exit(0)
     });
     runtime.enable_all().build()?.block_on(async {
+        let router = if args.serval {
+            serval(Duration::from_millis(args.delay_ms))
+        } else if let Some(folder) = &args.least {
+            least::router(folder).await?
+        } else {
+            Router::new().fallback(|_body: Bytes| async { StatusCode::OK })
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
         axum::serve(listener, router).await?;

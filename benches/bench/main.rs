@@ -24,6 +24,7 @@ mod daemon;
 mod generator;
 mod handler;
 mod histogram;
+mod least;
 mod peer;
 mod prefill;
 mod procfs;

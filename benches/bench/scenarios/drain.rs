@@ -73,7 +73,7 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
             ]);
             if target.name == "daemon" {
                 let (bound, aim) = if delay.is_zero() {
-                    (0.45, 0.60)
+                    (0.55, 0.70)
                 } else {
                     (0.90, 0.97)
                 };

@@ -86,7 +86,7 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
                 goals,
                 "end to end over the bare client, 0 ms",
                 middle(1),
-                AtLeast(0.25),
+                AtLeast(0.22),
                 0.35,
             );
             goal(

@@ -24,7 +24,7 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
     tokio::time::sleep(Duration::from_secs(2)).await;
     let (idle, idle_peak) = procfs::memory(daemon.pid)?;
     table.row(vec!["idle".into(), number(idle), number(idle_peak)]);
-    goal(goals, "resident MB, idle", idle, AtMost(20.0), 10.0);
+    goal(goals, "resident MB, idle", idle, AtMost(14.0), 9.0);
 
     let mut target = Target::daemon("daemon", &daemon);
     let mut peaks = Vec::new();
@@ -45,14 +45,14 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
         goals,
         "resident MB, 64 connections with delivery",
         peaks[0],
-        AtMost(32.0),
+        AtMost(26.0),
         20.0,
     );
     goal(
         goals,
         "resident MB, 256 connections with delivery",
         peaks[1],
-        AtMost(40.0),
+        AtMost(34.0),
         24.0,
     );
     table.print();
