@@ -1,6 +1,7 @@
 //! Actions on events: replay and erase. Also the pause of all calls.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::access::Operator;
 use super::act::Why;
@@ -86,19 +87,18 @@ impl Operators {
         Ok(())
     }
 
-    /// Reads an ignored event again, as its source is configured now; `None` if there is nothing to do: nothing to connect, and no deletion or edit that was ignored
-    /// as something else.
+    /// Reads an ignored event again, as its source is configured now; `None` if there is nothing to do: nothing
+    /// to connect, and no deletion or edit that was ignored as something else.
     fn read_again(&self, stored: &SetAside) -> Option<ReadAgain> {
         let rules = self.rules();
         let source: SourceName = stored.source.parse().ok()?;
         let source = rules.sources.get(&source)?;
         let event = source.interpret_again(&StoredBody {
-            body: &stored.body,
+            body: &stored.body.bytes,
             event_type: &stored.event_type,
             reason: &stored.reason,
         })?;
-        let start = usize::try_from(stored.start).ok()?;
-        let end = start + usize::try_from(stored.len).ok()?;
+        let Range { start, end } = stored.body.object.clone();
         let is_news = event.report.is_about_others() && !stored.is_report;
         let is_wanted = event.disposition == Disposition::Connect || is_news;
         // What an edit is about is a part of what was ignored.

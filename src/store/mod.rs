@@ -12,6 +12,7 @@
 
 mod attempt;
 mod audit;
+mod body;
 mod by;
 mod columns;
 mod commit;
@@ -27,6 +28,7 @@ mod views;
 
 pub use attempt::{Attempt, AttemptOutcome};
 pub use audit::{Action, AuditFilter, AuditRow};
+pub use body::Body;
 pub use by::By;
 pub use commit::writer::Writer;
 pub use error::{OpenError, SettleError, StoreError};

@@ -2,16 +2,25 @@
 
 use serde_json::json;
 use serval_connect::rehearsal::mock_serval::MockConfig;
+use sqlx::Connection as _;
 
 use crate::cli_run::Site;
 use crate::support::bodies::{incident, record, sys_id};
 use crate::support::{TestApp, database_bytes, eventually};
 
-fn places(bytes: &[u8], needle: &str) -> usize {
-    bytes
-        .windows(needle.len())
-        .filter(|w| *w == needle.as_bytes())
-        .count()
+fn places(bytes: &[u8], needle: impl AsRef<[u8]>) -> usize {
+    let needle = needle.as_ref();
+    bytes.windows(needle.len()).filter(|w| *w == needle).count()
+}
+
+/// The bodies as they are stored, of those that are compressed.
+async fn packed_bodies(url: &str, external_id: &str) -> Vec<Vec<u8>> {
+    let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
+    let packed = "SELECT p.body FROM payloads AS p JOIN events AS e ON e.id = p.event_id
+        JOIN external_tickets AS x ON x.id = e.external
+        WHERE x.external_id = $1 AND p.unpacked > length(p.body)";
+    let packed = sqlx::query_scalar(packed).bind(external_id);
+    packed.fetch_all(&mut connection).await.unwrap()
 }
 
 #[tokio::test]
@@ -60,7 +69,14 @@ async fn nothing_of_an_erased_ticket_is_left_in_the_files() {
     }
     app.admin.drained().await;
     let url = app.database_url();
-    assert!(places(&database_bytes(&url), &sys_id(1)) > 30);
+    let before = database_bytes(&url);
+    assert!(places(&before, sys_id(1)) > 30);
+    assert!(places(&before, canary) > 0);
+    let packed = packed_bodies(&url, &sys_id(1)).await;
+    assert_eq!(packed.len(), 30);
+    for body in &packed {
+        assert!(places(&before, body) > 0, "a body in one piece");
+    }
     let ask = json!({ "source": "servicenow", "external_id": sys_id(1).to_uppercase() });
     let answer = app.admin.post("/erase", &ask).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -75,10 +91,14 @@ async fn nothing_of_an_erased_ticket_is_left_in_the_files() {
         (&json!(0), &json!(true))
     );
     let bytes = database_bytes(&url);
-    assert_eq!(places(&bytes, &sys_id(1)), 0);
+    assert_eq!(places(&bytes, sys_id(1)), 0);
     assert_eq!(places(&bytes, canary), 0);
+    for body in &packed {
+        // Each ends with what differs between them.
+        assert_eq!(places(&bytes, &body[body.len() / 2..]), 0);
+    }
     assert!(
-        places(&bytes, &sys_id(10)) > 0,
+        places(&bytes, sys_id(10)) > 0,
         "its neighbours are still there"
     );
     // It may come again, as one that was never heard of.

@@ -126,9 +126,7 @@ async fn a_database_of_every_released_version_opens_and_works() {
             assert_eq!(event.row.state, state, "{shown}: {n}");
             let id = u32::try_from(n).unwrap();
             assert_eq!(event.row.external_id, Some(sys_id(id)), "{shown}: {n}");
-            let body = event
-                .payload
-                .map(|(body, _)| String::from_utf8(body).unwrap());
+            let body = (event.payload).map(|body| String::from_utf8(body.bytes.into()).unwrap());
             let expected = (state != EventState::Ignored).then(|| incident(id));
             assert_eq!(body, expected, "{shown}: {n}");
         }

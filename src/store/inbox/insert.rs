@@ -9,6 +9,7 @@ use crate::domain::ids::ServalTicketId;
 use crate::domain::reason::Reason;
 use crate::domain::report::Report;
 use crate::domain::trace::TraceParent;
+use crate::store::body;
 use crate::store::commit::batch::Batch;
 use crate::store::commit::sized::{LARGEST, Size, SizedStatement};
 use crate::store::commit::tx::Tx;
@@ -153,7 +154,7 @@ fn bind_event(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
 }
 
 static PAYLOADS: LazyLock<SizedStatement> = LazyLock::new(|| {
-    let columns = ["event_id", "object_start", "object_len", "body"];
+    let columns = ["event_id", "body", "unpacked", "object_start", "object_len"];
     SizedStatement::insert("payloads", &columns)
 });
 
@@ -162,13 +163,12 @@ fn bind_payload(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
     // Of a batch, each event stores only its element: the whole body for each would multiply it. The body
     // of an edit has the message as it was, too.
     let is_whole = row.webhook.events.len() == 1 && row.event.report != Report::MessageEdit;
-    let (start, body) = if is_whole {
-        (object.start, row.webhook.body.as_ref())
+    let (body, object) = if is_whole {
+        (row.webhook.body.as_ref(), object)
     } else {
-        (0, row.webhook.body.get(object.clone()).unwrap_or_default())
+        let element = row.webhook.body.get(object.clone());
+        (element.unwrap_or_default(), 0..object.len())
     };
     batch.bind(row.id.0)?;
-    batch.bind(i64::try_from(start).unwrap_or(i64::MAX))?;
-    batch.bind(i64::try_from(object.len()).unwrap_or(i64::MAX))?;
-    batch.bind(body)
+    body::bind(batch, body, object)
 }

@@ -1,6 +1,7 @@
 //! Keys of deliveries and contents, as stored.
 
 use sha2::{Digest as _, Sha256};
+use twox_hash::XxHash3_64;
 
 /// Key of a content: 128 bits of a SHA-256 hash. Two different contents have the same key neither by
 /// chance nor on purpose.
@@ -27,8 +28,9 @@ pub(super) fn delivery_key(name: &str) -> DeliveryKey {
     [&name.as_bytes()[..BEGINNING], &content_key(name)].concat()
 }
 
-/// Fingerprint of what a delivery brought, as stored beside its key: 63 bits of a SHA-256 hash. Two
-/// contents under one name have the same fingerprint with a chance of 1 to 9 * 10^18.
+/// Fingerprint of what a delivery brought, as stored beside its key: 63 bits of an XXH3 hash. Two contents
+/// under one name have the same fingerprint with a chance of 1 to 9 * 10^18. It is no cryptographic hash:
+/// who wants two contents to be taken for one must write both, and only under one name.
 pub(super) type Fingerprint = i64;
 
 /// Fingerprint of an event that has none: nothing names its delivery, or an earlier version stored it.
@@ -38,13 +40,10 @@ pub(super) const NO_FINGERPRINT: Fingerprint = 0;
 /// Fingerprint of an event: its type and its object, as they are stored. What the sender adds for the
 /// way, such as the time of a retry, is no part of it.
 pub(super) fn fingerprint(event_type: &str, object: &[u8]) -> Fingerprint {
-    let mut hash = Sha256::new();
-    hash.update(event_type);
-    hash.update([0]);
-    hash.update(object);
-    let mut bytes = [0; size_of::<Fingerprint>()];
-    bytes.copy_from_slice(&hash.finalize()[..size_of::<Fingerprint>()]);
-    (Fingerprint::from_be_bytes(bytes) & Fingerprint::MAX).max(1)
+    // The type is hashed first, and its hash is the seed: so it cannot run into the object.
+    let seed = XxHash3_64::oneshot(event_type.as_bytes());
+    let hash = XxHash3_64::oneshot_with_seed(seed, object);
+    (hash.cast_signed() & Fingerprint::MAX).max(1)
 }
 
 /// A delivery, as stored.

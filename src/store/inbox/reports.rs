@@ -5,6 +5,8 @@
 //! answers that may quote it, and the write-ahead log is emptied after the commit. An event that is claimed keeps its state: its call may
 //! have arrived, so the settlement decides.
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 
 use super::row::Row;
@@ -12,6 +14,7 @@ use crate::domain::event::{EventState, NewEvent, Rank};
 use crate::domain::ids::EventId;
 use crate::domain::reason::Reason;
 use crate::domain::report::{Fate, Report, Told};
+use crate::store::body::{self, Body, body_columns};
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::queue::erasure::erase;
@@ -106,16 +109,8 @@ pub(crate) async fn become_report(
     id: EventId,
     read: &NewEvent,
 ) -> Result<(), StoreError> {
-    // The body of an edit has the message as it was, too.
-    const TRIM: &str = "\
-        -- store::reports::trim
-        UPDATE payloads SET body = substr(body, $2 + 1, $3), object_start = 0, object_len = $3
-        WHERE event_id = $1";
     if read.report == Report::MessageEdit {
-        let place = [read.object.start, read.object.len()];
-        let [start, len] = place.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
-        tx.run(TRIM, args![id, start, len]).await?;
-        tx.effects.erases = true;
+        trim(tx, id, read.object.clone()).await?;
     } else {
         erase(tx, &[id]).await?;
     }
@@ -123,6 +118,29 @@ pub(crate) async fn become_report(
     let ignored = EventState::Ignored;
     transition::move_event(tx, id, ignored, ignored, reason, subject.now).await?;
     apply_all(tx, subject).await
+}
+
+/// Leaves only the object of a body: the body of an edit has the message as it was, too.
+async fn trim(tx: &mut Tx, id: EventId, object: Range<usize>) -> Result<(), StoreError> {
+    const BODY: &str = concat!(
+        "-- store::reports::body\nSELECT ",
+        body_columns!(),
+        " FROM payloads AS p WHERE p.event_id = $1"
+    );
+    const TRIM: &str = "\
+        -- store::reports::trim
+        UPDATE payloads SET body = ?, unpacked = ?, object_start = ?, object_len = ?
+        WHERE event_id = ?";
+    let Some(body) = tx.fetch_optional::<Body>(BODY, args![id]).await? else {
+        return Ok(());
+    };
+    let object = body.bytes.get(object).unwrap_or_default();
+    let batch = tx.later();
+    batch.push(TRIM);
+    body::bind(batch, object, 0..object.len())?;
+    batch.bind(id)?;
+    tx.effects.erases = true;
+    Ok(())
 }
 
 /// Finds the other events that a report is about.
@@ -182,8 +200,8 @@ async fn edit(tx: &mut Tx, subject: Subject, told: Told) -> Result<(), StoreErro
 async fn replace(tx: &mut Tx, events: &[EventId], edit: EventId) -> Result<(), StoreError> {
     const COPY: &str = "\
         -- store::reports::copy
-        INSERT INTO payloads (event_id, object_start, object_len, body)
-        SELECT e.value, p.object_start, p.object_len, p.body
+        INSERT INTO payloads (event_id, body, unpacked, object_start, object_len)
+        SELECT e.value, p.body, p.unpacked, p.object_start, p.object_len
         FROM json_each($1) AS e CROSS JOIN payloads AS p ON p.event_id = $2";
     erase(tx, events).await?;
     let events: Vec<i64> = events.iter().map(|event| event.0).collect();

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::claim::Claim;
 use crate::domain::ids::ServalTicketId;
+use crate::store::body::{Body, body_columns};
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::sql::{self, args, is_direct, is_outranked, row};
@@ -13,7 +14,7 @@ row! {
     struct CurrentRow {
         external_id: String,
         mapped_to: Option<String>,
-        object: Vec<u8>,
+        body: Body,
         is_direct: bool,
     }
 }
@@ -24,7 +25,9 @@ impl Store {
     pub async fn is_current(&self, claim: &Claim) -> Result<bool, StoreError> {
         const CURRENT: &str = concat!(
             "-- store::current::event
-            SELECT x.external_id, x.ticket_id, substr(p.body, p.object_start + 1, p.object_len), ",
+            SELECT x.external_id, x.ticket_id, ",
+            body_columns!(),
+            ", ",
             is_direct!("x.source", "x.external_id"),
             " FROM events AS e
             JOIN external_tickets AS x ON x.id = e.external
@@ -41,7 +44,7 @@ impl Store {
         Ok(row.is_some_and(|row| {
             row.external_id == claim.ticket.external_id.as_str()
                 && row.mapped_to.as_deref() == claim.mapped_to.as_ref().map(ServalTicketId::as_str)
-                && row.object == *claim.object
+                && row.body.object() == claim.object
                 && row.is_direct == claim.is_direct
         }))
     }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::claim::{Claim, ClaimToken};
 use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
+use crate::store::body::BodyRow;
 use crate::store::error::StoreError;
 use crate::store::sql::{moment, row};
 
@@ -21,7 +22,7 @@ row! {
         is_connected: bool,
         /// A JSON array.
         accounted_for: Option<String>,
-        object: Option<Vec<u8>>,
+        body: Option<BodyRow>,
         hint: Option<String>,
         traceparent: Option<String>,
         /// Row id of the external ticket.
@@ -49,7 +50,10 @@ impl DueRow {
         let external_id = (self.external_id).ok_or_else(|| corrupt("the external ticket"))?;
         // A queued event always has its body: retention leaves it alone. So a missing one is
         // damage.
-        let object = self.object.filter(|object| !object.is_empty());
+        let body = (self.body.map(BodyRow::unpack))
+            .transpose()
+            .map_err(|_| corrupt("the payload"))?;
+        let object = (body.map(|body| body.object())).filter(|object| !object.is_empty());
         Ok(Claim {
             event,
             ticket: ExternalTicket {
@@ -69,7 +73,7 @@ impl DueRow {
             hint: self.hint.and_then(|hint| hint.parse().ok()),
             traceparent: self.traceparent.and_then(|text| text.parse().ok()),
             accounted_for: accounted_for.unwrap_or_default(),
-            object: object.ok_or_else(|| corrupt("the payload"))?.into(),
+            object: object.ok_or_else(|| corrupt("the payload"))?,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Replay: a person sends dead or expired events to the queue again, or ignored ones whose source reads
 //! them as events to connect now.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +14,7 @@ use crate::domain::reason::Reason;
 use crate::domain::report::Report;
 use crate::domain::retry::later;
 use crate::store::audit::{self, Action};
+use crate::store::body::{Body, body_columns};
 use crate::store::by::By;
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
@@ -75,12 +77,8 @@ row! {
         event_type: String,
         /// Reason for which it is ignored.
         reason: String,
-        /// Place of the object in the body.
-        start: i64,
-        /// Length of the object.
-        len: i64,
         /// Body.
-        body: Vec<u8>,
+        body: Body,
         /// True if it was read as a deletion or an edit, and took effect.
         is_report: bool,
     }
@@ -89,10 +87,12 @@ row! {
 impl SetAside {
     /// Returns the event as its source reads it now.
     pub fn read_as(&self, event: NewEvent, park_for: Duration) -> ReadAgain {
+        let Range { start, end } = self.body.object;
+        let [start, len] = [start, end - start].map(|n| i64::try_from(n).ok());
         ReadAgain {
             event,
             park_for,
-            stored: (Some(self.start), Some(self.len), self.is_report),
+            stored: (start, len, self.is_report),
         }
     }
 }
@@ -144,12 +144,14 @@ impl Store {
 
     /// Returns an ignored event whose body is kept; `None` if this event is none.
     pub async fn set_aside(&self, id: EventId) -> Result<Option<SetAside>, StoreError> {
-        const FIND: &str = "\
-            -- store::replay::set_aside
-            SELECT e.source, e.external, e.event_type, COALESCE(e.reason, ''), p.object_start, p.object_len,
-                p.body, e.report IS NOT NULL
+        const FIND: &str = concat!(
+            "-- store::replay::set_aside
+            SELECT e.source, e.external, e.event_type, COALESCE(e.reason, ''), ",
+            body_columns!(),
+            ", e.report IS NOT NULL
             FROM events AS e JOIN payloads AS p ON p.event_id = e.id
-            WHERE e.id = $1 AND e.state = 'ignored'";
+            WHERE e.id = $1 AND e.state = 'ignored'"
+        );
         sql::fetch_optional(&self.readers, FIND, args![id.0]).await
     }
 

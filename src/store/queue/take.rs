@@ -12,6 +12,7 @@ use super::scan_position::ScanPosition;
 use super::transition;
 use crate::domain::ids::EventId;
 use crate::domain::retry::later;
+use crate::store::body::body_columns;
 use crate::store::commit::turn::OF_WEBHOOKS;
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
@@ -118,10 +119,9 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
         SELECT e.id, e.source, x.external_id, e.tries, ",
         doubt!("x.id", "x.ticket_id"),
         ", e.queued_at, e.subtype,
-               x.ticket_id, c.ticket_id IS NOT NULL, x.accounted_for,
-               substr(p.body, p.object_start + 1, p.object_len), e.hint, e.traceparent, e.external,
-               e.due_at,
-               ",
+               x.ticket_id, c.ticket_id IS NOT NULL, x.accounted_for, ",
+        body_columns!(),
+        ", e.hint, e.traceparent, e.external, e.due_at, ",
         is_outranked!("e", "x"),
         ", ",
         is_direct!("e.source", "x.external_id"),

@@ -1,13 +1,15 @@
 //! One event with its history.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::events::{EventRow, select_events};
 use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
 use crate::store::attempt::{Attempt, attempt_columns};
+use crate::store::body::{Body, body_columns};
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::sql::{self, args, millis, row};
@@ -30,15 +32,6 @@ row! {
     }
 }
 
-row! {
-    /// A stored body, and where the external object is in it.
-    struct Payload {
-        body: Vec<u8>,
-        start: i64,
-        length: i64,
-    }
-}
-
 /// An event with its history.
 #[derive(Debug, Clone)]
 pub struct EventDetail {
@@ -48,8 +41,8 @@ pub struct EventDetail {
     pub attempts: Vec<Attempt>,
     /// Changes of the state, oldest first.
     pub changes: Vec<ChangeRow>,
-    /// Raw body, and where the external object is in it; `None` after retention.
-    pub payload: Option<(Vec<u8>, Range<usize>)>,
+    /// Raw body; `None` after retention.
+    pub payload: Option<Body>,
     /// Serval message ids that the external ticket has already, by its mapping.
     pub accounted_for: Vec<String>,
 }
@@ -70,9 +63,11 @@ impl Store {
             UNION ALL
             SELECT * FROM (SELECT event_id, at, state, reason FROM changes
                 WHERE event_id = $1 ORDER BY id)";
-        const PAYLOAD: &str = "\
-            -- store::event::payload
-            SELECT body, object_start, object_len FROM payloads WHERE event_id = $1";
+        const PAYLOAD: &str = concat!(
+            "-- store::event::payload\nSELECT ",
+            body_columns!(),
+            " FROM payloads AS p WHERE p.event_id = $1"
+        );
         const ACCOUNTED_FOR: &str = "\
             -- store::event::accounted_for
             SELECT m.accounted_for FROM mappings AS m JOIN events AS e ON e.external = m.external
@@ -83,8 +78,7 @@ impl Store {
         let Some(row) = sql::fetch_optional(&mut *reader, ROW, args![id]).await? else {
             return Ok(None);
         };
-        let payload: Option<Payload> =
-            sql::fetch_optional(&mut *reader, PAYLOAD, args![id]).await?;
+        let payload = sql::fetch_optional(&mut *reader, PAYLOAD, args![id]).await?;
         // The detail of an event with a damaged row must open: a person has to look at it.
         let accounted_for: Option<Option<String>> =
             sql::fetch_optional(&mut *reader, ACCOUNTED_FOR, args![id]).await?;
@@ -93,7 +87,7 @@ impl Store {
             row,
             attempts: sql::fetch_readable(&mut *reader, ATTEMPTS, args![id]).await?,
             changes: sql::fetch_all(&mut *reader, CHANGES, args![id]).await?,
-            payload: payload.map(Payload::located),
+            payload,
             accounted_for: accounted_for
                 .and_then(|json| serde_json::from_str(&json).ok())
                 .unwrap_or_default(),
@@ -115,23 +109,13 @@ impl Store {
     }
 
     /// Returns the external object of an event, byte for byte; `None` after retention.
-    pub async fn object(&self, event: EventId) -> Result<Option<Vec<u8>>, StoreError> {
-        const OBJECT: &str = "\
-            -- store::event::object
-            SELECT substr(body, object_start + 1, object_len) FROM payloads WHERE event_id = $1";
-        sql::fetch_optional(&self.readers, OBJECT, args![event]).await
-    }
-}
-
-impl Payload {
-    /// Returns the body and the range of the object, cut to what the body has.
-    fn located(self) -> (Vec<u8>, Range<usize>) {
-        let index = |n: i64| usize::try_from(n).unwrap_or_default().min(self.body.len());
-        let (start, end) = (
-            index(self.start),
-            index(self.start.saturating_add(self.length)),
+    pub async fn object(&self, event: EventId) -> Result<Option<Bytes>, StoreError> {
+        const OBJECT: &str = concat!(
+            "-- store::event::object\nSELECT ",
+            body_columns!(),
+            " FROM payloads AS p WHERE p.event_id = $1"
         );
-        let object = start..end.max(start);
-        (self.body, object)
+        let body: Option<Body> = sql::fetch_optional(&self.readers, OBJECT, args![event]).await?;
+        Ok(body.map(|body| body.object()))
     }
 }

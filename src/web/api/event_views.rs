@@ -118,17 +118,17 @@ impl EventDetailView {
         // missing, not empty.
         let payload = payload.filter(|_| shows_payload);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let sent = payload.as_ref().map(|(body, object)| Sent {
+        let sent = payload.as_ref().map(|body| Sent {
             external_ticket_id: row.external_id.clone(),
             external_ticket_subtype: row.subtype.clone(),
-            external_ticket_data: text(&body[object.clone()]),
+            external_ticket_data: text(&body.object()),
             accounted_for_message_ids: accounted_for,
         });
         Self {
             summary: row.into(),
             attempts,
             history: changes,
-            body: payload.as_ref().map(|(body, _)| text(body)),
+            body: payload.as_ref().map(|body| text(&body.bytes)),
             sent,
         }
     }

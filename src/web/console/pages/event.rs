@@ -8,7 +8,7 @@ use super::payload::{Block, Payload};
 use super::ticket::{Step, event_steps};
 use crate::domain::event::EventState;
 use crate::domain::ids::ExternalTicket;
-use crate::store::{Action as Done, EventDetail, EventRow};
+use crate::store::{Action as Done, Body, EventDetail, EventRow};
 use crate::web::console::frame::{Action, Fault, Flash, Page, Tab, View, href, render, words};
 
 #[derive(Template)]
@@ -48,11 +48,8 @@ async fn page(
 ) -> Result<Response, Fault> {
     let now = view.operators().now();
     let (id, state, reason) = (detail.row.id, detail.row.state, detail.row.reason.clone());
-    let object = detail
-        .payload
-        .as_ref()
-        .map(|(body, object)| &body[object.clone()]);
-    let title = view.operators().title(&detail.row.source, object);
+    let object = detail.payload.as_ref().map(Body::object);
+    let title = (view.operators()).title(&detail.row.source, object.as_deref());
     let unasked = Payload::unasked(
         view,
         object.is_some(),
@@ -118,14 +115,12 @@ fn ticket(detail: &EventDetail) -> Option<ExternalTicket> {
 }
 
 fn blocks(detail: &EventDetail) -> Option<Vec<Block>> {
-    let (body, object) = detail.payload.as_ref()?;
-    let mut blocks = vec![Block::new(
-        "The object that is sent to Serval",
-        &body[object.clone()],
-    )];
+    let body = detail.payload.as_ref()?;
+    let object = body.object();
+    let mut blocks = vec![Block::new("The object that is sent to Serval", &object)];
     // Often the object is the whole body. It is shown once then.
-    if object.len() < body.len() {
-        blocks.push(Block::new("The whole body of the webhook", body));
+    if object.len() < body.bytes.len() {
+        blocks.push(Block::new("The whole body of the webhook", &body.bytes));
     }
     Some(blocks)
 }
