@@ -18,14 +18,14 @@ RUN mkdir -p src tests/it tests/sim/machine/src benches/bench \
     && echo 'fn main() {}' > benches/bench/main.rs \
     && : > src/lib.rs \
     && : > tests/sim/machine/src/lib.rs \
-    && cargo build --profile dist --locked --bin serval-connect
+    && cargo build --profile dist --locked --features otel --bin serval-connect
 
 COPY config config
 COPY migrations migrations
 COPY src src
 # Copied files keep their times, and may be older than the empty ones that were built above.
 RUN touch src/main.rs src/lib.rs \
-    && cargo build --profile dist --locked --bin serval-connect \
+    && cargo build --profile dist --locked --features otel --bin serval-connect \
     && mkdir -p /out/data \
     && cp target/dist/serval-connect "$(gcc -print-file-name=libgcc_s.so.1)" /out/
 

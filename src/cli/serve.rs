@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, Environment};
 use crate::edge::clock::SystemClock;
-use crate::edge::telemetry;
+use crate::edge::telemetry::{self, Telemetry};
 use crate::process::lifecycle;
 use crate::process::{App, Reloading};
 use crate::store::OpenError;
@@ -17,8 +17,9 @@ pub(super) async fn run(global: &Global) -> Outcome {
     let loaded = global.load()?;
     loaded.validate_for_serve()?;
     let config = &loaded.config;
-    let (log, traces) = telemetry::init_with_traces(&config.log, &config.telemetry)
-        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let telemetry = telemetry::init_for_daemon(&config.log, &config.telemetry);
+    let Telemetry { log, lines, traces } =
+        telemetry.map_err(|error| Failure::Usage(error.to_string()))?;
     telemetry::log_panics();
     // From here on: a signal that arrives during the start must stop the daemon in order.
     let stop = lifecycle::interrupted();
@@ -50,6 +51,7 @@ pub(super) async fn run(global: &Global) -> Outcome {
     traces.close().await;
     ended?;
     tracing::info!("stopped");
+    drop(lines);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use super::settings::{AdminConfig, Config};
 use crate::domain::ids::SourceName;
 use crate::domain::token;
 use crate::edge::shapes::{Key, Shape};
-use crate::edge::{outbound, tls};
+use crate::edge::{outbound, telemetry, tls};
 use crate::sources::{self, SourceConfig};
 
 /// Tokens of fewer characters can be guessed.
@@ -47,8 +47,12 @@ pub(super) fn values(
     }
     // Unlike `base_url`, it is kept as it was written: the exporter adds its path itself.
     let endpoint = config.telemetry.otlp_endpoint.as_deref();
-    if let Some(Err(what)) = endpoint.map(base_url) {
-        refuse("telemetry.otlp_endpoint", what);
+    match endpoint.map(base_url) {
+        Some(Err(what)) => refuse("telemetry.otlp_endpoint", what),
+        Some(Ok(_)) if !cfg!(feature = "otel") => {
+            refuse("telemetry.otlp_endpoint", telemetry::NOT_BUILT);
+        }
+        Some(Ok(_)) | None => {}
     }
     for (key, tokens) in token_lists(&config.admin) {
         let mut splits = tokens

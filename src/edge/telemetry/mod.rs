@@ -6,6 +6,7 @@
 //! Invariant: the only place that installs a subscriber. Log lines carry their own fields; spans are
 //! for traces alone, and neither's filter touches the other.
 
+mod buffer;
 #[cfg(feature = "otel")]
 mod otlp;
 mod panics;
@@ -24,7 +25,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt as format, reload};
 
+pub use buffer::Collected;
 pub use panics::log_panics;
+
+/// What to do if a collector is configured for a program without the export of spans.
+pub const NOT_BUILT: &str = "this program was built without traces; the container image has them, as has \
+    what `cargo build --features otel` makes";
 
 /// Errors of setting up the log.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +74,9 @@ pub enum TelemetryError {
     /// The log could not be set up.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The thread that writes the log could not be started.
+    #[error("the thread that writes the log could not be started: {0}")]
+    Thread(std::io::Error),
     /// The exporter of spans could not be built.
     #[error("telemetry.otlp_endpoint: {0}")]
     Exporter(String),
@@ -75,7 +84,7 @@ pub enum TelemetryError {
     #[error("telemetry.otlp_headers: expected headers in the form name=value")]
     Header,
     /// The program was built without the export of spans.
-    #[error("telemetry.otlp_endpoint is set, but this program was built without the feature otel")]
+    #[error("telemetry.otlp_endpoint: {NOT_BUILT}")]
     NotBuilt,
 }
 
@@ -108,20 +117,37 @@ pub fn init(config: &LogConfig) -> Result<LogHandle, LogError> {
     Ok(handle)
 }
 
-/// Installs the subscriber of the process, with the log and the configured export of spans. Call it
-/// within the runtime.
-pub fn init_with_traces(
+/// The log and the traces of the daemon.
+#[derive(Debug)]
+pub struct Telemetry {
+    /// Changes the level.
+    pub log: LogHandle,
+    /// Dropping it writes the last lines of the log.
+    pub lines: Collected,
+    /// The export of spans.
+    pub traces: Traces,
+}
+
+/// Installs the subscriber of the daemon: the log, whose lines are collected, and the configured export of
+/// spans. Call it within the runtime.
+pub fn init_for_daemon(
     log: &LogConfig,
     telemetry: &TelemetryConfig,
-) -> Result<(LogHandle, Traces), TelemetryError> {
-    let (lines, handle) = lines(log, BoxMakeWriter::new(std::io::stderr))?;
+) -> Result<Telemetry, TelemetryError> {
+    let collected = buffer::collect(Box::new(std::io::stderr()));
+    let (writer, collected) = collected.map_err(TelemetryError::Thread)?;
+    let (lines, handle) = lines(log, BoxMakeWriter::new(writer))?;
     let mut layers = vec![lines];
     let traces = match &telemetry.otlp_endpoint {
         None => Traces::default(),
         Some(endpoint) => traced(&mut layers, telemetry, endpoint)?,
     };
     install(layers)?;
-    Ok((handle, traces))
+    Ok(Telemetry {
+        log: handle,
+        lines: collected,
+        traces,
+    })
 }
 
 #[cfg(feature = "otel")]
