@@ -88,9 +88,12 @@ async fn send(
 ) -> Result<Option<Linked>, ServalError> {
     // The event may have waited for seconds. If it was deleted or edited meanwhile, or a newer save came, the
     // next claim has what is to be sent now. Without an answer of the store nothing is sent. If the process
-    // stood still, its claim may have run out: another call may be under way.
+    // stood still, its claim may have run out: another call may be under way. Calls may have been paused while
+    // the links were read.
     let is_current = || async {
-        context.clock.now() < claim.expires_at
+        let is_paused = context.breaker().is_paused;
+        !is_paused
+            && context.clock.now() < claim.expires_at
             && context.store.is_current(claim).await.unwrap_or(false)
     };
     let error = match context.serval.connect(request, is_current).await {

@@ -330,6 +330,39 @@ async fn a_call_whose_end_is_known_leaves_no_doubt() {
 }
 
 #[tokio::test]
+async fn the_earliest_event_stays_the_one_in_doubt_when_later_calls_are_lost_too() {
+    let (bench, event) = called(Call::Dead, Fate::Waits, true).await;
+    for n in 6..9 {
+        record(&bench, message(n, Report::Message)).await;
+        let claim = claim_all(&bench, LATER + n).await.remove(0);
+        assert_eq!(claim.doubt, Some(event), "message {n}");
+        let lost = Settlement::Dead {
+            reason: Reason::GaveUp,
+            in_doubt: true,
+            error: "no answer".to_owned(),
+        };
+        let settled = bench.store.settle(&claim, None, lost, at(LATER + n));
+        settled.await.unwrap();
+    }
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_pair_that_is_connected_after_its_unlink_was_asked_for_stays_in_doubt_until_then() {
+    let (bench, _) = called(Call::Retry, Fate::Waits, true).await;
+    let claim = claim_all(&bench, LATER).await.remove(0);
+    unmap(&bench, Removal::Unlink).await;
+    let end = connected(&claim);
+    let settled = bench.store.settle(&claim, None, end, at(LATER));
+    settled.await.unwrap();
+    assert_eq!(doubts(&bench).await, 1);
+    let unlink = bench.store.next_unlink(at(LATER), LEASE).await.unwrap();
+    bench.store.note_unlinked(unlink.unwrap().id).await.unwrap();
+    assert_eq!(doubts(&bench).await, 0);
+    bench.close().await;
+}
+
+#[tokio::test]
 async fn an_event_that_goes_to_the_worker_at_once_knows_the_doubt() {
     let (bench, event) = called(Call::Dead, Fate::Waits, true).await;
     let offer = Offer {

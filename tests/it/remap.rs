@@ -438,6 +438,31 @@ async fn a_pair_that_serval_has_already_is_seen_before_the_call_where_the_source
 }
 
 #[tokio::test]
+async fn a_pause_holds_a_call_whose_look_is_under_way() {
+    let app = TestApp::builder()
+        .config("[sources.servicenow]\ncheck_existing = true")
+        .start()
+        .await;
+    app.faults(&["latency=1s,path=external-tickets,count=1"]);
+    map(&app, 1, "tkt-1").await;
+    let id = app.save(incident(1)).await;
+    let calls = async |n: u64| {
+        eventually(&format!("{n} calls"), async || {
+            (app.admin.stats().await["calls_in_flight"] == n).then_some(())
+        })
+        .await;
+    };
+    calls(1).await;
+    let paused = app.admin.post("/connects/pause", &Value::Null).await;
+    assert_eq!(paused.status, 200);
+    calls(0).await;
+    assert_eq!(app.connected_to(), [""; 0], "the look has ended");
+    app.admin.post("/connects/resume", &Value::Null).await;
+    app.admin.wait_for_state(&id, "connected").await;
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_pair_that_a_look_after_a_doubtful_call_shows_is_connected() {
     let app = TestApp::builder()
         .config("[sources.servicenow]\ncheck_existing = true")

@@ -56,9 +56,13 @@ async fn without_a_collector_the_senders_traceparent_reaches_serval_as_it_came()
     let serval = Peer::start(willing).await;
     let (daemon, traceparent) = connected(&serval, "", SENDER).await;
     assert_eq!(traceparent.as_deref(), Some(SENDER));
-    let log = daemon.log();
-    let of_trace = log.iter().filter(|line| line["trace"] == TRACE).count();
-    assert_eq!(of_trace, 2, "stored and connected: {log:#?}");
+    // The log is written shortly after.
+    eventually("the lines of storing and connecting", async || {
+        let log = daemon.log();
+        let of_trace = log.iter().filter(|line| line["trace"] == TRACE);
+        (of_trace.count() == 2).then_some(())
+    })
+    .await;
     assert!(end(daemon).await.success());
 }
 
