@@ -86,6 +86,7 @@ async fn the_notice_about_a_deleted_channel_does_not_wait_for_all_its_bodies_and
     let bench = Bench::open_in(bench.close().await).await;
     let stop = CancellationToken::new();
     let (store, until) = (bench.store.clone(), stop.clone());
+    #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
     let erasing = tokio::spawn(async move { store.keep_log_short(until).await });
     eventually("all bodies are erased, and the note too", async || {
         let notes = "SELECT COUNT(*) FROM settings WHERE key LIKE 'ended%'";

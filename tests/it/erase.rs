@@ -159,7 +159,7 @@ async fn errors_of_other_tickets_do_not_name_an_erased_one() {
         (&answer["mentions_cleared"], &answer["left"]),
         (&json!(1), &json!(0))
     );
-    assert_eq!(places(&database_bytes(&app.database_url()), &sys_id(1)), 0);
+    assert_eq!(places(&database_bytes(&app.database_url()), sys_id(1)), 0);
     app.stop().await;
 }
 

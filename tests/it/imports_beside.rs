@@ -163,6 +163,7 @@ async fn nothing_is_unlinked_from_a_part_of_an_import() {
     let may = store.may_unlink(before.id, None, LEASE).await.unwrap();
     assert_eq!(may, MayUnlink::Later);
     let stop = CancellationToken::new();
+    #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
     let writing = tokio::spawn(writer.run(stop.clone()));
     eventually("the import is written", async || {
         let may = store.may_unlink(before.id, None, LEASE).await.unwrap();

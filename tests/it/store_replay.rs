@@ -218,9 +218,9 @@ async fn of_two_replays_that_read_the_same_edit_only_one_cuts_its_body() {
         assert_eq!(replay.await.unwrap(), Some(expected));
         let event = bench.store.event(id).await.unwrap().unwrap();
         assert_eq!(event.row.state, EventState::Ignored);
-        let (kept, object) = event.payload.unwrap();
-        assert_eq!(kept[object], body[now.clone()], "{expected:?}");
-        assert_eq!(kept, br#"{"text":"new"}"#, "{expected:?}");
+        let kept = event.payload.unwrap();
+        assert_eq!(kept.object(), body[now.clone()], "{expected:?}");
+        assert_eq!(kept.bytes, &br#"{"text":"new"}"#[..], "{expected:?}");
     }
     bench.close().await;
 }

@@ -28,7 +28,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt as format, reload};
 pub use buffer::Collected;
 pub use panics::log_panics;
 
-/// What to do if a collector is configured for a program without the export of spans.
+/// Remedy where a collector is configured for a program without the export of spans.
 pub const NOT_BUILT: &str = "this program was built without traces; the container image has them, as has \
     what `cargo build --features otel` makes";
 
