@@ -53,7 +53,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
         output::json(&json!({ "erased": answers, "places_in_file": places }));
     } else {
         answers.iter().for_each(show);
-        output::line(proof(places));
+        output::line(proof(places, naming_bodies(&answers)));
     }
     verdict(&answers)
 }
@@ -103,8 +103,21 @@ fn show(answer: &Value) {
     }
 }
 
-fn proof(places: usize) -> String {
+/// Number of bodies that name the id. All sources are in one database, so each answer counts the same.
+fn naming_bodies(answers: &[Value]) -> u64 {
+    let numbers = answers
+        .iter()
+        .filter_map(|answer| answer["naming_bodies"].as_u64());
+    numbers.max().unwrap_or_default()
+}
+
+/// Says where the id still is. Compressed bodies do not show it to a search of the files.
+fn proof(places: usize, bodies: u64) -> String {
     match places {
+        _ if bodies > 0 => format!(
+            "the id is still in {bodies} bodies of other external tickets that refer to it: erase those, too, \
+             if needed"
+        ),
         0 => "the id is nowhere in the database's files any more".to_owned(),
         n => format!(
             "the id is still in {n} places of the database's files: in bodies of other external \

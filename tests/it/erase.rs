@@ -114,6 +114,32 @@ async fn nothing_of_an_erased_ticket_is_left_in_the_files() {
 }
 
 #[tokio::test]
+async fn compressed_bodies_of_other_tickets_that_name_an_erased_one_are_counted() {
+    let app = TestApp::start().await;
+    let id = sys_id(1);
+    app.webhooks.servicenow(incident(1)).send().await;
+    for (n, text) in [
+        (2, id.to_uppercase()),
+        (3, id.clone()),
+        (4, id[1..].to_owned()),
+    ] {
+        // What comes before it is alike, so that its bytes do not stand in one piece.
+        let text = format!("{} {} {text}", "x".repeat(300), &id[..20]);
+        let body = record("incident", n, 1).replace("Save", &text);
+        app.webhooks.servicenow(body).send().await;
+        let packed = packed_bodies(&app.database_url(), &sys_id(n)).await;
+        assert_eq!(packed.len(), 1, "{n}");
+    }
+    let ask = json!({ "source": "servicenow", "external_id": id });
+    let answer = app.admin.post("/erase", &ask).await.json();
+    assert_eq!(
+        (&answer["naming_bodies"], &answer["left"]),
+        (&json!(2), &json!(0))
+    );
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_ticket_in_hand_is_not_erased_under_the_call() {
     let app = TestApp::builder().allow_pending().start().await;
     app.faults(&["hang,path=connect"]);

@@ -192,7 +192,7 @@ fn goes_over_all(step: &str) -> bool {
 #[tokio::test]
 async fn what_people_look_at_is_found_by_an_index() {
     let bench = Bench::open().await;
-    HEARD.lock().unwrap().clear();
+    LazyLock::force(&HEARD);
     look_at_everything(&bench).await;
     let heard: Vec<String> = HEARD.lock().unwrap().iter().cloned().collect();
     let folder = bench.close().await;
@@ -218,7 +218,9 @@ async fn what_people_look_at_is_found_by_an_index() {
         let is_list = statement.starts_with("SELECT e.id, e.source")
             || statement.starts_with("SELECT COUNT(*) FROM (SELECT 1 FROM events")
             || statement.starts_with("SELECT m.source");
-        if named.is_none() && !is_list {
+        // Daemons of other tests in this process run retention, which nobody waits for.
+        let is_retention = statement.starts_with("-- store::audit::old");
+        if (named.is_none() && !is_list) || is_retention {
             continue;
         }
         let is_read = statement

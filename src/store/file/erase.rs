@@ -11,6 +11,7 @@ use super::options::base;
 use super::retention::{Doomed, delete_events};
 use crate::domain::ids::ExternalTicket;
 use crate::store::audit::{self, Action};
+use crate::store::body::{BodyRow, body_columns};
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
@@ -45,6 +46,8 @@ pub struct Erased {
     /// Number of errors and answers about other external tickets that named this one. They are
     /// cleared.
     pub mentions: u64,
+    /// Number of bodies of other external tickets that name it. They stay.
+    pub naming_bodies: u64,
     /// Number of rows that still are about the ticket, or name it in an error or an answer.
     pub left: u64,
     /// True if the write-ahead log was emptied into the database file. A long read, such as a backup,
@@ -114,7 +117,35 @@ impl Store {
         for name in names.iter().flatten() {
             erased.left += self.clear_mentions(name).await?;
         }
+        erased.naming_bodies = self.count_naming(ticket.external_id.as_str()).await?;
         Ok(erased)
+    }
+
+    /// Counts the bodies that hold this name, in upper or lower case. Most are compressed, so a search of the
+    /// database's files does not find it.
+    async fn count_naming(&self, name: &str) -> Result<u64, StoreError> {
+        const BODIES: &str = concat!(
+            "-- store::erase::bodies\nSELECT p.event_id, ",
+            body_columns!(),
+            " FROM payloads AS p WHERE p.event_id > $1 ORDER BY p.event_id LIMIT 100"
+        );
+        let mut found = 0;
+        let mut after = 0;
+        loop {
+            let bodies: Vec<(i64, Option<BodyRow>)> =
+                sql::fetch_all(&self.readers, BODIES, args![after]).await?;
+            let Some((last, _)) = bodies.last() else {
+                return Ok(found);
+            };
+            after = *last;
+            // A damaged body cannot be read by anybody else either.
+            let bodies = bodies.into_iter().filter_map(|(_, row)| row?.unpack().ok());
+            let naming = bodies.filter(|body| {
+                let mut places = body.bytes.windows(name.len());
+                places.any(|place| place.eq_ignore_ascii_case(name.as_bytes()))
+            });
+            found += naming.count() as u64;
+        }
     }
 
     async fn erase_step(

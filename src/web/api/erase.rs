@@ -40,6 +40,8 @@ pub(crate) struct ErasedView {
     removed: BTreeMap<&'static str, u64>,
     /// Number of errors and answers about other tickets that were cleared because they named this one.
     mentions_cleared: u64,
+    /// Number of bodies of other tickets that name this one. They stay.
+    naming_bodies: u64,
     /// Number of rows about the ticket that are left.
     left: u64,
     /// True if the write-ahead log was moved into the database file.
@@ -84,6 +86,7 @@ pub(super) async fn erase(
         external_id: ticket.external_id,
         removed: erased.tables().into(),
         mentions_cleared: erased.mentions,
+        naming_bodies: erased.naming_bodies,
         left: erased.left,
         log_emptied: erased.is_log_empty,
     }))
