@@ -27,6 +27,13 @@ macro_rules! body_columns {
 }
 pub(crate) use body_columns;
 
+/// Reads the [`Body`] of an event.
+pub(crate) const OF_EVENT: &str = concat!(
+    "-- store::body::of_event\nSELECT ",
+    body_columns!(),
+    " FROM payloads AS p WHERE p.event_id = $1"
+);
+
 /// A body as it stands in its row. Reads [`body_columns!`], which may be NULL after an outer
 /// join.
 pub(crate) struct BodyRow {

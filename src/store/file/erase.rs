@@ -131,6 +131,9 @@ impl Store {
         );
         let mut found = 0;
         let mut after = 0;
+        if name.is_empty() {
+            return Ok(found);
+        }
         loop {
             let bodies: Vec<(i64, Option<BodyRow>)> =
                 sql::fetch_all(&self.readers, BODIES, args![after]).await?;

@@ -14,7 +14,7 @@ use crate::domain::event::{EventState, NewEvent, Rank};
 use crate::domain::ids::EventId;
 use crate::domain::reason::Reason;
 use crate::domain::report::{Fate, Report, Told};
-use crate::store::body::{self, Body, body_columns};
+use crate::store::body::{self, Body, OF_EVENT};
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::queue::erasure::erase;
@@ -122,16 +122,11 @@ pub(crate) async fn become_report(
 
 /// Leaves only the object of a body: the body of an edit has the message as it was, too.
 async fn trim(tx: &mut Tx, id: EventId, object: Range<usize>) -> Result<(), StoreError> {
-    const BODY: &str = concat!(
-        "-- store::reports::body\nSELECT ",
-        body_columns!(),
-        " FROM payloads AS p WHERE p.event_id = $1"
-    );
     const TRIM: &str = "\
         -- store::reports::trim
         UPDATE payloads SET body = ?, unpacked = ?, object_start = ?, object_len = ?
         WHERE event_id = ?";
-    let Some(body) = tx.fetch_optional::<Body>(BODY, args![id]).await? else {
+    let Some(body) = tx.fetch_optional::<Body>(OF_EVENT, args![id]).await? else {
         return Ok(());
     };
     let object = body.bytes.get(object).unwrap_or_default();

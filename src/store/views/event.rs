@@ -9,7 +9,7 @@ use super::events::{EventRow, select_events};
 use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
 use crate::store::attempt::{Attempt, attempt_columns};
-use crate::store::body::{Body, body_columns};
+use crate::store::body::{Body, OF_EVENT};
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::sql::{self, args, millis, row};
@@ -63,11 +63,6 @@ impl Store {
             UNION ALL
             SELECT * FROM (SELECT event_id, at, state, reason FROM changes
                 WHERE event_id = $1 ORDER BY id)";
-        const PAYLOAD: &str = concat!(
-            "-- store::event::payload\nSELECT ",
-            body_columns!(),
-            " FROM payloads AS p WHERE p.event_id = $1"
-        );
         const ACCOUNTED_FOR: &str = "\
             -- store::event::accounted_for
             SELECT m.accounted_for FROM mappings AS m JOIN events AS e ON e.external = m.external
@@ -78,7 +73,7 @@ impl Store {
         let Some(row) = sql::fetch_optional(&mut *reader, ROW, args![id]).await? else {
             return Ok(None);
         };
-        let payload = sql::fetch_optional(&mut *reader, PAYLOAD, args![id]).await?;
+        let payload = sql::fetch_optional(&mut *reader, OF_EVENT, args![id]).await?;
         // The detail of an event with a damaged row must open: a person has to look at it.
         let accounted_for: Option<Option<String>> =
             sql::fetch_optional(&mut *reader, ACCOUNTED_FOR, args![id]).await?;
@@ -110,12 +105,7 @@ impl Store {
 
     /// Returns the external object of an event, byte for byte; `None` after retention.
     pub async fn object(&self, event: EventId) -> Result<Option<Bytes>, StoreError> {
-        const OBJECT: &str = concat!(
-            "-- store::event::object\nSELECT ",
-            body_columns!(),
-            " FROM payloads AS p WHERE p.event_id = $1"
-        );
-        let body: Option<Body> = sql::fetch_optional(&self.readers, OBJECT, args![event]).await?;
+        let body: Option<Body> = sql::fetch_optional(&self.readers, OF_EVENT, args![event]).await?;
         Ok(body.map(|body| body.object()))
     }
 }
