@@ -5,12 +5,15 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The members of an object in their order. `None`: no object, or a key that is no text.
-pub(crate) fn members(json: &str) -> Option<Vec<(String, &RawValue)>> {
+/// A key of an object, as it is written, and its value.
+type Member<'de> = (&'de RawValue, &'de RawValue);
+
+/// The members of an object in their order. `None`: no object.
+pub(crate) fn members(json: &str) -> Option<Vec<Member<'_>>> {
     struct Members;
 
     impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(String, &'de RawValue)>;
+        type Value = Vec<Member<'de>>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object")
@@ -28,6 +31,11 @@ pub(crate) fn members(json: &str) -> Option<Vec<(String, &RawValue)>> {
     serde_json::Deserializer::from_str(json)
         .deserialize_map(Members)
         .ok()
+}
+
+/// The text of a key. `None`: half of a surrogate pair is escaped in it, so it is no text.
+pub(crate) fn text(key: &RawValue) -> Option<String> {
+    serde_json::from_str(key.get()).ok()
 }
 
 /// Whether `part`, a piece of `document`, is one of the values that it is made of.
@@ -58,17 +66,18 @@ pub(crate) fn is_value_of(part: &str, document: &str) -> bool {
 }
 
 /// What an object is without the members that `pointers` name, each as its parts: member by member,
-/// the values as they were written. `None` where a key is no text.
-pub(crate) fn without(json: &str, pointers: &[&[&str]]) -> Option<String> {
+/// the values as they were written.
+pub(crate) fn without(json: &str, pointers: &[&[&str]]) -> String {
     let Some(members) = members(json) else {
-        return (!json.starts_with('{')).then(|| json.to_owned());
+        return json.to_owned();
     };
     let mut kept = Vec::new();
     for (key, value) in members {
+        let name = text(key);
         let below: Vec<&[&str]> = pointers
             .iter()
             .filter_map(|pointer| pointer.split_first())
-            .filter(|(first, _)| **first == key)
+            .filter(|(first, _)| name.as_deref() == Some(**first))
             .map(|(_, rest)| rest)
             .collect();
         if below.iter().any(|rest| rest.is_empty()) {
@@ -77,11 +86,15 @@ pub(crate) fn without(json: &str, pointers: &[&[&str]]) -> Option<String> {
         let value = if below.is_empty() {
             value.get().to_owned()
         } else {
-            without(value.get(), &below)?
+            without(value.get(), &below)
         };
-        kept.push(format!("{}:{value}", serde_json::Value::from(key)));
+        let name = name.map_or_else(
+            || key.get().to_owned(),
+            |name| serde_json::Value::from(name).to_string(),
+        );
+        kept.push(format!("{name}:{value}"));
     }
-    Some(format!("{{{}}}", kept.join(",")))
+    format!("{{{}}}", kept.join(","))
 }
 
 /// Whether an object has a member that `pointer` names.
@@ -90,6 +103,8 @@ pub(crate) fn has(json: &str, pointer: &[&str]) -> bool {
         return true;
     };
     let members = members(json).unwrap_or_default();
-    let mut named = members.iter().filter(|(key, _)| key == first);
+    let mut named = members
+        .iter()
+        .filter(|(key, _)| text(key).as_deref() == Some(*first));
     named.any(|(_, value)| has(value.get(), rest))
 }

@@ -54,7 +54,7 @@ pub fn check(body: &[u8]) {
                 };
                 members
                     .iter()
-                    .any(|(key, value)| key == name && same(value))
+                    .any(|(key, value)| written::text(key).as_deref() == Some(name) && same(value))
             };
             assert!(asks("type", "url_verification") && asks("challenge", &challenge));
         }
