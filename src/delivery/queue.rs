@@ -154,6 +154,11 @@ impl Calls {
         None
     }
 
+    /// True if no call is under way, and no event waits for one.
+    async fn is_idle(&self, context: &Context, now: Timestamp) -> bool {
+        self.tasks.is_empty() && matches!(context.store.next_due(now).await, Ok(None))
+    }
+
     /// Claims one event, due or not, to test whether Serval answers.
     async fn probe(&mut self, context: &Arc<Context>, now: Timestamp) -> Option<Duration> {
         let store = &context.store;
@@ -163,7 +168,14 @@ impl Calls {
         // outage that the probe is to end.
         match store.claim(ClaimScope::Probe, 1, now, lease).await {
             Ok(claims) if claims.is_empty() => {
-                context.breaker().probe_unused(now);
+                if self.is_idle(context, now).await {
+                    tracing::info!(
+                        "no event waits: the next call shows whether Serval answers again"
+                    );
+                    context.breaker().nothing_waits();
+                } else {
+                    context.breaker().probe_unused(now);
+                }
                 Some(until_news(context, now, None))
             }
             Ok(claims) => {

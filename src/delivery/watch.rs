@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
-use super::gate::breaker::Mode;
+use super::gate::breaker::{CallKind, Mode};
 use super::unlink::{Progress, unlink_next};
 use crate::edge::live::Live;
 use crate::serval::ServalError;
@@ -76,10 +76,7 @@ async fn check_credentials(context: &Context) {
 pub(super) async fn unlink_pairs(live: Live<Context>, soft: CancellationToken) {
     loop {
         let context = live.now();
-        let is_calling = {
-            let breaker = context.breaker();
-            matches!(breaker.mode(), Mode::Closed) && !breaker.is_paused
-        };
+        let is_calling = context.breaker().allows(CallKind::Regular);
         if is_calling && unlink_next(&context).await == Progress::Done {
             continue;
         }

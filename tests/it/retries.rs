@@ -306,3 +306,38 @@ async fn an_outage_opens_the_line_and_its_end_closes_it() {
     assert_eq!(stats["breaker"]["state"], "closed");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn an_outage_that_no_event_waits_for_keeps_no_pair_linked() {
+    for (threshold, state) in [(1, "open"), (2, "suspect")] {
+        let config = format!("[delivery]\nbreaker_threshold = {threshold}");
+        let app = TestApp::builder().config(&config).start().await;
+        app.admin.map("servicenow", &sys_id(2), "tkt-2").await;
+        app.save(incident(2)).await;
+        app.admin.drained().await;
+        app.faults(&["status=503,ticket=tkt-1", "status=503,ticket=tkt-3"]);
+        let id = mapped_incident(&app).await;
+        eventually(state, async || {
+            (app.admin.stats().await["breaker"]["state"] == state).then_some(())
+        })
+        .await;
+        let path = format!("/mappings/servicenow/{}?disconnect=true", sys_id(2));
+        assert_eq!(app.admin.delete(&path).await.status, 204);
+        let deletion = r#"{"table":"incident","operation":"delete","record":"#;
+        app.save(format!("{deletion}{}}}", incident(1))).await;
+        app.admin.wait_for_state(&id, "skipped").await;
+        eventually("the pair is unlinked", async || {
+            app.mock.links().is_empty().then_some(())
+        })
+        .await;
+        // The outage is not forgotten: the next failure opens the breaker again.
+        app.admin.map("servicenow", &sys_id(3), "tkt-3").await;
+        app.save(incident(3)).await;
+        eventually("the breaker is open", async || {
+            (app.admin.stats().await["breaker"]["state"] == "open").then_some(())
+        })
+        .await;
+        app.faults(&[]);
+        app.stop().await;
+    }
+}

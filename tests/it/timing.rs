@@ -221,3 +221,23 @@ async fn refused_credentials_hold_the_line_and_it_resumes_by_itself() {
     );
     assert_eq!(sender.ready().await.unwrap().0, 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "long: run with --ignored"]
+async fn a_hold_ends_also_when_nothing_waits() {
+    let (site, sender) = running(&Settings::default()).await;
+    site.faults(&["401,path=connect"]);
+    arrive(&sender, 0..1).await;
+    let is_held = |stats: &Value| !stats["hold"].is_null();
+    assert!(stats(&sender, Duration::from_secs(10), is_held).await);
+    let record = format!(r#"{{"sys_id":"{:032x}"}}"#, 0);
+    let deletion = format!(r#"{{"table":"incident","operation":"delete","record":{record}}}"#);
+    assert!(sender.webhook("msg_gone", &deletion).await.is_some());
+    let is_empty = |stats: &Value| stats["totals"]["queued"] == 0;
+    assert!(stats(&sender, Duration::from_secs(5), is_empty).await);
+    assert_eq!(sender.ready().await.unwrap().0, 503);
+    site.faults(&[]);
+    let is_released = |stats: &Value| stats["hold"].is_null();
+    assert!(stats(&sender, Duration::from_secs(35), is_released).await);
+    assert_eq!(sender.ready().await.unwrap().0, 200);
+}

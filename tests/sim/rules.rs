@@ -18,6 +18,10 @@ const ROUNDING: Duration = Duration::from_millis(5);
 /// How long a call may have been under way: it asks Serval first if it is in doubt.
 const UNDER_WAY: Duration = Duration::from_secs(12);
 
+/// Longest time until refused credentials, which are accepted again, are tried. It does so also when nothing
+/// waits for a call.
+const HOLD: Duration = Duration::from_secs(35);
+
 /// True if a call that arrives at `now` may have begun before the daemon stood still.
 fn has_stood_still(state: &State, now: Duration) -> bool {
     let moves_from = state.moves_from;
@@ -154,9 +158,22 @@ pub(crate) async fn unlinked(serval: &Serval, model: &Model) -> bool {
     false
 }
 
+/// Asks whether it is ready, until the last hold must have ended.
+async fn readiness(operator: &Operator) -> Option<(u16, Value)> {
+    let until = sim_machine::elapsed() + HOLD;
+    loop {
+        let answer = operator.ask_at(Method::GET, "/readyz", "").await;
+        let is_held = matches!(&answer, Some((_, ready)) if ready["held"] == true);
+        if !is_held || until <= sim_machine::elapsed() {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 /// What must hold when all is done, and nothing is wrong any more.
 pub(crate) async fn at_the_end(model: &Model, serval: &Serval, operator: &Operator) {
-    match operator.ask_at(Method::GET, "/readyz", "").await {
+    match readiness(operator).await {
         Some((200, _)) => {}
         answer => model.violation(&format!("it is not ready: {answer:?}")),
     }

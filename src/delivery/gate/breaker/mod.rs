@@ -6,6 +6,8 @@
 //!   breaker; the calls in flight then grow from one again.
 //! - *Suspect*: calls fail in a row, but over few external tickets. Other events still go; the waiting
 //!   events are probed as in *open*, so that a quiet system notices Serval's return, too.
+//!
+//! If no event waits that could be a probe, the breaker closes, and the next failure opens it again.
 
 mod state;
 
@@ -109,6 +111,15 @@ impl Breaker {
     pub fn probe_unused(&mut self, now: Timestamp) {
         if let Some(probing) = self.mode.probing() {
             probing.ended(now);
+        }
+    }
+
+    /// No event waits, so there is nothing to probe with. It closes, since else it would stay as it is until
+    /// the next webhook, and no pair is unlinked while it is open. The run of failures stays: the next failure
+    /// opens it again at once.
+    pub fn nothing_waits(&mut self) {
+        if self.mode.probing().is_some() {
+            self.mode = Mode::Closed;
         }
     }
 

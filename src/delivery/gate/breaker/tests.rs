@@ -115,6 +115,32 @@ fn silence_over_few_tickets_is_probed_while_others_flow() {
 }
 
 #[test]
+fn without_an_event_to_probe_with_it_closes_until_the_next_failure() {
+    for (tickets, is_open) in [([1, 2], true), ([1, 1], false)] {
+        let mut stage = Stage::new(2);
+        for n in tickets {
+            stage.fails(FailureKind::Unreachable, n);
+        }
+        for round in 0..2 {
+            let mode = stage.breaker.mode();
+            assert_eq!(matches!(mode, Mode::Open(_)), is_open, "{round} {mode:?}");
+            assert_eq!(matches!(mode, Mode::Suspect(_)), !is_open, "{round}");
+            stage.breaker.nothing_waits();
+            assert_eq!(stage.breaker.mode(), &Mode::Closed);
+            assert_eq!(stage.breaker.fault(), Some("said"));
+            stage.fails(FailureKind::Unreachable, tickets[0]);
+        }
+    }
+    let mut stage = Stage::new(1);
+    stage.fails(FailureKind::CredentialsRefused, 1);
+    stage.breaker.nothing_waits();
+    assert!(
+        matches!(stage.breaker.mode(), Mode::Held(_)),
+        "that is asked"
+    );
+}
+
+#[test]
 fn the_gaps_between_probes_grow_but_an_outage_of_hours_ends_within_15_s() {
     let mut stage = Stage::new(1);
     assert_eq!(stage.fails(FailureKind::Unreachable, 1), Change::Opened);
