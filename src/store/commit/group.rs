@@ -63,9 +63,7 @@ impl Group {
         self.recorded = inbox::record_all(tx, &self.webhooks).await?;
         self.settled = settle::settle_all(tx, &self.settles).await?;
         for write in &mut self.writes {
-            tx.scan.begin_write();
             write.run(tx).await?;
-            tx.scan.end_write();
         }
         Ok(())
     }

@@ -14,7 +14,6 @@ use super::heard::Heard;
 use super::tally::Tally;
 use crate::store::columns::Columns;
 use crate::store::error::StoreError;
-use crate::store::queue::scan_position::Scan;
 use crate::store::sql::{self, Args};
 
 /// A future that borrows the transaction.
@@ -42,8 +41,6 @@ pub(crate) struct Tx {
     pub(crate) revision: u64,
     /// No claim runs out before this time, in milliseconds.
     pub(crate) claims_last_until: i64,
-    /// Scan position of the next claim.
-    pub(crate) scan: Scan,
     /// Time at which the rows of an import are written; `None`: no import is written. Nothing is claimed
     /// meanwhile.
     pub(crate) importing_at: Option<Timestamp>,
@@ -63,7 +60,6 @@ impl Tx {
             next_event,
             revision: 0,
             claims_last_until: 0,
-            scan: Scan::default(),
             importing_at: None,
         }
     }
@@ -188,7 +184,6 @@ impl Tx {
     pub(super) async fn roll_back(&mut self) {
         drop(sqlx::query("ROLLBACK").execute(&mut self.connection).await);
         self.claims_last_until = 0;
-        self.scan.forget();
     }
 
     /// Reads from the database which ids are given. Returns true if another program gave some from `first` on.

@@ -67,9 +67,6 @@ pub(super) async fn record_all(
         tx.heard.note(source, received_at, row.webhook.sign);
         let handing = &mut tx.effects.handing;
         handing.received_until = handing.received_until.max(received_at);
-        if row.placement.state == EventState::Queued {
-            tx.scan.queued(row.place().due_at);
-        }
     }
     let answer = |found: Found| match found {
         Found::Stored(recorded) => recorded,

@@ -175,7 +175,6 @@ async fn delete(tx: &mut Tx, subject: Subject, told: Told) -> Result<(), StoreEr
     if waited {
         // Events that stood behind it in the queue may be claimable now.
         tx.effects.wake = true;
-        tx.scan.forget();
         on_mapped::stand_in(tx, external, parked_until, now).await?;
     }
     Ok(())

@@ -127,8 +127,6 @@ pub(crate) async fn rename(
     tx.run(WANTED, args![source, from_thread, until_thread])
         .await?;
     queue_mapped(tx, source, to, now).await?;
-    // Events of the joined threads may now be claimable before the scan position.
-    tx.scan.forget();
     tx.effects.revises = true;
     tracing::info!(
         %source,

@@ -27,7 +27,6 @@ row! {
         traceparent: Option<String>,
         /// Row id of the external ticket.
         external: i64,
-        due_at: i64,
         /// True if a newer save of its record is known, and it teaches nothing.
         is_outranked: bool,
         is_direct: bool,

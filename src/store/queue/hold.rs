@@ -83,7 +83,6 @@ pub(super) async fn set_aside(
         transition::move_event(tx, event, queued, to, reason, now).await?;
         // Events that stood behind it in the queue may be claimable now.
         tx.effects.wake = true;
-        tx.scan.forget();
         return on_mapped::stand_in(tx, *external, None, now).await;
     }
     tracing::error!(%event, %error, "a broken row is set aside as dead");

@@ -10,7 +10,6 @@ pub(crate) mod offer;
 pub(crate) mod on_mapped;
 pub(crate) mod replay;
 mod replay_many;
-pub(crate) mod scan_position;
 pub(crate) mod schedule;
 pub(crate) mod settings;
 pub(crate) mod settle;

@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use sqlx::FromRow as _;
-
 use super::claim::{Claim, ClaimScope};
 use super::due_row::DueRow;
 use super::hold::{give_back_expired, hold, set_aside};
-use super::scan_position::ScanPosition;
 use super::transition;
 use crate::domain::ids::EventId;
 use crate::domain::retry::later;
@@ -20,6 +16,7 @@ use crate::store::handle::Store;
 use crate::store::links::doubts::doubt;
 use crate::store::queue::offer::Offer;
 use crate::store::sql::{self, args, is_direct, is_outranked, millis, moment};
+use jiff::Timestamp;
 
 /// Request for claims.
 #[derive(Clone, Copy)]
@@ -121,7 +118,7 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
         ", e.queued_at, e.subtype,
                x.ticket_id, c.ticket_id IS NOT NULL, x.accounted_for, ",
         body_columns!(),
-        ", e.hint, e.traceparent, e.external, e.due_at, ",
+        ", e.hint, e.traceparent, e.external, ",
         is_outranked!("e", "x"),
         ", ",
         is_direct!("e.source", "x.external_id"),
@@ -130,7 +127,6 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
         LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
         LEFT JOIN payloads AS p ON p.event_id = e.id
         WHERE e.state = 'queued' AND e.due_at <= ? AND e.not_before <= ?
-            AND (e.due_at, e.id) > (?, ?)
             AND NOT EXISTS (SELECT 1 FROM events AS o INDEXED BY events_head
                 WHERE o.state = 'queued' AND o.external = e.external AND o.id < e.id)
             AND NOT EXISTS (SELECT 1 FROM claims AS h WHERE h.external = e.external)
@@ -145,42 +141,18 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
             is_all: false,
         });
     }
-    let limit = i64::try_from(taking.limit).unwrap_or(i64::MAX);
     if millis(now) >= tx.claims_last_until {
         give_back_expired(tx, now).await?;
-        tx.scan.forget();
     }
     // A probe takes the event that waits longest, also before it is due: while the breaker is open,
     // all events may wait for a retry.
-    let (due_until, mut from) = match taking.scope {
-        ClaimScope::Due => (millis(taking.until), tx.scan.take(millis(now))),
-        ClaimScope::Probe => (i64::MAX, ScanPosition::start(millis(now))),
+    let due_until = match taking.scope {
+        ClaimScope::Due => millis(taking.until),
+        ClaimScope::Probe => i64::MAX,
     };
-    // At most two rounds: from the scan position, then from the start.
-    let (rows, is_all) = loop {
-        let batch = tx.later();
-        batch.push(TAKE);
-        batch.bind(due_until)?;
-        batch.bind(millis(now))?;
-        batch.bind(from.due_at)?;
-        batch.bind(from.id)?;
-        batch.bind(limit)?;
-        let rows = tx.fetch_later().await?;
-        let rows = rows.iter().map(DueRow::from_row);
-        let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        let is_full = i64::try_from(rows.len()).is_ok_and(|n| n == limit);
-        match rows.last() {
-            Some(last) if is_full => {
-                let (due_at, id) = (last.due_at, last.id);
-                tx.scan.stopped_at(from.at(due_at, id));
-                break (rows, false);
-            }
-            _ if from.is_start() => break (rows, true),
-            // Fewer than asked for after the position: read again from the start, since only that shows
-            // that the queue has nothing more. It takes the events of this round, too.
-            _ => from = ScanPosition::start(millis(now)),
-        }
-    };
+    let limit = i64::try_from(taking.limit).unwrap_or(i64::MAX);
+    let rows: Vec<DueRow> = (tx.fetch_all(TAKE, args![due_until, millis(now), limit])).await?;
+    let is_all = rows.len() < taking.limit;
     let mut claims = Vec::with_capacity(rows.len());
     let mut externals = Vec::with_capacity(rows.len());
     let mut is_superseded = false;
@@ -203,9 +175,6 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
     }
     let held: Vec<_> = claims.iter().zip(externals).collect();
     hold(tx, held.len(), &held)?;
-    if is_superseded {
-        tx.scan.forget();
-    }
     Ok(Taken {
         claims,
         is_all: is_all && !is_superseded,

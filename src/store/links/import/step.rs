@@ -286,7 +286,6 @@ pub(crate) async fn step(
     if is_last {
         tx.run(END, args![id]).await?;
         // Also for events that were queued before: they may have a Serval ticket only now.
-        tx.scan.forget();
         tx.effects.wake = true;
     }
     Ok(is_last)

@@ -98,11 +98,6 @@ async fn settle_one<'a>(
 ) -> Result<Option<Pair<'a>>, StoreError> {
     let (event, now) = (settle.event, settle.now);
     let queued = EventState::Queued;
-    // A pair that leaves nothing to do only removes events from the queue. Anything else may make an
-    // event due before the scan position.
-    if !settle.settlement.only_removes() {
-        tx.scan.forget();
-    }
     // Also for an event that has ended meanwhile: the doubt is about the pair.
     if settle.settlement.leaves_doubt()
         && let Some(ticket_id) = &settle.mapped_to

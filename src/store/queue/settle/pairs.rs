@@ -68,6 +68,5 @@ async fn stay_queued(tx: &mut Tx, pair: &Pair<'_>) -> Result<(), StoreError> {
     tx.run(CLEAR, args![event.0, pair.ticket_id.as_str()])
         .await?;
     tx.effects.wake = true;
-    tx.scan.forget();
     schedule::release(tx, event, None, pair.now).await
 }

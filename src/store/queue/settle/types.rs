@@ -112,19 +112,6 @@ impl Settlement {
         }
         None
     }
-
-    /// True if this can only remove events from the queue.
-    pub(super) fn only_removes(&self) -> bool {
-        match self {
-            Self::Connected { reconnects, .. } => !reconnects,
-            Self::AlreadyLinked { .. } => true,
-            Self::Retry { .. }
-            | Self::Release { .. }
-            | Self::Park { .. }
-            | Self::Skip { .. }
-            | Self::Dead { .. } => false,
-        }
-    }
 }
 
 /// A claim and its end.
