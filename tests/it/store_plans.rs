@@ -136,6 +136,7 @@ async fn write_everything(bench: &Bench) {
     for count in [1, 3, 2] {
         let mut webhook = webhook(1, at(0));
         webhook.events[0].rank = Rank(count, count);
+        webhook.events[0].delivery_key = Some(format!("wh:{count}"));
         bench.store.record(webhook).await.unwrap();
     }
     let claim = bench.claim(1, at(1)).await.remove(0);

@@ -14,8 +14,8 @@ const SIZES: [usize; 7] = [1, 2, 4, 8, 16, 32, LARGEST];
 /// Largest row count.
 pub(crate) const LARGEST: usize = 64;
 
-/// A row count, as an index of [`SIZES`]. Statements that share a round trip have the same size, which
-/// keeps the number of combined texts at seven.
+/// A row count, as an index of [`SIZES`]. Inserts that share a round trip have the same size, which keeps the
+/// number of combined texts at seven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size(usize);
 

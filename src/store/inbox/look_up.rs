@@ -1,8 +1,6 @@
-//! The look-ups: two statements about the events of a group, in one round trip.
+//! The look-ups: two statements about the events of a group.
 
 use std::sync::LazyLock;
-
-use sqlx::{FromRow as _, Row as _};
 
 use super::keys::{ContentKey, Delivery, Fingerprint, NO_FINGERPRINT};
 use super::known::{Found, Known, Wanted};
@@ -14,16 +12,10 @@ use crate::store::commit::sized::{LARGEST, Size, SizedStatement};
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::links::doubts::doubt;
-use crate::store::sql::{args, json, row, state};
-
-/// Last column of each row that a look-up returns. Both statements go in one round trip, so their rows
-/// arrive in one list; this tag tells what a row is.
-const TICKET: i64 = 0;
-const DELIVERY: i64 = 1;
-const LAST: i64 = 2;
+use crate::store::sql::{args, json, read_all, row, state};
 
 /// Finds external tickets, and for each the facts that decide about a new event. A ticket comes more
-/// than once if the group has several events of it. The row with the tag 2 has the last row id that is
+/// than once if the group has several events of it. The row without an index has the last row id that is
 /// taken.
 static TICKETS: LazyLock<SizedStatement> = LazyLock::new(|| SizedStatement::new(KNOWN, 4));
 const KNOWN: &str = concat!(
@@ -44,7 +36,7 @@ const KNOWN: &str = concat!(
            EXISTS (SELECT 1 FROM events AS r INDEXED BY events_report
                WHERE r.report IS NOT NULL AND r.external = x.id), ",
     doubt!("x.id", "x.ticket_id"),
-    ", 0
+    "
     FROM (VALUES {rows}) AS wanted
     CROSS JOIN external_tickets AS x
         ON x.source = wanted.column2 AND x.external_id = wanted.column3
@@ -55,8 +47,8 @@ const KNOWN: &str = concat!(
     LEFT JOIN events AS s INDEXED BY events_external
         ON s.external = x.id AND s.content = wanted.column4
     UNION ALL
-    SELECT 0, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, 0, 0, NULL, 2
+    SELECT NULL, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, 0, 0, NULL
     FROM external_tickets"
 );
 
@@ -65,7 +57,7 @@ const KNOWN: &str = concat!(
 static DELIVERIES: LazyLock<SizedStatement> = LazyLock::new(|| SizedStatement::new(DELIVERED, 4));
 const DELIVERED: &str = "\
     -- store::look_up::deliveries
-    SELECT wanted.column1, e.id, e.state, e.reason, x.external_id, e.fingerprint, e.content, 1
+    SELECT wanted.column1, e.id, e.state, e.reason, x.external_id, e.fingerprint, e.content
     FROM (VALUES {rows}) AS wanted
     CROSS JOIN events AS e ON e.id = COALESCE(
         (SELECT s.id FROM events AS s INDEXED BY events_delivery
@@ -77,10 +69,10 @@ const DELIVERED: &str = "\
     LEFT JOIN external_tickets AS x ON x.id = e.external";
 
 row! {
-    /// A row with the tag [`TICKET`] or [`LAST`].
+    /// An external ticket that the database has.
     struct TicketRow {
-        /// Index among the named tickets.
-        index: i64,
+        /// Index among the named tickets; `None`: the row has only the last row id that is taken.
+        index: Option<i64>,
         /// Row id of the external ticket.
         id: i64,
         mapped_to: Option<String>,
@@ -106,7 +98,7 @@ row! {
 }
 
 row! {
-    /// A row with the tag [`DELIVERY`].
+    /// An event whose delivery has the name.
     struct DeliveryRow {
         /// Index among the named deliveries.
         index: i64,
@@ -142,45 +134,30 @@ impl<'a> Known<'a> {
         let mut known = Self::of(webhooks);
         let named: Vec<_> = known.named_tickets().collect();
         let delivered = known.with_delivery();
-        // Each event names at most one ticket and one delivery, so steps over the events reach the
-        // end of both lists. Both statements take the same size: the connection keeps prepared
-        // statements by their whole text, so this needs one text per size, not one per pair of sizes.
-        for from in (0..known.wanted.len()).step_by(LARGEST) {
-            let named_here = part(&named, from);
-            let delivered_here = part(&delivered, from);
-            let size = Size::of(named_here.len().max(delivered_here.len()));
-            let batch = tx.later();
-            TICKETS.push(
-                batch,
-                size,
-                &named_here,
-                |batch, (key, (ticket, content))| {
-                    let ticket = &known.tickets[*ticket];
-                    batch.bind(*key)?;
-                    batch.bind_text(ticket.source)?;
-                    batch.bind_text(ticket.external_id.as_str())?;
-                    batch.bind(content.as_ref().map(ContentKey::as_slice))
-                },
-            )?;
-            DELIVERIES.push(
-                batch,
-                size,
-                &delivered_here,
-                |batch, (key, (_, delivery))| {
-                    let (source, name) = &delivery.name;
-                    batch.bind(*key)?;
-                    batch.bind_text(*source)?;
-                    batch.bind(name.as_slice())?;
-                    batch.bind(delivery.fingerprint)
-                },
-            )?;
-            for row in &tx.fetch_later().await? {
-                match row.try_get(row.len() - 1)? {
-                    DELIVERY => known.note_delivery(&delivered, DeliveryRow::from_row(row)?)?,
-                    TICKET => known.note_ticket(&named, TicketRow::from_row(row)?),
-                    LAST => known.next_ticket = TicketRow::from_row(row)?.id + 1,
-                    tag => return Err(StoreError::Corrupt(format!("a row with the tag {tag}"))),
-                }
+        for part in numbered(&named).chunks(LARGEST) {
+            let size = Size::of(part.len());
+            TICKETS.push(tx.later(), size, part, |batch, (key, (ticket, content))| {
+                let ticket = &known.tickets[*ticket];
+                batch.bind(*key)?;
+                batch.bind_text(ticket.source)?;
+                batch.bind_text(ticket.external_id.as_str())?;
+                batch.bind(content.as_ref().map(ContentKey::as_slice))
+            })?;
+            for row in read_all(&tx.fetch_later().await?)? {
+                known.note_ticket(&named, row);
+            }
+        }
+        for part in numbered(&delivered).chunks(LARGEST) {
+            let size = Size::of(part.len());
+            DELIVERIES.push(tx.later(), size, part, |batch, (key, (_, delivery))| {
+                let (source, name) = &delivery.name;
+                batch.bind(*key)?;
+                batch.bind_text(*source)?;
+                batch.bind(name.as_slice())?;
+                batch.bind(delivery.fingerprint)
+            })?;
+            for row in read_all(&tx.fetch_later().await?)? {
+                known.note_delivery(&delivered, row)?;
             }
         }
         known.note_reports(tx).await?;
@@ -225,7 +202,11 @@ impl<'a> Known<'a> {
 
     /// Notes an external ticket that the database has.
     fn note_ticket(&mut self, named: &[(usize, Option<ContentKey>)], row: TicketRow) {
-        let index = usize::try_from(row.index).ok();
+        let Some(index) = row.index else {
+            self.next_ticket = row.id + 1;
+            return;
+        };
+        let index = usize::try_from(index).ok();
         let Some((ticket, content)) = index.and_then(|index| named.get(index)) else {
             return;
         };
@@ -281,10 +262,9 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Returns the next [`LARGEST`] items from `from` on, each with its index.
-fn part<T>(all: &[T], from: usize) -> Vec<(i64, &T)> {
-    let numbered = (0_i64..).zip(all);
-    numbered.skip(from).take(LARGEST).collect()
+/// Returns the items, each with its index.
+fn numbered<T>(all: &[T]) -> Vec<(i64, &T)> {
+    (0_i64..).zip(all).collect()
 }
 
 #[cfg(test)]
