@@ -240,7 +240,7 @@ impl Step {
         now: Timestamp,
     ) -> (AttemptOutcome, Settlement) {
         let failure = classify(error);
-        self.record_signal(failure.kind.into(), &error.brief(), now);
+        self.record_signal(failure.into(), &error.brief(), now);
         // A gateway may limit the rate, too.
         let is_limit = failure.kind == FailureKind::Throttled || error.status() == Some(429);
         let (wait, monotonic) = (failure.retry_after, self.context.clock.monotonic());
@@ -293,7 +293,7 @@ impl Step {
     /// Tells the breaker how the call ended.
     fn record_signal(&self, signal: Signal, error: &str, now: Timestamp) {
         let context = &self.context;
-        if signal == Signal::Failing(FailureKind::CredentialsRefused) && context.is_outdated() {
+        if matches!(signal, Signal::Refused(_)) && context.is_outdated() {
             return self.give_probe_back();
         }
         let ticket = &self.claim.ticket;

@@ -55,16 +55,17 @@ async fn check_credentials(context: &Context) {
     }
     let error = result.as_ref().err().map(ServalError::brief);
     let error = error.unwrap_or_default();
+    let asked = result.as_ref().err().and_then(ServalError::retry_after);
     let change = match result {
         Ok(()) => context.breaker().release(),
-        Err(ServalError::CredentialsRefused(_)) => context.breaker().hold(&error, now),
+        Err(ServalError::CredentialsRefused(_)) => context.breaker().hold(&error, asked, now),
         Err(_) => {
             // Serval is unreachable, which is for the breaker to notice. A hold stays until the next
             // check.
             tracing::debug!(error, "the credentials could not be checked");
             let mut breaker = context.breaker();
             if matches!(breaker.mode(), Mode::Held(_)) {
-                breaker.hold("", now);
+                breaker.hold("", asked, now);
             }
             return;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::reason::Reason;
-use super::retry::{RetryPolicy, later};
+use super::retry::{MAX_RETRY_AFTER, RetryPolicy, later};
 
 /// A failed call, as far as the policy depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,8 +133,14 @@ pub fn decide(case: Case, policy: &RetryPolicy, now: Timestamp, jitter: f64) -> 
     }
 }
 
-/// Time between two checks of refused credentials.
-pub const CREDENTIALS_CHECK: Duration = Duration::from_secs(30);
+/// Shortest time between two checks of refused credentials.
+const CREDENTIALS_CHECK: Duration = Duration::from_secs(30);
+
+/// Decides when refused credentials are checked again. `asked`: the wait that Serval asked for.
+pub fn check_credentials_at(asked: Option<Duration>, now: Timestamp) -> Timestamp {
+    let asked = asked.unwrap_or_default().min(MAX_RETRY_AFTER);
+    later(now, CREDENTIALS_CHECK.max(asked))
+}
 
 /// Decides when a failed unlink is made again. An error: it is given up, for this reason.
 pub fn decide_unlink(
@@ -145,7 +151,7 @@ pub fn decide_unlink(
 ) -> Result<Timestamp, Reason> {
     match decide(case, policy, now, jitter) {
         Next::RetryAt { at, .. } => Ok(at),
-        Next::Hold => Ok(later(now, CREDENTIALS_CHECK)),
+        Next::Hold => Ok(check_credentials_at(case.failure.retry_after, now)),
         Next::Dead(reason) => Err(reason),
     }
 }
@@ -193,6 +199,11 @@ mod tests {
             };
             let next = decide_unlink(case, &policy, at(now), 0.5);
             assert_eq!(next, expected, "{kind:?} at {now}");
+        }
+        for (asked, expected) in [(0, 30), (29, 30), (60, 60), (7_200, 3_600)] {
+            let asked = Some(Duration::from_secs(asked));
+            let found = check_credentials_at(asked, at(1_000));
+            assert_eq!(found, at(1_000 + expected), "{asked:?}");
         }
         for (now, again) in [(1_000, Some(1_030)), (1_029, Some(1_030)), (1_030, None)] {
             let next = ask_again_for_link(at(1_000), at(now));

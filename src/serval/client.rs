@@ -274,8 +274,8 @@ impl ServalClient {
         Ok(answered.expect("it is always wanted"))
     }
 
-    /// Makes a call with a token; after a 401 once more with a new token. Returns only a success, or `None`
-    /// if the call is not wanted any more.
+    /// Makes a call with a token; after a 401 once more with a new token, unless the answer asks to wait.
+    /// Returns only a success, or `None` if the call is not wanted any more.
     async fn call_if<Wanted: Future<Output = bool>>(
         &self,
         call: Call,
@@ -291,15 +291,17 @@ impl ServalClient {
         let mut answered = self.send(&call, &token, limit).await?;
         if is_unauthenticated(&answered) && tokens.renewable() {
             tokens.invalidate(&token);
-            token = tokens.token().await?;
-            if !is_wanted().await {
-                return Ok(None);
+            if !answered.asks_to_wait() {
+                token = tokens.token().await?;
+                if !is_wanted().await {
+                    return Ok(None);
+                }
+                answered = self.send(&call, &token, limit).await?;
             }
-            answered = self.send(&call, &token, limit).await?;
         }
         match answered.verdict(false) {
             Ok(()) => Ok(Some(answered)),
-            // A 401 for a fresh token, or for one that cannot be replaced.
+            // A 401 for a fresh token, for one that cannot be replaced, or one that asks to wait.
             Err(error) if is_unauthenticated(&answered) => Err(error.into_credentials_refused()),
             // Such a call names nothing that may be missing: the server does not have the call.
             Err(ServalError::Refused(refusal))

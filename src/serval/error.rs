@@ -239,10 +239,7 @@ impl ServalError {
     /// Turns a refusal of a call into one of our credentials.
     pub(super) fn into_credentials_refused(self) -> Self {
         match self {
-            Self::Refused(refusal) => Self::CredentialsRefused(Refusal {
-                retry_after: None,
-                ..refusal
-            }),
+            Self::Refused(refusal) => Self::CredentialsRefused(refusal),
             other @ (Self::CredentialsRefused(_)
             | Self::NoToken(_)
             | Self::Network { .. }

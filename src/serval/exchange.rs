@@ -82,6 +82,13 @@ impl Answered {
         refusal::verdict(&self.received(is_token), &self.blot)
     }
 
+    /// True if it is an error after which Serval asks to wait.
+    pub(super) fn asks_to_wait(&self) -> bool {
+        let error = self.verdict(false).err();
+        let asked = error.and_then(|error| error.retry_after());
+        asked.is_some_and(|wait| !wait.is_zero())
+    }
+
     /// Reads the body of a success, which must be a JSON object of this form.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ServalError> {
         serde_json::from_slice(&self.body.bytes).map_err(|error| {

@@ -116,6 +116,26 @@ async fn credentials_that_go_bad_hold_the_line_and_cost_no_event_anything() {
 }
 
 #[tokio::test]
+async fn a_hold_lasts_at_least_as_long_as_serval_asks() {
+    for (fault, seconds) in [
+        ("status=401,path=connect", 30),
+        ("status=401,retry_after=7,path=connect", 30),
+        ("status=401,retry_after=60,path=connect", 60),
+    ] {
+        let app = TestApp::builder().allow_pending().start().await;
+        app.faults(&[fault]);
+        app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+        app.save(incident(1)).await;
+        held(&app).await;
+        let hold = app.admin.stats().await["hold"].clone();
+        let time = |key: &str| -> jiff::Timestamp { hold[key].as_str().unwrap().parse().unwrap() };
+        let wait = time("next_check_at").duration_since(time("since"));
+        assert_eq!(wait.as_secs(), seconds, "{fault}: {hold}");
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_revoked_token_is_renewed_and_the_call_made_once_more() {
     let app = TestApp::start().await;
     app.admin.map("servicenow", &sys_id(1), "tkt-1").await;

@@ -18,9 +18,9 @@ const ROUNDING: Duration = Duration::from_millis(5);
 /// How long a call may have been under way: it asks Serval first if it is in doubt.
 const UNDER_WAY: Duration = Duration::from_secs(12);
 
-/// Longest time until refused credentials, which are accepted again, are tried. It does so also when nothing
-/// waits for a call.
-const HOLD: Duration = Duration::from_secs(35);
+/// Longest time until refused credentials, which are accepted again, are tried: 5 s after the longest wait that
+/// Serval asks for. It does so also when nothing waits for a call.
+const HOLD: Duration = Duration::from_secs(65);
 
 /// True if a call that arrives at `now` may have begun before the daemon stood still.
 fn has_stood_still(state: &State, now: Duration) -> bool {

@@ -237,8 +237,6 @@ impl Serval {
                 Ok(None)
             }
             Effect::Status(status) => {
-                // Refused credentials are tried on their own, whatever their answer says.
-                let retry_after = retry_after.filter(|_| status != 401);
                 if let (Some(seconds), Some(object)) = (retry_after, object) {
                     self.asks_to_wait(object, seconds);
                 }

@@ -76,25 +76,37 @@ async fn a_refused_token_is_replaced_once_and_the_call_made_again() {
 
 #[tokio::test]
 async fn a_401_with_a_fresh_token_is_a_matter_of_credentials() {
-    let mock = mock(MockConfig {
-        faults: faults(&["401"]),
-        ..MockConfig::default()
-    })
-    .await;
-    let client = client(&mock);
-    let error = connect(&client, &connect_request("t")).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            ServalError::CredentialsRefused(Refusal { status: 401, .. })
-        ),
-        "{error}"
-    );
-    assert_eq!(mock.look(|journal| journal.token_count), 2);
-    assert_eq!(
-        mock.look(|journal| journal.requests_to(Endpoint::Connect)),
-        2
-    );
+    for (fault, asked, tokens, calls) in [
+        ("401", None, 2, 2),
+        ("401,retry_after=0", Some(Duration::ZERO), 2, 2),
+        // A new token is no reason to call earlier.
+        ("401,retry_after=60", Some(Duration::from_mins(1)), 1, 1),
+    ] {
+        let mock = mock(MockConfig {
+            faults: faults(&[fault]),
+            ..MockConfig::default()
+        })
+        .await;
+        let client = client(&mock);
+        let error = connect(&client, &connect_request("t")).await.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                ServalError::CredentialsRefused(Refusal { status: 401, .. })
+            ),
+            "{error}"
+        );
+        assert_eq!(error.retry_after(), asked);
+        let made = mock.look(|journal| {
+            let calls = journal.requests_to(Endpoint::Connect);
+            (journal.token_count, calls)
+        });
+        assert_eq!(made, (tokens, calls), "{fault}");
+        // The first token is not used again.
+        mock.set_faults(Vec::new());
+        connect(&client, &connect_request("t")).await.unwrap();
+        assert_eq!(mock.look(|journal| journal.token_count), 2, "{fault}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The circuit breaker: whether calls to Serval may be made, and how many at once. Pure.
 //!
-//! - *Held*: Serval refuses our credentials. No call is made; the token is tried every 30 s.
+//! - *Held*: Serval refuses our credentials. No call is made; the token is tried every 30 s, or when the wait
+//!   ends that Serval asked for.
 //! - *Open*: failures in a row, over different external tickets, show that Serval is down. Only one
 //!   probe at a time is made, with growing gaps, and no event loses a try. The first success closes the
 //!   breaker; the calls in flight then grow from one again.
@@ -16,9 +17,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::delivery::{CREDENTIALS_CHECK, FailureKind};
+use crate::domain::delivery::{FailureKind, check_credentials_at};
 use crate::domain::ids::ExternalTicket;
-use crate::domain::retry::{later, moved};
+use crate::domain::retry::moved;
 pub use state::{Admission, CallKind, Change, Hold, Mode, Probing, Signal};
 
 /// Longest gap between probes. Together with [`PROBE_TIMEOUT`] it keeps a promise: calls resume within
@@ -132,10 +133,10 @@ impl Breaker {
         error: &str,
         now: Timestamp,
     ) -> Change {
-        self.fault = matches!(signal, Signal::Failing(_)).then(|| error.to_owned());
+        self.fault = (signal != Signal::Alive).then(|| error.to_owned());
         match signal {
             Signal::Alive => self.alive(kind),
-            Signal::Failing(FailureKind::CredentialsRefused) => self.hold(error, now),
+            Signal::Refused(asked) => self.refused(error, asked, now),
             // Serval answers. The pace becomes slower, the breaker stays.
             Signal::Failing(FailureKind::Throttled) => {
                 self.probe_ended(kind, now);
@@ -145,9 +146,9 @@ impl Breaker {
         }
     }
 
-    /// Serval refuses the credentials.
-    pub fn hold(&mut self, error: &str, now: Timestamp) -> Change {
-        let check_at = later(now, CREDENTIALS_CHECK);
+    /// A check found that Serval refuses the credentials. `asked`: the wait that it asked for.
+    pub fn hold(&mut self, error: &str, asked: Option<Duration>, now: Timestamp) -> Change {
+        let check_at = check_credentials_at(asked, now);
         if let Mode::Held(hold) = &mut self.mode {
             hold.check_at = check_at;
             return Change::None;
@@ -179,6 +180,16 @@ impl Breaker {
             }
             Mode::Held(hold) => hold.check_at = moved(hold.check_at, jump),
         }
+    }
+
+    /// Serval refuses the credentials of a call. Calls that were in flight may get an answer, too: none of
+    /// them shortens the wait.
+    fn refused(&mut self, error: &str, asked: Option<Duration>, now: Timestamp) -> Change {
+        let left = match &self.mode {
+            Mode::Held(hold) => Duration::try_from(hold.check_at.duration_since(now)).ok(),
+            Mode::Closed | Mode::Suspect(_) | Mode::Open(_) => None,
+        };
+        self.hold(error, asked.max(left), now)
     }
 
     fn alive(&mut self, kind: CallKind) -> Change {

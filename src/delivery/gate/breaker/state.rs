@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::delivery::FailureKind;
+use crate::domain::delivery::{Failure, FailureKind};
 use crate::domain::retry::later;
 use crate::edge::metrics;
 
@@ -16,6 +16,8 @@ const FIRST_GAP: Duration = Duration::from_secs(1);
 pub enum Signal {
     /// Serval answers, even if it refuses this one request.
     Alive,
+    /// Serval refuses our credentials, and may ask to wait.
+    Refused(Option<Duration>),
     /// Serval does not answer properly, or somebody else answers.
     Failing(FailureKind),
 }
@@ -101,12 +103,14 @@ pub enum Change {
     Released,
 }
 
-impl From<FailureKind> for Signal {
-    fn from(kind: FailureKind) -> Self {
-        if kind.is_final() {
+impl From<Failure> for Signal {
+    fn from(failure: Failure) -> Self {
+        if failure.kind == FailureKind::CredentialsRefused {
+            Self::Refused(failure.retry_after)
+        } else if failure.kind.is_final() {
             Self::Alive
         } else {
-            Self::Failing(kind)
+            Self::Failing(failure.kind)
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::delivery::Failure;
 use crate::sources::servicenow;
 
 const CONCURRENCY: usize = 4;
@@ -31,8 +32,13 @@ impl Stage {
     }
 
     fn fails(&mut self, kind: FailureKind, n: u32) -> Change {
+        let failure = Failure {
+            kind,
+            in_doubt: false,
+            retry_after: None,
+        };
         self.breaker.record(
-            Signal::Failing(kind),
+            failure.into(),
             &ticket(n),
             CallKind::Regular,
             "said",
@@ -209,6 +215,27 @@ fn refused_credentials_hold_everything_until_they_are_accepted() {
 }
 
 #[test]
+fn a_hold_lasts_as_long_as_serval_asked_for_in_any_of_its_answers() {
+    let mut breaker = Breaker::new(5);
+    for (second, asked, check_at) in [
+        (0, None, 30),
+        (1, Some(60), 61),
+        // It was in flight. It does not shorten the wait.
+        (2, None, 61),
+        (61, None, 91),
+        (91, Some(7_200), 3_691),
+    ] {
+        let asked = asked.map(Duration::from_secs);
+        let (signal, kind) = (Signal::Refused(asked), CallKind::Regular);
+        breaker.record(signal, &ticket(1), kind, "said", at(second));
+        assert_eq!(breaker.next_at(), Some(at(check_at)), "at {second}");
+    }
+    // What was asked of other credentials does not count for new ones.
+    breaker.hold("said", None, at(100));
+    assert_eq!(breaker.next_at(), Some(at(130)));
+}
+
+#[test]
 fn the_fault_of_the_last_call_is_shown_until_one_succeeds() {
     let mut stage = Stage::new(5);
     for kind in [
@@ -272,7 +299,7 @@ fn what_waits_for_its_turn_is_not_called_once_the_line_stands() {
     stage.breaker.is_paused = true;
     assert!(!stage.breaker.allows(CallKind::Probe), "paused");
     stage.breaker.is_paused = false;
-    stage.breaker.hold("said", at(stage.second));
+    stage.breaker.hold("said", None, at(stage.second));
     assert!(!stage.breaker.allows(CallKind::Probe), "held");
 }
 
