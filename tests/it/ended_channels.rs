@@ -41,6 +41,21 @@ fn notice() -> Webhook {
     notice
 }
 
+async fn map(bench: &Bench, n: usize) {
+    let put = PutMapping {
+        ticket: thread(n),
+        ticket_id: format!("tkt-{n}").parse().unwrap(),
+        accounted_for: Vec::new(),
+        origin: Origin::Api,
+        taught_by: None,
+        unlinks_old: false,
+        several_per_ticket: false,
+        reconnects: false,
+    };
+    let put = bench.store.put_mapping(put, Precondition::None, at(2));
+    put.await.unwrap().unwrap();
+}
+
 async fn count(bench: &Bench, what: &'static str) -> i64 {
     let mut connection = connect(&bench.folder).await;
     let count = sqlx::query_scalar(what).fetch_one(&mut connection);
@@ -56,12 +71,16 @@ async fn bodies(bench: &Bench) -> i64 {
 #[tokio::test]
 async fn the_notice_about_a_deleted_channel_does_not_wait_for_all_its_bodies_and_none_is_left() {
     let bench = Bench::open().await;
+    map(&bench, MANY - 2).await;
     let mut messages = message(0);
     messages.events = (0..MANY).flat_map(|n| message(n).events).collect();
     let recorded = bench.store.record(messages).await.unwrap();
     let events: Vec<EventId> = recorded.iter().map(|recorded| recorded.id).collect();
     assert_eq!(events.len(), MANY);
+    let claim = bench.claim(1, at(1)).await.remove(0);
     bench.store.record(notice()).await.unwrap();
+    // Its body is still there, and nevertheless it is not sent.
+    assert!(!bench.store.is_current(&claim).await.unwrap());
     let waiting = "SELECT COUNT(*) FROM events WHERE state IN ('parked', 'queued')";
     assert_eq!(count(&bench, waiting).await, 0);
     let left = bodies(&bench).await;
@@ -70,18 +89,7 @@ async fn the_notice_about_a_deleted_channel_does_not_wait_for_all_its_bodies_and
         "{left}: erased in the transaction of the notice"
     );
     // Somebody maps a thread before its body is erased.
-    let put = PutMapping {
-        ticket: thread(MANY - 1),
-        ticket_id: "tkt-1".parse().unwrap(),
-        accounted_for: Vec::new(),
-        origin: Origin::Api,
-        taught_by: None,
-        unlinks_old: false,
-        several_per_ticket: false,
-        reconnects: false,
-    };
-    let put = bench.store.put_mapping(put, Precondition::None, at(2));
-    put.await.unwrap().unwrap();
+    map(&bench, MANY - 1).await;
     // A kill comes before the next step.
     let bench = Bench::open_in(bench.close().await).await;
     let stop = CancellationToken::new();

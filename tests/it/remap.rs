@@ -133,6 +133,24 @@ async fn there_and_back_again_ends_where_the_mapping_says() {
 }
 
 #[tokio::test]
+async fn a_serval_ticket_that_is_mapped_again_gets_the_save_that_another_one_had_meanwhile() {
+    let app = TestApp::builder().config(RECONNECT).start().await;
+    map(&app, 1, "tkt-1").await;
+    app.save(incident(1)).await;
+    app.admin.drained().await;
+    map(&app, 1, "tkt-2").await;
+    app.admin.drained().await;
+    app.save(record("incident", 1, 2)).await;
+    app.admin.drained().await;
+    map(&app, 1, "tkt-1").await;
+    app.admin.drained().await;
+    assert_eq!(app.connected_to(), ["tkt-1", "tkt-2", "tkt-2", "tkt-1"]);
+    let sent = app.mock.connects().pop().unwrap().object;
+    assert_eq!(sent, Some(record("incident", 1, 2)));
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_disconnect_that_would_take_another_ticket_with_it_is_not_made() {
     let app = TestApp::builder()
         .config(DISCONNECT)

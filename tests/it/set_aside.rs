@@ -184,6 +184,22 @@ async fn what_another_instance_sends_is_ignored_and_neither_connects_nor_teaches
 }
 
 #[tokio::test]
+async fn what_a_clone_sent_before_under_the_same_id_is_no_repetition() {
+    let app = TestApp::builder()
+        .config("[sources.servicenow]\ninstance = 'acme'")
+        .start()
+        .await;
+    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    for (instance, state) in [("acmedev", "ignored"), ("acme", "connected")] {
+        let facts = json!({ "instance": instance, "table": "incident", "operation": "update" });
+        let body = envelope(&facts, &incident(1));
+        let sent = app.webhooks.servicenow(body).id("msg_1").send().await;
+        app.admin.wait_for_state(&sent.id(), state).await;
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_deletion_that_was_ignored_as_foreign_takes_effect_by_a_replay() {
     for (is_alone, is_save_foreign) in [(true, false), (false, false), (false, true)] {
         let mut app = TestApp::builder()

@@ -112,6 +112,56 @@ async fn a_save_that_comes_during_a_call_waits_as_long_as_the_call_would_have() 
 }
 
 #[tokio::test]
+async fn a_save_gives_way_to_a_newer_one_unless_it_has_a_serval_ticket_to_teach() {
+    for (case, together) in [
+        (Some("tkt-1"), None, None, true, false),
+        (Some("tkt-1"), Some("tkt-1"), None, true, false),
+        (Some("tkt-1"), Some("tkt-2"), None, false, true),
+        (None, Some("tkt-1"), None, false, true),
+        (None, Some("tkt-1"), Some("tkt-2"), false, true),
+        // It has taught nothing when the mapping comes, and need not.
+        (None, Some("tkt-1"), Some("tkt-1"), false, false),
+    ]
+    .into_iter()
+    .flat_map(|case| [(case, true), (case, false)])
+    {
+        let (mapped_to, named, mapped_then, gives_way, is_called) = case;
+        let bench = Bench::open().await;
+        let map = async |ticket_id: Option<&str>| {
+            if let Some(ticket_id) = ticket_id {
+                bench.map(1, ticket_id).await;
+            }
+        };
+        map(mapped_to).await;
+        let mut older = save(1, at(0));
+        older.events[0].hint = named.map(|named| named.parse().unwrap());
+        let mut batches = vec![older, save(2, at(0))];
+        if together {
+            let newer = batches.remove(1);
+            batches[0].events.extend(newer.events);
+        }
+        let mut ids = Vec::new();
+        for batch in batches {
+            let recorded = bench.store.record(batch).await.unwrap();
+            ids.extend(recorded.iter().map(|event| event.id));
+        }
+        let [older, newer] = ids[..] else {
+            panic!("{ids:?}")
+        };
+        let case = format!("{case:?} {together}");
+        let is_skipped = bench.state(older).await == EventState::Skipped;
+        assert_eq!(is_skipped, gives_way, "{case}");
+        map(mapped_then).await;
+        // A claim that only skips what a newer save supersedes is empty.
+        let mut claims = bench.claim(9, at(2)).await;
+        claims.extend(bench.claim(9, at(2)).await);
+        let called: Vec<_> = claims.iter().map(|claim| claim.event).collect();
+        assert_eq!(called, [if is_called { older } else { newer }], "{case}");
+        bench.close().await;
+    }
+}
+
+#[tokio::test]
 async fn what_failed_with_the_serval_ticket_of_an_old_mapping_does_not_delay_the_newer_save() {
     let bench = Bench::open().await;
     bench.queued(1).await;

@@ -71,6 +71,8 @@ fn a_stored_body_is_read_again_with_the_present_configuration() {
     let child = format!(r#"{{"sys_id":"{ID}","sys_class_name":"u_major_incident"}}"#);
     let bare = format!(r#"{{"sys_id":"{ID}"}}"#);
     let label = format!(r#"{{"sys_id":"{ID}","sys_class_name":"Schwere Störung"}}"#);
+    let column =
+        format!(r#"{{"sys_id":"{ID}","sys_class_name":"Störung","table":"Schwere Störung"}}"#);
     let named = format!(r#"{{"instance":"acme","table":"incident","record":{bare}}}"#);
     let dev = format!(r#"{{"instance":"dev","table":"incident","record":{bare}}}"#);
     let aliases = [
@@ -95,6 +97,8 @@ fn a_stored_body_is_read_again_with_the_present_configuration() {
         (&bare, "u_other.change", "out_of_scope", None),
         (&bare, "record.change", "unknown_class", None),
         (&label, "record.change", "unknown_class", Some("incident")),
+        // No path told the class: the type of such an event names none.
+        (&column, "record.change", "unknown_class", Some("incident")),
         (
             &named,
             "incident.update",
