@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
-use sqlx::sqlite::SqliteRow;
 
 use super::columns::Columns;
 use super::commit::batch::Batch;
+use super::engine::Row;
 use super::error::StoreError;
 
 /// Shortest body that is compressed, in bytes.
@@ -54,7 +54,7 @@ pub struct Body {
 }
 
 impl Columns for Option<BodyRow> {
-    fn read(row: &SqliteRow, next: &mut usize) -> Result<Self, sqlx::Error> {
+    fn read(row: &Row, next: &mut usize) -> Result<Self, StoreError> {
         let bytes: Option<Vec<u8>> = Columns::read(row, next)?;
         let unpacked = Columns::read(row, next)?;
         let start: Option<i64> = Columns::read(row, next)?;
@@ -69,15 +69,9 @@ impl Columns for Option<BodyRow> {
 }
 
 impl Columns for Body {
-    fn read(row: &SqliteRow, next: &mut usize) -> Result<Self, sqlx::Error> {
-        let index = *next;
+    fn read(row: &Row, next: &mut usize) -> Result<Self, StoreError> {
         let stored: Option<BodyRow> = Columns::read(row, next)?;
-        let body = stored.map(BodyRow::unpack).transpose();
-        let body = body.and_then(|body| body.ok_or_else(damaged));
-        body.map_err(|source| sqlx::Error::ColumnDecode {
-            index: index.to_string(),
-            source: source.into(),
-        })
+        stored.ok_or_else(damaged)?.unpack()
     }
 }
 
@@ -103,12 +97,12 @@ impl Body {
 }
 
 /// Binds the four columns of a body: itself, its length before it was compressed, and the place of its object.
-pub(crate) fn bind(batch: &mut Batch, body: &[u8], object: Range<usize>) -> Result<(), StoreError> {
+pub(crate) fn bind(batch: &mut Batch, body: &[u8], object: Range<usize>) {
     let (bytes, unpacked) = pack(body);
-    batch.bind(&*bytes)?;
-    batch.bind(unpacked)?;
-    batch.bind(length(object.start))?;
-    batch.bind(length(object.len()))
+    batch.bind(bytes.into_owned());
+    batch.bind(unpacked);
+    batch.bind(length(object.start));
+    batch.bind(length(object.len()));
 }
 
 /// Returns the bytes to store, and the length before compression if they are compressed.

@@ -1,63 +1,63 @@
 //! Values as columns: one for each simple type, several for a struct.
 //!
 //! A stored value that does not fit its type was not written by this program. Reading it fails with
-//! [`sqlx::Error::ColumnDecode`], which becomes [`StoreError::Corrupt`](super::StoreError::Corrupt).
+//! [`StoreError::Corrupt`].
+
+use std::error::Error;
 
 use jiff::Timestamp;
-use sqlx::encode::IsNull;
-use sqlx::error::BoxDynError;
-use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteRow, SqliteTypeInfo};
-use sqlx::{Decode, Encode, Row as _, Sqlite, Type};
 
+use super::engine::{Row, Stored};
+use super::error::StoreError;
 use crate::domain::event::{EventState, Rank};
 use crate::domain::feed::Trouble;
 use crate::domain::ids::{EventId, ExternalId, ExternalTicket, ServalTicketId, SourceName};
-use crate::domain::reason::Reason;
 use crate::domain::report::{Report, Told};
+
+/// Reason why a stored value does not fit its type.
+pub(crate) type Unfit = Box<dyn Error + Send + Sync>;
 
 /// A type that is stored in one column.
 pub(crate) trait Column: Sized {
     /// Type of the column.
-    type Stored: for<'r> Decode<'r, Sqlite> + Type<Sqlite>;
+    type Stored: Stored;
 
     /// Converts a stored value.
-    fn from_stored(stored: Self::Stored) -> Result<Self, BoxDynError>;
+    fn from_stored(stored: Self::Stored) -> Result<Self, Unfit>;
 }
 
 /// A type that is read from neighbouring columns of a row. Structs get this from
 /// [`row!`](super::sql::row).
 pub(crate) trait Columns: Sized {
     /// Reads from the column `next` on, and moves `next` behind the last one that it read.
-    fn read(row: &SqliteRow, next: &mut usize) -> Result<Self, sqlx::Error>;
+    fn read(row: &Row, next: &mut usize) -> Result<Self, StoreError>;
 }
 
 impl<T: Column> Columns for T {
-    fn read(row: &SqliteRow, next: &mut usize) -> Result<Self, sqlx::Error> {
+    fn read(row: &Row, next: &mut usize) -> Result<Self, StoreError> {
         let index = *next;
         *next += 1;
-        T::from_stored(row.try_get(index)?).map_err(|source| sqlx::Error::ColumnDecode {
-            index: index.to_string(),
-            source,
-        })
+        T::from_stored(row.get(index)?)
+            .map_err(|unfit| StoreError::Corrupt(format!("in column {index}: {unfit}")))
     }
 }
 
 impl<T: Column> Column for Option<T> {
     type Stored = Option<T::Stored>;
 
-    fn from_stored(stored: Self::Stored) -> Result<Self, BoxDynError> {
+    fn from_stored(stored: Self::Stored) -> Result<Self, Unfit> {
         stored.map(T::from_stored).transpose()
     }
 }
 
 impl<A: Columns, B: Columns> Columns for (A, B) {
-    fn read(row: &SqliteRow, next: &mut usize) -> Result<Self, sqlx::Error> {
+    fn read(row: &Row, next: &mut usize) -> Result<Self, StoreError> {
         Ok((A::read(row, next)?, B::read(row, next)?))
     }
 }
 
 impl<A: Columns, B: Columns, C: Columns> Columns for (A, B, C) {
-    fn read(row: &SqliteRow, next: &mut usize) -> Result<Self, sqlx::Error> {
+    fn read(row: &Row, next: &mut usize) -> Result<Self, StoreError> {
         Ok((
             A::read(row, next)?,
             B::read(row, next)?,
@@ -67,7 +67,7 @@ impl<A: Columns, B: Columns, C: Columns> Columns for (A, B, C) {
 }
 
 impl Columns for ExternalTicket {
-    fn read(row: &SqliteRow, next: &mut usize) -> Result<Self, sqlx::Error> {
+    fn read(row: &Row, next: &mut usize) -> Result<Self, StoreError> {
         Ok(Self {
             source: Columns::read(row, next)?,
             external_id: Columns::read(row, next)?,
@@ -76,7 +76,7 @@ impl Columns for ExternalTicket {
 }
 
 impl Columns for Told {
-    fn read(row: &SqliteRow, next: &mut usize) -> Result<Self, sqlx::Error> {
+    fn read(row: &Row, next: &mut usize) -> Result<Self, StoreError> {
         Ok(Self {
             event: Columns::read(row, next)?,
             report: Columns::read(row, next)?,
@@ -86,21 +86,21 @@ impl Columns for Told {
 }
 
 impl Columns for Rank {
-    fn read(row: &SqliteRow, next: &mut usize) -> Result<Self, sqlx::Error> {
+    fn read(row: &Row, next: &mut usize) -> Result<Self, StoreError> {
         Ok(Self(Columns::read(row, next)?, Columns::read(row, next)?))
     }
 }
 
 /// Source and external id, where a row is about an external ticket.
 impl Columns for Option<(String, String)> {
-    fn read(row: &SqliteRow, next: &mut usize) -> Result<Self, sqlx::Error> {
+    fn read(row: &Row, next: &mut usize) -> Result<Self, StoreError> {
         let (source, external_id) = Columns::read(row, next)?;
         Ok(Option::zip(source, external_id))
     }
 }
 
 /// Turns a word that is not one of its enum into an error.
-pub(crate) fn known<T>(value: Option<T>, word: &str) -> Result<T, BoxDynError> {
+pub(crate) fn known<T>(value: Option<T>, word: &str) -> Result<T, Unfit> {
     value.ok_or_else(|| format!("the word {word:?} is unknown").into())
 }
 
@@ -110,8 +110,8 @@ macro_rules! column {
         impl $crate::store::columns::Column for $name {
             type Stored = $stored;
 
-            fn from_stored(stored: $stored) -> Result<Self, sqlx::error::BoxDynError> {
-                let convert: fn($stored) -> Result<Self, sqlx::error::BoxDynError> = $convert;
+            fn from_stored(stored: $stored) -> Result<Self, $crate::store::columns::Unfit> {
+                let convert: fn($stored) -> Result<Self, $crate::store::columns::Unfit> = $convert;
                 convert(stored)
             }
         }
@@ -136,34 +136,4 @@ column! {
     SourceName: String, |name| Ok(name.parse()?);
     ExternalId: String, |id| Ok(ExternalId::checked(id));
     ServalTicketId: String, |id| Ok(id.parse()?);
-}
-
-/// Implements `Encode`: the type, the type of its column, the conversion.
-macro_rules! encode {
-    ($($name:ty: $stored:ty, $convert:expr;)+) => {$(
-        impl Type<Sqlite> for $name {
-            fn type_info() -> SqliteTypeInfo {
-                <$stored as Type<Sqlite>>::type_info()
-            }
-        }
-
-        impl Encode<'_, Sqlite> for $name {
-            fn encode_by_ref(
-                &self,
-                arguments: &mut SqliteArgumentsBuffer,
-            ) -> Result<IsNull, BoxDynError> {
-                let convert: fn(&Self) -> $stored = $convert;
-                Encode::<Sqlite>::encode(convert(self), arguments)
-            }
-        }
-    )+};
-}
-
-encode! {
-    EventId: i64, |id| id.0;
-    EventState: &str, |state| state.as_str();
-    Reason: &str, |reason| reason.as_str();
-    SourceName: &str, SourceName::as_str;
-    ExternalId: &str, ExternalId::as_str;
-    ServalTicketId: &str, ServalTicketId::as_str;
 }

@@ -51,6 +51,20 @@ impl StoreError {
     pub fn is_held(&self) -> bool {
         matches!(self, Self::Held(_))
     }
+
+    /// The fault in the database's own words, where there are any.
+    fn problem(self) -> String {
+        match self {
+            Self::Unavailable(said) | Self::Held(said) | Self::Constraint(said) => said,
+            Self::Corrupt(_)
+            | Self::Overloaded
+            | Self::Importing
+            | Self::NoRoom
+            | Self::ImportGoesOn
+            | Self::Unfinished
+            | Self::Closed => self.to_string(),
+        }
+    }
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -191,6 +205,15 @@ impl OpenError {
         move |error| Self::Database {
             path: path.clone(),
             problem: said(&error),
+        }
+    }
+
+    /// Makes errors about reading or writing the database `path`.
+    pub(super) fn store(path: &Path) -> impl Fn(StoreError) -> Self + use<> {
+        let path = path.display().to_string();
+        move |error| Self::Database {
+            path: path.clone(),
+            problem: error.problem(),
         }
     }
 

@@ -3,7 +3,6 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
-use sqlx::SqlitePool;
 use tokio::sync::{Mutex, Notify, OwnedRwLockReadGuard, RwLock, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -13,6 +12,7 @@ use super::commit::growth::Growth;
 use super::commit::job::{Closure, Job, Reply, Waiting};
 use super::commit::turn::{OF_OPERATORS, OF_WEBHOOKS, Patience, Turn};
 use super::commit::tx::{Tx, WriteFuture};
+use super::engine::Readers;
 use super::error::StoreError;
 use super::file::lock::DatabaseLock;
 use super::file::presence::Presence;
@@ -27,7 +27,7 @@ use crate::domain::uptime::Uptime;
 #[derive(Clone)]
 pub struct Store {
     pub(crate) jobs: mpsc::Sender<Waiting>,
-    pub(crate) readers: SqlitePool,
+    pub(crate) readers: Readers,
     pub(crate) shared: Arc<Shared>,
     /// The person for whom this handle writes; `None` for webhooks, the worker and upkeep.
     pub(crate) by: Option<Arc<By>>,

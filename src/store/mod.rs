@@ -1,7 +1,7 @@
 //! The store: inbox, queue and mappings, in one `SQLite` file.
 //!
-//! Invariant: only this module names sqlx. A write is one transaction of the one [`Writer`]; readers
-//! have connections of their own. No transaction is open while a call to Serval runs.
+//! Invariant: only this module names sqlx, and within it only `engine`, `file` and the errors. A write is one
+//! transaction of the one [`Writer`]; readers have connections of their own. No transaction is open while a call to Serval runs.
 //!
 //! This store is `SQLite` by design: one process, one writer, and ids that are counted in memory.
 //!
@@ -16,6 +16,7 @@ mod body;
 mod by;
 mod columns;
 mod commit;
+mod engine;
 mod error;
 mod file;
 mod handle;

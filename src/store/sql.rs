@@ -5,27 +5,20 @@
 //! single value.
 
 use jiff::Timestamp;
-use sqlx::SqliteExecutor;
-use sqlx::error::BoxDynError;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
 
 use super::columns::Columns;
+use super::engine::{Row, Value, Via};
 use super::error::StoreError;
 use crate::domain::event::EventState;
 
-/// Arguments of one statement, or the reason why a value could not be encoded.
-pub(crate) type Args = Result<SqliteArguments, BoxDynError>;
+/// Arguments of one statement.
+pub(crate) type Args = Vec<Value>;
 
 /// Binds values to `$1`, `$2` and so on, in their order.
 macro_rules! args {
-    () => {
-        Ok(sqlx::sqlite::SqliteArguments::default())
+    ($($value:expr),* $(,)?) => {
+        vec![$(crate::store::engine::Value::from($value)),*]
     };
-    ($($value:expr),+ $(,)?) => {{
-        let mut arguments = sqlx::sqlite::SqliteArguments::default();
-        Ok(()) $(.and_then(|()| sqlx::Arguments::add(&mut arguments, $value)))+
-            .map(|()| arguments)
-    }};
 }
 pub(crate) use args;
 
@@ -40,17 +33,11 @@ macro_rules! row {
             $($(#[$field_meta])* $vis $field: $type,)+
         }
 
-        impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for $name {
-            fn from_row(row: &sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
-                crate::store::columns::Columns::read(row, &mut 0)
-            }
-        }
-
         impl crate::store::columns::Columns for $name {
             fn read(
-                row: &sqlx::sqlite::SqliteRow,
+                row: &crate::store::engine::Row,
                 next: &mut usize,
-            ) -> Result<Self, sqlx::Error> {
+            ) -> Result<Self, crate::store::error::StoreError> {
                 Ok(Self { $($field: crate::store::columns::Columns::read(row, next)?,)+ })
             }
         }
@@ -60,37 +47,34 @@ pub(crate) use row;
 
 /// Runs a statement and returns the number of rows that it changed.
 pub(crate) async fn run<'c>(
-    connection: impl SqliteExecutor<'c>,
+    via: impl Into<Via<'c>>,
     statement: &'static str,
     args: Args,
 ) -> Result<u64, StoreError> {
-    let query = sqlx::query_with(statement, args.map_err(sqlx::Error::Encode)?);
-    Ok(query.execute(connection).await?.rows_affected())
+    via.into().run(statement, args).await
 }
 
 /// Returns all rows of a statement.
 pub(crate) async fn fetch_all<'c, T: Columns>(
-    connection: impl SqliteExecutor<'c>,
+    via: impl Into<Via<'c>>,
     statement: &'static str,
     args: Args,
 ) -> Result<Vec<T>, StoreError> {
-    let query = sqlx::query_with(statement, args.map_err(sqlx::Error::Encode)?);
-    read_all(&query.fetch_all(connection).await?)
+    read_all(&via.into().fetch_all(statement, args).await?)
 }
 
 /// Reads fetched rows.
-pub(crate) fn read_all<T: Columns>(rows: &[SqliteRow]) -> Result<Vec<T>, StoreError> {
-    rows.iter().map(|row| Ok(T::read(row, &mut 0)?)).collect()
+pub(crate) fn read_all<T: Columns>(rows: &[Row]) -> Result<Vec<T>, StoreError> {
+    rows.iter().map(|row| T::read(row, &mut 0)).collect()
 }
 
 /// Returns the readable rows of a statement, for what one damaged row must not stop. The log has the others.
 pub(crate) async fn fetch_readable<'c, T: Columns>(
-    connection: impl SqliteExecutor<'c>,
+    via: impl Into<Via<'c>>,
     statement: &'static str,
     args: Args,
 ) -> Result<Vec<T>, StoreError> {
-    let query = sqlx::query_with(statement, args.map_err(sqlx::Error::Encode)?);
-    let rows = query.fetch_all(connection).await?;
+    let rows = via.into().fetch_all(statement, args).await?;
     let readable = rows.iter().filter_map(|row| {
         let read = T::read(row, &mut 0);
         read.inspect_err(|error| tracing::error!(%error, "a damaged row is left out"))
@@ -101,24 +85,22 @@ pub(crate) async fn fetch_readable<'c, T: Columns>(
 
 /// Returns the first row of a statement, if there is one.
 pub(crate) async fn fetch_optional<'c, T: Columns>(
-    connection: impl SqliteExecutor<'c>,
+    via: impl Into<Via<'c>>,
     statement: &'static str,
     args: Args,
 ) -> Result<Option<T>, StoreError> {
-    let query = sqlx::query_with(statement, args.map_err(sqlx::Error::Encode)?);
-    let row = query.fetch_optional(connection).await?;
-    Ok(row.map(|row| T::read(&row, &mut 0)).transpose()?)
+    let row = via.into().fetch_optional(statement, args).await?;
+    row.map(|row| T::read(&row, &mut 0)).transpose()
 }
 
 /// Returns the only row of a statement.
 pub(crate) async fn fetch_one<'c, T: Columns>(
-    connection: impl SqliteExecutor<'c>,
+    via: impl Into<Via<'c>>,
     statement: &'static str,
     args: Args,
 ) -> Result<T, StoreError> {
-    let query = sqlx::query_with(statement, args.map_err(sqlx::Error::Encode)?);
-    let row = query.fetch_one(connection).await?;
-    Ok(T::read(&row, &mut 0)?)
+    let row = fetch_optional(via, statement, args).await?;
+    row.ok_or_else(|| StoreError::Corrupt("a statement that always has a row had none".to_owned()))
 }
 
 /// Subquery for the row id of the external ticket that has this source and external id.

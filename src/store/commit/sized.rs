@@ -6,7 +6,7 @@
 //! Why not `json_each`: reading the values out of the JSON costs more than storing them.
 
 use super::batch::Batch;
-use crate::store::error::StoreError;
+use crate::store::engine::Value;
 
 /// Row counts. Only a few, since each prepared statement takes memory for all its rows, and an unused
 /// row costs a fraction of a stored one.
@@ -14,8 +14,8 @@ const SIZES: [usize; 7] = [1, 2, 4, 8, 16, 32, LARGEST];
 /// Largest row count.
 pub(crate) const LARGEST: usize = 64;
 
-/// A row count, as an index of [`SIZES`]. Inserts that share a round trip have the same size, which keeps the
-/// number of combined texts at seven.
+/// A row count, as an index of [`SIZES`]. Statements that share a text have the same size, which keeps the
+/// number of texts at seven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size(usize);
 
@@ -64,22 +64,21 @@ impl SizedStatement {
         batch: &mut Batch,
         Size(size): Size,
         rows: &[T],
-        bind: impl Fn(&mut Batch, &T) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+        bind: impl Fn(&mut Batch, &T),
+    ) {
         debug_assert!(rows.len() <= SIZES[size], "more rows than fit");
         batch.push(&self.texts[size]);
         batch.reserve(SIZES[size] * self.columns);
         for row in rows {
             let before = batch.bound();
-            bind(batch, row)?;
+            bind(batch, row);
             debug_assert_eq!(batch.bound() - before, self.columns, "a shifted row");
         }
         // A statement has few sizes, so that SQLite compiles only few texts. The places that are
         // left over are filled with NULL, and their rows insert nothing.
         for _ in 0..(SIZES[size] - rows.len()) * self.columns {
-            batch.bind(None::<i64>)?;
+            batch.bind(Value::Null);
         }
-        Ok(())
     }
 }
 

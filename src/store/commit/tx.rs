@@ -4,8 +4,6 @@ use std::future::Future;
 use std::pin::Pin;
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use super::batch::Batch;
 use super::counts::Counts;
@@ -13,8 +11,9 @@ use super::effects::Effects;
 use super::heard::Heard;
 use super::tally::Tally;
 use crate::store::columns::Columns;
+use crate::store::engine::{Conn, Row};
 use crate::store::error::StoreError;
-use crate::store::sql::{self, Args};
+use crate::store::sql::{self, Args, args};
 
 /// A future that borrows the transaction.
 pub(crate) type WriteFuture<'a, T> =
@@ -22,7 +21,7 @@ pub(crate) type WriteFuture<'a, T> =
 
 /// The open transaction, as a write sees it. The writer uses one value for all its transactions.
 pub(crate) struct Tx {
-    pub(super) connection: SqliteConnection,
+    pub(super) connection: Conn,
     /// Statements whose results nobody needs: they go in one round trip with the next one that does.
     later: Batch,
     /// True once `BEGIN` is sent or waits in `later`.
@@ -48,7 +47,7 @@ pub(crate) struct Tx {
 
 impl Tx {
     /// `next_event` is the id of the next event.
-    pub(crate) fn new(connection: SqliteConnection, next_event: i64) -> Self {
+    pub(crate) fn new(connection: Conn, next_event: i64) -> Self {
         Self {
             connection,
             later: Batch::default(),
@@ -75,7 +74,7 @@ impl Tx {
     }
 
     /// Returns the connection for one statement, after running all that came before it.
-    pub(crate) async fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+    pub(crate) async fn connection(&mut self) -> Result<&mut Conn, StoreError> {
         let before = std::mem::take(self.later());
         before.run(&mut self.connection).await?;
         Ok(&mut self.connection)
@@ -91,7 +90,7 @@ impl Tx {
     }
 
     /// Runs the statements of [`Tx::later`] and returns the rows of all of them.
-    pub(crate) async fn fetch_later(&mut self) -> Result<Vec<SqliteRow>, StoreError> {
+    pub(crate) async fn fetch_later(&mut self) -> Result<Vec<Row>, StoreError> {
         let batch = std::mem::take(self.later());
         batch.fetch_all(&mut self.connection).await
     }
@@ -171,9 +170,9 @@ impl Tx {
             let or_nothing = |rows: Option<String>| rows.unwrap_or_else(|| "[]".to_owned());
             let later = self.later();
             later.push(COUNT);
-            later.bind(or_nothing(counts))?;
-            later.bind(or_nothing(tally))?;
-            later.bind(or_nothing(heard))?;
+            later.bind(or_nothing(counts));
+            later.bind(or_nothing(tally));
+            later.bind(or_nothing(heard));
         }
         self.later().push("COMMIT");
         self.connection().await?;
@@ -182,23 +181,20 @@ impl Tx {
 
     /// Rolls back. `SQLite` may have done so by itself; then the statement fails, which is fine.
     pub(super) async fn roll_back(&mut self) {
-        drop(sqlx::query("ROLLBACK").execute(&mut self.connection).await);
+        drop(sql::run(&mut self.connection, "ROLLBACK", args![]).await);
         self.claims_last_until = 0;
     }
 
     /// Reads from the database which ids are given. Returns true if another program gave some from `first` on.
     pub(super) async fn recount(&mut self, first: i64) -> Result<bool, StoreError> {
-        let next = next_event(&mut self.connection).await?;
+        let last: i64 = sql::fetch_one(&mut self.connection, LAST_EVENT, args![]).await?;
+        let next = last + 1;
         self.next_event = self.next_event.max(next);
         Ok(next > first)
     }
 }
 
-/// Returns the id of the next event, as the database has it.
-pub(crate) async fn next_event(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    const LAST: &str = "\
-        -- store::tx::last
-        SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'";
-    let last: i64 = sqlx::query_scalar(LAST).fetch_one(connection).await?;
-    Ok(last + 1)
-}
+/// Reads the id of the last event that was stored, also if it is deleted.
+pub(crate) const LAST_EVENT: &str = "\
+    -- store::tx::last_event
+    SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'";

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use sqlx::Connection as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +24,7 @@ use crate::store::error::StoreError;
 use crate::store::file::copy;
 use crate::store::handle::Shared;
 use crate::store::links::import::decided::Decided;
+use crate::store::sql::{self, args};
 
 /// Largest number of jobs that wait; another one is refused.
 pub(crate) const QUEUE: usize = 4096;
@@ -232,11 +232,11 @@ impl Writer {
         // If only the log lost its name, the database can still take what is in it. The next start finds
         // all then, also without the copy.
         if self.shared.presence.has_database()
-            && let Err(error) = sqlx::query(EMPTY_LOG).execute(&mut *connection).await
+            && let Err(error) = sql::run(&mut *connection, EMPTY_LOG, args![]).await
         {
             tracing::error!(%error, "the log could not be moved into the database");
         }
-        match copy::save_open(connection, self.shared.lock.path()).await {
+        match copy::save_open(connection.sqlite(), self.shared.lock.path()).await {
             Ok(file) if self.shared.presence.overwritten().is_some() => {
                 tracing::warn!(
                     file = %file.display(),

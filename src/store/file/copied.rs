@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 use crate::domain::retry::later;
+use crate::store::engine::Conn;
+use crate::store::error::StoreError;
 use crate::store::links::doubts;
-use crate::store::sql::{millis, moment};
+use crate::store::sql::{self, args, millis, moment};
 
 const MARK: &str = "copied";
 const RESTORED: &str = "restored_at";
@@ -18,12 +19,12 @@ const RESTORED: &str = "restored_at";
 /// lack the pair's connect call.
 const CAUTION: Duration = Duration::from_hours(30 * 24);
 
-/// Marks the database behind `connection` as a copy, also in its first bytes: there an open daemon sees it if somebody
+/// Marks the database behind `conn` as a copy, also in its first bytes: there an open daemon sees it if somebody
 /// copies the file over its database.
-pub(super) async fn mark(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+pub(super) async fn mark(conn: &mut Conn) -> Result<(), StoreError> {
     const HEADER: &str = "PRAGMA user_version = 1";
-    sqlx::query(HEADER).execute(&mut *connection).await?;
-    set(connection, MARK, "true").await
+    sql::run(&mut *conn, HEADER, args![]).await?;
+    set(conn, MARK, "true").await
 }
 
 /// Begins work on a database that may be a copy, in the transaction of the start. Returns true if it was
@@ -31,10 +32,7 @@ pub(super) async fn mark(connection: &mut SqliteConnection) -> Result<(), sqlx::
 ///
 /// The external tickets of all events that may still be sent are in doubt. Waiting unlinks are dropped: a pair that was unwanted
 /// then may be wanted now, and to unlink cannot be taken back.
-pub(super) async fn begin(
-    connection: &mut SqliteConnection,
-    now: Timestamp,
-) -> Result<bool, sqlx::Error> {
+pub(super) async fn begin(conn: &mut Conn, now: Timestamp) -> Result<bool, StoreError> {
     const GET: &str = "\
         -- store::copied::get
         SELECT value FROM settings WHERE key = $1";
@@ -52,23 +50,17 @@ pub(super) async fn begin(
         -- store::copied::unlinks
         DELETE FROM disconnects RETURNING source, external_id, ticket_id";
     const HEADER: &str = "PRAGMA user_version = 0";
-    let unmark = sqlx::query(UNMARK).bind(MARK);
-    let unmarked = unmark.execute(&mut *connection).await?;
+    let unmarked = sql::run(&mut *conn, UNMARK, args![MARK]).await?;
     // This start is not the first one after a restore. The caution lasts for a while all the same.
-    if unmarked.rows_affected() == 0 {
-        let at: Option<String> = sqlx::query_scalar(GET)
-            .bind(RESTORED)
-            .fetch_optional(connection)
-            .await?;
+    if unmarked == 0 {
+        let at: Option<String> = sql::fetch_optional(conn, GET, args![RESTORED]).await?;
         let at = at.and_then(|at| moment(at.parse().ok()?).ok());
         return Ok(at.is_some_and(|at| now < later(at, CAUTION)));
     }
-    sqlx::query(HEADER).execute(&mut *connection).await?;
-    set(connection, RESTORED, &millis(now).to_string()).await?;
-    let doubted = sqlx::query(DOUBT).bind(doubts::ANY);
-    let doubted = doubted.execute(&mut *connection).await?;
-    let unlinks: Vec<(String, String, String)> =
-        sqlx::query_as(UNLINKS).fetch_all(connection).await?;
+    sql::run(&mut *conn, HEADER, args![]).await?;
+    set(conn, RESTORED, &millis(now).to_string()).await?;
+    let doubted = sql::run(&mut *conn, DOUBT, args![doubts::ANY]).await?;
+    let unlinks: Vec<(String, String, String)> = sql::fetch_all(conn, UNLINKS, args![]).await?;
     for (source, external_id, ticket_id) in unlinks {
         tracing::warn!(
             source,
@@ -79,31 +71,26 @@ pub(super) async fn begin(
         );
     }
     tracing::warn!(
-        tickets = doubted.rows_affected(),
+        tickets = doubted,
         "the database is a backup: Serval is asked before the calls about its external tickets are made"
     );
     Ok(true)
 }
 
 /// Moves the time of the restore by `step` milliseconds, because the clock was set by that much.
-pub(super) async fn on_step(
-    connection: &mut SqliteConnection,
-    step: i64,
-) -> Result<(), sqlx::Error> {
+pub(super) async fn on_step(conn: &mut Conn, step: i64) -> Result<(), StoreError> {
     const MOVE: &str = "\
         -- store::copied::on_step
         UPDATE settings SET value = CAST(CAST(value AS INTEGER) + $2 AS TEXT) WHERE key = $1";
-    let moved = sqlx::query(MOVE).bind(RESTORED).bind(step);
-    moved.execute(connection).await?;
+    sql::run(conn, MOVE, args![RESTORED, step]).await?;
     Ok(())
 }
 
-async fn set(connection: &mut SqliteConnection, key: &str, value: &str) -> Result<(), sqlx::Error> {
+async fn set(conn: &mut Conn, key: &str, value: &str) -> Result<(), StoreError> {
     const SET: &str = "\
         -- store::copied::set
         INSERT INTO settings (key, value) VALUES ($1, $2)
         ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-    let set = sqlx::query(SET).bind(key).bind(value);
-    set.execute(connection).await?;
+    sql::run(conn, SET, args![key, value]).await?;
     Ok(())
 }

@@ -6,11 +6,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sqlx::sqlite::SqliteJournalMode;
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
+use sqlx::{ConnectOptions as _, SqliteConnection};
 
 use super::copied;
 use super::lock::{beside, folder_of, lock_file};
 use super::options::base;
+use crate::store::engine::Conn;
 use crate::store::error::{OpenError, said};
 
 /// Largest number of a saved copy beside a database.
@@ -243,9 +244,10 @@ pub(super) async fn copy(
 pub(super) async fn mark_copy(copy: &Path) -> Result<(), OpenError> {
     let failed = OpenError::database(copy);
     let options = base(copy).journal_mode(SqliteJournalMode::Off);
-    let mut connection = options.connect().await.map_err(&failed)?;
-    copied::mark(&mut connection).await.map_err(&failed)?;
-    connection.close().await.map_err(failed)
+    let mut conn = Conn::new(options.connect().await.map_err(failed)?);
+    let failed = OpenError::store(copy);
+    copied::mark(&mut conn).await.map_err(&failed)?;
+    conn.close().await.map_err(failed)
 }
 
 /// Writes a file or a folder to the disk.

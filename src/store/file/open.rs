@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqlitePoolOptions;
-use sqlx::{ConnectOptions as _, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions as _, SqlitePool};
 use tokio::sync::{Notify, RwLock, mpsc};
 
 use super::copied;
@@ -21,15 +21,17 @@ use crate::domain::uptime::Uptime;
 use crate::edge::metrics::Metrics;
 use crate::store::commit::fault::Faults;
 use crate::store::commit::growth::Growth;
-use crate::store::commit::tx::{Tx, next_event};
+use crate::store::commit::tx::{LAST_EVENT, Tx};
 use crate::store::commit::writer::{QUEUE, Save, Writer};
-use crate::store::error::OpenError;
+use crate::store::engine::{Conn, Readers};
+use crate::store::error::{OpenError, StoreError};
 use crate::store::handle::{Shared, Store};
 use crate::store::links::asked::Asked;
 use crate::store::links::import::decided::Decided;
 use crate::store::links::import::leftovers::Leftovers;
 use crate::store::queue::offer::HandOff;
 use crate::store::queue::schedule;
+use crate::store::sql::{self, args};
 
 /// Number of connections that read, beside the one that writes.
 const READERS: u32 = 4;
@@ -70,9 +72,11 @@ impl Store {
         let migrator = migrator(MIGRATIONS);
         let migrated = migrator.run_direct(None, &mut connection, false).await;
         migrated.map_err(OpenError::migration(&path))?;
-        let recovered = recover(&mut connection, now).await.map_err(&failed)?;
+        let failed_to_read = OpenError::store(&path);
+        let mut conn = Conn::new(connection);
+        let recovered = recover(&mut conn, now).await.map_err(&failed_to_read)?;
         let (next_event, was_restored, uptime) = recovered;
-        let imports = imports(&mut connection).await.map_err(&failed)?;
+        let imports = imports(&mut conn).await.map_err(&failed_to_read)?;
         let (newest, unfinished) = imports;
         // Alone from the start: nobody writes a mapping before an import that was decided earlier.
         let mappings = Arc::new(RwLock::new(()));
@@ -81,7 +85,7 @@ impl Store {
         let decided = decided.map(|(id, alone)| Arc::new(Decided::new(id, now, alone)));
         let presence = Presence::of(&path, lock.file());
         let presence = presence.map_err(OpenError::file(&path))?;
-        let readers = readers(&path).await.map_err(&failed)?;
+        let readers = Readers::new(readers(&path).await.map_err(&failed)?);
         let (jobs, queue) = mpsc::channel(QUEUE);
         // A process that was killed may have left words in the log that it had erased.
         let erased = Notify::new();
@@ -104,7 +108,7 @@ impl Store {
             lock,
         });
         let mut writer = Writer {
-            tx: Tx::new(connection, next_event),
+            tx: Tx::new(conn, next_event),
             import: None,
             queue,
             shared: Arc::clone(&shared),
@@ -147,10 +151,7 @@ async fn readers(path: &Path) -> Result<SqlitePool, sqlx::Error> {
 /// Recovers from a dead process: voids its claims, puts their pairs in doubt, and moves what waits if the
 /// clock made a step. Returns the id of the next event, true if the database was restored a short time ago,
 /// and the uptime.
-async fn recover(
-    connection: &mut SqliteConnection,
-    now: Timestamp,
-) -> Result<(i64, bool, Uptime), sqlx::Error> {
+async fn recover(conn: &mut Conn, now: Timestamp) -> Result<(i64, bool, Uptime), StoreError> {
     // An earlier event stays the one in doubt, as in `doubts::add`: the links do not show which save made the pair.
     const DOUBT: &str = "\
         -- store::open::doubt
@@ -161,18 +162,19 @@ async fn recover(
         -- store::open::void
         DELETE FROM claims";
     for statement in ["BEGIN IMMEDIATE", DOUBT, VOID] {
-        sqlx::query(statement).execute(&mut *connection).await?;
+        sql::run(&mut *conn, statement, args![]).await?;
     }
     // First, so that nothing is judged by an age before the waits were moved.
-    let uptime = uptime::resume(connection, now).await?;
-    let was_restored = copied::begin(connection, now).await?;
-    schedule::on_start(connection, now).await?;
-    sqlx::query("COMMIT").execute(&mut *connection).await?;
-    Ok((next_event(connection).await?, was_restored, uptime))
+    let uptime = uptime::resume(conn, now).await?;
+    let was_restored = copied::begin(conn, now).await?;
+    schedule::on_start(conn, now).await?;
+    sql::run(&mut *conn, "COMMIT", args![]).await?;
+    let last: i64 = sql::fetch_one(conn, LAST_EVENT, args![]).await?;
+    Ok((last + 1, was_restored, uptime))
 }
 
 /// Returns the number of the newest import, and that of one which is decided and not written whole.
-async fn imports(connection: &mut SqliteConnection) -> Result<(i64, Option<i64>), sqlx::Error> {
+async fn imports(conn: &mut Conn) -> Result<(i64, Option<i64>), StoreError> {
     const NEWEST: &str = "\
         -- store::open::newest_import
         SELECT MAX(COALESCE((SELECT MAX(import_id) FROM import_rows), 0),
@@ -180,10 +182,9 @@ async fn imports(connection: &mut SqliteConnection) -> Result<(i64, Option<i64>)
     const UNFINISHED: &str = "\
         -- store::open::unfinished_import
         SELECT MIN(id) FROM imports";
-    let newest = sqlx::query_scalar(NEWEST).fetch_one(&mut *connection);
-    let newest = newest.await?;
-    let unfinished = sqlx::query_scalar(UNFINISHED).fetch_one(&mut *connection);
-    Ok((newest, unfinished.await?))
+    let newest = sql::fetch_one(&mut *conn, NEWEST, args![]).await?;
+    let unfinished = sql::fetch_one(conn, UNFINISHED, args![]).await?;
+    Ok((newest, unfinished))
 }
 
 #[cfg(test)]

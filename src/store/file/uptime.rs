@@ -4,31 +4,27 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 use super::copied;
 use crate::domain::uptime::{CutOff, Uptime};
+use crate::store::engine::Conn;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::queue::schedule;
-use crate::store::sql::moment;
+use crate::store::sql::{self, args, moment};
 
 const UPTIME: &str = "uptime";
 
 /// Goes on after a pause, in the transaction of the start.
-pub(super) async fn resume(
-    connection: &mut SqliteConnection,
-    now: Timestamp,
-) -> Result<Uptime, sqlx::Error> {
+pub(super) async fn resume(conn: &mut Conn, now: Timestamp) -> Result<Uptime, StoreError> {
     const GET: &str = "\
         -- store::uptime::get
         SELECT value FROM settings WHERE key = $1";
-    let kept = sqlx::query_scalar(GET).bind(UPTIME);
-    let kept: Option<String> = kept.fetch_optional(&mut *connection).await?;
+    let kept: Option<String> = sql::fetch_optional(&mut *conn, GET, args![UPTIME]).await?;
     let kept = kept.and_then(|kept| serde_json::from_str(&kept).ok());
     let mut uptime = match kept {
         Some(uptime) => uptime,
-        None => Uptime::new(newest(connection).await?.unwrap_or(now)),
+        None => Uptime::new(newest(conn).await?.unwrap_or(now)),
     };
     if let Some(step) = uptime.resume(now) {
         tracing::warn!(
@@ -36,37 +32,36 @@ pub(super) async fn resume(
             "the clock does not show what it may show after a short pause: it was set, or the daemon was off; \
              waiting events keep what is left of their time, and retention counts none of it"
         );
-        move_waits(connection, step).await?;
+        move_waits(conn, step).await?;
     }
-    save(connection, &uptime).await?;
+    save(conn, &uptime).await?;
     Ok(uptime)
 }
 
 /// Returns the time of the newest row: the last sign of life of a version that left no other.
-async fn newest(connection: &mut SqliteConnection) -> Result<Option<Timestamp>, sqlx::Error> {
+async fn newest(conn: &mut Conn) -> Result<Option<Timestamp>, StoreError> {
     const NEWEST: &str = "\
         -- store::uptime::newest
         SELECT MAX(at) FROM (
             SELECT MAX(received_at, updated_at) AS at FROM events
             WHERE id = (SELECT MAX(id) FROM events)
             UNION ALL SELECT at FROM changes WHERE id = (SELECT MAX(id) FROM changes))";
-    let newest: Option<i64> = sqlx::query_scalar(NEWEST).fetch_one(connection).await?;
+    let newest: Option<i64> = sql::fetch_one(conn, NEWEST, args![]).await?;
     Ok(newest.and_then(|newest| moment(newest).ok()))
 }
 
-async fn move_waits(connection: &mut SqliteConnection, step: i64) -> Result<(), sqlx::Error> {
-    schedule::on_step(connection, step).await?;
-    copied::on_step(connection, step).await
+async fn move_waits(conn: &mut Conn, step: i64) -> Result<(), StoreError> {
+    schedule::on_step(conn, step).await?;
+    copied::on_step(conn, step).await
 }
 
-async fn save(connection: &mut SqliteConnection, uptime: &Uptime) -> Result<(), sqlx::Error> {
+async fn save(conn: &mut Conn, uptime: &Uptime) -> Result<(), StoreError> {
     const SET: &str = "\
         -- store::uptime::set
         INSERT INTO settings (key, value) VALUES ($1, $2)
         ON CONFLICT (key) DO UPDATE SET value = excluded.value";
     let value = serde_json::to_string(uptime).unwrap_or_default();
-    let set = sqlx::query(SET).bind(UPTIME).bind(value);
-    set.execute(connection).await?;
+    sql::run(conn, SET, args![UPTIME, value]).await?;
     Ok(())
 }
 
@@ -80,9 +75,9 @@ impl Store {
         self.write(move |tx| {
             let uptime = written.clone();
             Box::pin(async move {
-                let connection = tx.connection().await?;
-                move_waits(connection, step).await?;
-                save(connection, &uptime).await?;
+                let conn = tx.connection().await?;
+                move_waits(conn, step).await?;
+                save(conn, &uptime).await?;
                 tx.claims_last_until = 0;
                 tx.effects.wake = true;
                 Ok(())
@@ -100,7 +95,7 @@ impl Store {
         let written = uptime.clone();
         self.write(move |tx| {
             let uptime = written.clone();
-            Box::pin(async move { Ok(save(tx.connection().await?, &uptime).await?) })
+            Box::pin(async move { save(tx.connection().await?, &uptime).await })
         })
         .await?;
         self.keep(uptime);

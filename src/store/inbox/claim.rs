@@ -11,7 +11,6 @@ use super::webhook::Webhook;
 use crate::domain::event::ChannelNews;
 use crate::domain::ids::{ExternalTicket, ServalTicketId};
 use crate::store::commit::tx::Tx;
-use crate::store::error::StoreError;
 use crate::store::queue::claim::{Claim, ClaimToken};
 use crate::store::queue::hold::hold;
 use crate::store::sql::{millis, moment};
@@ -23,7 +22,7 @@ pub(super) fn hand_off(
     webhooks: &[Webhook],
     tickets: &[Ticket<'_>],
     rows: &[Row<'_>],
-) -> Result<(), StoreError> {
+) {
     // A channel gets a new id in this transaction, or ends: a claim made now would have the old external
     // id, or send what is deleted.
     let mut events = webhooks.iter().flat_map(|webhook| &webhook.events);
@@ -56,9 +55,8 @@ pub(super) fn hand_off(
         }
     }
     let held: Vec<_> = claims.iter().zip(externals).collect();
-    hold(tx, rows.len(), &held)?;
+    hold(tx, rows.len(), &held);
     tx.effects.handing.claims = claims;
-    Ok(())
 }
 
 /// Returns the claim that `queue::take` would make of the row. `None`: the stored mapping is broken,

@@ -40,7 +40,7 @@ async fn insert_rows<T: Copy>(
     size_of_all: Option<Size>,
     insert: &SizedStatement,
     rows: &[T],
-    bind: impl Fn(&mut Batch, T) -> Result<(), StoreError>,
+    bind: impl Fn(&mut Batch, T),
 ) -> Result<(), StoreError> {
     for chunk in rows.chunks(LARGEST) {
         let size = Size::of(chunk.len());
@@ -48,7 +48,7 @@ async fn insert_rows<T: Copy>(
         if is_alone {
             tx.connection().await?;
         }
-        insert.push(tx.later(), size, chunk, |batch, row| bind(batch, *row))?;
+        insert.push(tx.later(), size, chunk, |batch, row| bind(batch, *row));
         if is_alone {
             tx.connection().await?;
         }
@@ -85,12 +85,12 @@ static TICKETS: LazyLock<SizedStatement> = LazyLock::new(|| {
     SizedStatement::insert("external_tickets", &columns)
 });
 
-fn bind_ticket(batch: &mut Batch, ticket: &Ticket<'_>) -> Result<(), StoreError> {
-    batch.bind(ticket.id)?;
-    batch.bind_text(ticket.source)?;
-    batch.bind_text(ticket.external_id.as_str())?;
-    batch.bind_text(ticket.new_number)?;
-    batch.bind(ticket.new_newest.map(|event| event.0))
+fn bind_ticket(batch: &mut Batch, ticket: &Ticket<'_>) {
+    batch.bind(ticket.id);
+    batch.bind(ticket.source);
+    batch.bind(ticket.external_id.as_str());
+    batch.bind(ticket.new_number);
+    batch.bind(ticket.new_newest.map(|event| event.0));
 }
 
 static EVENTS: LazyLock<SizedStatement> = LazyLock::new(|| {
@@ -122,35 +122,35 @@ static EVENTS: LazyLock<SizedStatement> = LazyLock::new(|| {
     SizedStatement::insert("events", &columns)
 });
 
-fn bind_event(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
+fn bind_event(batch: &mut Batch, row: &Row<'_>) {
     let (received_at, place) = (millis(row.webhook.received_at), row.place());
     let state = row.placement.state.as_str();
     let reason = row.placement.reason.map(Reason::as_str);
-    batch.bind(row.id.0)?;
-    batch.bind_text(state)?;
-    batch.bind(place.due_at)?;
-    batch.bind(place.not_before)?;
-    batch.bind(place.tries)?;
-    batch.bind(received_at)?;
-    batch.bind(place.queued_at)?;
-    batch.bind(received_at)?;
-    batch.bind(row.event.rank.0)?;
-    batch.bind(row.event.rank.1)?;
-    batch.bind_text(row.webhook.source.as_str())?;
-    batch.bind(row.external)?;
-    batch.bind_text(row.event.subtype)?;
-    batch.bind_text(row.event.event_type.as_str())?;
+    batch.bind(row.id.0);
+    batch.bind(state);
+    batch.bind(place.due_at);
+    batch.bind(place.not_before);
+    batch.bind(place.tries);
+    batch.bind(received_at);
+    batch.bind(place.queued_at);
+    batch.bind(received_at);
+    batch.bind(row.event.rank.0);
+    batch.bind(row.event.rank.1);
+    batch.bind(row.webhook.source.as_str());
+    batch.bind(row.external);
+    batch.bind(row.event.subtype);
+    batch.bind(row.event.event_type.as_str());
     let delivery = row.delivery.as_ref();
-    batch.bind(delivery.map(|delivery| delivery.name.1.as_slice()))?;
-    batch.bind(delivery.map_or(NO_FINGERPRINT, |delivery| delivery.fingerprint))?;
-    batch.bind(row.held_content().map(ContentKey::as_slice))?;
-    batch.bind_text(state)?;
-    batch.bind_text(reason)?;
-    batch.bind_text(reason)?;
-    batch.bind_text(row.event.hint.as_ref().map(ServalTicketId::as_str))?;
-    batch.bind_text(row.webhook.traceparent.as_ref().map(TraceParent::as_str))?;
+    batch.bind(delivery.map(|delivery| delivery.name.1.as_slice()));
+    batch.bind(delivery.map_or(NO_FINGERPRINT, |delivery| delivery.fingerprint));
+    batch.bind(row.held_content().map(ContentKey::as_slice));
+    batch.bind(state);
+    batch.bind(reason);
+    batch.bind(reason);
+    batch.bind(row.event.hint.as_ref().map(ServalTicketId::as_str));
+    batch.bind(row.webhook.traceparent.as_ref().map(TraceParent::as_str));
     let report = row.event.report;
-    batch.bind_text(report.is_about_others().then(|| report.as_str()))
+    batch.bind(report.is_about_others().then(|| report.as_str()));
 }
 
 static PAYLOADS: LazyLock<SizedStatement> = LazyLock::new(|| {
@@ -158,7 +158,7 @@ static PAYLOADS: LazyLock<SizedStatement> = LazyLock::new(|| {
     SizedStatement::insert("payloads", &columns)
 });
 
-fn bind_payload(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
+fn bind_payload(batch: &mut Batch, row: &Row<'_>) {
     let object = row.event.object.clone();
     // Of a batch, each event stores only its element: the whole body for each would multiply it. The body
     // of an edit has the message as it was, too.
@@ -169,6 +169,6 @@ fn bind_payload(batch: &mut Batch, row: &Row<'_>) -> Result<(), StoreError> {
         let element = row.webhook.body.get(object.clone());
         (element.unwrap_or_default(), 0..object.len())
     };
-    batch.bind(row.id.0)?;
-    body::bind(batch, body, object)
+    batch.bind(row.id.0);
+    body::bind(batch, body, object);
 }

@@ -138,11 +138,11 @@ impl<'a> Known<'a> {
             let size = Size::of(part.len());
             TICKETS.push(tx.later(), size, part, |batch, (key, (ticket, content))| {
                 let ticket = &known.tickets[*ticket];
-                batch.bind(*key)?;
-                batch.bind_text(ticket.source)?;
-                batch.bind_text(ticket.external_id.as_str())?;
-                batch.bind(content.as_ref().map(ContentKey::as_slice))
-            })?;
+                batch.bind(*key);
+                batch.bind(ticket.source);
+                batch.bind(ticket.external_id.as_str());
+                batch.bind(content.as_ref().map(ContentKey::as_slice));
+            });
             for row in read_all(&tx.fetch_later().await?)? {
                 known.note_ticket(&named, row);
             }
@@ -151,11 +151,11 @@ impl<'a> Known<'a> {
             let size = Size::of(part.len());
             DELIVERIES.push(tx.later(), size, part, |batch, (key, (_, delivery))| {
                 let (source, name) = &delivery.name;
-                batch.bind(*key)?;
-                batch.bind_text(*source)?;
-                batch.bind(name.as_slice())?;
-                batch.bind(delivery.fingerprint)
-            })?;
+                batch.bind(*key);
+                batch.bind(*source);
+                batch.bind(name.as_slice());
+                batch.bind(delivery.fingerprint);
+            });
             for row in read_all(&tx.fetch_later().await?)? {
                 known.note_delivery(&delivered, row)?;
             }

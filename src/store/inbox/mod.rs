@@ -45,7 +45,7 @@ pub(super) async fn record_all(
     supersede(tx, &mut rows).await?;
     insert(tx, &known.tickets, &rows).await?;
     reports::apply(tx, &rows).await?;
-    claim::hand_off(tx, webhooks, &known.tickets, &rows)?;
+    claim::hand_off(tx, webhooks, &known.tickets, &rows);
     // After the inserts, so that events of this group move along with their channel.
     for row in &rows {
         if let Some(ChannelNews::Moved(channel_move)) = &row.event.channel {

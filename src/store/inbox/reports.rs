@@ -132,8 +132,8 @@ async fn trim(tx: &mut Tx, id: EventId, object: Range<usize>) -> Result<(), Stor
     let object = body.bytes.get(object).unwrap_or_default();
     let batch = tx.later();
     batch.push(TRIM);
-    body::bind(batch, object, 0..object.len())?;
-    batch.bind(id)?;
+    body::bind(batch, object, 0..object.len());
+    batch.bind(id);
     tx.effects.erases = true;
     Ok(())
 }

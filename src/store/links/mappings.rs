@@ -1,7 +1,6 @@
 //! Reading, writing and removing mappings. A write also queues the events that waited for it.
 
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Sqlite};
 
 use super::mapping::{Mapping, MappingFilter, PutMapping, Removal, Stored};
 use super::version::{Precondition, Stale};
@@ -9,6 +8,7 @@ use super::{channel_moves, conflict, unlink};
 use crate::domain::ids::ExternalTicket;
 use crate::store::audit::{self, Action};
 use crate::store::commit::tx::Tx;
+use crate::store::engine::Query;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::queue::on_mapped::{self, Standing};
@@ -42,7 +42,7 @@ impl Store {
     /// Lists mappings in the order of their names.
     pub async fn mappings(&self, filter: &MappingFilter) -> Result<Vec<Mapping>, StoreError> {
         // Conditions are added only where they are asked for, so that SQLite picks the right index.
-        let mut query = QueryBuilder::<Sqlite>::new(select!("TRUE"));
+        let mut query = Query::new(select!("TRUE"));
         if let Some(source) = &filter.source {
             query.push(" AND m.source = ").push_bind(source);
         }
@@ -57,7 +57,7 @@ impl Store {
         }
         query.push(" ORDER BY m.source, m.external_id LIMIT ");
         query.push_bind(filter.limit);
-        sql::read_all(&query.build().fetch_all(&self.readers).await?)
+        sql::read_all(&query.fetch_all(&self.readers).await?)
     }
 
     /// Writes a mapping if `condition` holds, and queues the events that waited for it. Writing an

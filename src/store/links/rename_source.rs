@@ -1,11 +1,10 @@
 //! Sources that get a new name in the configuration: what is stored under the old one becomes theirs.
 
-use sqlx::SqliteConnection;
-
 use super::end_channel;
 use crate::domain::ids::{ExternalId, SourceName};
 use crate::store::commit::tx::Tx;
 use crate::store::commit::writer::Writer;
+use crate::store::engine::Via;
 use crate::store::error::{OpenError, StoreError};
 use crate::store::sql::{self, args, row};
 
@@ -75,10 +74,7 @@ row! {
 
 impl Rename {
     /// Returns true if something is stored under the old name that may become the source's.
-    pub(crate) async fn is_due(
-        &self,
-        connection: &mut SqliteConnection,
-    ) -> Result<bool, RenameError> {
+    pub(crate) async fn is_due<'c>(&self, via: impl Into<Via<'c>>) -> Result<bool, RenameError> {
         const NAMES: &str = "\
             -- store::rename_source::names
             SELECT EXISTS (SELECT 1 FROM external_tickets WHERE source = $1)
@@ -87,7 +83,7 @@ impl Rename {
                     OR EXISTS (SELECT 1 FROM counts WHERE source = $2 AND n > 0),
                 (SELECT MIN(external_id) FROM external_tickets WHERE source = $1),
                 (SELECT MAX(external_id) FROM external_tickets WHERE source = $1)";
-        let names = sql::fetch_one(connection, NAMES, args![&self.from, &self.to]).await?;
+        let names = sql::fetch_one(via, NAMES, args![&self.from, &self.to]).await?;
         self.decide(&names)
     }
 

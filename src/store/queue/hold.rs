@@ -18,7 +18,7 @@ use crate::store::sql::{args, millis, row};
 
 /// Stores claims, each with the row id of its external ticket. The statement has the size for `rows`
 /// rows, so that it shares a text with the other statements of that size.
-pub(crate) fn hold(tx: &mut Tx, rows: usize, claims: &[(&Claim, i64)]) -> Result<(), StoreError> {
+pub(crate) fn hold(tx: &mut Tx, rows: usize, claims: &[(&Claim, i64)]) {
     static HOLD: LazyLock<SizedStatement> = LazyLock::new(|| {
         SizedStatement::insert(
             "claims",
@@ -31,21 +31,20 @@ pub(crate) fn hold(tx: &mut Tx, rows: usize, claims: &[(&Claim, i64)]) -> Result
             Size::of(rows),
             chunk,
             |batch, (claim, external)| {
-                batch.bind(claim.event.0)?;
-                batch.bind_text(claim.token.as_str())?;
-                batch.bind(millis(claim.expires_at))?;
-                batch.bind(external)?;
+                batch.bind(claim.event.0);
+                batch.bind(claim.token.as_str());
+                batch.bind(millis(claim.expires_at));
+                batch.bind(external);
                 let mapped_to = claim.mapped_to.as_ref();
-                batch.bind_text(mapped_to.map(ServalTicketId::as_str))
+                batch.bind(mapped_to.map(ServalTicketId::as_str));
             },
-        )?;
+        );
     }
     let ends = claims.iter().map(|(claim, _)| millis(claim.expires_at));
     let first = ends.min().unwrap_or(i64::MAX);
     // The time of the first claim to end is kept in memory, so that looking for expired claims
     // costs nothing while there are none.
     tx.claims_last_until = tx.claims_last_until.min(first);
-    Ok(())
 }
 
 row! {

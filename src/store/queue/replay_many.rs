@@ -1,22 +1,22 @@
 //! Replay of all events that match a filter, in steps.
 
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Sqlite};
 
 use super::replay::{Replay, STEP, replay};
 use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
 use crate::domain::reason::Reason;
 use crate::store::audit::{self, Action};
+use crate::store::engine::Query;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
+use crate::store::sql::read_all;
 use crate::store::views::events::{EventFilter, index, narrow};
 
 impl Store {
     /// Counts the events that match a filter and may be replayed.
     pub async fn count_replayable(&self, filter: &EventFilter) -> Result<u64, StoreError> {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("SELECT COUNT(*) FROM (SELECT 1 FROM events AS e ");
+        let mut query = Query::new("SELECT COUNT(*) FROM (SELECT 1 FROM events AS e ");
         query.push(index(filter)).push(" WHERE TRUE");
         narrow(&mut query, filter);
         leave_out_refused(&mut query);
@@ -24,8 +24,9 @@ impl Store {
             .push(" LIMIT ")
             .push_bind(i64::from(filter.limit))
             .push(")");
-        let n: i64 = query.build_query_scalar().fetch_one(&self.readers).await?;
-        Ok(u64::try_from(n).unwrap_or_default())
+        let counts: Vec<i64> = read_all(&query.fetch_all(&self.readers).await?)?;
+        let count = counts.first().copied().unwrap_or_default();
+        Ok(u64::try_from(count).unwrap_or_default())
     }
 
     /// Replays matching events, oldest first, at most `filter.limit`; returns how many events are in the queue
@@ -66,7 +67,7 @@ impl Store {
         after: EventId,
         limit: u32,
     ) -> Result<Vec<EventId>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT e.id FROM events AS e ");
+        let mut query = Query::new("SELECT e.id FROM events AS e ");
         query.push(index(filter)).push(" WHERE e.id > ");
         query.push_bind(after.0);
         narrow(&mut query, filter);
@@ -74,8 +75,7 @@ impl Store {
         query
             .push(" ORDER BY e.id LIMIT ")
             .push_bind(i64::from(limit));
-        let ids: Vec<i64> = query.build_query_scalar().fetch_all(&self.readers).await?;
-        Ok(ids.into_iter().map(EventId).collect())
+        read_all(&query.fetch_all(&self.readers).await?)
     }
 
     /// Replays one step. Returns how many were replayed so far, and the id of their audit entry: all
@@ -128,7 +128,7 @@ fn subject(filter: &EventFilter) -> String {
 }
 
 /// Leaves out the events that [`Reason::forbids_replay`] names, and those without a body.
-fn leave_out_refused(query: &mut QueryBuilder<Sqlite>) {
+fn leave_out_refused(query: &mut Query) {
     for reason in Reason::ALL {
         if reason.forbids_replay().is_some() {
             query.push(" AND COALESCE(e.reason, '') <> ");

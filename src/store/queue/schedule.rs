@@ -29,16 +29,16 @@
 //! before.
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 use super::settle::types::Settlement;
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalTicket};
 use crate::domain::retry::{MAX_RETRY_AFTER, Place, later};
 use crate::store::commit::tx::Tx;
+use crate::store::engine::Conn;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
-use crate::store::sql::{args, external, millis, row};
+use crate::store::sql::{self, args, external, millis, row};
 
 /// Assignments for an event that moves to the state `$state` at `$now`, for an `UPDATE` of events.
 macro_rules! on_move {
@@ -229,10 +229,7 @@ pub(crate) async fn restart(
 }
 
 /// Makes all queued events due, since the process starts: that is a new chance for each of them.
-pub(crate) async fn on_start(
-    connection: &mut SqliteConnection,
-    now: Timestamp,
-) -> Result<(), sqlx::Error> {
+pub(crate) async fn on_start(conn: &mut Conn, now: Timestamp) -> Result<(), StoreError> {
     const EARLIER: &str = "\
         -- store::schedule::earlier
         UPDATE events INDEXED BY events_due
@@ -241,19 +238,13 @@ pub(crate) async fn on_start(
         WHERE state = 'queued' AND due_at > $1";
     // A wait that Serval may not ask for was written while the clock was ahead.
     let furthest = later(now, MAX_RETRY_AFTER);
-    let earlier = sqlx::query(EARLIER)
-        .bind(millis(now))
-        .bind(millis(furthest));
-    earlier.execute(connection).await?;
+    sql::run(conn, EARLIER, args![millis(now), millis(furthest)]).await?;
     Ok(())
 }
 
 /// Moves the times of waiting events, claims and unlinks by `step` milliseconds, because the clock was set by
 /// that much: they last as long as they would have.
-pub(crate) async fn on_step(
-    connection: &mut SqliteConnection,
-    step: i64,
-) -> Result<(), sqlx::Error> {
+pub(crate) async fn on_step(conn: &mut Conn, step: i64) -> Result<(), StoreError> {
     // Some events have no end in time, which must not overflow.
     const STATEMENTS: [&str; 4] = [
         "-- store::schedule::step_of_queued
@@ -271,8 +262,7 @@ pub(crate) async fn on_step(
         UPDATE disconnects SET due_at = MIN(due_at, $2) + $1, queued_at = queued_at + $1",
     ];
     for statement in STATEMENTS {
-        let moved = sqlx::query(statement).bind(step).bind(i64::MAX / 2);
-        moved.execute(&mut *connection).await?;
+        sql::run(&mut *conn, statement, args![step, i64::MAX / 2]).await?;
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::claim::{Claim, ClaimScope};
 use super::due_row::DueRow;
 use super::hold::{give_back_expired, hold, set_aside};
@@ -16,7 +18,6 @@ use crate::store::handle::Store;
 use crate::store::links::doubts::doubt;
 use crate::store::queue::offer::Offer;
 use crate::store::sql::{self, args, is_direct, is_outranked, millis, moment};
-use jiff::Timestamp;
 
 /// Request for claims.
 #[derive(Clone, Copy)]
@@ -150,8 +151,12 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
         ClaimScope::Due => millis(taking.until),
         ClaimScope::Probe => i64::MAX,
     };
-    let limit = i64::try_from(taking.limit).unwrap_or(i64::MAX);
-    let rows: Vec<DueRow> = (tx.fetch_all(TAKE, args![due_until, millis(now), limit])).await?;
+    let batch = tx.later();
+    batch.push(TAKE);
+    batch.bind(due_until);
+    batch.bind(millis(now));
+    batch.bind(i64::try_from(taking.limit).unwrap_or(i64::MAX));
+    let rows: Vec<DueRow> = sql::read_all(&tx.fetch_later().await?)?;
     let is_all = rows.len() < taking.limit;
     let mut claims = Vec::with_capacity(rows.len());
     let mut externals = Vec::with_capacity(rows.len());
@@ -174,7 +179,7 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
         }
     }
     let held: Vec<_> = claims.iter().zip(externals).collect();
-    hold(tx, held.len(), &held)?;
+    hold(tx, held.len(), &held);
     Ok(Taken {
         claims,
         is_all: is_all && !is_superseded,

@@ -68,20 +68,19 @@ impl Store {
             SELECT m.accounted_for FROM mappings AS m JOIN events AS e ON e.external = m.external
             WHERE e.id = $1";
         // One transaction: all parts are of the same moment, whatever is settled meanwhile.
-        #[expect(clippy::disallowed_methods, reason = "it only reads")]
         let mut reader = self.readers.begin().await?;
-        let Some(row) = sql::fetch_optional(&mut *reader, ROW, args![id]).await? else {
+        let Some(row) = sql::fetch_optional(&mut reader, ROW, args![id]).await? else {
             return Ok(None);
         };
-        let payload = sql::fetch_optional(&mut *reader, OF_EVENT, args![id]).await?;
+        let payload = sql::fetch_optional(&mut reader, OF_EVENT, args![id]).await?;
         // The detail of an event with a damaged row must open: a person has to look at it.
         let accounted_for: Option<Option<String>> =
-            sql::fetch_optional(&mut *reader, ACCOUNTED_FOR, args![id]).await?;
+            sql::fetch_optional(&mut reader, ACCOUNTED_FOR, args![id]).await?;
         let accounted_for = accounted_for.flatten();
         Ok(Some(EventDetail {
             row,
-            attempts: sql::fetch_readable(&mut *reader, ATTEMPTS, args![id]).await?,
-            changes: sql::fetch_all(&mut *reader, CHANGES, args![id]).await?,
+            attempts: sql::fetch_readable(&mut reader, ATTEMPTS, args![id]).await?,
+            changes: sql::fetch_all(&mut reader, CHANGES, args![id]).await?,
             payload,
             accounted_for: accounted_for
                 .and_then(|json| serde_json::from_str(&json).ok())

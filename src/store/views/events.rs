@@ -1,10 +1,10 @@
 //! Lists of events.
 
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Sqlite};
 
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalId, SourceName};
+use crate::store::engine::Query;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::sql::{self, args, json, row};
@@ -83,7 +83,7 @@ pub(super) use select_events;
 impl Store {
     /// Lists events, newest first.
     pub async fn events(&self, filter: &EventFilter) -> Result<Vec<EventRow>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new(if is_dead_group(filter) {
+        let mut query = Query::new(if is_dead_group(filter) {
             select_events!("INDEXED BY events_dead", "TRUE")
         } else {
             select_events!("", "TRUE")
@@ -94,7 +94,7 @@ impl Store {
         }
         query.push(" ORDER BY e.id DESC LIMIT ");
         query.push_bind(filter.limit);
-        sql::read_all(&query.build().fetch_all(&self.readers).await?)
+        sql::read_all(&query.fetch_all(&self.readers).await?)
     }
 
     /// Returns the events with these ids, newest first.
@@ -126,29 +126,27 @@ fn is_dead_group(filter: &EventFilter) -> bool {
 }
 
 /// Adds the conditions of a filter on `e`.
-pub(crate) fn narrow(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
+pub(crate) fn narrow(query: &mut Query, filter: &EventFilter) {
     if let Some(state) = filter.state {
         // As a literal: SQLite uses an index over one state only for a state that it knows.
         query.push(" AND e.state = '");
         query.push(state.as_str()).push("'");
     }
     if let Some(source) = &filter.source {
-        query.push(" AND e.source = ").push_bind(source.clone());
+        query.push(" AND e.source = ").push_bind(source);
     }
     if let Some(external_id) = &filter.external_id {
         query.push(" AND e.external IN (SELECT n.id FROM external_tickets AS n");
-        query
-            .push(" WHERE n.external_id = ")
-            .push_bind(external_id.clone());
+        query.push(" WHERE n.external_id = ").push_bind(external_id);
         // No index begins with the external id. Without a source, each source is looked up.
         match &filter.source {
-            Some(source) => query.push(" AND n.source = ").push_bind(source.clone()),
+            Some(source) => query.push(" AND n.source = ").push_bind(source),
             None => query.push(" AND n.source IN (SELECT c.source FROM counts AS c)"),
         };
         query.push(")");
     }
     if let Some(reason) = &filter.reason {
-        query.push(" AND e.reason = ").push_bind(reason.clone());
+        query.push(" AND e.reason = ").push_bind(reason);
     }
 }
 

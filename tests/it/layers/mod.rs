@@ -305,6 +305,18 @@ fn crates_stay_behind_the_module_that_wraps_them() {
 }
 
 #[test]
+fn within_the_store_the_driver_is_named_where_engines_and_files_are() {
+    let homes = ["store/engine/", "store/file/", "store/error.rs"];
+    let named: Vec<String> = source_files()
+        .into_iter()
+        .filter(|file| !file.is_test() && names_crate(&file.code, "sqlx"))
+        .map(|file| file.path)
+        .filter(|path| !homes.iter().any(|home| path.starts_with(home)))
+        .collect();
+    assert_eq!(named, [""; 0]);
+}
+
+#[test]
 fn only_sources_vouch_for_a_request() {
     // `vouched` is public for kinds of sources from outside. Inside, it would be a way around `verify`.
     let files = source_files();

@@ -1,7 +1,5 @@
 //! Settlements that end in a pair. They are most of all, so those of a group share their statements.
 
-use sqlx::FromRow as _;
-
 use super::rows;
 use super::subject::Pair;
 use super::types::Settle;
@@ -12,7 +10,7 @@ use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::links::{doubts, unlink};
 use crate::store::queue::{schedule, transition};
-use crate::store::sql::args;
+use crate::store::sql::{args, read_all};
 
 /// Ends claims and stores their attempts. Stores the pairs, moves their queued events, and skips the other
 /// queued events of external tickets that are now connected as they are mapped.
@@ -26,8 +24,8 @@ pub(super) async fn finish(
         .filter(|pair| pair.subject.is_queued)
         .partition(|pair| pair.was_mapped_away());
     let done: Vec<&Pair<'_>> = pairs.iter().filter(|pair| pair.siblings_done).collect();
-    rows::push(tx.later(), ended, pairs, &arrived, &done)?;
-    let siblings = tx.fetch_later().await?;
+    rows::push(tx.later(), ended, pairs, &arrived, &done);
+    let siblings: Vec<(i64, i64)> = read_all(&tx.fetch_later().await?)?;
     for pair in pairs {
         if pair.was_in_doubt {
             doubts::end(tx, pair.subject.external, pair.ticket_id).await?;
@@ -48,8 +46,7 @@ pub(super) async fn finish(
     }
     let (queued, skipped) = (EventState::Queued, EventState::Skipped);
     let reason = Some(Reason::AlreadyConnected);
-    for sibling in siblings {
-        let (sibling, key) = <(i64, i64)>::from_row(&sibling)?;
+    for (sibling, key) in siblings {
         let pair = usize::try_from(key).ok().and_then(|key| done.get(key));
         if let Some(pair) = pair {
             let sibling = EventId(sibling);

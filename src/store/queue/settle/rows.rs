@@ -8,7 +8,6 @@ use crate::domain::reason::Reason;
 use crate::store::attempt::Attempt;
 use crate::store::commit::batch::Batch;
 use crate::store::commit::sized::{Size, SizedStatement};
-use crate::store::error::StoreError;
 use crate::store::sql::millis;
 
 static END: LazyLock<SizedStatement> = LazyLock::new(|| {
@@ -84,7 +83,7 @@ pub(super) fn push(
     pairs: &[Pair<'_>],
     arrived: &[&Pair<'_>],
     done: &[&Pair<'_>],
-) -> Result<(), StoreError> {
+) {
     // All statements have the size of the largest list, so that few sizes are kept prepared. They go in
     // this order since the last one must see what the others changed.
     let size = Size::of(ended.len());
@@ -94,44 +93,44 @@ pub(super) fn push(
         .collect();
     let done: Vec<(i64, &Pair<'_>)> = (0..).zip(done.iter().copied()).collect();
     END.push(batch, size, ended, |batch, settle| {
-        batch.bind(settle.event.0)
-    })?;
-    ATTEMPTS.push(batch, size, &attempts, bind_attempt)?;
+        batch.bind(settle.event.0);
+    });
+    ATTEMPTS.push(batch, size, &attempts, bind_attempt);
     CONNECTIONS.push(batch, size, pairs, |batch, pair| {
-        batch.bind(pair.subject.external)?;
-        batch.bind_text(pair.ticket_id.as_str())?;
-        batch.bind(millis(pair.now))?;
-        batch.bind(pair.subject.event.0)
-    })?;
+        batch.bind(pair.subject.external);
+        batch.bind(pair.ticket_id.as_str());
+        batch.bind(millis(pair.now));
+        batch.bind(pair.subject.event.0);
+    });
     MOVE.push(batch, size, arrived, |batch, pair| {
-        batch.bind(pair.subject.event.0)?;
-        batch.bind_text(pair.to.as_str())?;
-        batch.bind_text(pair.reason.map(Reason::as_str))?;
-        batch.bind(millis(pair.now))?;
-        batch.bind_text(pair.ticket_id.as_str())
-    })?;
+        batch.bind(pair.subject.event.0);
+        batch.bind(pair.to.as_str());
+        batch.bind(pair.reason.map(Reason::as_str));
+        batch.bind(millis(pair.now));
+        batch.bind(pair.ticket_id.as_str());
+    });
     NOTE.push(batch, size, arrived, |batch, pair| {
-        batch.bind(pair.subject.event.0)?;
-        batch.bind(millis(pair.now))?;
-        batch.bind_text(pair.to.as_str())?;
-        batch.bind_text(pair.reason.map(Reason::as_str))
-    })?;
+        batch.bind(pair.subject.event.0);
+        batch.bind(millis(pair.now));
+        batch.bind(pair.to.as_str());
+        batch.bind(pair.reason.map(Reason::as_str));
+    });
     SIBLINGS.push(batch, size, &done, |batch, (index, pair)| {
-        batch.bind(pair.subject.external)?;
-        batch.bind(*index)
-    })
+        batch.bind(pair.subject.external);
+        batch.bind(*index);
+    });
 }
 
-fn bind_attempt(batch: &mut Batch, (event, attempt): &(i64, &Attempt)) -> Result<(), StoreError> {
-    batch.bind(*event)?;
-    batch.bind(millis(attempt.started_at))?;
-    batch.bind(attempt.duration_ms)?;
-    batch.bind_text(attempt.ticket_id.as_str())?;
-    batch.bind_text(attempt.outcome.as_str())?;
-    batch.bind(attempt.status)?;
-    batch.bind_text(attempt.code.as_deref())?;
-    batch.bind_text(attempt.answer.as_deref())?;
-    batch.bind_text(attempt.request_id.as_deref())?;
-    batch.bind(attempt.retry_after_ms)?;
-    batch.bind(attempt.is_probe)
+fn bind_attempt(batch: &mut Batch, (event, attempt): &(i64, &Attempt)) {
+    batch.bind(*event);
+    batch.bind(millis(attempt.started_at));
+    batch.bind(attempt.duration_ms);
+    batch.bind(attempt.ticket_id.as_str());
+    batch.bind(attempt.outcome.as_str());
+    batch.bind(attempt.status);
+    batch.bind(attempt.code.as_deref());
+    batch.bind(attempt.answer.as_deref());
+    batch.bind(attempt.request_id.as_deref());
+    batch.bind(attempt.retry_after_ms);
+    batch.bind(attempt.is_probe);
 }

@@ -1,7 +1,6 @@
 //! The events whose claims are settled, read from the database.
 
 use jiff::Timestamp;
-use sqlx::FromRow as _;
 
 use super::types::{Settle, Settlement};
 use crate::domain::event::{EventState, Rank};
@@ -9,7 +8,7 @@ use crate::domain::ids::{EventId, ServalTicketId};
 use crate::domain::reason::Reason;
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
-use crate::store::sql::{is_outranked, json, row};
+use crate::store::sql::{is_outranked, json, read_all, row};
 
 /// An event, as it is when its claim is settled.
 pub(super) struct Subject {
@@ -111,10 +110,9 @@ pub(super) async fn held(
     let shown: Vec<(i64, &str)> = shown.collect();
     let batch = tx.later();
     batch.push(HELD);
-    batch.bind(json(&shown))?;
-    let rows = tx.fetch_later().await?;
-    let held = rows.iter().map(|row| {
-        let row = HeldRow::from_row(row)?;
+    batch.bind(json(&shown));
+    let rows: Vec<HeldRow> = read_all(&tx.fetch_later().await?)?;
+    let held = rows.into_iter().map(|row| {
         let subject = row.source.zip(row.external).map(|(source, external)| {
             let (major, minor) = (row.rank_major, row.rank_minor);
             Subject {
@@ -128,7 +126,7 @@ pub(super) async fn held(
                 is_outranked: row.is_outranked,
             }
         });
-        Ok((usize::try_from(row.key).unwrap_or(usize::MAX), subject))
+        (usize::try_from(row.key).unwrap_or(usize::MAX), subject)
     });
-    held.collect()
+    Ok(held.collect())
 }
