@@ -3,7 +3,7 @@
 //! Invariant: the event only points at the record, whose bytes are those that were received.
 
 use crate::domain::reason::Reason;
-use twox_hash::XxHash3_128;
+use sha2::{Digest, Sha256};
 
 use super::class::{Classes, Verdict, Witnesses, is_table_name};
 use super::columns::unreadable;
@@ -243,13 +243,15 @@ fn failed(status: Field<'_>, error: Field<'_>) -> Result<bool, serde_json::Error
 }
 
 /// Names the content. Two business rules may send different columns of one save, so a hash of the
-/// content is a part of the key. It is no cryptographic hash: who wants two contents to be taken for one must
-/// write both, into one record.
+/// content is a part of the key.
 fn content_key(id: Option<&ExternalId>, record: &Record, raw: &str) -> Option<String> {
     let (id, mod_count) = (id?, record.mod_count?);
     let operation = record.operation.map_or("", Operation::as_str);
-    let hash = XxHash3_128::oneshot(raw.as_bytes());
-    Some(format!("{id}:{mod_count}:{operation}:{hash:032x}"))
+    let hash = Sha256::digest(raw);
+    Some(format!(
+        "{id}:{mod_count}:{operation}:{}",
+        hex::encode(&hash[..16])
+    ))
 }
 
 /// The number as people type it to find the record: one word, or it cannot be found.
