@@ -105,7 +105,7 @@ impl Step {
     }
 
     /// Makes the connect call. It can end before the call for four reasons: the event needs none (it
-    /// is settled), no slot was free in time, an unlink of its Serval ticket took too long, or the event is
+    /// is settled), no slot was free in time, its Serval ticket is being unlinked for too long, or the event is
     /// not to be sent as it was claimed (the claim is released, and made again later).
     async fn connect(&self, in_flight: ClaimGuard) {
         let request = match self.request() {
@@ -120,8 +120,10 @@ impl Step {
         };
         let ticket_id = request.ticket_id.clone();
         let (context, claim) = (&self.context, &self.claim);
-        if !wait_for_unlink(context, &claim.ticket, &ticket_id, self.kind).await {
-            return self.release().await;
+        let is_clear = wait_for_unlink(context, &claim.ticket, &ticket_id, self.kind);
+        if let Err(settlement) = is_clear.await {
+            self.give_probe_back();
+            return self.settle(None, settlement).await;
         }
         let started_at = self.now();
         let result = self.within_limit(connect(context, claim, request)).await;
@@ -243,7 +245,10 @@ impl Step {
         self.record_signal(failure.into(), &error.brief(), now);
         // A gateway may limit the rate, too.
         let is_limit = failure.kind == FailureKind::Throttled || error.status() == Some(429);
-        let (wait, monotonic) = (failure.retry_after, self.context.clock.monotonic());
+        // What was asked of these credentials does not count for other ones. The breaker heeds it.
+        let is_refused = failure.kind == FailureKind::CredentialsRefused;
+        let wait = failure.retry_after.filter(|_| !is_refused);
+        let monotonic = self.context.clock.monotonic();
         let pace = &self.context.pace;
         pace.heed(is_limit, wait, &error.brief(), monotonic);
         let is_unknown = failure.kind == FailureKind::Permanent(Reason::NotFound);

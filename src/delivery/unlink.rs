@@ -4,6 +4,8 @@
 //! source: see [`Unlinks`](super::gate::unlinks::Unlinks). Serval is asked first whether it has the
 //! pair.
 
+use std::time::Duration;
+
 use super::classify::classify;
 use super::context::Context;
 use super::gate::breaker::CallKind;
@@ -11,8 +13,12 @@ use super::settings::WAIT_LIMIT;
 use crate::domain::delivery::{Case, FailureKind, ask_again_for_link, decide_unlink};
 use crate::domain::ids::{ExternalId, ExternalTicket, ServalTicketId};
 use crate::domain::reason::Reason;
+use crate::domain::retry::later;
 use crate::serval::ServalError;
-use crate::store::{MayUnlink, StoreError, Unlink};
+use crate::store::{MayUnlink, Settlement, StoreError, Unlink};
+
+/// Wait of an event that was claimed for a probe while its Serval ticket is unlinked.
+const BEHIND_OTHERS: Duration = Duration::from_secs(1);
 
 /// Result of work on a pair.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,26 +42,41 @@ pub(super) async fn unlink_next(context: &Context) -> Progress {
     }
 }
 
-/// Waits for an unlink of the same Serval ticket, and makes one that is due; a probe does not make it,
-/// since it must be quick. `false`: it took too long.
+/// Waits for an unlink of the same Serval ticket, and makes one that is due. An error: no call may be made,
+/// and the claim ends like this.
 pub(super) async fn wait_for_unlink(
     context: &Context,
     ticket: &ExternalTicket,
     ticket_id: &ServalTicketId,
     kind: CallKind,
-) -> bool {
-    let source = &ticket.source;
+) -> Result<(), Settlement> {
+    let (source, in_doubt) = (&ticket.source, false);
+    if kind == CallKind::Probe {
+        if !context.unlinks.is_running(source, ticket_id) {
+            return Ok(());
+        }
+        // A probe must be quick, so it waits for nothing. Its event goes behind the others: the next probe
+        // takes another one.
+        return Err(Settlement::Retry {
+            at: later(context.clock.now(), BEHIND_OTHERS),
+            asked: false,
+            counts: false,
+            in_doubt,
+            error: "its Serval ticket is being unlinked".to_owned(),
+        });
+    }
     let clear = async {
         context.unlinks.wait_for(source, ticket_id).await;
-        if kind == CallKind::Probe {
-            return;
-        }
         let now = context.clock.now();
         if let Ok(Some(pair)) = context.store.unlink_of(source, ticket_id, now).await {
             unlink(context, &pair, Some(ticket)).await;
         }
     };
-    tokio::time::timeout(WAIT_LIMIT, clear).await.is_ok()
+    let clear = tokio::time::timeout(WAIT_LIMIT, clear).await;
+    clear.map_err(|_| Settlement::Release {
+        in_doubt,
+        error: None,
+    })
 }
 
 /// Unlinks a pair, if no call about its Serval ticket is in flight. `own`: the external ticket whose
@@ -109,6 +130,9 @@ async fn ask_and_unlink(context: &Context, pair: &Unlink) -> Result<(), StoreErr
     // A pair that Serval does not list may be one that a call of ours is still making. So it is
     // asked again for a while before it counts as gone.
     let ids = store.ids(external).await?;
+    // An outage may begin or end while this call hangs.
+    let is_failing = || context.breaker().fault().is_some();
+    let was_failing = is_failing();
     let error = match call(context, pair, &ids, &integration).await {
         Ok(Unlinked::Now) => {
             tracing::info!(ticket.external = %external, ticket.serval = %serval, "unlinked");
@@ -132,7 +156,7 @@ async fn ask_and_unlink(context: &Context, pair: &Unlink) -> Result<(), StoreErr
         failure: classify(&error),
         tries: pair.tries,
         queued_at: pair.queued_at,
-        is_outage: false,
+        is_outage: was_failing || is_failing(),
         mapped_at: None,
         unknown_since: None,
     };

@@ -142,13 +142,20 @@ pub fn check_credentials_at(asked: Option<Duration>, now: Timestamp) -> Timestam
     later(now, CREDENTIALS_CHECK.max(asked))
 }
 
-/// Decides when a failed unlink is made again. An error: it is given up, for this reason.
+/// Decides when a failed unlink is made again. An error: it is given up, for this reason. An outage costs it
+/// no age. Its waits grow all the same, so that a Serval that is down is not called every second.
 pub fn decide_unlink(
     case: Case,
     policy: &RetryPolicy,
     now: Timestamp,
     jitter: f64,
 ) -> Result<Timestamp, Reason> {
+    let queued_at = if case.is_outage { now } else { case.queued_at };
+    let case = Case {
+        queued_at,
+        is_outage: false,
+        ..case
+    };
     match decide(case, policy, now, jitter) {
         Next::RetryAt { at, .. } => Ok(at),
         Next::Hold => Ok(check_credentials_at(case.failure.retry_after, now)),
@@ -178,12 +185,14 @@ mod tests {
         use FailureKind::{CredentialsRefused, Exists, Permanent, Unavailable};
         let policy = RetryPolicy::giving_up_after(Duration::from_secs(100));
         let at = |second| Timestamp::from_second(second).unwrap();
-        for (kind, now, expected) in [
-            (Unavailable, 1_010, Ok(at(1_012))),
-            (Unavailable, 1_100, Err(Reason::GaveUp)),
-            (CredentialsRefused, 1_100, Ok(at(1_130))),
-            (Exists, 1_010, Err(Reason::Conflict)),
-            (Permanent(Reason::NotFound), 1_010, Err(Reason::NotFound)),
+        let gave_up = Err(Reason::GaveUp);
+        let not_found = Err(Reason::NotFound);
+        for (kind, now, expected, in_outage) in [
+            (Unavailable, 1_010, Ok(at(1_012)), Ok(at(1_012))),
+            (Unavailable, 1_100, gave_up, Ok(at(1_102))),
+            (CredentialsRefused, 1_100, Ok(at(1_130)), Ok(at(1_130))),
+            (Exists, 1_010, Err(Reason::Conflict), Err(Reason::Conflict)),
+            (Permanent(Reason::NotFound), 1_010, not_found, not_found),
         ] {
             let case = Case {
                 failure: Failure {
@@ -197,8 +206,11 @@ mod tests {
                 mapped_at: None,
                 unknown_since: None,
             };
-            let next = decide_unlink(case, &policy, at(now), 0.5);
-            assert_eq!(next, expected, "{kind:?} at {now}");
+            for (is_outage, expected) in [(false, expected), (true, in_outage)] {
+                let case = Case { is_outage, ..case };
+                let next = decide_unlink(case, &policy, at(now), 0.5);
+                assert_eq!(next, expected, "{kind:?} at {now}, {is_outage}");
+            }
         }
         for (asked, expected) in [(0, 30), (29, 30), (60, 60), (7_200, 3_600)] {
             let asked = Some(Duration::from_secs(asked));

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use serval_connect::rehearsal::mock_serval::SERVICENOW_INTEGRATION;
 
 use crate::support::bodies::{incident, sys_id};
@@ -158,5 +159,48 @@ async fn an_import_leaves_a_pair_whose_serval_ticket_has_another_external_ticket
     )
     .await;
     assert_eq!(app.requests("DELETE", &path_of_disconnect("tkt-1")), 0);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_probe_does_not_wait_for_an_unlink_of_its_serval_ticket() {
+    let app = TestApp::builder()
+        .config("[delivery]\nbreaker_threshold = 1")
+        .config("[serval]\ntimeout = \"30s\"")
+        .config("[server]\nshutdown_timeout = \"1s\"")
+        .config("[sources.servicenow]\nseveral_per_ticket = true")
+        .allow_pending()
+        .start()
+        .await;
+    map(&app, 1, "tkt-1").await;
+    app.save(incident(1)).await;
+    app.admin.drained().await;
+    app.admin.post("/connects/pause", &Value::Null).await;
+    map(&app, 2, "tkt-1").await;
+    let waiting = app.save(incident(2)).await;
+    // Only a probe claims it before that time.
+    app.alter("UPDATE events SET due_at = due_at + 600000 WHERE state = 'queued'")
+        .await;
+    app.faults(&[
+        "hang,path=external-tickets,ticket=tkt-1",
+        "status=503,ticket=tkt-3",
+    ]);
+    let path = format!("/mappings/servicenow/{}?disconnect=true", sys_id(1));
+    assert_eq!(app.admin.delete(&path).await.status, 204);
+    app.admin.post("/connects/resume", &Value::Null).await;
+    let looks = "/v2/tickets/tkt-1/external-tickets";
+    until_called(&app, "GET", looks).await;
+    map(&app, 3, "tkt-3").await;
+    let other = app.save(incident(3)).await;
+    eventually("a probe gives its event back", async || {
+        let event = app.admin.event(&waiting).await;
+        let error = event["last_error"].as_str()?;
+        error.contains("is being unlinked").then_some(())
+    })
+    .await;
+    app.faults(&[]);
+    app.admin.wait_for_state(&other, "connected").await;
+    assert_eq!(app.requests("GET", looks), 1, "the unlink still hangs");
+    assert_eq!(app.admin.event(&waiting).await["state"], "queued");
     app.stop().await;
 }

@@ -47,3 +47,33 @@ async fn a_wait_that_serval_asked_for_is_told_with_its_end_and_its_answer() {
         app.stop().await;
     }
 }
+
+#[tokio::test]
+async fn a_wait_of_credentials_is_not_told_about_others() {
+    let config = "[delivery]\nbreaker_threshold = 1";
+    let mut app = TestApp::builder()
+        .config(config)
+        .allow_pending()
+        .start()
+        .await;
+    app.faults(&["status=401,retry_after=600"]);
+    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.save(incident(1)).await;
+    let told = async |app: &TestApp, key: &str, state: &str| {
+        eventually(state, async || {
+            let stats = app.admin.stats().await;
+            let is_it = stats[key].is_object() && stats["breaker"]["state"] == state;
+            is_it.then_some(stats)
+        })
+        .await
+    };
+    told(&app, "hold", "closed").await;
+    app.faults(&["status=503"]);
+    // Another time limit makes another account, too.
+    app.rewrite(&format!("{config}\n[serval]\ntimeout = \"11s\""));
+    assert_eq!(app.reload().await.status, 200);
+    let stats = told(&app, "breaker", "open").await;
+    assert_eq!(stats["hold"], Value::Null);
+    assert_eq!(stats["asked_to_wait"], Value::Null, "{stats}");
+    app.stop().await;
+}

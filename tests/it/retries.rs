@@ -1,7 +1,9 @@
 //! What happens when a call to Serval does not go well.
 
 use serde_json::{Value, json};
-use serval_connect::rehearsal::mock_serval::{Endpoint, Journal, MockConfig, Repeat};
+use serval_connect::rehearsal::mock_serval::{
+    Endpoint, Journal, MockConfig, Repeat, SERVICENOW_INTEGRATION,
+};
 
 use crate::support::bodies::{incident, sys_id};
 use crate::support::{TestApp, eventually};
@@ -338,6 +340,52 @@ async fn an_outage_that_no_event_waits_for_keeps_no_pair_linked() {
         })
         .await;
         app.faults(&[]);
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_outage_gives_no_unlink_up_however_old_it_is() {
+    for (threshold, state) in [(1, "open"), (2, "suspect")] {
+        let config =
+            format!("[delivery]\nbreaker_threshold = {threshold}\ngive_up_after = \"10s\"");
+        let app = TestApp::builder().config(&config).allow_pending();
+        let app = app.start().await;
+        app.admin.map("servicenow", &sys_id(2), "tkt-2").await;
+        app.save(incident(2)).await;
+        app.admin.drained().await;
+        app.faults(&[
+            "status=503,ticket=tkt-1,count=1",
+            "status=503,ticket=tkt-1,retry_after=600",
+            "status=503,ticket=tkt-2",
+        ]);
+        let id = mapped_incident(&app).await;
+        eventually("the event waits", async || {
+            let stats = app.admin.stats().await;
+            let is_it = stats["asked_to_wait"].is_object() && stats["breaker"]["state"] == state;
+            is_it.then_some(())
+        })
+        .await;
+        let path = format!("/mappings/servicenow/{}?disconnect=true", sys_id(2));
+        assert_eq!(app.admin.delete(&path).await.status, 204);
+        app.alter("UPDATE disconnects SET queued_at = queued_at - 600000")
+            .await;
+        if state == "open" {
+            // Without an event the breaker closes.
+            let deletion = r#"{"table":"incident","operation":"delete","record":"#;
+            app.save(format!("{deletion}{}}}", incident(1))).await;
+            app.admin.wait_for_state(&id, "skipped").await;
+        }
+        let call = format!("/v2/tickets/tkt-2/disconnect/{SERVICENOW_INTEGRATION}");
+        eventually("the unlink fails", async || {
+            (app.requests("DELETE", &call) >= 3).then_some(())
+        })
+        .await;
+        app.faults(&[]);
+        eventually("the pair is unlinked", async || {
+            app.mock.links().is_empty().then_some(())
+        })
+        .await;
         app.stop().await;
     }
 }

@@ -19,7 +19,7 @@ const ROUNDING: Duration = Duration::from_millis(5);
 const UNDER_WAY: Duration = Duration::from_secs(12);
 
 /// Longest time until refused credentials, which are accepted again, are tried: 5 s after the longest wait that
-/// Serval asks for. It does so also when nothing waits for a call.
+/// Serval asks for. The daemon tries them even if no event waits.
 const HOLD: Duration = Duration::from_secs(65);
 
 /// True if a call that arrives at `now` may have begun before the daemon stood still.

@@ -46,17 +46,22 @@ impl Unlinks {
         }
     }
 
+    /// True if an unlink of this source and Serval ticket is in progress.
+    pub(crate) fn is_running(&self, source: &SourceName, ticket_id: &ServalTicketId) -> bool {
+        is_about(self.current.borrow().as_ref(), source, ticket_id)
+    }
+
     /// Waits until no unlink of this source and Serval ticket is in progress.
     pub(crate) async fn wait_for(&self, source: &SourceName, ticket_id: &ServalTicketId) {
         let mut current = self.current.subscribe();
-        let is_other = |current: &Option<Subject>| {
-            current
-                .as_ref()
-                .is_none_or(|current| (&current.0, &current.1) != (source, ticket_id))
-        };
+        let is_other = |current: &Option<Subject>| !is_about(current.as_ref(), source, ticket_id);
         // An error means that the sender is gone, and with it the worker.
         drop(current.wait_for(is_other).await);
     }
+}
+
+fn is_about(current: Option<&Subject>, source: &SourceName, ticket_id: &ServalTicketId) -> bool {
+    current.is_some_and(|current| (&current.0, &current.1) == (source, ticket_id))
 }
 
 impl Drop for Unlinking<'_> {

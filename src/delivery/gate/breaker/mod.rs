@@ -8,7 +8,8 @@
 //! - *Suspect*: calls fail in a row, but over few external tickets. Other events still go; the waiting
 //!   events are probed as in *open*, so that a quiet system notices Serval's return, too.
 //!
-//! If no event waits that could be a probe, the breaker closes, and the next failure opens it again.
+//! If no event waits that could be a probe, the breaker closes. Its failures stay counted: the next sign of
+//! an outage brings *open* or *suspect* back.
 
 mod state;
 
@@ -108,17 +109,20 @@ impl Breaker {
         }
     }
 
-    /// The probe made no call; the next one comes after the gap.
+    /// The probe made no call; the next one comes soon.
     pub fn probe_unused(&mut self, now: Timestamp) {
         if let Some(probing) = self.mode.probing() {
-            probing.ended(now);
+            probing.unused(now);
         }
     }
 
-    /// No event waits, so there is nothing to probe with. It closes, since else it would stay as it is until
-    /// the next webhook, and no pair is unlinked while it is open. The run of failures stays: the next failure
-    /// opens it again at once.
+    /// No event waits, so there is nothing to probe with. The breaker closes. Otherwise it would stay open until
+    /// the next webhook, and pairs would not be unlinked meanwhile. The run of failures stays, so the next
+    /// sign of an outage brings that state back.
     pub fn nothing_waits(&mut self) {
+        if matches!(self.mode, Mode::Open(_)) {
+            self.ramp = Some(1);
+        }
         if self.mode.probing().is_some() {
             self.mode = Mode::Closed;
         }

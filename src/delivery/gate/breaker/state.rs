@@ -140,6 +140,12 @@ impl Probing {
         self.next_at = later(now, self.gap);
     }
 
+    /// Ends a probe that made no call. It asked Serval nothing, so the next one comes soon.
+    pub(super) fn unused(&mut self, now: Timestamp) {
+        self.in_flight = false;
+        self.next_at = later(now, FIRST_GAP);
+    }
+
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         !self.in_flight && self.next_at <= now
     }

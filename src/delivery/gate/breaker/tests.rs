@@ -134,6 +134,10 @@ fn without_an_event_to_probe_with_it_closes_until_the_next_failure() {
             stage.breaker.nothing_waits();
             assert_eq!(stage.breaker.mode(), &Mode::Closed);
             assert_eq!(stage.breaker.fault(), Some("said"));
+            let allowed = if is_open { 1 } else { CONCURRENCY };
+            assert_eq!(stage.admission(), Admission::Due(allowed), "{round}");
+            stage.fails(FailureKind::Throttled, tickets[0]);
+            assert_eq!(stage.breaker.mode(), &Mode::Closed, "a 429");
             stage.fails(FailureKind::Unreachable, tickets[0]);
         }
     }
@@ -162,6 +166,11 @@ fn the_gaps_between_probes_grow_but_an_outage_of_hours_ends_within_15_s() {
     assert_eq!(gaps, [1, 2, 4, 8, 8, 8, 8, 8]);
     let hang = i64::try_from(PROBE_TIMEOUT.as_secs()).unwrap();
     assert!(gaps.iter().all(|gap| gap + hang < 15));
+    stage.second += 8;
+    assert_eq!(stage.admission(), Admission::Probe);
+    stage.breaker.probe_sent();
+    stage.breaker.probe_unused(at(stage.second));
+    assert_eq!(stage.breaker.next_at(), Some(at(stage.second + 1)));
 }
 
 #[test]
