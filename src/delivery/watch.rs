@@ -41,8 +41,8 @@ pub(super) async fn watch_credentials(live: Live<Context>, soft: CancellationTok
 }
 
 async fn check_credentials(context: &Context) {
-    let is_held = matches!(context.breaker().mode(), Mode::Held(_));
-    let result = if is_held {
+    let held_until = context.breaker().held_until();
+    let result = if held_until.is_some() {
         // The token endpoint may still give tokens that calls are refused with, so a call is made.
         context.serval.check_access().await
     } else {
@@ -57,7 +57,7 @@ async fn check_credentials(context: &Context) {
     let error = error.unwrap_or_default();
     let asked = result.as_ref().err().and_then(ServalError::retry_after);
     let change = match result {
-        Ok(()) => context.breaker().release(),
+        Ok(()) => context.breaker().release(held_until),
         Err(ServalError::CredentialsRefused(_)) => context.breaker().hold(&error, asked, now),
         Err(_) => {
             // Serval is unreachable, which is for the breaker to notice. A hold stays until the next

@@ -165,9 +165,18 @@ impl Breaker {
         Change::Held
     }
 
-    /// Serval accepts the credentials.
-    pub fn release(&mut self) -> Change {
-        if matches!(self.mode, Mode::Held(_)) {
+    /// Time of the next check while calls are held; `None`: they are not held.
+    pub fn held_until(&self) -> Option<Timestamp> {
+        match &self.mode {
+            Mode::Held(hold) => Some(hold.check_at),
+            Mode::Closed | Mode::Suspect(_) | Mode::Open(_) => None,
+        }
+    }
+
+    /// Serval accepted the credentials in a check. `held_until`: what it was when the check began. A hold
+    /// that began since then, or became longer, stays: the check says nothing about its cause.
+    pub fn release(&mut self, held_until: Option<Timestamp>) -> Change {
+        if held_until.is_some() && self.held_until() == held_until {
             self.mode = Mode::Closed;
             self.fault = None;
             return Change::Released;

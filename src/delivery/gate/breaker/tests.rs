@@ -219,8 +219,37 @@ fn refused_credentials_hold_everything_until_they_are_accepted() {
         .breaker
         .record(Signal::Alive, &ticket(3), CallKind::Regular, "", at(1_001));
     assert_eq!(stage.admission(), Admission::Nothing);
-    assert_eq!(stage.breaker.release(), Change::Released);
+    let held_until = stage.breaker.held_until();
+    assert_eq!(stage.breaker.release(held_until), Change::Released);
     assert_eq!(stage.admission(), Admission::Due(CONCURRENCY));
+}
+
+#[test]
+fn a_check_ends_only_the_hold_that_it_began_under() {
+    // When a call is refused with a wait, if at all, and whether the check that began before ends the hold.
+    for (before, during, ends) in [
+        (true, None, true),
+        (true, Some(60), false),
+        (false, Some(60), false),
+        (false, None, false),
+    ] {
+        let mut stage = Stage::new(1);
+        if before {
+            stage.fails(FailureKind::CredentialsRefused, 1);
+        }
+        let held_until = stage.breaker.held_until();
+        if let Some(wait) = during {
+            let asked = Some(Duration::from_secs(wait));
+            stage.breaker.hold("refused", asked, at(1_001));
+        }
+        let expected = if ends { Change::Released } else { Change::None };
+        assert_eq!(
+            stage.breaker.release(held_until),
+            expected,
+            "{before} {during:?}"
+        );
+        assert_eq!(stage.breaker.held_until().is_some(), during.is_some());
+    }
 }
 
 #[test]
@@ -255,7 +284,8 @@ fn the_fault_of_the_last_call_is_shown_until_one_succeeds() {
         assert_eq!(stage.breaker.fault(), None);
         stage.fails(kind, 1);
         assert_eq!(stage.breaker.fault(), Some("said"), "{kind:?}");
-        stage.breaker.release();
+        let held_until = stage.breaker.held_until();
+        stage.breaker.release(held_until);
         let alive = (Signal::Alive, CallKind::Regular);
         if kind != FailureKind::CredentialsRefused {
             assert_eq!(stage.breaker.fault(), Some("said"), "nothing was held");
