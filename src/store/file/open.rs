@@ -54,6 +54,9 @@ impl Store {
     ) -> Result<(Self, Writer), OpenError> {
         // Reads the schema and the first page only: a start must not depend on the size of the history.
         const READ_SCHEMA: &str = "SELECT COUNT(*) FROM sqlite_schema";
+        // A dead process may have left pages in the log of which the system could not write some to the disk. They can
+        // still be read, but a power cut takes them, and with them all that is written behind them.
+        const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
         remove_leftovers(folder_of(lock.path()));
         if let Some(saved) = saved_copy(lock.path()) {
             tracing::warn!(
@@ -68,6 +71,8 @@ impl Store {
         let mut connection = writing(&path).connect().await.map_err(&failed)?;
         let schema = sqlx::query(READ_SCHEMA).execute(&mut connection).await;
         schema.map_err(&failed)?;
+        let emptied = sqlx::query(EMPTY_LOG).execute(&mut connection).await;
+        emptied.map_err(&failed)?;
         refuse_newer(&mut connection, &path).await?;
         let migrator = migrator(MIGRATIONS);
         let migrated = migrator.run_direct(None, &mut connection, false).await;
@@ -192,6 +197,8 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::MetadataExt as _;
 
+    use super::super::lock::beside;
+    use super::super::options::base;
     use super::*;
 
     #[tokio::test]
@@ -205,5 +212,30 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600, "{file}");
         }
         drop(opened);
+    }
+
+    #[tokio::test]
+    async fn a_start_moves_what_a_dead_process_left_in_the_log_into_the_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let [alive, dead, alone] =
+            ["alive.db", "dead.db", "alone.db"].map(|name| folder.path().join(name));
+        let mut left = writing(&alive).connect().await.unwrap();
+        for statement in ["CREATE TABLE t (n)", "INSERT INTO t VALUES (7)"] {
+            sqlx::query(statement).execute(&mut left).await.unwrap();
+        }
+        // As a killed process leaves them.
+        for suffix in ["", "-wal"] {
+            fs::copy(beside(&alive, suffix), beside(&dead, suffix)).unwrap();
+        }
+        let url = format!("sqlite://{}", dead.display());
+        let opened = Store::open(&url, Timestamp::UNIX_EPOCH).await.unwrap();
+        fs::copy(&dead, &alone).unwrap();
+        drop(opened);
+        let mut without_log = base(&alone).connect().await.unwrap();
+        let n: i64 = sqlx::query_scalar("SELECT n FROM t")
+            .fetch_one(&mut without_log)
+            .await
+            .unwrap();
+        assert_eq!(n, 7);
     }
 }
