@@ -14,10 +14,29 @@ const BEAT: Duration = Duration::from_mins(1);
 /// Longest wait for a sign of life to be written: the worker has other work while the database is held.
 const BEAT_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Wait after the clock was set back until no write is left that took the time before it.
+const SETTLED: Duration = Duration::from_secs(15);
+
+/// Monotonic times of what is done beside the calls.
+pub(super) struct Upkeep {
+    /// The last sign of life.
+    beaten: Duration,
+    /// Time to look for events that were stored by the clock before it was set back.
+    settled_at: Option<Duration>,
+}
+
+impl Upkeep {
+    pub(super) fn begin(clock: &SteadyClock) -> Self {
+        Self {
+            beaten: clock.monotonic(),
+            settled_at: None,
+        }
+    }
+}
+
 /// Moves the waits of the breaker and of the stored events if the machine's clock was set. The daemon's clock
-/// follows once they are moved; if they cannot be, the next call tries again. `beaten`: monotonic time of
-/// the last sign of life.
-pub(super) async fn keep_time(context: &Context, clock: &SteadyClock, beaten: &mut Duration) {
+/// follows once they are moved; if they cannot be, the next call tries again.
+pub(super) async fn keep_time(context: &Context, clock: &SteadyClock, upkeep: &mut Upkeep) {
     if let Some(step) = clock.step() {
         // Claims that are handed off meanwhile would run out by the old clock and would not be moved.
         context.store.close_hand_off();
@@ -29,11 +48,20 @@ pub(super) async fn keep_time(context: &Context, clock: &SteadyClock, beaten: &m
         clock.follow(step);
         context.breaker().follow_clock(step);
         tracing::warn!(step_ms = step, "the clock was set; waits keep their length");
+        if step < 0 {
+            upkeep.settled_at = Some(clock.monotonic() + SETTLED);
+        }
         return;
     }
-    let elapsed = clock.monotonic().saturating_sub(*beaten);
+    if upkeep.settled_at.is_some_and(|at| at <= clock.monotonic()) {
+        upkeep.settled_at = None;
+        if let Err(error) = context.store.hasten_new(clock.now()).await {
+            tracing::warn!(%error, "events that were stored while the clock was set back may be late");
+        }
+    }
+    let elapsed = clock.monotonic().saturating_sub(upkeep.beaten);
     if elapsed >= BEAT {
-        *beaten = clock.monotonic();
+        upkeep.beaten = clock.monotonic();
         match tokio::time::timeout(BEAT_PATIENCE, context.store.beat(clock.now())).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the sign of life could not be written"),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::clock::keep_time;
+use super::clock::{Upkeep, keep_time};
 use super::context::Context;
 use super::gate::breaker::{Breaker, CallKind};
 use super::gate::pace::Pace;
@@ -14,7 +14,7 @@ use super::monitor::Monitor;
 use super::queue::Calls;
 use super::settings::Settings;
 use super::watch::{expire_parked, unlink_pairs, watch_credentials};
-use crate::edge::clock::{Clock as _, SteadyClock};
+use crate::edge::clock::SteadyClock;
 use crate::edge::live::Live;
 use crate::edge::metrics::Metrics;
 use crate::serval::ServalClient;
@@ -78,12 +78,12 @@ impl Worker {
         helpers.spawn(watch_credentials(self.live.clone(), soft.clone()));
         helpers.spawn(expire_parked(self.live.clone(), soft.clone()));
         helpers.spawn(unlink_pairs(self.live.clone(), soft.clone()));
-        let mut beaten = self.clock.monotonic();
+        let mut upkeep = Upkeep::begin(&self.clock);
         let mut retries_now = false;
         // After this, `/readyz` fails when this heartbeat stops.
         self.monitor.beat();
         while !soft.is_cancelled() {
-            keep_time(context, &self.clock, &mut beaten).await;
+            keep_time(context, &self.clock, &mut upkeep).await;
             if std::mem::take(&mut retries_now)
                 && let Err(error) = context.store.retry_all_now(context.clock.now()).await
             {

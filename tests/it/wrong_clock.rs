@@ -69,6 +69,37 @@ async fn what_waits_is_moved_with_the_clock_at_a_start_and_again_when_it_is_righ
 }
 
 #[tokio::test]
+async fn what_was_stored_by_the_clock_before_it_was_set_back_is_not_late() {
+    let bench = Bench::open().await;
+    let waits = bench.queued(1).await;
+    let asked = |asked| Settlement::Retry {
+        at: at(3000),
+        asked,
+        counts: true,
+        in_doubt: false,
+        error: "later".to_owned(),
+    };
+    bench.settle(waits, asked(true), at(0)).await;
+    let retried = bench.queued(2).await;
+    bench.settle(retried, asked(false), at(0)).await;
+    let now = at(10 - DAY);
+    bench.store.follow_clock(-DAY * 1000, now).await.unwrap();
+    // It took the time before, and waited for its turn.
+    bench.map(3, "tkt-3").await;
+    let new = bench.store.record(webhook(3, at(5))).await.unwrap()[0].id;
+    assert!(bench.claim(9, now).await.is_empty());
+    bench.store.hasten_new(now).await.unwrap();
+    let claimed = bench.claim(9, now).await;
+    let events: Vec<EventId> = claimed.iter().map(|claim| claim.event).collect();
+    assert_eq!(
+        events,
+        [new],
+        "and what waits for its next try goes on waiting"
+    );
+    bench.close().await;
+}
+
+#[tokio::test]
 async fn retention_counts_neither_a_clock_that_is_ahead_nor_the_time_of_one_that_is_behind() {
     // Ahead by 40 days: nothing is old before 30 days of work.
     let bench = Bench::open().await;

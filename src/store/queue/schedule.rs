@@ -268,6 +268,24 @@ pub(crate) async fn on_step(conn: &mut Conn, step: i64) -> Result<(), StoreError
 }
 
 impl Store {
+    /// Makes the events due that have not waited yet and are due later than `now`. A write that took the time
+    /// before the clock was set back, and was committed after the waits were moved, left them so.
+    pub async fn hasten_new(&self, now: Timestamp) -> Result<(), StoreError> {
+        const NEW: &str = "\
+            -- store::schedule::hasten_new
+            UPDATE events INDEXED BY events_due SET due_at = $1, queued_at = $1
+            WHERE state = 'queued' AND due_at > $1 AND due_at = queued_at AND not_before = 0";
+        self.write(move |tx| {
+            Box::pin(async move {
+                if tx.run(NEW, args![millis(now)]).await? > 0 {
+                    tx.effects.wake = true;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Makes all queued events due, since Serval answers again after an outage.
     pub async fn retry_all_now(&self, now: Timestamp) -> Result<(), StoreError> {
         const HASTEN: &str = "\
