@@ -55,7 +55,8 @@ impl Store {
         // Reads the schema and the first page only: a start must not depend on the size of the history.
         const READ_SCHEMA: &str = "SELECT COUNT(*) FROM sqlite_schema";
         // A dead process may have left pages in the log of which the system could not write some to the disk. They can
-        // still be read, but a power cut takes them, and with them all that is written behind them.
+        // still be read, but a power cut takes them, and with them all that is written behind them. Another program
+        // that reads the database puts this off.
         const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
         remove_leftovers(folder_of(lock.path()));
         if let Some(saved) = saved_copy(lock.path()) {
@@ -71,9 +72,9 @@ impl Store {
         let mut connection = writing(&path).connect().await.map_err(&failed)?;
         let schema = sqlx::query(READ_SCHEMA).execute(&mut connection).await;
         schema.map_err(&failed)?;
+        refuse_newer(&mut connection, &path).await?;
         let emptied = sqlx::query(EMPTY_LOG).execute(&mut connection).await;
         emptied.map_err(&failed)?;
-        refuse_newer(&mut connection, &path).await?;
         let migrator = migrator(MIGRATIONS);
         let migrated = migrator.run_direct(None, &mut connection, false).await;
         migrated.map_err(OpenError::migration(&path))?;
