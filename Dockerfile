@@ -11,10 +11,11 @@ WORKDIR /build
 # Cargo.toml names needs its file, or Cargo refuses to read it.
 COPY Cargo.toml Cargo.lock ./
 COPY tests/sim/machine/Cargo.toml tests/sim/machine/
-RUN mkdir -p src tests/it tests/sim/machine/src benches/bench \
+RUN mkdir -p src tests/it tests/replicas tests/sim/machine/src benches/bench \
     && echo 'fn main() {}' > src/main.rs \
     && echo 'fn main() {}' > tests/it/main.rs \
     && echo 'fn main() {}' > tests/sim/main.rs \
+    && echo 'fn main() {}' > tests/replicas/main.rs \
     && echo 'fn main() {}' > benches/bench/main.rs \
     && : > src/lib.rs \
     && : > tests/sim/machine/src/lib.rs \

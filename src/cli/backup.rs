@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::process::lifecycle;
+use secrecy::ExposeSecret as _;
+
+use crate::process::{database, lifecycle};
 use crate::store::{Backup, BackupError, OpenError, back_up};
 use crate::terminal::{Failure, Global, Outcome, output};
 
@@ -14,10 +16,17 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
-    let config = global.load()?.config;
+    let database = database(&global.load()?.config);
+    if database.is_on_server() {
+        return Err(Failure::Usage(format!(
+            "{} is on a Postgres server, which makes backups itself: use pg_dump, or base backups and an archive of \
+             the write-ahead log, from which any moment can be restored",
+            database.shown()
+        )));
+    }
     let interrupted = lifecycle::interrupted();
     let backup = tokio::select! {
-        backup = back_up(&config.database.url, &args.file) => backup.map_err(refused)?,
+        backup = back_up(database.url.expose_secret(), &args.file) => backup.map_err(refused)?,
         // What was written so far is removed as its future is dropped.
         () = interrupted => return Err(Failure::failed("a signal ended it; no backup was made")),
     };

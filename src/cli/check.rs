@@ -3,10 +3,13 @@
 use std::io::ErrorKind;
 use std::net::TcpListener;
 
+use secrecy::ExposeSecret as _;
+
+use super::backend;
 use crate::config::{self, Config, Environment};
 use crate::edge::clock::{Clock as _, SystemClock};
-use crate::process::{certificate_warnings, renames};
-use crate::store::{DatabaseLock, Depth, OpenError, Store, file_of, saved_copy};
+use crate::process::{certificate_warnings, database, renames};
+use crate::store::{Database, DatabaseLock, Depth, Inspected, OpenError, Store, saved_copy};
 use crate::terminal::{Failure, Global, Outcome, output};
 
 /// Arguments of `check`.
@@ -41,7 +44,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     }
     // The network comes last: it is slow, and needs an account.
     check_database(&loaded.config, args.integrity).await?;
-    check_ports(&loaded.config)?;
+    check_ports(&loaded.config).await?;
     if args.online {
         super::discover::check_online(&loaded.config).await?;
     }
@@ -49,7 +52,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
 }
 
 /// Checks that `serve` could listen. If a daemon has the database, the ports may be its own.
-fn check_ports(config: &Config) -> Outcome {
+async fn check_ports(config: &Config) -> Outcome {
     let listens = [
         ("server.listen", config.server.listen),
         ("admin.listen", config.admin.listen),
@@ -57,7 +60,7 @@ fn check_ports(config: &Config) -> Outcome {
     for (key, address) in listens {
         match TcpListener::bind(address) {
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::AddrInUse && is_running(config) => {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && is_running(config).await => {
                 output::line(format!("{key}: {address} is taken, and a daemon runs"));
             }
             Err(error) => {
@@ -69,39 +72,89 @@ fn check_ports(config: &Config) -> Outcome {
     Ok(())
 }
 
-/// True if a daemon has the database.
-fn is_running(config: &Config) -> bool {
-    let url = &config.database.url;
+/// True if a daemon has the database. One on a server tells nothing about that, so the daemon is asked.
+async fn is_running(config: &Config) -> bool {
+    let database = database(config);
+    if database.is_on_server() {
+        return backend::answers(config).await;
+    }
     // To take the lock would make the file, and its folder.
-    let exists = file_of(url).is_ok_and(|path| path.exists());
+    let exists = database.file().is_ok_and(|path| path.exists());
+    let url = database.url.expose_secret();
     exists && matches!(DatabaseLock::acquire(url), Err(OpenError::Locked { .. }))
 }
 
 async fn check_database(config: &Config, integrity: bool) -> Outcome {
-    let url = &config.database.url;
+    let database = database(config);
+    let checked = if database.is_on_server() {
+        check_server(&database, integrity).await
+    } else {
+        check_file(&database, integrity).await
+    };
+    checked.map_err(|error| {
+        if let OpenError::Url { .. } = error {
+            return Failure::Usage(error.to_string());
+        }
+        Failure::Failed(error.into())
+    })?;
+    let renamed = Store::inspect_renames(&database, &renames(config)?).await;
+    renamed.map_err(|error| Failure::Failed(error.into()))
+}
+
+async fn check_file(database: &Database, integrity: bool) -> Result<(), OpenError> {
+    let url = database.url.expose_secret();
     // Reading every page of a large database takes minutes, so it is done on request only.
     let depth = if integrity {
         Depth::Whole
     } else {
         Depth::Quick
     };
-    match Store::inspect(url, depth).await {
-        Ok(None) => {
-            output::line(format!(
-                "database: {url} does not exist yet; `serve` creates it"
-            ));
-            if let Some(saved) = file_of(url).ok().and_then(|path| saved_copy(&path)) {
-                let saved = saved.display();
-                output::line(format!(
-                    "warning: {saved} is the saved copy of a database that was lost: `serval-connect restore {saved}` \
-                     before `serve` goes on with it"
-                ));
-            }
-        }
-        Ok(Some(events)) => output::line(format!("database: {url} is sound, with {events} events")),
-        Err(error @ OpenError::Url { .. }) => return Err(Failure::Usage(error.to_string())),
-        Err(error) => return Err(Failure::Failed(error.into())),
+    if let Some(events) = Store::inspect(url, depth).await? {
+        output::line(format!("database: {url} is sound, with {events} events"));
+        return Ok(());
     }
-    let renamed = Store::inspect_renames(url, &renames(config)?).await;
-    renamed.map_err(|error| Failure::Failed(error.into()))
+    output::line(format!(
+        "database: {url} does not exist yet; `serve` creates it"
+    ));
+    if let Some(saved) = database.file().ok().and_then(|path| saved_copy(&path)) {
+        let saved = saved.display();
+        output::line(format!(
+            "warning: {saved} is the saved copy of a database that was lost: `serval-connect restore {saved}` \
+             before `serve` goes on with it"
+        ));
+    }
+    Ok(())
+}
+
+async fn check_server(database: &Database, integrity: bool) -> Result<(), OpenError> {
+    let inspected = Store::inspect_server(database).await?;
+    let Inspected {
+        host,
+        facts,
+        schema,
+        due,
+        events,
+    } = &inspected;
+    let state = match (schema, due) {
+        (None, _) => "no schema yet; `serve` creates it".to_owned(),
+        (Some(schema), None) => format!("schema version {schema}, {events} events"),
+        (Some(schema), Some(due)) => {
+            format!(
+                "schema version {schema}, {events} events; `serve` brings the schema to version {due}"
+            )
+        }
+    };
+    let (shown, version) = (database.shown(), &facts.version);
+    output::line(format!(
+        "database: {shown} is usable: PostgreSQL {version} at {host}, {state}"
+    ));
+    for warning in facts.warnings() {
+        output::line(format!("warning: {warning}"));
+    }
+    if integrity {
+        output::line(
+            "database: the files of a server are checked by pg_amcheck, a program of Postgres, and not here",
+        );
+    }
+    Ok(())
 }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::backend::{Backend, Call, Missing};
 use crate::config::Config;
-use crate::store::file_of;
+use crate::process::database;
+use crate::store::Database;
 use crate::terminal::{Failure, Form, Global, Outcome, output};
 
 /// Number of bytes of the database file that are searched at once.
@@ -47,8 +48,13 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
         .and_then(|answer| answer["external_id"].as_str())
         .unwrap_or(&args.external_id);
     // The files are searched after the database is closed, or while the daemon goes on: the API
-    // cannot prove that deleted bytes are gone.
-    let places = search(&config, id)?;
+    // cannot prove that deleted bytes are gone. Those of a server are out of reach.
+    let database = database(&config);
+    let places = if database.is_on_server() {
+        None
+    } else {
+        Some(search(&database, id)?)
+    };
     if args.form.json {
         output::json(&json!({ "erased": answers, "places_in_file": places }));
     } else {
@@ -95,7 +101,7 @@ fn show(answer: &Value) {
     output::line(format_args!("{source}: {left} rows left that mention it"));
     // The write-ahead log still holds the old pages until it is emptied. Saying "erased" before
     // that would be false.
-    if answer["log_emptied"] != true {
+    if answer["log_emptied"] == false {
         output::warn(
             "the write-ahead log could not be emptied, because another process reads it (a backup?): \
              run the same command again later",
@@ -111,15 +117,19 @@ fn naming_bodies(answers: &[Value]) -> u64 {
     numbers.max().unwrap_or_default()
 }
 
-/// Says where the id still is. Compressed bodies do not show it to a search of the files.
-fn proof(places: usize, bodies: u64) -> String {
+/// Says where the id still is. Compressed bodies do not show it to a search of the files; `None`: there are no files
+/// to search.
+fn proof(places: Option<usize>, bodies: u64) -> String {
     match places {
         _ if bodies > 0 => format!(
             "the id is still in {bodies} bodies of other external tickets that refer to it: erase those, too, \
              if needed"
         ),
-        0 => "the id is nowhere in the database's files any more".to_owned(),
-        n => format!(
+        None => "no row has the id any more. This proves nothing about the server's files: deleted rows stay in them \
+                 until VACUUM, and in the write-ahead log, on standbys and in backups for as long as those are kept"
+            .to_owned(),
+        Some(0) => "the id is nowhere in the database's files any more".to_owned(),
+        Some(n) => format!(
             "the id is still in {n} places of the database's files: in bodies of other external \
              tickets that refer to it, or in data that is being written right now"
         ),
@@ -150,8 +160,9 @@ fn verdict(answers: &[Value]) -> Outcome {
 }
 
 /// Number of places of the id in the database file and its write-ahead log.
-fn search(config: &Config, id: &str) -> Result<usize, Failure> {
-    let path = file_of(&config.database.url).map_err(|error| Failure::Usage(error.to_string()))?;
+fn search(database: &Database, id: &str) -> Result<usize, Failure> {
+    let path = database.file();
+    let path = path.map_err(|error| Failure::Usage(error.to_string()))?;
     let mut log = path.clone().into_os_string();
     log.push("-wal");
     // Deleted data may remain in the write-ahead log, so it is searched, too.

@@ -1,37 +1,47 @@
 //! `migrate`: brings the database's schema up to date, without starting the daemon.
 
+use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::clock::{Clock as _, SystemClock};
-use crate::store::{DatabaseLock, OpenError, Store};
+use crate::process::database;
+use crate::store::{DatabaseLock, Migrated, OpenError, Store};
 use crate::terminal::{Failure, Global, Outcome, output};
 
 pub(super) async fn run(global: &Global) -> Outcome {
-    let config = global.load()?.config;
-    let url = &config.database.url;
-    let lock = DatabaseLock::acquire(url).map_err(refused)?;
-    let before = Store::schema_version(url).await.map_err(refused)?;
-    let (store, writer) = Store::open_locked(lock, SystemClock.now())
-        .await
-        .map_err(refused)?;
+    let database = database(&global.load()?.config);
+    let migrated = if database.is_on_server() {
+        Store::migrate_server(&database).await
+    } else {
+        migrate_file(database.url.expose_secret()).await
+    };
+    let Migrated { before, after } = migrated.map_err(refused)?;
+    output::line(verdict(&database.shown(), before, after));
+    Ok(())
+}
+
+/// Brings the schema of a database file up to date, by a start that ends at once.
+async fn migrate_file(url: &str) -> Result<Migrated, OpenError> {
+    let lock = DatabaseLock::acquire(url)?;
+    let before = Store::schema_version(url).await?;
+    let (store, writer) = Store::open_locked(lock, SystemClock.now()).await?;
     store.close_readers().await;
     drop(store);
     // The writer is stopped before it has work: it only closes the database.
     let stop = CancellationToken::new();
     stop.cancel();
     writer.run(stop).await;
-    let after = Store::schema_version(url).await.map_err(refused)?;
-    output::line(verdict(url, before, after.unwrap_or_default()));
-    Ok(())
+    let after = Store::schema_version(url).await?.unwrap_or_default();
+    Ok(Migrated { before, after })
 }
 
-fn verdict(url: &str, before: Option<i64>, after: i64) -> String {
+fn verdict(shown: &str, before: Option<i64>, after: i64) -> String {
     match before {
-        None => format!("{url}: created, with schema version {after}"),
+        None => format!("{shown}: created, with schema version {after}"),
         Some(before) if before == after => {
-            format!("{url}: schema version {after}, was up to date")
+            format!("{shown}: schema version {after}, was up to date")
         }
-        Some(before) => format!("{url}: schema version {after}, was {before}"),
+        Some(before) => format!("{shown}: schema version {after}, was {before}"),
     }
 }
 
@@ -44,6 +54,7 @@ fn refused(error: OpenError) -> Failure {
         )),
         OpenError::File { .. }
         | OpenError::Newer { .. }
+        | OpenError::Unfit { .. }
         | OpenError::Migrate { .. }
         | OpenError::Damaged { .. }
         | OpenError::Database { .. } => Failure::Failed(error.into()),

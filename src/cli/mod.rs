@@ -15,6 +15,7 @@ mod healthcheck;
 mod list;
 mod map;
 mod migrate;
+mod move_to;
 mod openapi;
 mod restore;
 mod serve;
@@ -64,6 +65,8 @@ enum Command {
     Healthcheck(healthcheck::Args),
     /// Brings the database's schema up to date
     Migrate,
+    /// Moves the database from its file to an empty one on a Postgres server; stop the daemon first
+    Move(move_to::Args),
     /// Copies the database into a file, while the daemon runs or not
     Backup(backup::Args),
     /// Makes a new database from a backup, after the old one was lost
@@ -109,6 +112,7 @@ impl Cli {
             Command::Discover(args) => discover::run(&global, args).await,
             Command::Healthcheck(args) => healthcheck::run(&global, args).await,
             Command::Migrate => migrate::run(&global).await,
+            Command::Move(args) => move_to::run(&global, args).await,
             Command::Backup(args) => backup::run(&global, args).await,
             Command::Restore(args) => restore::run(&global, args).await,
             Command::Erase(args) => erase::run(&global, args).await,

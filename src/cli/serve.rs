@@ -8,8 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Config, Environment};
 use crate::edge::clock::SystemClock;
 use crate::edge::telemetry::{self, Telemetry};
-use crate::process::lifecycle;
-use crate::process::{App, Reloading};
+use crate::process::{App, Reloading, database, lifecycle};
 use crate::store::OpenError;
 use crate::terminal::{Failure, Global, Outcome};
 
@@ -41,7 +40,7 @@ pub(super) async fn run(global: &Global) -> Outcome {
         version = env!("CARGO_PKG_VERSION"),
         webhooks = %app.public_addr().context("no local address")?,
         admin = %app.admin_addr().context("no local address")?,
-        database = config.database.url,
+        database = database(config).shown(),
         serval = config.serval.base_url,
         sources = config.sources.keys().map(ToString::to_string).collect::<Vec<_>>().join(","),
         "serving"

@@ -79,7 +79,16 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
             fixed("request_limit", REQUESTS),
         ],
     ),
-    ("database", &[fixed("url", Shape::Text)]),
+    (
+        "database",
+        &[
+            fixed("url", Shape::DatabaseUrl),
+            fixed("password_file", Shape::Text),
+            fixed("direct_url", Shape::DatabaseUrl),
+            fixed("migrate", Shape::Switch),
+            fixed("replica_dead_after", duration(SECOND, HOUR)),
+        ],
+    ),
     (
         "serval",
         &[

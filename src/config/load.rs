@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::common;
+use super::database;
 use super::env::{self, Environment};
 use super::keys;
 use super::layers::{self, Layer, Problems};
@@ -42,8 +44,12 @@ impl Config {
 }
 
 /// Makes typed settings of the merged values, and checks them.
-pub(super) fn assemble(merged: Merged, mut warnings: Vec<String>) -> Result<Loaded, ConfigError> {
+pub(super) fn assemble(
+    mut merged: Merged,
+    mut warnings: Vec<String>,
+) -> Result<Loaded, ConfigError> {
     let mut problems = Problems::default();
+    database::complete(&mut merged);
     let mut config = build(&merged)?;
     validate::values(&mut config, &merged.settings, &mut problems);
     problems.none()?;
@@ -83,6 +89,7 @@ fn build(merged: &Merged) -> Result<Config, ConfigError> {
     config.kinds = merged.kinds;
     let secrets = merged.secrets().map(|(_, secret)| secret.into());
     config.secrets = secrets.collect();
+    config.hash = common::hash(merged);
     for (name, kind) in &merged.sources {
         let place = format!("sources.{name}");
         let mut values = table(merged, &place);

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -13,6 +14,7 @@ use super::keys::{self, Found};
 use super::layers::{Layer, Origin, Place, Problems, Raw, Written};
 use crate::domain::ids::SourceName;
 use crate::edge::shapes::{Key, Shape};
+use crate::edge::{server_url, units};
 use crate::sources::{self, Kinds, SourceKind};
 
 /// The value of a key. No `Debug`: it may be a secret.
@@ -143,6 +145,18 @@ impl Merged {
         })
     }
 
+    /// Sets a duration that nobody wrote.
+    pub(super) fn set_default(&mut self, path: &str, duration: Duration) {
+        let setting = Setting {
+            value: units::shown_duration(duration).into(),
+            origin: Origin::Default,
+            file: None,
+            shape: Shape::Text,
+            layer: 0,
+        };
+        self.settings.insert(path.to_owned(), setting);
+    }
+
     fn keys_of(&self, place: &Place) -> Option<Vec<Key>> {
         match place {
             Place::Section(name) => keys::section(name).map(|(_, keys)| keys.to_vec()),
@@ -260,6 +274,10 @@ impl Merged {
 
 impl Setting {
     pub(super) fn is_secret(&self) -> bool {
+        if self.shape == Shape::DatabaseUrl {
+            // The name of a file is none, and neither is a URL whose password is elsewhere.
+            return self.value.as_str().is_some_and(server_url::has_password);
+        }
         self.shape.is_secret()
     }
 

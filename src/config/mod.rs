@@ -8,6 +8,8 @@
 //! nothing contains a secret.
 
 mod alone;
+mod common;
+mod database;
 mod env;
 mod keys;
 mod layers;

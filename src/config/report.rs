@@ -1,6 +1,7 @@
 //! The configuration as `check` shows it.
 //!
-//! Invariant: a secret is shown as its number of values and its file, never as its value.
+//! Invariant: a secret is shown as its number of values and its file, never as its value. Of the URL of a database
+//! the part is shown that is no secret.
 
 use std::fmt::Write;
 
@@ -9,7 +10,8 @@ use serde_json::Value;
 use super::keys;
 use super::loaded::{ConfigError, Loaded};
 use super::merge::{Merged, Setting};
-use crate::edge::shapes::Key;
+use crate::edge::server_url;
+use crate::edge::shapes::{Key, Shape};
 use crate::sources;
 
 /// Output of `check` about the configuration.
@@ -88,6 +90,14 @@ fn shown(key: &Key, setting: Option<&Setting>) -> String {
     };
     if !key.shape.is_secret() {
         return toml_text(&setting.value);
+    }
+    if key.shape == Shape::DatabaseUrl {
+        let url = setting.value.as_str().unwrap_or_default();
+        let shown = toml_text(&server_url::shown(url).into());
+        return match &setting.file {
+            Some(file) => format!("{shown} (from {})", file.display()),
+            None => shown,
+        };
     }
     // A list of secrets shows how many it has, so that a missing one is noticed.
     let values = match setting.value.as_array().map_or(1, Vec::len) {

@@ -18,8 +18,12 @@ const SHORT: usize = 8;
 const ADMIN: &str = "admin.";
 /// Remedy for a file of another user.
 const SHARED: &str = "give it to the user or the group of this program, and chmod o= FILE";
-/// Keys of files that hold private keys.
-const KEY_FILES: [&str; 2] = ["server.tls_key_file", "admin.tls_key_file"];
+/// Keys of files whose content is read elsewhere.
+const KEY_FILES: [&str; 3] = [
+    "server.tls_key_file",
+    "admin.tls_key_file",
+    "database.password_file",
+];
 
 /// Warns of secrets that are not safe. `is_placeholder`: a text that holds no secret.
 pub(super) fn warn(merged: &Merged, is_placeholder: fn(&str) -> bool, warnings: &mut Vec<String>) {

@@ -41,6 +41,9 @@ pub struct Config {
     /// All secrets of all sections and sources.
     #[serde(skip)]
     pub secrets: Vec<SecretString>,
+    /// Hash of what has to be the same on every replica.
+    #[serde(skip)]
+    pub hash: String,
 }
 
 /// `[server]`: the listener that faces the senders.
@@ -102,8 +105,17 @@ pub struct AdminConfig {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseConfig {
-    /// `sqlite://path`; a missing file is created, with its folder.
-    pub url: String,
+    /// `sqlite://path`, a missing file is created, with its folder; or `postgres://…`.
+    pub url: SecretString,
+    /// File with the password for a server, read for each connection.
+    pub password_file: Option<PathBuf>,
+    /// URL of the server itself, if that of the database is a pooler's.
+    pub direct_url: Option<SecretString>,
+    /// True if a start brings the schema on a server up to date.
+    pub migrate: bool,
+    /// Time without a sign of life after which a replica counts as dead; `None`: the database is a file.
+    #[serde(default, deserialize_with = "units::optional_duration")]
+    pub replica_dead_after: Option<Duration>,
 }
 
 /// `[serval]`: the account at Serval.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 
+use super::database;
 use super::layers::Problems;
 use super::loaded::{ConfigError, Loaded};
 use super::merge::{Merged, Setting};
@@ -41,9 +42,8 @@ pub(super) fn values(
         Ok(url) => config.serval.base_url = url,
         Err(what) => refuse("serval.base_url", what),
     }
-    if !config.database.url.starts_with("sqlite:") {
-        let what = "expected a SQLite database, such as sqlite://data/serval-connect.db";
-        refuse("database.url", what);
+    for (key, what) in database::faults(config, settings) {
+        refuse(&format!("database.{key}"), &what);
     }
     // Unlike `base_url`, it is kept as it was written: the exporter adds its path itself.
     let endpoint = config.telemetry.otlp_endpoint.as_deref();
@@ -186,9 +186,14 @@ pub(super) fn warn(config: &Config, merged: &Merged, warnings: &mut Vec<String>)
             }
         }
     }
-    for key in ["client_id", "client_secret", "bearer_token"] {
-        if is_copied(&format!("serval.{key}")) {
-            warnings.push(format!("serval.{key} is a placeholder"));
+    for path in [
+        "database.url",
+        "serval.client_id",
+        "serval.client_secret",
+        "serval.bearer_token",
+    ] {
+        if is_copied(path) {
+            warnings.push(format!("{path} is a placeholder"));
         }
     }
     secrets::warn(merged, is_placeholder, warnings);

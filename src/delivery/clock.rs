@@ -37,6 +37,13 @@ impl Upkeep {
 /// Moves the waits of the breaker and of the stored events if the machine's clock was set. The daemon's clock
 /// follows once they are moved; if they cannot be, the next call tries again.
 pub(super) async fn keep_time(context: &Context, clock: &SteadyClock, upkeep: &mut Upkeep) {
+    if let Some(time) = context.store.server_time() {
+        // Replicas go by the clock of the database, which is the same for all of them.
+        clock.follow_server(time);
+    }
+    if let Some(paused) = context.store.paused_by_others() {
+        context.breaker().is_paused = paused;
+    }
     if let Some(step) = clock.step() {
         // Claims that are handed off meanwhile would run out by the old clock and would not be moved.
         context.store.close_hand_off();

@@ -82,6 +82,11 @@ impl Calls {
         self.start(context, context.store.handed_off(), CallKind::Regular);
         let now = context.clock.now();
         let slots = &context.slots;
+        if !context.store.leads() {
+            // Another replica makes the calls.
+            context.store.close_hand_off();
+            return Some(POLL);
+        }
         let is_behind = self.tasks.len() > context.settings.concurrency * UNSETTLED;
         let admission = context
             .breaker()

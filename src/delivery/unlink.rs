@@ -150,6 +150,7 @@ async fn ask_and_unlink(context: &Context, pair: &Unlink) -> Result<(), StoreErr
             );
             return store.note_unlinked(pair.id).await;
         }
+        Ok(Unlinked::NotNow) => return Ok(()),
         Err(error) => error,
     };
     let case = Case {
@@ -181,6 +182,8 @@ enum Unlinked {
     Now,
     /// Serval does not have the pair.
     Before,
+    /// Another process makes the calls now.
+    NotNow,
 }
 
 async fn call(
@@ -193,8 +196,12 @@ async fn call(
     if context.is_linked(ticket_id, ids).await? == Some(false) {
         return Ok(Unlinked::Before);
     }
-    let Err(error) = context.serval.disconnect(ticket_id, integration).await else {
-        return Ok(Unlinked::Now);
+    let is_wanted = || std::future::ready(context.store.leads());
+    let done = context.serval.disconnect(ticket_id, integration, is_wanted);
+    let error = match done.await {
+        Ok(Some(())) => return Ok(Unlinked::Now),
+        Ok(None) => return Ok(Unlinked::NotNow),
+        Err(error) => error,
     };
     // The pair may be gone since. If Serval still lists it, the server does not have this call.
     let is_gone = classify(&error).kind == FailureKind::Permanent(Reason::NotFound)

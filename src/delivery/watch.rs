@@ -77,7 +77,7 @@ async fn check_credentials(context: &Context) {
 pub(super) async fn unlink_pairs(live: Live<Context>, soft: CancellationToken) {
     loop {
         let context = live.now();
-        let is_calling = context.breaker().allows(CallKind::Regular);
+        let is_calling = context.breaker().allows(CallKind::Regular) && context.store.leads();
         if is_calling && unlink_next(&context).await == Progress::Done {
             continue;
         }
@@ -91,6 +91,12 @@ pub(super) async fn unlink_pairs(live: Live<Context>, soft: CancellationToken) {
 pub(super) async fn expire_parked(live: Live<Context>, soft: CancellationToken) {
     loop {
         let context = live.now();
+        if !context.store.leads() {
+            if is_stopped_within(EXPIRY_CHECK, &soft).await {
+                return;
+            }
+            continue;
+        }
         match context.store.expire_parked(context.clock.now()).await {
             Ok(Expired { events: 0, .. }) | Err(_) => {}
             // The store expires a limited number in one transaction, so that webhooks need not

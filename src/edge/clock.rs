@@ -1,7 +1,7 @@
 //! The clock. The rest of the program takes a clock or a timestamp as a parameter, so that tests can
 //! move time.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,9 +15,14 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The current time.
     fn now(&self) -> Timestamp;
 
-    /// The time that the machine shows, which others compare theirs with: for signatures.
+    /// The time that the machine shows, or the server that it follows. Others compare theirs with it: for signatures.
     fn shown(&self) -> Timestamp {
         self.now()
+    }
+
+    /// True for the clock of the machine, which may be wrong. A clock of tests is right by definition.
+    fn is_machines(&self) -> bool {
+        false
     }
 
     /// Time since an arbitrary start. Never goes back: comparing it with `now` shows that the clock was
@@ -41,6 +46,10 @@ impl Clock for SystemClock {
         Timestamp::now()
     }
 
+    fn is_machines(&self) -> bool {
+        true
+    }
+
     fn monotonic(&self) -> Duration {
         static START: LazyLock<Instant> = LazyLock::new(Instant::now);
         START.elapsed()
@@ -56,6 +65,8 @@ impl Clock for SystemClock {
 pub struct SteadyClock {
     machine: SharedClock,
     anchor: Mutex<Moment>,
+    /// True if it goes by the clock of a server, and not by the machine's.
+    has_server: AtomicBool,
 }
 
 /// A time that a clock showed, and when.
@@ -89,12 +100,20 @@ impl SteadyClock {
     /// Shows the time of a machine's clock.
     pub fn new(machine: SharedClock) -> Self {
         let anchor = Mutex::new(Moment::of(&*machine));
-        Self { machine, anchor }
+        let has_server = AtomicBool::new(false);
+        Self {
+            machine,
+            anchor,
+            has_server,
+        }
     }
 
     /// Compares it with the machine's clock, and follows small differences. Returns the step that the machine's
     /// clock has made, in milliseconds; negative: back.
     pub fn step(&self) -> Option<i64> {
+        if self.has_server.load(Ordering::Relaxed) {
+            return None;
+        }
         let mut anchor = self.anchor();
         let found = Moment::of(&*self.machine);
         let passed = found.monotonic.saturating_sub(anchor.monotonic).as_millis();
@@ -112,6 +131,17 @@ impl SteadyClock {
         anchor.time = moved(anchor.time, step);
     }
 
+    /// Makes it show the time of a server, and no longer that of this machine.
+    pub fn follow_server(&self, time: Timestamp) {
+        if self.machine.is_machines() {
+            *self.anchor() = Moment {
+                time,
+                monotonic: self.machine.monotonic(),
+            };
+            self.has_server.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn anchor(&self) -> MutexGuard<'_, Moment> {
         self.anchor.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,6 +154,9 @@ impl Clock for SteadyClock {
     }
 
     fn shown(&self) -> Timestamp {
+        if self.has_server.load(Ordering::Relaxed) {
+            return self.now();
+        }
         self.machine.now()
     }
 

@@ -8,6 +8,7 @@ pub mod live;
 pub mod memory;
 pub mod metrics;
 pub mod outbound;
+pub(crate) mod server_url;
 pub mod shapes;
 pub mod telemetry;
 pub mod tls;

@@ -44,6 +44,8 @@ pub enum Shape {
     Secret,
     /// A list of texts that are shown to nobody.
     Secrets,
+    /// The URL of a database, of which a part is shown to nobody.
+    DatabaseUrl,
     /// Bytes, both ends included.
     Size {
         /// The least.
@@ -78,7 +80,7 @@ pub enum Shape {
 impl Shape {
     /// True if the value must never be shown. Such keys can also be read from files.
     pub(crate) fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::Secrets)
+        matches!(self, Self::Secret | Self::Secrets | Self::DatabaseUrl)
     }
 
     /// Checks a value from TOML and brings it into the form that the typed structs read.
@@ -144,6 +146,7 @@ impl Shape {
             Self::Secret => Some(Value::from(text)),
             Self::Address
             | Self::Text
+            | Self::DatabaseUrl
             | Self::Size { .. }
             | Self::Duration { .. }
             | Self::OneOf(_) => Some(Value::from(text.trim())),
@@ -153,7 +156,7 @@ impl Shape {
     fn accept(self, value: &Value) -> Option<Value> {
         let fits = match self {
             Self::Address => value.as_str()?.parse::<SocketAddr>().is_ok(),
-            Self::Text | Self::Secret => is_line(value),
+            Self::Text | Self::Secret | Self::DatabaseUrl => is_line(value),
             Self::Texts | Self::Secrets => value.as_array()?.iter().all(is_line),
             Self::Size { min, max } => {
                 // A bare number counts bytes.
@@ -179,7 +182,9 @@ impl Shape {
     fn expected(self) -> String {
         match self {
             Self::Address => "an IP address and a port, such as \"127.0.0.1:8080\"".to_owned(),
-            Self::Text | Self::Secret => "a text on one line that is not empty".to_owned(),
+            Self::Text | Self::Secret | Self::DatabaseUrl => {
+                "a text on one line that is not empty".to_owned()
+            }
             Self::Texts | Self::Secrets => {
                 "a list of texts, each on one line and not empty".to_owned()
             }

@@ -57,6 +57,13 @@ pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
     parse_duration(&text).ok_or_else(|| D::Error::custom("expected a duration such as 90s or 7d"))
 }
 
+/// Deserialises a duration that may be missing, see [`parse_duration`].
+pub(crate) fn optional_duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
+}
+
 /// Serializes a duration as [`duration`] reads it.
 pub(crate) fn write_duration<S: Serializer>(
     duration: &Duration,

@@ -5,81 +5,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::calls::Calls;
 use super::feeds::Feeds;
 use super::service::Operators;
-use crate::delivery::Monitor;
-use crate::delivery::gate::breaker::Mode;
-use crate::delivery::gate::pace::AskedToWait;
 use crate::domain::feed::Feed;
 use crate::domain::ids::SourceName;
 use crate::domain::retry::later;
 use crate::store::{Levels, StoreError};
 
-/// A worker that has not looked at its queue for this long is stuck.
-const BEAT_LIMIT: Duration = Duration::from_secs(15);
-/// Due events that do not move for this long, although Serval answers, are stuck.
-const PROGRESS_LIMIT: Duration = Duration::from_mins(2);
-
 /// Time for which a step of the clock is told.
 const STEP_TOLD: Duration = Duration::from_hours(24);
 
-/// State of the calls to Serval. By default there is no worker: no call is made or held back.
-#[derive(Debug, Clone, Default)]
-pub struct Calls {
-    /// State of the circuit breaker.
-    pub mode: Mode,
-    /// Failure of the last call, if it failed. Holds no text of the answer.
-    pub fault: Option<String>,
-    /// Serval's wish to be asked later, if calls wait for it now.
-    pub asked_to_wait: Option<AskedToWait>,
-    /// True while an operator has paused the calls.
-    pub is_paused: bool,
-    /// Calls in flight.
-    pub in_flight: usize,
-    /// Current pace in calls per second; `None`: no limit.
-    pub rate: Option<f64>,
-    /// Token requests since the start.
-    pub token_refreshes: u64,
-    since_beat: Option<Duration>,
-    since_progress: Option<Duration>,
-}
-
-impl Calls {
-    fn of(worker: &Monitor) -> Self {
-        Self {
-            mode: worker.mode(),
-            fault: worker.fault(),
-            asked_to_wait: worker.asked_to_wait(),
-            is_paused: worker.is_paused(),
-            in_flight: worker.in_flight(),
-            rate: worker.rate(),
-            token_refreshes: worker.token_refreshes(),
-            since_beat: worker.since_beat(),
-            since_progress: worker.since_progress(),
-        }
-    }
-
-    /// True if the worker no longer looks at its queue. A worker without a first look is starting.
-    fn is_silent(&self) -> bool {
-        self.since_beat.is_some_and(|since| since > BEAT_LIMIT)
-    }
-
-    fn is_stuck(&self, oldest_due: Option<Timestamp>, now: Timestamp) -> bool {
-        let is_flowing = matches!(self.mode, Mode::Closed) && !self.is_paused;
-        let is_overdue = oldest_due.is_some_and(|at| later(at, PROGRESS_LIMIT) < now);
-        let has_moved = self
-            .since_progress
-            .is_some_and(|since| since <= PROGRESS_LIMIT);
-        is_flowing && is_overdue && !has_moved
-    }
-}
-
 impl Operators {
-    /// State of the calls to Serval.
-    pub fn calls(&self) -> Calls {
-        self.worker.as_ref().map(Calls::of).unwrap_or_default()
-    }
-
     /// Reasons why the daemon is not ready; empty if it is.
     pub async fn problems(
         &self,
@@ -100,11 +37,19 @@ impl Operators {
                 "an import of mappings cannot be written further, and no call is made before it is: {error}"
             ));
         }
-        let calls = self.calls();
-        if let Mode::Held(hold) = &calls.mode {
-            problems.push(format!("calls to Serval are held: {}", hold.reason));
+        problems.extend(self.fenced());
+        let (calls, own) = (self.calls(), self.own_calls());
+        // A replica whose own credentials are refused could not take over.
+        let mut holds: Vec<&str> = [&calls, &own]
+            .map(Calls::held_for)
+            .into_iter()
+            .flatten()
+            .collect();
+        holds.dedup();
+        for reason in holds {
+            problems.push(format!("calls to Serval are held: {reason}"));
         }
-        if calls.is_silent() {
+        if own.is_silent() {
             problems.push("the delivery worker has stopped looking at its queue".to_owned());
         }
         // A queue that stands still although Serval answers is our own fault. While Serval is down,
@@ -182,10 +127,6 @@ mod tests {
 
     const NOW: i64 = 1_000_000;
 
-    fn ago(seconds: i64) -> Timestamp {
-        Timestamp::from_second(NOW - seconds).unwrap()
-    }
-
     #[test]
     fn a_step_of_the_clock_is_told_with_its_length() {
         let at = Timestamp::from_second(NOW).unwrap();
@@ -203,37 +144,6 @@ mod tests {
         ] {
             let words = in_words(at, step);
             assert!(words.starts_with(expected), "{words}");
-        }
-    }
-
-    #[test]
-    fn a_worker_that_does_not_beat_or_does_not_move_what_is_due_is_a_problem() {
-        let now = Timestamp::from_second(NOW).unwrap();
-        for (is_flowing, since_beat, since_progress, oldest_due, is_silent, is_stuck) in [
-            (true, None, None, None, false, false),
-            (true, Some(1), Some(1), None, false, false),
-            (true, Some(15), None, None, false, false),
-            (true, Some(16), None, None, true, false),
-            // The clock was set back.
-            (true, Some(1), Some(1), Some(-3600), false, false),
-            (true, Some(1), None, Some(120), false, false),
-            (true, Some(1), None, Some(121), false, true),
-            (true, Some(1), Some(121), Some(121), false, true),
-            // A backlog moves, if slowly.
-            (true, Some(1), Some(120), Some(9_999), false, false),
-            // During a pause (as in an outage or a hold) the worker is not at fault.
-            (false, Some(1), None, Some(9_999), false, false),
-            (false, Some(16), None, Some(9_999), true, false),
-        ] {
-            let calls = Calls {
-                is_paused: !is_flowing,
-                since_beat: since_beat.map(Duration::from_secs),
-                since_progress: since_progress.map(Duration::from_secs),
-                ..Calls::default()
-            };
-            let oldest_due = oldest_due.map(ago);
-            let found = (calls.is_silent(), calls.is_stuck(oldest_due, now));
-            assert_eq!(found, (is_silent, is_stuck), "{calls:?} {oldest_due:?}");
         }
     }
 }

@@ -6,18 +6,20 @@
 mod access;
 mod act;
 mod admit;
+mod calls;
 mod events;
 mod feeds;
 mod health;
 mod mappings;
 mod refusal;
 pub mod reload;
+mod replicas;
 mod service;
 
 pub use access::{Access, AdminTokens, Fingerprint, Operator, fingerprint, is_loopback_host};
 pub use act::Why;
+pub use calls::{By, Calls};
 pub use feeds::Feeds;
-pub use health::Calls;
 pub use mappings::{MAX_MESSAGE_IDS, MapTicket, message_ids, taken};
 pub use refusal::Refusal;
 pub use service::{Operators, Rules};

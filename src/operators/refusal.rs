@@ -34,6 +34,7 @@ pub enum Refusal {
             "the import is taken, but not all of it is written yet: that goes on by itself; importing the \
              file again does no harm"
         }
+        StoreError::Overdue => "the import was idle for ten minutes, and is over: begin it again",
         StoreError::Unfinished => {
             "the database did not end this in time; look whether it is done before you try again"
         }

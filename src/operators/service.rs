@@ -29,6 +29,8 @@ pub struct Rules {
     pub sources: BTreeMap<SourceName, SourceConfig>,
     /// All kinds of sources, configured or not.
     pub kinds: Kinds,
+    /// Hash of what has to be the same on every replica.
+    pub config_hash: String,
 }
 
 /// Everything that operators can see and do. Clones share one set of rules.
@@ -43,12 +45,15 @@ pub struct Operators {
     pub(super) metrics: Metrics,
     pub(super) rules: Live<Rules>,
     pub(super) feeds: Feeds,
+    pub(super) started_at: Timestamp,
 }
 
 impl Operators {
     /// Builds the service over a store.
     pub fn new(store: Store, clock: SharedClock, metrics: Metrics, rules: Rules) -> Self {
+        store.configured(&rules.config_hash);
         Self {
+            started_at: clock.now(),
             // Somebody waits for every answer.
             store: store.in_time(),
             worker: None,
@@ -70,6 +75,7 @@ impl Operators {
 
     /// Replaces the rules, for all clones.
     pub fn set_rules(&self, rules: Rules) {
+        self.store.configured(&rules.config_hash);
         self.rules.replace(rules);
     }
 

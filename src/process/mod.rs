@@ -26,7 +26,7 @@ use crate::web::listener::{self, Limits, Listener, Options};
 use crate::web::{self, AppState, Bodies, Refusals, RequestLimit};
 use lifecycle::Lifecycle;
 use parts::Parts;
-pub(crate) use parts::{certificate_warnings, renames};
+pub(crate) use parts::{certificate_warnings, database, renames};
 use reload::Reloader;
 pub use reload::Reloading;
 
@@ -53,7 +53,7 @@ impl App {
         let serval = ServalClient::new(&config.serval, Arc::clone(&clock), slots, blot.clone())?;
         parts::log_warnings(&parts.warnings);
         let metrics = Metrics::new(config.kinds.iter().filter_map(|kind| kind.counter()));
-        let (store, mut writer) = Store::open(&config.database.url, clock.now()).await?;
+        let (store, mut writer) = Store::open_database(&database(config), clock.now()).await?;
         parts::rename_sources(config, &mut writer).await?;
         let writer = writer.with_metrics(metrics.clone());
         let refusals = Refusals::new(metrics.clone());
@@ -176,6 +176,8 @@ impl App {
         });
         // The pause that an operator set must be in force before the first claim.
         self.worker.restore_pause().await;
+        let calls = self.reloader.state.now().operators.calls_to_tell();
+        self.worker.join_replicas(calls).await;
         lifecycle.spawn(
             "delivery worker",
             self.worker.run(soft.clone(), hard.clone()),
@@ -183,7 +185,8 @@ impl App {
         let live = self.reloader.state.clone();
         let state = AppState::clone(&live.now());
         let (store, clock) = (state.store, state.clock);
-        let console = console::routes(Console::new(state.operators)?);
+        let told = state.operators.clone();
+        let console = console::routes(Console::new(state.operators));
         let public = web::public_router(live.clone());
         let admin = console::with_pages(web::admin_router(live, console));
         for (name, listener, router) in [
@@ -203,6 +206,15 @@ impl App {
             retention::run(store.clone(), clock, retention, soft.clone()),
         );
         lifecycle.spawn("configuration", self.reloader.run(soft.clone()));
+        let (others, until) = (store.clone(), soft.clone());
+        lifecycle.spawn("listener to replicas", async move {
+            others.listen_to_replicas(until).await;
+        });
+        let (replica, until) = (store.clone(), soft.clone());
+        lifecycle.spawn("replica", async move {
+            let calls = || told.calls_to_tell();
+            replica.beat_as_replica(calls, until).await;
+        });
         let (checkpointed, until) = (store.clone(), soft.clone());
         lifecycle.spawn("checkpoints", async move {
             checkpointed.keep_log_short(until).await;

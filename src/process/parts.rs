@@ -12,7 +12,7 @@ use crate::edge::metrics::{LabelValues, Metrics};
 use crate::edge::tls::{self, Identity, TlsError};
 use crate::operators::{AdminTokens, Rules};
 use crate::sources::{Refused, Sources};
-use crate::store::{AttemptOutcome, Rename, Writer};
+use crate::store::{AttemptOutcome, DEAD_AFTER, Database, Rename, Writer};
 
 /// The settings of the TLS identities, in their order.
 pub(super) const TLS_KEYS: [&str; 2] = ["server.tls_cert_file", "admin.tls_cert_file"];
@@ -49,6 +49,7 @@ impl Parts {
             speaks_tls: admin.tls_cert_file.is_some(),
             sources: config.sources.clone(),
             kinds: config.kinds,
+            config_hash: config.hash.clone(),
         };
         Ok(Self {
             sources: Arc::new(sources),
@@ -69,6 +70,18 @@ fn identities(config: &Config) -> Result<Identities, TlsError> {
         read("server", &server.tls_cert_file, &server.tls_key_file)?,
         read("admin", &admin.tls_cert_file, &admin.tls_key_file)?,
     ])
+}
+
+/// The database that the configuration names.
+pub(crate) fn database(config: &Config) -> Database {
+    let config = &config.database;
+    Database {
+        url: config.url.clone(),
+        password_file: config.password_file.clone(),
+        migrate: config.migrate,
+        direct_url: config.direct_url.clone(),
+        dead_after: config.replica_dead_after.unwrap_or(DEAD_AFTER),
+    }
 }
 
 /// The sources that have an earlier name.

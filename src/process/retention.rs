@@ -18,6 +18,8 @@ use crate::store::{Store, StoreError};
 
 /// Pause between two walks.
 const PERIOD: Duration = Duration::from_hours(1);
+/// Time between two looks whether this replica leads.
+const LOOK: Duration = Duration::from_secs(10);
 /// Shortest pause between two steps of a walk.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Retention of the counters of activity, which are shown for a day.
@@ -41,9 +43,13 @@ pub(crate) async fn run(
 ) {
     loop {
         // A walk is dropped when the retention changes. The next one begins with the new values.
-        let now = clock.now();
         let retention = *kept.borrow_and_update();
         let walks = async {
+            // Of replicas, one is enough. Who leads is not known at a start.
+            while !store.leads() {
+                tokio::time::sleep(LOOK).await;
+            }
+            let now = clock.now();
             for (kind, what, keep) in [
                 (Kind::Payloads, "bodies", retention.payloads),
                 (Kind::Events, "events", retention.events),

@@ -276,7 +276,7 @@ impl ServalClient {
 
     /// Makes a call with a token; after a 401 once more with a new token, unless the answer asks to wait.
     /// Returns only a success, or `None` if the call is not wanted any more.
-    async fn call_if<Wanted: Future<Output = bool>>(
+    pub(super) async fn call_if<Wanted: Future<Output = bool>>(
         &self,
         call: Call,
         limit: usize,

@@ -66,15 +66,18 @@ impl ServalClient {
         Ok(())
     }
 
-    /// Removes all links of a ticket to the source with this id.
-    pub async fn disconnect(
+    /// Removes all links of a ticket to the source with this id. `is_wanted` is asked before each request; `None`:
+    /// it was not any more.
+    pub async fn disconnect<Wanted: Future<Output = bool>>(
         &self,
         ticket: &ServalTicketId,
         source_id: &str,
-    ) -> Result<(), ServalError> {
+        is_wanted: impl Fn() -> Wanted,
+    ) -> Result<Option<()>, ServalError> {
         let ids = [ticket.as_str(), source_id];
         let route = self.route("tickets/{ticket}/disconnect/{source}", &ids);
-        self.call(self.delete(route), MAX_ANSWER).await.map(drop)
+        let answered = self.call_if(self.delete(route), MAX_ANSWER, is_wanted);
+        Ok(answered.await?.map(drop))
     }
 
     /// Searches the ticket with a friendly identifier such as `ACM-10` in the lists of the teams with

@@ -129,7 +129,8 @@ impl Store {
         const OF_SOME: &str = "\
             -- store::audit::of_some
             SELECT id, at, actor, action, source, external_id, subject, reason FROM audit
-            WHERE id < $1 AND ($3 IS NULL OR source = $3) AND ($4 IS NULL OR external_id = $4)
+            WHERE id < $1 AND (CAST($3 AS TEXT) IS NULL OR source = $3)
+                AND (CAST($4 AS TEXT) IS NULL OR external_id = $4)
             ORDER BY id DESC LIMIT $2";
         let (before, limit) = (filter.before.unwrap_or(i64::MAX), filter.limit);
         let (statement, args) = match (&filter.source, &filter.external_id) {

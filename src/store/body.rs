@@ -10,8 +10,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::columns::Columns;
-use super::commit::batch::Batch;
-use super::engine::Row;
+use super::engine::{Batch, Row};
 use super::error::StoreError;
 
 /// Shortest body that is compressed, in bytes.

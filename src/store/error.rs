@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
 
 /// `SQLITE_BUSY`: another process has the file.
 const BUSY: u32 = 5;
@@ -32,6 +34,9 @@ pub enum StoreError {
     /// The disk has no room for an import. Nothing of it was kept.
     #[error("the disk has no room for the import")]
     NoRoom,
+    /// An import was idle for too long. Nothing of it was kept.
+    #[error("the import was idle for ten minutes, and is over: begin it again")]
+    Overdue,
     /// An import is decided, and is not written whole yet.
     #[error("the import is decided, but not written whole yet")]
     ImportGoesOn,
@@ -53,7 +58,7 @@ impl StoreError {
     }
 
     /// The fault in the database's own words, where there are any.
-    fn problem(self) -> String {
+    pub(super) fn problem(self) -> String {
         match self {
             Self::Unavailable(said) | Self::Held(said) | Self::Constraint(said) => said,
             Self::Corrupt(_)
@@ -61,6 +66,7 @@ impl StoreError {
             | Self::Importing
             | Self::NoRoom
             | Self::ImportGoesOn
+            | Self::Overdue
             | Self::Unfinished
             | Self::Closed => self.to_string(),
         }
@@ -72,6 +78,10 @@ impl From<sqlx::Error> for StoreError {
         if let sqlx::Error::ColumnDecode { .. } | sqlx::Error::ColumnNotFound(_) = error {
             return Self::Corrupt(error.to_string());
         }
+        let database = error.as_database_error();
+        if let Some(error) = database.and_then(|error| error.try_downcast_ref()) {
+            return of_postgres(error);
+        }
         let said = said(&error);
         match kind(&error) {
             Some(BUSY) => Self::Held(said),
@@ -81,18 +91,41 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// Turns an error of Postgres into one of ours, by its code or the class of that.
+fn of_postgres(error: &PgDatabaseError) -> StoreError {
+    let said = error.message().to_owned();
+    match error.code() {
+        // lock_not_available, deadlock_detected.
+        "55P03" | "40P01" => StoreError::Held(format!(
+            "another process holds it ({said}): pg_stat_activity shows its session"
+        )),
+        // invalid_catalog_name.
+        "3D000" => StoreError::Unavailable(format!(
+            "{said}: make it with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0, or correct database.url"
+        )),
+        code if code.starts_with("23") => StoreError::Constraint(said),
+        _ => StoreError::Unavailable(said),
+    }
+}
+
 /// Kind of an error of `SQLite`: the low byte of its code.
 fn kind(error: &sqlx::Error) -> Option<u32> {
     Some(code(error)? & 0xff)
 }
 
 fn code(error: &sqlx::Error) -> Option<u32> {
-    error.as_database_error()?.code()?.parse().ok()
+    let error = error.as_database_error()?;
+    // Those of Postgres are numbers, too.
+    error.try_downcast_ref::<SqliteError>()?;
+    error.code()?.parse().ok()
 }
 
 /// The error in `SQLite`'s own words, such as "database or disk is full": operators search for them. An I/O
 /// error is called one, with the code that tells which, and a lock names what to look for.
 pub(super) fn said(error: &sqlx::Error) -> String {
+    if let sqlx::Error::Io(error) = error {
+        return error.to_string();
+    }
     let Some(database) = error.as_database_error() else {
         return error.to_string();
     };
@@ -123,11 +156,14 @@ pub enum SettleError {
 /// Reason why the database cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The URL does not name a `SQLite` file.
-    #[error("database.url {url:?} is not understood: expected sqlite://path/to/file.db")]
+    /// The URL does not name a database. It is not quoted: it may have a password.
+    #[error(
+        "database.url is not understood: {problem}: expected sqlite://path/to/file.db, or \
+         postgres://user@host:5432/database"
+    )]
     Url {
-        /// URL from the configuration.
-        url: String,
+        /// The fault.
+        problem: String,
     },
     /// A file or folder cannot be created, read or renamed.
     #[error("cannot use {path}: {source}")]
@@ -160,6 +196,14 @@ pub enum OpenError {
         version: i64,
         /// Newest schema version that this program knows.
         newest: i64,
+    },
+    /// The server, or what it has of the database, will not do.
+    #[error("{path} cannot be used: {problem}")]
+    Unfit {
+        /// Hosts and name of the database.
+        path: String,
+        /// The fault, and the remedy.
+        problem: String,
     },
     /// A migration failed.
     #[error("the schema of {path} cannot be brought up to date: {problem}")]
@@ -218,8 +262,7 @@ impl OpenError {
     }
 
     /// Makes errors of bringing the database `path` up to date.
-    pub(super) fn migration(path: &Path) -> impl Fn(MigrateError) -> Self + use<> {
-        let path = path.display().to_string();
+    pub(super) fn migration(path: String) -> impl Fn(MigrateError) -> Self {
         move |error| {
             let path = path.clone();
             let problem = if let MigrateError::Execute(error) = &error {

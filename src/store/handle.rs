@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::{Mutex, Notify, OwnedRwLockReadGuard, RwLock, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use super::asked::Asked;
 use super::by::By;
 use super::commit::fault::Faults;
 use super::commit::growth::Growth;
@@ -14,12 +15,11 @@ use super::commit::turn::{OF_OPERATORS, OF_WEBHOOKS, Patience, Turn};
 use super::commit::tx::{Tx, WriteFuture};
 use super::engine::Readers;
 use super::error::StoreError;
-use super::file::lock::DatabaseLock;
-use super::file::presence::Presence;
+use super::file::Files;
 use super::inbox::webhook::{Recorded, Webhook};
-use super::links::asked::Asked;
 use super::links::import::leftovers::Leftovers;
 use super::queue::offer::HandOff;
+use super::server::replica::Replica;
 use super::sql::Args;
 use crate::domain::uptime::Uptime;
 
@@ -65,10 +65,19 @@ pub(crate) struct Shared {
     pub(crate) was_restored: bool,
     /// The uptime that was written last.
     pub(crate) uptime: std::sync::Mutex<Uptime>,
-    /// The files of the database.
-    pub(crate) presence: Presence,
-    /// Held until the last handle is dropped.
-    pub(crate) lock: DatabaseLock,
+    /// The files of the database; `None`: it is on a server.
+    pub(crate) files: Option<Files>,
+    /// This process among those that share the database; `None`: it is the only one.
+    pub(crate) replica: Option<Replica>,
+}
+
+impl Shared {
+    /// Fails if the files of the database are not at their places.
+    pub(crate) fn check_presence(&self) -> Result<(), StoreError> {
+        self.files
+            .as_ref()
+            .map_or(Ok(()), |files| files.presence.check())
+    }
 }
 
 impl Store {
@@ -83,10 +92,15 @@ impl Store {
         self.readers.close().await;
     }
 
-    /// True if the database was restored from a backup a short time before the start: Serval may have pairs
-    /// that it lacks.
+    /// True if other processes write to the database, too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.replica.is_some()
+    }
+
+    /// True if the database was restored from a backup a short time ago: Serval may have pairs that it lacks.
     pub fn was_restored(&self) -> bool {
-        self.shared.was_restored
+        let replica = self.shared.replica.as_ref();
+        replica.map_or(self.shared.was_restored, Replica::was_restored)
     }
 
     /// A handle for callers whom somebody waits for: its writes end or fail in time.
@@ -98,12 +112,12 @@ impl Store {
 
     /// True if the last write failed, or the next one would. `/readyz` calls [`Store::probe`] then.
     pub fn is_failing(&self) -> bool {
-        self.shared.faults.is_failing() || self.shared.presence.check().is_err()
+        self.shared.faults.is_failing() || self.shared.check_presence().is_err()
     }
 
     /// Reason why nothing can be stored, if it is known without a write.
     pub fn refuses(&self) -> Option<StoreError> {
-        let gone = self.shared.presence.check().err();
+        let gone = self.shared.check_presence().err();
         gone.or_else(|| self.shared.faults.held())
     }
 
@@ -230,6 +244,10 @@ impl Store {
     {
         self.write(move |tx| {
             let _held = &turn;
+            // Another process writes one. This process' own has the turn.
+            if tx.is_importing {
+                return Box::pin(std::future::ready(Err(StoreError::Importing)));
+            }
             run(tx)
         })
         .await

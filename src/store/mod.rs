@@ -10,19 +10,24 @@
 //! Why `INDEXED BY`: without statistics, `SQLite` prefers the index over all states to the small one
 //! over waiting events, and sorts the whole backlog for one claim.
 
+mod asked;
 mod attempt;
 mod audit;
 mod body;
 mod by;
 mod columns;
 mod commit;
+mod database;
 mod engine;
 mod error;
 mod file;
 mod handle;
 mod inbox;
 mod links;
+mod moving;
+mod open;
 mod queue;
+mod server;
 mod sql;
 mod tickets;
 mod views;
@@ -32,6 +37,7 @@ pub use audit::{Action, AuditFilter, AuditRow};
 pub use body::Body;
 pub use by::By;
 pub use commit::writer::Writer;
+pub use database::{DEAD_AFTER, Database};
 pub use error::{OpenError, SettleError, StoreError};
 pub use file::backup::{Backup, back_up, restore};
 pub use file::copy::{BackupError, saved_copy};
@@ -50,11 +56,15 @@ pub use links::mapping::{Mapping, MappingFilter, Origin, PutMapping, Removal, St
 pub use links::rename_source::{Rename, RenameError};
 pub use links::unlink::{MayUnlink, Unlink};
 pub use links::version::{Precondition, Stale, Versions};
+pub use moving::{MoveError, Moved, move_to_server};
 pub use queue::claim::{Claim, ClaimScope, ClaimToken};
 pub use queue::offer::Offer;
 pub use queue::replay::{ReadAgain, Replay, SetAside};
 pub use queue::settings::Expired;
 pub use queue::settle::types::Settlement;
+pub use server::{
+    Caller, Inspected, Migrated, ReplicaInfo, ServerFacts, SessionLimits, StoredSession,
+};
 pub use views::activity::{Activity, Bucket, Range};
 pub use views::dead::{DeadGroup, Failure};
 pub use views::event::{ChangeRow, EventDetail};

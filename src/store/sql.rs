@@ -117,6 +117,14 @@ macro_rules! external {
 }
 pub(crate) use external;
 
+/// Subquery for the row id of the next external ticket.
+macro_rules! next_ticket {
+    () => {
+        "(SELECT COALESCE(MAX(t.id), 0) + 1 FROM external_tickets AS t)"
+    };
+}
+pub(crate) use next_ticket;
+
 /// Subquery that tells if an event named the channel of this external ticket a direct conversation.
 macro_rules! is_direct {
     ($source:literal, $external_id:literal) => {

@@ -62,7 +62,7 @@ pub(super) async fn forget_all(tx: &mut Tx, rows: &[i64]) -> Result<(), StoreErr
     const FORGET: &str = "\
         -- store::tickets::forget
         DELETE FROM external_tickets
-        WHERE id IN (SELECT value FROM json_each($1)) AND ticket_id IS NULL
+        WHERE id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1)) AND ticket_id IS NULL
             AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.external = external_tickets.id)
             AND NOT EXISTS (SELECT 1 FROM connections AS c WHERE c.external = external_tickets.id)
             AND NOT EXISTS (SELECT 1 FROM doubts AS d WHERE d.external = external_tickets.id)";

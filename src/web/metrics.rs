@@ -75,8 +75,9 @@ async fn page(state: &AppState, format: Format) -> String {
     let now = state.clock.now();
     let levels = state.store.levels(now).await;
     let is_ready = state.operators.problems(&levels, now).await.is_empty();
-    let calls = state.operators.calls();
-    let files = state.store.file_sizes();
+    let (calls, own) = (state.operators.calls(), state.operators.own_calls());
+    let (other_replicas, _) = state.store.other_replicas();
+    let files = state.store.sizes().await;
     let scrape = Scrape {
         is_ready,
         breaker: calls.mode.breaker(),
@@ -87,8 +88,10 @@ async fn page(state: &AppState, format: Format) -> String {
             state.admin_limit.in_flight(),
         ],
         body_bytes: state.bodies.taken(),
-        calls_in_flight: calls.in_flight,
-        token_refreshes: calls.token_refreshes,
+        leads: state.store.leads(),
+        replicas_alive: other_replicas + 1,
+        calls_in_flight: own.in_flight,
+        token_refreshes: own.token_refreshes,
         is_store_failing: state.store.is_failing(),
         queue_depth: state.store.queue_depth(),
         database_bytes: files.database,

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::state::AppState;
 use crate::delivery::gate::breaker::Mode;
+use crate::operators::By;
 use crate::store::Levels;
 
 /// State of the daemon.
@@ -24,8 +25,8 @@ pub(super) struct Readiness {
     /// True while an operator has paused the calls to Serval. The daemon is still ready.
     paused: bool,
     /// State of the circuit breaker: `closed`, `suspect` or `open`. Events wait while it is open, so the
-    /// daemon is still ready.
-    breaker: &'static str,
+    /// daemon is still ready. Null: this replica does not know which one makes the calls.
+    breaker: Option<&'static str>,
     /// True while Serval refuses the credentials.
     held: bool,
     /// Seconds since the oldest due event became due.
@@ -39,6 +40,36 @@ pub(super) struct Readiness {
     database: Option<&'static str>,
     /// Claims that ran out without a result; null: the database cannot be read.
     overdue_claims: Option<i64>,
+    /// This process among those that share the database; null: the database is a file.
+    replica: Option<Place>,
+}
+
+/// One of the replicas that share a database.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReplicaPlace)]
+struct Place {
+    /// Id of this replica.
+    id: String,
+    /// Id of the replica that makes the calls. `serval`, `breaker` and `held` are about its calls. Null: this replica
+    /// does not know it, or not yet.
+    leader: Option<String>,
+    /// Says that other replicas run with another configuration, and what to do. This one is still ready.
+    configuration: Option<String>,
+}
+
+fn place(state: &AppState, by: By) -> Option<Place> {
+    let id = state.store.replica_id()?.to_owned();
+    let leader = match by {
+        By::Me => Some(id.clone()),
+        By::Replica(leader) => Some(leader),
+        By::Unknown => None,
+    };
+    let configuration = state.operators.config_difference();
+    Some(Place {
+        id,
+        leader,
+        configuration,
+    })
 }
 
 /// Read the readiness
@@ -74,13 +105,14 @@ pub(super) async fn readyz(State(state): State<AppState>) -> (StatusCode, Json<R
         problems,
         serval: calls.fault,
         paused: calls.is_paused,
-        breaker: calls.mode.breaker().as_str(),
+        breaker: (calls.by != By::Unknown).then(|| calls.mode.breaker().as_str()),
         held: matches!(calls.mode, Mode::Held(_)),
         oldest_due_age_s: age(|levels| levels.oldest_due),
         oldest_parked_age_s: age(|levels| levels.oldest_parked),
         clock: state.operators.clock_step(now),
         database: state.operators.other_writer(),
         overdue_claims: levels.as_ref().map(|levels| levels.overdue_claims),
+        replica: place(&state, calls.by),
     };
     (status, Json(readiness))
 }

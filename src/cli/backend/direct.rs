@@ -1,6 +1,6 @@
-//! The admin API in this process, over a database that no daemon has.
+//! The admin API in this process, over a database that no daemon has, or over one on a server.
 //!
-//! Invariant: it holds the database's lock from the first read to the end of the last write. It
+//! Invariant: it holds the lock of a database file from the first read to the end of the last write. It
 //! makes no call to Serval and takes no webhook.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::edge::clock::{Clock as _, SystemClock};
 use crate::edge::metrics::Metrics;
 use crate::edge::telemetry::{self, LogConfig, LogFormat};
 use crate::operators::{AdminTokens, Operators, Rules};
-use crate::store::{DatabaseLock, Store};
+use crate::store::{Database, DatabaseLock, Store, Writer};
 use crate::web::{InProcess, Pieces};
 
 /// The admin API over a database that this process has opened.
@@ -31,16 +31,21 @@ pub(crate) struct Direct {
 }
 
 impl Direct {
-    /// Opens the database under its lock, bringing its schema up to date.
+    /// Opens a database file under its lock, bringing its schema up to date.
     pub(super) async fn open(config: &Config, lock: DatabaseLock) -> anyhow::Result<Self> {
-        // An answer only tells that the database failed. The log has the database's own error.
-        let log = LogConfig {
-            level: "error".to_owned(),
-            format: LogFormat::Text,
-        };
-        // An error means that there is a subscriber already, which will do.
-        drop(telemetry::init(&log));
-        let (store, writer) = Store::open_locked(lock, SystemClock.now()).await?;
+        log_failures();
+        let opened = Store::open_locked(lock, SystemClock.now()).await?;
+        Ok(Self::over(config, opened))
+    }
+
+    /// Opens a database on a server, bringing its schema up to date.
+    pub(super) async fn open_server(config: &Config, database: &Database) -> anyhow::Result<Self> {
+        log_failures();
+        let opened = Store::open_database(database, SystemClock.now()).await?;
+        Ok(Self::over(config, opened))
+    }
+
+    fn over(config: &Config, (store, writer): (Store, Writer)) -> Self {
         let operators = operators(config, store.clone());
         let stop = CancellationToken::new();
         #[expect(
@@ -48,12 +53,12 @@ impl Direct {
             reason = "`close` waits for it; there is no lifecycle in a command"
         )]
         let writer = tokio::spawn(writer.run(stop.clone()));
-        Ok(Self {
+        Self {
             api: InProcess::new(operators),
             store,
             writer,
             stop,
-        })
+        }
     }
 
     /// Answers a call as the daemon would.
@@ -97,6 +102,16 @@ impl Direct {
     }
 }
 
+/// Logs errors. An answer only tells that the database failed; the log has the database's own words.
+fn log_failures() {
+    let log = LogConfig {
+        level: "error".to_owned(),
+        format: LogFormat::Text,
+    };
+    // An error means that there is a subscriber already, which will do.
+    drop(telemetry::init(&log));
+}
+
 fn operators(config: &Config, store: Store) -> Operators {
     let rules = Rules {
         // No token is needed: a caller that can open the database file may do everything.
@@ -105,6 +120,7 @@ fn operators(config: &Config, store: Store) -> Operators {
         speaks_tls: false,
         sources: config.sources.clone(),
         kinds: config.kinds,
+        config_hash: config.hash.clone(),
     };
     Operators::new(store, Arc::new(SystemClock), Metrics::default(), rules)
 }

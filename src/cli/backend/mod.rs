@@ -1,5 +1,6 @@
 //! Reaches the inbox and the mappings for a command: through the daemon's admin API if a daemon has
-//! the database, otherwise in the database itself. The user need not know which.
+//! the database, otherwise in the database itself. The user need not know which. Of a database on a server nobody
+//! knows which daemons have it, so the one on this machine is asked first.
 //!
 //! Invariant: both ways end in the handlers of the admin API, so their answers are the same.
 
@@ -14,10 +15,12 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use http::StatusCode;
+use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 
 use crate::config::Config;
-use crate::store::{DatabaseLock, OpenError, file_of};
+use crate::process::database;
+use crate::store::{Database, DatabaseLock, OpenError, Store};
 use crate::terminal::{Failure, output};
 use crate::web::Pieces;
 pub(super) use answer::{Answer, broke_off};
@@ -36,6 +39,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) enum Backend {
     /// No daemon has the database: this process does.
     Direct(Direct),
+    /// The database is on a server, and this process has it beside whichever daemons.
+    Beside(Direct),
     /// The daemon's admin API.
     Remote(Remote),
 }
@@ -58,7 +63,7 @@ impl Backend {
     ) -> Result<T, Failure> {
         let backend = Self::choose(config, missing, PATIENCE).await?;
         let result = work(&backend).await;
-        if let Self::Direct(direct) = backend {
+        if let Self::Direct(direct) | Self::Beside(direct) = backend {
             direct.close().await;
         }
         result
@@ -79,8 +84,13 @@ impl Backend {
         missing: Missing,
         patience: Duration,
     ) -> Result<Self, Failure> {
-        let url = &config.database.url;
-        let path = file_of(url).map_err(|error| Failure::Usage(error.to_string()))?;
+        let database = database(config);
+        if database.is_on_server() {
+            return Self::choose_beside(config, &database, missing).await;
+        }
+        let url = database.url.expose_secret();
+        let path = database.file();
+        let path = path.map_err(|error| Failure::Usage(error.to_string()))?;
         let exists = path.exists();
         if !exists && missing == Missing::Refuse {
             return Err(Failure::failed(format_args!(
@@ -113,6 +123,30 @@ impl Backend {
         }
     }
 
+    /// The way to a database on a server.
+    async fn choose_beside(
+        config: &Config,
+        database: &Database,
+        missing: Missing,
+    ) -> Result<Self, Failure> {
+        if answers(config).await {
+            return Ok(Self::Remote(Remote::new(&config.admin)?));
+        }
+        let inspected = Store::inspect_server(database).await;
+        let inspected = inspected.map_err(|error| Failure::Failed(error.into()))?;
+        if inspected.schema.is_none() {
+            let shown = database.shown();
+            if missing == Missing::Refuse {
+                return Err(Failure::failed(format_args!(
+                    "there is nothing of serval-connect in {shown} yet: give the daemon's configuration with \
+                     --config; `serve` and `migrate` make a new schema"
+                )));
+            }
+            output::warn(format_args!("there was no schema in {shown}, made one"));
+        }
+        Ok(Self::Beside(Direct::open_server(config, database).await?))
+    }
+
     /// Makes a call. An answer other than 2xx is a failure.
     pub(super) async fn call(&self, call: &Call) -> Result<Answer, Failure> {
         let answer = self.upload(call, call.pieces()).await?;
@@ -143,9 +177,18 @@ impl Backend {
 
     async fn exchange(&self, call: &Call, body: Pieces) -> Result<(StatusCode, Pieces), Failure> {
         match self {
-            Self::Direct(direct) => Ok(direct.exchange(call, body).await?),
+            Self::Direct(direct) | Self::Beside(direct) => Ok(direct.exchange(call, body).await?),
             Self::Remote(remote) => remote.exchange(call, body).await,
         }
+    }
+}
+
+/// True if a daemon answers at `admin.listen`.
+pub(super) async fn answers(config: &Config) -> bool {
+    match Remote::new(&config.admin) {
+        Ok(remote) => remote.probe().await.is_ok(),
+        // With port 0 nobody knows where it listens.
+        Err(_) => false,
     }
 }
 

@@ -52,7 +52,7 @@ async fn a_database_that_is_not_there_is_not_an_empty_one() {
 async fn a_held_database_without_an_api_is_explained() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
-    let _held = DatabaseLock::acquire(&config.database.url).unwrap();
+    let _held = DatabaseLock::acquire(config.database.url.expose_secret()).unwrap();
     let refused = Backend::choose(&config, Missing::Create, Duration::ZERO).await;
     let text = refused.unwrap_err().to_string();
     for part in ["x.db is in use", "http://127.0.0.1:1", "--config"] {
@@ -64,7 +64,7 @@ async fn a_held_database_without_an_api_is_explained() {
 async fn a_command_waits_for_another_one_to_end() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
-    let held = DatabaseLock::acquire(&config.database.url).unwrap();
+    let held = DatabaseLock::acquire(config.database.url.expose_secret()).unwrap();
     let release = async {
         tokio::time::sleep(Duration::from_millis(150)).await;
         drop(held);

@@ -73,7 +73,7 @@ fn words(shape: Shape) -> (&'static str, String) {
         Shape::Address => ("address", "IP address and port".to_owned()),
         Shape::Text => ("text", String::new()),
         Shape::Texts => ("list of texts", String::new()),
-        Shape::Secret => ("secret", String::new()),
+        Shape::Secret | Shape::DatabaseUrl => ("secret", String::new()),
         Shape::Secrets => ("list of secrets", String::new()),
         Shape::Size { min, max } => (
             "size",

@@ -1,5 +1,6 @@
 //! The configuration as a whole.
 
+mod database;
 mod guide;
 mod layering;
 mod reference;

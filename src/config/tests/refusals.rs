@@ -171,7 +171,7 @@ fn single_faults_name_the_key() {
             "0.toml:2: serval.base_url: expected a URL",
         ),
         (
-            "[database]\nurl = 'postgres://x'",
+            "[database]\nurl = 'mysql://x'",
             &[],
             "0.toml:2: database.url: expected a SQLite",
         ),
@@ -220,7 +220,8 @@ fn a_secret_is_in_no_error_no_report_and_no_debug_output() {
     let good = format!(
         "[admin]\ntokens = ['{CANARY}']\nmapping_tokens = ['{CANARY}']\n[serval]\nclient_id = 'id'\nclient_secret = '{CANARY}'
         [sources.servicenow]\nsecrets = ['{CANARY}']\nbearer_tokens = ['{CANARY}']
-        basic_auth = ['u:{CANARY}']\n[sources.slack]\nsigning_secrets = ['{CANARY}']"
+        basic_auth = ['u:{CANARY}']\n[sources.slack]\nsigning_secrets = ['{CANARY}']
+        [database]\nurl = 'postgres://u:{CANARY}@db/x'\ndirect_url = 'postgres://u:{CANARY}@db:5433/x'"
     );
     let variables: Environment = [("SERVAL_BEARER_TOKEN", CANARY)].into_iter().collect();
     let loaded = load(&[&good], &[("SERVAL_BEARER_TOKEN", CANARY)]);
@@ -231,6 +232,11 @@ fn a_secret_is_in_no_error_no_report_and_no_debug_output() {
         shown.text
     );
     assert!(shown.text.contains("tokens = (set, 1 value)"));
+    assert!(
+        shown
+            .text
+            .contains("direct_url = \"postgres://db:5433/x\"  # ")
+    );
     for text in [format!("{loaded:?}"), shown.text, format!("{variables:?}")] {
         assert!(!text.contains(CANARY), "{text}");
     }
@@ -243,6 +249,11 @@ fn a_secret_is_in_no_error_no_report_and_no_debug_output() {
         format!("[serval]\nclient_secret = '{CANARY}' '{CANARY}'"),
         format!("[serval]\nclient_secret = \"\\q{CANARY}\""),
         format!("[serval]\nbase_url = 'https://u:{CANARY}@x'"),
+        format!("[database]\nurl = 'postgres://u:{CANARY}@db'"),
+        format!("[database]\nurl = 'postgre://u:{CANARY}@db/x'"),
+        format!("[database]\nurl = 'postgres://u:/{CANARY}@db/x'"),
+        format!("[database]\nurl = 'postgres://u@db/x?sslmode={CANARY}'"),
+        format!("[database]\nurl = 'postgres://db/x'\ndirect_url = 'postgres://u:{CANARY}@/x'"),
         format!("[sources.slack]\nsigning_secrets = '{CANARY}'"),
         format!("[sources.slack]\nkind = '{CANARY}'"),
         format!("[log]\nlevel = '{CANARY}'"),

@@ -67,7 +67,7 @@ impl Wish {
 }
 
 /// The time until which Serval asked to wait.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct AskedToWait {
     /// Serval's answer that asked for it.
     pub reason: String,

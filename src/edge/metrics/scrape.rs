@@ -36,6 +36,10 @@ pub struct Scrape {
     pub is_held: bool,
     /// True while an operator has paused the calls.
     pub is_paused: bool,
+    /// True if this process makes the calls.
+    pub leads: bool,
+    /// Number of processes that share the database, this one included.
+    pub replicas_alive: i64,
     /// Requests in flight by listener. Requests that need no slot are left out.
     pub requests_in_flight: Vec<(&'static str, usize)>,
     /// Memory that the bodies of webhooks take, in bytes.
@@ -159,6 +163,16 @@ fn delivery(levels: &mut Registry, scrape: &Scrape) {
         "paused",
         "1 while an operator has paused the calls",
         switch(scrape.is_paused),
+    );
+    levels.register(
+        "replica_leads",
+        "1 while this process makes the calls to Serval; of the replicas of a database, one does",
+        switch(scrape.leads),
+    );
+    levels.register(
+        "replicas_alive",
+        "Processes that share the database, this one included",
+        ConstGauge::new(scrape.replicas_alive),
     );
     levels.register(
         "calls_in_flight",

@@ -102,7 +102,7 @@ impl Stage {
         config.server.shutdown_timeout = Duration::from_secs(5);
         config.admin.listen = anywhere;
         config.admin.tokens = vec![admin_token.clone().into()];
-        config.database.url = format!("sqlite://{}", database.display());
+        config.database.url = format!("sqlite://{}", database.display()).into();
         config.serval.base_url = mock.base_url();
         config.serval.client_id = Some("demo-client".to_owned());
         config.serval.client_secret = Some(client_secret);

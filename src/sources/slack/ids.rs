@@ -4,13 +4,16 @@ use crate::domain::ids::{ExternalId, InvalidId};
 
 /// Digits of a timestamp after the dot.
 const FRACTION: usize = 6;
+/// The longest name of a thread or a conversation, in bytes. Real ones have less than a third of it.
+const LONGEST: usize = 128;
 
 /// The form of a thread's external id, as a regular expression.
 pub(super) const PATTERN: &str = r"[CDG][A-Z0-9]{2,}:[0-9]+\.[0-9]+";
 
 /// Reads the external id of a thread.
 pub(super) fn parse(text: &str) -> Result<ExternalId, InvalidId> {
-    let is_thread = |(channel, ts)| text.len() <= 128 && is_channel(channel) && is_timestamp(ts);
+    let is_thread =
+        |(channel, ts)| text.len() <= LONGEST && is_channel(channel) && is_timestamp(ts);
     if text.split_once(':').is_some_and(is_thread) {
         return Ok(ExternalId::checked(text));
     }
@@ -23,7 +26,7 @@ pub(super) fn parse(text: &str) -> Result<ExternalId, InvalidId> {
 pub fn is_channel(text: &str) -> bool {
     let mut bytes = text.bytes();
     matches!(bytes.next(), Some(b'C' | b'G' | b'D'))
-        && text.len() >= 3
+        && (3..=LONGEST).contains(&text.len())
         && bytes.all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
@@ -88,6 +91,20 @@ mod tests {
             "C111:1e9.0",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_channel_is_short_enough_for_every_index() {
+        let of = |length: usize| "C".repeat(length);
+        for (id, expected) in [
+            (of(2), false),
+            (of(3), true),
+            (of(128), true),
+            (of(129), false),
+            ("C11\u{0}".to_owned(), false),
+        ] {
+            assert_eq!(is_channel(&id), expected, "{id}");
         }
     }
 }

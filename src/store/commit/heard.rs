@@ -39,7 +39,12 @@ impl Heard {
         let rows: Vec<_> = (self.0.iter())
             .map(|(source, heard)| {
                 let lasting = heard.lasting.map(Trouble::as_str);
-                (source, millis(heard.last), lasting, heard.is_alive)
+                (
+                    source,
+                    millis(heard.last),
+                    lasting,
+                    heard.is_alive.then_some("alive"),
+                )
             })
             .collect();
         (!rows.is_empty()).then(|| json(&rows))

@@ -1,6 +1,5 @@
 //! The one writer: gathers the writes that wait, runs them in one transaction, and answers after the commit.
 
-pub(crate) mod batch;
 pub(crate) mod counts;
 pub(crate) mod effects;
 pub(crate) mod fault;
@@ -9,7 +8,7 @@ pub(crate) mod growth;
 pub(crate) mod heard;
 pub(crate) mod importing;
 pub(crate) mod job;
-pub(crate) mod sized;
+pub(crate) mod save;
 pub(crate) mod tally;
 pub(crate) mod turn;
 pub(crate) mod tx;

@@ -5,15 +5,14 @@ use std::pin::Pin;
 
 use jiff::Timestamp;
 
-use super::batch::Batch;
 use super::counts::Counts;
 use super::effects::Effects;
 use super::heard::Heard;
 use super::tally::Tally;
 use crate::store::columns::Columns;
-use crate::store::engine::{Conn, Row};
+use crate::store::engine::{BEGIN, Batch, Conn, Row};
 use crate::store::error::StoreError;
-use crate::store::sql::{self, Args, args};
+use crate::store::sql::{self, Args, json};
 
 /// A future that borrows the transaction.
 pub(crate) type WriteFuture<'a, T> =
@@ -43,6 +42,13 @@ pub(crate) struct Tx {
     /// Time at which the rows of an import are written; `None`: no import is written. Nothing is claimed
     /// meanwhile.
     pub(crate) importing_at: Option<Timestamp>,
+    /// True if any process writes an import, as of the begin. Nothing is claimed meanwhile.
+    pub(crate) is_importing: bool,
+    /// Tokens of the claims that it made.
+    pub(crate) made: Vec<String>,
+    /// Tokens of claims that nobody holds, if they are stored at all: the commit that should store them failed, or
+    /// its answer was lost.
+    lost: Vec<String>,
 }
 
 impl Tx {
@@ -60,30 +66,62 @@ impl Tx {
             revision: 0,
             claims_last_until: 0,
             importing_at: None,
+            is_importing: false,
+            made: Vec::new(),
+            lost: Vec::new(),
         }
     }
 
-    /// Clears what belongs to the transaction before. `BEGIN` is sent with the first statement.
-    pub(super) fn begin(&mut self, effects: Effects) {
+    /// Begins a transaction, and clears what belongs to the one before. To `SQLite` `BEGIN` is sent with the first
+    /// statement.
+    pub(super) async fn begin(&mut self, effects: Effects) -> Result<(), StoreError> {
         self.later = Batch::default();
         self.is_open = false;
         self.counts = Counts::default();
         self.tally = Tally::default();
         self.heard = Heard::default();
         self.effects = effects;
+        // Others may have written since.
+        if self.connection.is_shared() {
+            let begun = self.connection.begin().await?;
+            self.next_event = begun.last_event + 1;
+            self.is_importing = begun.is_importing;
+            self.claims_last_until = 0;
+            self.is_open = true;
+            self.free_lost();
+        }
+        Ok(())
+    }
+
+    /// Frees the claims that nobody holds. No call was made under them.
+    fn free_lost(&mut self) {
+        const FREE: &str = "\
+            -- store::tx::free_lost
+            DELETE FROM claims WHERE token IN (SELECT atom FROM json_each(?))";
+        if !self.lost.is_empty() {
+            let lost = json(&self.lost);
+            self.later().push(FREE);
+            self.later.bind(lost);
+            self.effects.wake = true;
+        }
+    }
+
+    /// True if other processes write to the database, too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.connection.is_shared()
     }
 
     /// Returns the connection for one statement, after running all that came before it.
     pub(crate) async fn connection(&mut self) -> Result<&mut Conn, StoreError> {
         let before = std::mem::take(self.later());
-        before.run(&mut self.connection).await?;
+        self.connection.run_batch(before).await?;
         Ok(&mut self.connection)
     }
 
     /// Returns the batch for statements that run with the next one.
     pub(crate) fn later(&mut self) -> &mut Batch {
         if !self.is_open {
-            self.later.push("BEGIN IMMEDIATE");
+            self.later.push(BEGIN);
             self.is_open = true;
         }
         &mut self.later
@@ -92,7 +130,7 @@ impl Tx {
     /// Runs the statements of [`Tx::later`] and returns the rows of all of them.
     pub(crate) async fn fetch_later(&mut self) -> Result<Vec<Row>, StoreError> {
         let batch = std::mem::take(self.later());
-        batch.fetch_all(&mut self.connection).await
+        self.connection.fetch_batch(batch).await
     }
 
     /// Runs a statement and returns the number of rows that it changed.
@@ -146,55 +184,68 @@ impl Tx {
         const COUNT: &str = "\
             -- store::counts::add
             INSERT INTO counts (source, state, n)
-            SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE TRUE
-            ON CONFLICT (source, state) DO UPDATE SET n = n + excluded.n;
+            SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT) FROM json_each(?) WHERE TRUE
+            ON CONFLICT (source, state) DO UPDATE SET n = counts.n + excluded.n";
+        const TALLY: &str = "\
             -- store::activity::add
             INSERT INTO activity (at, source, stored, connected)
-            SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?) WHERE TRUE
+            SELECT CAST(value ->> 0 AS BIGINT), value ->> 1, CAST(value ->> 2 AS BIGINT),
+                CAST(value ->> 3 AS BIGINT)
+            FROM json_each(?) WHERE TRUE
             ON CONFLICT (at, source) DO UPDATE
-            SET stored = stored + excluded.stored, connected = connected + excluded.connected;
+            SET stored = activity.stored + excluded.stored,
+                connected = activity.connected + excluded.connected";
+        const HEARD: &str = "\
             -- store::feeds::heard
             INSERT INTO feeds (source, last_webhook_at, trouble, trouble_at)
-            SELECT value ->> 0, value ->> 1,
-                iif(value ->> 3, value ->> 2,
-                    iif(trouble = 'uninstalled', trouble, COALESCE(value ->> 2, trouble))),
-                iif(trouble IS NULL OR value ->> 3,
-                    iif(value ->> 2 IS NULL, NULL, value ->> 1), trouble_at)
-            FROM json_each(?) LEFT JOIN feeds ON source = value ->> 0 WHERE TRUE
+            SELECT value ->> 0, CAST(value ->> 1 AS BIGINT),
+                CASE WHEN value ->> 3 = 'alive' THEN value ->> 2
+                    WHEN trouble = 'uninstalled' THEN trouble
+                    ELSE COALESCE(value ->> 2, trouble) END,
+                CASE WHEN trouble IS NOT NULL AND value ->> 3 IS NULL THEN trouble_at
+                    WHEN value ->> 2 IS NOT NULL THEN CAST(value ->> 1 AS BIGINT) END
+            FROM json_each(?) AS heard LEFT JOIN feeds ON source = value ->> 0 WHERE TRUE
             ON CONFLICT (source) DO UPDATE
-            SET last_webhook_at = MAX(last_webhook_at, excluded.last_webhook_at),
+            SET last_webhook_at = MAX(feeds.last_webhook_at, excluded.last_webhook_at),
                 trouble = excluded.trouble, trouble_at = excluded.trouble_at";
         let (counts, tally) = (self.counts.rows(), self.tally.rows());
         let heard = self.heard.rows();
         if counts.is_some() || tally.is_some() {
             let or_nothing = |rows: Option<String>| rows.unwrap_or_else(|| "[]".to_owned());
             let later = self.later();
-            later.push(COUNT);
-            later.bind(or_nothing(counts));
-            later.bind(or_nothing(tally));
-            later.bind(or_nothing(heard));
+            // Always all three: so they are one text, which stays prepared.
+            for (statement, rows) in [(COUNT, counts), (TALLY, tally), (HEARD, heard)] {
+                later.push(statement);
+                later.bind(or_nothing(rows));
+            }
         }
-        self.later().push("COMMIT");
-        self.connection().await?;
+        let last = self.next_event - 1;
+        let before = std::mem::take(self.later());
+        let wakes = self.effects.wake || self.effects.handing.left_some;
+        self.connection.commit(before, last, wakes).await?;
+        self.made.clear();
+        self.lost.clear();
         Ok(())
     }
 
     /// Rolls back. `SQLite` may have done so by itself; then the statement fails, which is fine.
     pub(super) async fn roll_back(&mut self) {
-        drop(sql::run(&mut self.connection, "ROLLBACK", args![]).await);
+        self.connection.roll_back().await;
         self.claims_last_until = 0;
+        if self.connection.is_shared() {
+            self.lost.append(&mut self.made);
+        }
+        self.made.clear();
     }
 
     /// Reads from the database which ids are given. Returns true if another program gave some from `first` on.
     pub(super) async fn recount(&mut self, first: i64) -> Result<bool, StoreError> {
-        let last: i64 = sql::fetch_one(&mut self.connection, LAST_EVENT, args![]).await?;
-        let next = last + 1;
+        if self.connection.is_shared() {
+            return Ok(false);
+        }
+        let next = self.connection.begin().await?.last_event + 1;
+        self.connection.roll_back().await;
         self.next_event = self.next_event.max(next);
         Ok(next > first)
     }
 }
-
-/// Reads the id of the last event that was stored, also if it is deleted.
-pub(crate) const LAST_EVENT: &str = "\
-    -- store::tx::last_event
-    SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'events'";

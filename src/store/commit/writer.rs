@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::effects::Effects;
@@ -18,13 +19,13 @@ use super::group::Group;
 use super::growth::BYTES_PER_WRITE;
 use super::importing::Importing;
 use super::job::Waiting;
+use super::save::Save;
 use super::tx::{Tx, WriteFuture};
 use crate::edge::metrics::Metrics;
 use crate::store::error::StoreError;
-use crate::store::file::copy;
 use crate::store::handle::Shared;
 use crate::store::links::import::decided::Decided;
-use crate::store::sql::{self, args};
+use crate::store::server::beat::sign_off;
 
 /// Largest number of jobs that wait; another one is refused.
 pub(crate) const QUEUE: usize = 4096;
@@ -32,8 +33,10 @@ pub(crate) const QUEUE: usize = 4096;
 const GROUP: usize = 512;
 /// Time between two looks at the files while nothing is written.
 const LOOK: Duration = Duration::from_millis(500);
-/// Wait before the saving of a database is tried again.
-const SAVE_AGAIN: Duration = Duration::from_secs(10);
+/// Longest time of a transaction before the writer runs, or after it: a source that is renamed may have many rows.
+const TRANSACTION_AT_START: Duration = Duration::from_mins(10);
+/// Longest time of a transaction on a server. It is shorter than the fence of a replica.
+const TRANSACTION: Duration = Duration::from_secs(8);
 
 /// The writer's task.
 pub struct Writer {
@@ -44,14 +47,6 @@ pub struct Writer {
     pub(crate) save: Save,
     /// The import that is written now.
     pub(crate) import: Option<Importing>,
-}
-
-/// The saving of a database whose files are gone.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Save {
-    /// To be tried when the files are gone; after a failure not before this time.
-    Due(Option<Instant>),
-    Done,
 }
 
 impl std::fmt::Debug for Writer {
@@ -88,6 +83,14 @@ impl Writer {
             // After each group, so that neither waits for the whole of the other.
             self.step_import().await;
         }
+        if let Some(replica) = &self.shared.replica {
+            let id = replica.id().to_owned();
+            let signed_off = timeout(TRANSACTION, self.first(|tx| Box::pin(sign_off(tx, id))));
+            let signed_off = signed_off.await.unwrap_or(Err(StoreError::Unfinished));
+            if let Err(error) = signed_off {
+                tracing::warn!(%error, "signing off failed; the other replicas notice by the missing beats");
+            }
+        }
         if let Err(error) = self.tx.connection.close().await {
             tracing::warn!(%error, "closing the database failed");
         }
@@ -98,11 +101,14 @@ impl Writer {
         &mut self,
         run: impl for<'a> FnOnce(&'a mut Tx) -> WriteFuture<'a, T>,
     ) -> Result<T, StoreError> {
-        self.tx.begin(Effects::default());
-        let done = match run(&mut self.tx).await {
-            Ok(value) => self.tx.commit().await.map(|()| value),
-            Err(error) => Err(error),
+        self.tx.begin(Effects::default()).await?;
+        let tx = &mut self.tx;
+        let done = async {
+            let value = run(tx).await?;
+            tx.commit().await.map(|()| value)
         };
+        let done = timeout(TRANSACTION_AT_START, done).await;
+        let done = done.unwrap_or_else(|_| Err(self.give_up()));
         if done.is_err() {
             self.tx.roll_back().await;
         }
@@ -112,14 +118,13 @@ impl Writer {
     /// Looks after the database while nothing is to be written, so that a daemon without traffic notices as
     /// well. The results are logged.
     async fn look(&mut self) {
-        if self.check_presence().await.is_err() || self.shared.faults.held().is_none() {
+        if self.check_files().await.is_err() || self.shared.faults.held().is_none() {
             return;
         }
         // Nobody may write for a long time, and `/readyz` has to say that the database is free again.
-        self.tx.begin(Effects::default());
-        match self.tx.commit().await {
-            Ok(()) => self.shared.faults.succeeded(),
-            Err(_) => self.tx.roll_back().await,
+        let tried = self.first(|_| Box::pin(std::future::ready(Ok(()))));
+        if tried.await.is_ok() {
+            self.shared.faults.succeeded();
         }
     }
 
@@ -155,24 +160,26 @@ impl Writer {
     async fn write_step(&mut self, import: &Importing) -> Result<bool, StoreError> {
         let now = self.tx.importing_at.unwrap_or_default();
         let (mut group, mut answer) = import.next_step(now);
-        self.check_presence().await?;
+        self.check_files().await?;
         self.write(&mut group).await?;
         let bytes = u64::from(import.rows) * BYTES_PER_WRITE;
         self.shared.growth.add(bytes);
-        self.check_presence().await?;
+        self.check_files().await?;
         group.answer();
         answer.try_recv().map_err(|_| StoreError::Closed)?
     }
 
     async fn commit(&mut self, mut group: Group) {
         // Before the write, so that no call is made for what may be lost.
-        if let Err(error) = self.check_presence().await {
+        if let Err(error) = self.check_files().await {
             return self.fail(group, &error);
         }
         match self.write(&mut group).await {
             Ok(()) => self.answer(group).await,
             // Alone, each would wait for the same process.
-            Err(error) if group.len() == 1 || error.is_held() => self.fail(group, &error),
+            Err(error) if group.len() == 1 || error.is_held() || self.tx.connection.is_broken() => {
+                self.fail(group, &error);
+            }
             // One job may be the cause. Each runs alone now, so that only that one fails.
             Err(error) => {
                 tracing::debug!(%error, "a group of writes failed; trying each alone");
@@ -186,7 +193,8 @@ impl Writer {
                         Ok(()) => self.answer(alone).await,
                         Err(error) => {
                             self.fail(alone, &error);
-                            held = Some(error).filter(StoreError::is_held);
+                            let is_for_all = error.is_held() || self.tx.connection.is_broken();
+                            held = Some(error).filter(|_| is_for_all);
                         }
                     }
                 }
@@ -196,64 +204,16 @@ impl Writer {
 
     /// Answers the callers of a group that was committed: not as stored, if nobody will find the file again.
     async fn answer(&mut self, group: Group) {
-        match self.check_presence().await {
+        match self.check_files().await {
             Ok(()) => group.answer(),
             Err(error) => self.fail(group, &error),
         }
     }
 
-    /// Fails while a file of the database is gone. What the open files hold is saved once, and tried again
-    /// until that works.
-    async fn check_presence(&mut self) -> Result<(), StoreError> {
-        let present = self.shared.presence.check();
-        let Err(error) = &present else {
-            self.save = Save::Due(None);
-            return present;
-        };
-        if let Save::Due(not_before) = self.save
-            && not_before.is_none_or(|at| at <= Instant::now())
-        {
-            if not_before.is_none() {
-                tracing::error!(%error, "a file of the database is gone or overwritten; nothing is stored");
-            }
-            self.save = if self.save_open().await {
-                Save::Done
-            } else {
-                Save::Due(Some(Instant::now() + SAVE_AGAIN))
-            };
-        }
-        present
-    }
-
-    /// Saves what the open files hold; false if that failed.
-    async fn save_open(&mut self) -> bool {
-        const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(FULL)";
-        let connection = &mut self.tx.connection;
-        // If only the log lost its name, the database can still take what is in it. The next start finds
-        // all then, also without the copy.
-        if self.shared.presence.has_database()
-            && let Err(error) = sql::run(&mut *connection, EMPTY_LOG, args![]).await
-        {
-            tracing::error!(%error, "the log could not be moved into the database");
-        }
-        match copy::save_open(connection.sqlite(), self.shared.lock.path()).await {
-            Ok(file) if self.shared.presence.overwritten().is_some() => {
-                tracing::warn!(
-                    file = %file.display(),
-                    "what can still be read of the overwritten database is saved; it may lack much: compare it \
-                     with a backup"
-                );
-                true
-            }
-            Ok(file) => {
-                tracing::warn!(file = %file.display(), "what the open database holds is saved");
-                true
-            }
-            Err(error) => {
-                tracing::error!(%error, "the open database cannot be saved yet");
-                false
-            }
-        }
+    /// Fails while a file of the database is gone.
+    async fn check_files(&mut self) -> Result<(), StoreError> {
+        let conn = &mut self.tx.connection;
+        self.save.check(&self.shared, conn).await
     }
 
     /// Runs a group in one transaction, and delivers the effects of that. If another program took the ids that
@@ -272,14 +232,16 @@ impl Writer {
     }
 
     async fn write_once(&mut self, group: &mut Group) -> Result<(), StoreError> {
-        self.tx.begin(Effects {
-            handing: self.shared.hand_off.begin(),
-            ..Effects::default()
-        });
         let started = Instant::now();
+        self.tx
+            .begin(Effects {
+                handing: self.shared.hand_off.begin(),
+                ..Effects::default()
+            })
+            .await?;
         // The group is still whole, so the caller can run its jobs one by one, and only the faulty
         // one fails.
-        if let Err(error) = self.fill_transaction(group).await {
+        if let Err(error) = self.fill_in_time(group).await {
             self.tx.roll_back().await;
             return Err(error);
         }
@@ -288,6 +250,23 @@ impl Writer {
         self.shared.faults.succeeded();
         self.publish();
         Ok(())
+    }
+
+    async fn fill_in_time(&mut self, group: &mut Group) -> Result<(), StoreError> {
+        if !self.tx.is_shared() {
+            return self.fill_transaction(group).await;
+        }
+        let filled = timeout(TRANSACTION, self.fill_transaction(group)).await;
+        filled.unwrap_or_else(|_| Err(self.give_up()))
+    }
+
+    /// Gives up the connection to a server: a host that is gone does not say so, and a cut network neither.
+    fn give_up(&mut self) -> StoreError {
+        self.tx.connection.give_up();
+        StoreError::Unavailable(format!(
+            "the server did not answer within {} s",
+            TRANSACTION.as_secs()
+        ))
     }
 
     async fn fill_transaction(&mut self, group: &mut Group) -> Result<(), StoreError> {

@@ -1,9 +1,14 @@
 //! Values for the placeholders of statements.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use sqlx::Arguments as _;
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgTypeInfo};
 use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments as _, Encode, Postgres, Type};
 
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalId, ServalTicketId, SourceName};
@@ -21,8 +26,29 @@ pub(crate) enum Value {
     Blob(Vec<u8>),
 }
 
-/// Encodes values for the driver.
-pub(super) fn arguments(values: Vec<Value>) -> Result<SqliteArguments, StoreError> {
+/// Kind of the values of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Int,
+    Bool,
+    Text,
+    Blob,
+}
+
+impl Kind {
+    /// The name of the type in Postgres.
+    pub(crate) fn postgres(self) -> &'static str {
+        match self {
+            Self::Int => "bigint",
+            Self::Bool => "boolean",
+            Self::Text => "text",
+            Self::Blob => "bytea",
+        }
+    }
+}
+
+/// Encodes values for `SQLite`.
+pub(super) fn for_sqlite(values: Vec<Value>) -> Result<SqliteArguments, StoreError> {
     let mut arguments = SqliteArguments::default();
     arguments.reserve(values.len(), 0);
     for value in values {
@@ -36,6 +62,99 @@ pub(super) fn arguments(values: Vec<Value>) -> Result<SqliteArguments, StoreErro
         added.map_err(sqlx::Error::Encode)?;
     }
     Ok(arguments)
+}
+
+/// Encodes values for Postgres.
+pub(super) fn for_postgres(values: Vec<Value>) -> Result<PgArguments, StoreError> {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        let added = match value {
+            Value::Null => arguments.add(Untyped),
+            Value::Int(value) => arguments.add(value),
+            Value::Bool(value) => arguments.add(value),
+            Value::Text(value) => arguments.add(without_nul(&value)),
+            Value::Blob(value) => arguments.add(value),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+/// Encodes rows for Postgres, each column as an array. `values` has them row by row.
+pub(super) fn columns_for_postgres(
+    columns: &[Kind],
+    values: &[Value],
+) -> Result<PgArguments, StoreError> {
+    let mut arguments = PgArguments::default();
+    for (index, kind) in columns.iter().enumerate() {
+        let column = values.iter().skip(index).step_by(columns.len());
+        let added = match kind {
+            Kind::Int => arguments.add(column.map(Value::int).collect::<Vec<_>>()),
+            Kind::Bool => arguments.add(column.map(Value::bool).collect::<Vec<_>>()),
+            Kind::Text => arguments.add(column.map(Value::text).collect::<Vec<_>>()),
+            Kind::Blob => arguments.add(column.map(Value::blob).collect::<Vec<_>>()),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+/// Postgres stores no U+0000 in a text. An event with one could never be stored, so another character stands for it.
+fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') {
+        text.replace('\0', "\u{fffd}").into()
+    } else {
+        text.into()
+    }
+}
+
+/// NULL of a type that Postgres finds out from its place in the statement.
+struct Untyped;
+
+impl Type<Postgres> for Untyped {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(0))
+    }
+}
+
+impl Encode<'_, Postgres> for Untyped {
+    fn encode_by_ref(&self, _: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        Ok(IsNull::Yes)
+    }
+}
+
+impl Value {
+    fn int(&self) -> Option<i64> {
+        if let Self::Int(value) = self {
+            Some(*value)
+        } else {
+            None
+        }
+    }
+
+    fn bool(&self) -> Option<bool> {
+        if let Self::Bool(value) = self {
+            Some(*value)
+        } else {
+            None
+        }
+    }
+
+    fn text(&self) -> Option<Cow<'_, str>> {
+        if let Self::Text(value) = self {
+            Some(without_nul(value))
+        } else {
+            None
+        }
+    }
+
+    fn blob(&self) -> Option<&[u8]> {
+        if let Self::Blob(value) = self {
+            Some(value)
+        } else {
+            None
+        }
+    }
 }
 
 impl<T> From<Option<T>> for Value

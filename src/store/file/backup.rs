@@ -115,6 +115,7 @@ async fn check(copy: &Path, named: &Path, depth: Depth) -> Result<Backup, Backup
         | OpenError::File { .. }
         | OpenError::Locked { .. }
         | OpenError::Newer { .. }
+        | OpenError::Unfit { .. }
         | OpenError::Migrate { .. }
         | OpenError::Damaged { .. }) => other.into(),
     })?;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use sqlx::{Connection as _, SqliteConnection};
 use tokio_util::sync::CancellationToken;
 
+use super::Files;
 use super::options::base;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
@@ -27,6 +28,9 @@ impl Store {
     /// Keeps the write-ahead log short until `stop`.
     pub async fn keep_log_short(&self, stop: CancellationToken) {
         let growth = &self.shared.growth;
+        let Some(files) = &self.shared.files else {
+            return self.erase_until(stop).await;
+        };
         let mut connection = None;
         loop {
             let erases = tokio::select! {
@@ -41,7 +45,7 @@ impl Store {
                     forgotten = self.forget_erased() => forgotten,
                 }
             } else {
-                self.move_log(&mut connection).await.map(|()| PAUSE)
+                move_log(files, &mut connection).await.map(|()| PAUSE)
             };
             let pause = match moved {
                 Ok(pause) => pause,
@@ -79,18 +83,39 @@ impl Store {
         Ok(PAUSE_AFTER_FAILURE)
     }
 
-    /// Moves the pages that no reader needs any more.
-    async fn move_log(&self, connection: &mut Option<SqliteConnection>) -> Result<(), StoreError> {
-        const MOVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
-        if connection.is_none() {
-            let options = base(self.shared.lock.path()).create_if_missing(false);
-            *connection = Some(self.shared.presence.connect(options).await?);
+    /// Erases what is left to erase on a server, which has a log of its own.
+    async fn erase_until(&self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.shared.erased.notified() => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                erased = self.erase_ended_channels() => if let Err(error) = erased {
+                    tracing::debug!(%error, "a deleted channel could not be erased yet");
+                    tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+                    self.shared.erased.notify_one();
+                },
+            }
         }
-        // Never into another file.
-        self.shared.presence.check()?;
-        if let Some(connection) = connection {
-            sql::run(connection, MOVE, args![]).await?;
-        }
-        Ok(())
     }
+}
+
+/// Moves the pages that no reader needs any more.
+async fn move_log(
+    files: &Files,
+    connection: &mut Option<SqliteConnection>,
+) -> Result<(), StoreError> {
+    const MOVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+    if connection.is_none() {
+        let options = base(files.lock.path()).create_if_missing(false);
+        *connection = Some(files.presence.connect(options).await?);
+    }
+    // Never into another file.
+    files.presence.check()?;
+    if let Some(connection) = connection {
+        sql::run(connection, MOVE, args![]).await?;
+    }
+    Ok(())
 }

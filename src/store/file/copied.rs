@@ -32,7 +32,7 @@ pub(super) async fn mark(conn: &mut Conn) -> Result<(), StoreError> {
 ///
 /// The external tickets of all events that may still be sent are in doubt. Waiting unlinks are dropped: a pair that was unwanted
 /// then may be wanted now, and to unlink cannot be taken back.
-pub(super) async fn begin(conn: &mut Conn, now: Timestamp) -> Result<bool, StoreError> {
+pub(crate) async fn begin(conn: &mut Conn, now: Timestamp) -> Result<bool, StoreError> {
     const GET: &str = "\
         -- store::copied::get
         SELECT value FROM settings WHERE key = $1";
@@ -57,7 +57,9 @@ pub(super) async fn begin(conn: &mut Conn, now: Timestamp) -> Result<bool, Store
         let at = at.and_then(|at| moment(at.parse().ok()?).ok());
         return Ok(at.is_some_and(|at| now < later(at, CAUTION)));
     }
-    sql::run(&mut *conn, HEADER, args![]).await?;
+    if !conn.is_shared() {
+        sql::run(&mut *conn, HEADER, args![]).await?;
+    }
     set(conn, RESTORED, &millis(now).to_string()).await?;
     let doubted = sql::run(&mut *conn, DOUBT, args![doubts::ANY]).await?;
     let unlinks: Vec<(String, String, String)> = sql::fetch_all(conn, UNLINKS, args![]).await?;
@@ -81,7 +83,7 @@ pub(super) async fn begin(conn: &mut Conn, now: Timestamp) -> Result<bool, Store
 pub(super) async fn on_step(conn: &mut Conn, step: i64) -> Result<(), StoreError> {
     const MOVE: &str = "\
         -- store::copied::on_step
-        UPDATE settings SET value = CAST(CAST(value AS INTEGER) + $2 AS TEXT) WHERE key = $1";
+        UPDATE settings SET value = CAST(CAST(value AS BIGINT) + $2 AS TEXT) WHERE key = $1";
     sql::run(conn, MOVE, args![RESTORED, step]).await?;
     Ok(())
 }

@@ -244,7 +244,7 @@ pub(super) async fn copy(
 pub(super) async fn mark_copy(copy: &Path) -> Result<(), OpenError> {
     let failed = OpenError::database(copy);
     let options = base(copy).journal_mode(SqliteJournalMode::Off);
-    let mut conn = Conn::new(options.connect().await.map_err(failed)?);
+    let mut conn = Conn::Sqlite(options.connect().await.map_err(failed)?);
     let failed = OpenError::store(copy);
     copied::mark(&mut conn).await.map_err(&failed)?;
     conn.close().await.map_err(failed)

@@ -26,6 +26,9 @@ const INTERRUPTED: &str = "9";
 impl Store {
     /// Searches for damage. [`Store::damage`] returns the result.
     pub async fn look_for_damage(&self) {
+        if self.shared.files.is_none() {
+            return;
+        }
         match self.check_for(BUDGET).await {
             Ok(Some(verdict)) if verdict == "ok" => tracing::debug!("the database is sound"),
             Ok(Some(problem)) => {
@@ -44,8 +47,11 @@ impl Store {
     /// Returns the verdict of `SQLite`, or `None` if `budget` was too short.
     async fn check_for(&self, budget: Duration) -> Result<Option<String>, StoreError> {
         const CHECK: &str = "PRAGMA quick_check(1)";
-        let options = reading(self.shared.lock.path());
-        let mut connection = self.shared.presence.connect(options).await?;
+        let Some(files) = &self.shared.files else {
+            return Ok(None);
+        };
+        let options = reading(files.lock.path());
+        let mut connection = files.presence.connect(options).await?;
         // Dropped with this future. That ends the statement too.
         let wanted = Arc::new(());
         pause_between(&mut connection, Arc::downgrade(&wanted), budget).await?;
@@ -101,10 +107,11 @@ mod tests {
         let url = format!("sqlite://{}/x.db", folder.path().display());
         let now = Timestamp::from_second(1_000_000).unwrap();
         let (store, _writer) = Store::open(&url, now).await.unwrap();
-        let mut connection = crate::store::file::options::base(store.shared.lock.path())
-            .connect()
-            .await
-            .unwrap();
+        let mut connection =
+            crate::store::file::options::base(store.shared.files.as_ref().unwrap().lock.path())
+                .connect()
+                .await
+                .unwrap();
         sqlx::query(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
              INSERT INTO import_events (event_id) SELECT i FROM n",

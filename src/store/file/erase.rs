@@ -51,8 +51,8 @@ pub struct Erased {
     /// Number of rows that still are about the ticket, or name it in an error or an answer.
     pub left: u64,
     /// True if the write-ahead log was emptied into the database file. A long read, such as a backup,
-    /// can prevent that.
-    pub is_log_empty: bool,
+    /// can prevent that. `None`: the log is a server's.
+    pub is_log_empty: Option<bool>,
 }
 
 impl Erased {
@@ -111,7 +111,9 @@ impl Store {
         for name in names.iter().flatten() {
             erased.mentions += self.clear_mentions(name).await?;
         }
-        erased.is_log_empty = self.empty_log().await?;
+        if self.shared.files.is_some() {
+            erased.is_log_empty = Some(self.empty_log().await?);
+        }
         // A webhook or a call that ended meanwhile may have stored the names again.
         erased.left = self.left_of(ticket).await?;
         for name in names.iter().flatten() {
@@ -206,17 +208,17 @@ impl Store {
                 "SELECT id FROM audit WHERE id > $1 AND id <= $2
                     AND (instr(subject, $3) > 0 OR instr(reason, $3) > 0)",
                 "UPDATE audit SET subject = NULL, reason = NULL
-                    WHERE id IN (SELECT value FROM json_each($1))",
+                    WHERE id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))",
             ),
             (
                 "SELECT COALESCE(MAX(id), 0) FROM events",
                 "SELECT id FROM events WHERE id > $1 AND id <= $2 AND instr(last_error, $3) > 0",
-                "UPDATE events SET last_error = NULL WHERE id IN (SELECT value FROM json_each($1))",
+                "UPDATE events SET last_error = NULL WHERE id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))",
             ),
             (
                 "SELECT COALESCE(MAX(id), 0) FROM attempts",
                 "SELECT id FROM attempts WHERE id > $1 AND id <= $2 AND instr(answer, $3) > 0",
-                "UPDATE attempts SET answer = NULL WHERE id IN (SELECT value FROM json_each($1))",
+                "UPDATE attempts SET answer = NULL WHERE id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))",
             ),
         ];
         let mut cleared = 0;
@@ -242,9 +244,12 @@ impl Store {
     /// prevents that.
     pub(super) async fn empty_log(&self) -> Result<bool, StoreError> {
         const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let Some(files) = &self.shared.files else {
+            return Ok(true);
+        };
         // In short tries, because the writer waits while this waits for readers.
-        let options = base(self.shared.lock.path()).busy_timeout(CHECKPOINT_PATIENCE);
-        let mut connection = self.shared.presence.connect(options).await?;
+        let options = base(files.lock.path()).busy_timeout(CHECKPOINT_PATIENCE);
+        let mut connection = files.presence.connect(options).await?;
         for _ in 0..CHECKPOINT_TRIES {
             let is_busy: bool = sql::fetch_one(&mut connection, CHECKPOINT, args![]).await?;
             if !is_busy {

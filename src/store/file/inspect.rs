@@ -8,9 +8,11 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use super::lock::{beside, file_of};
 use super::options::reading;
 use super::schema::refuse_newer;
+use crate::store::database::Database;
 use crate::store::error::OpenError;
 use crate::store::handle::Store;
 use crate::store::links::rename_source::{Rename, RenameError};
+use crate::store::server;
 
 /// Depth of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,11 @@ impl Store {
     /// Checks that a start could use the database at `url`, and returns its number of events; `None` if
     /// there is no database.
     pub async fn inspect(url: &str, depth: Depth) -> Result<Option<i64>, OpenError> {
+        let database = Database::at(url);
+        if database.is_on_server() {
+            let inspected = Self::inspect_server(&database).await?;
+            return Ok(inspected.schema.map(|_| inspected.events));
+        }
         let path = file_of(url)?;
         check_rights(&path)?;
         if !path.exists() {
@@ -42,9 +49,15 @@ impl Store {
         inspected
     }
 
-    /// Checks that a start on the database at `url` can rename these sources.
-    pub async fn inspect_renames(url: &str, renames: &[Rename]) -> Result<(), RenameError> {
-        let path = file_of(url)?;
+    /// Checks that a start on the database can rename these sources.
+    pub async fn inspect_renames(
+        database: &Database,
+        renames: &[Rename],
+    ) -> Result<(), RenameError> {
+        if database.is_on_server() {
+            return server::inspect_renames(database, renames).await;
+        }
+        let path = database.file()?;
         if renames.is_empty() || !path.exists() {
             return Ok(());
         }
@@ -124,6 +137,6 @@ pub(super) async fn check(
 pub(super) async fn count(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     const EVENTS: &str = "\
         -- store::inspect::events
-        SELECT COALESCE(SUM(n), 0) FROM counts";
+        SELECT COALESCE(CAST(SUM(n) AS BIGINT), 0) FROM counts";
     sqlx::query_scalar(EVENTS).fetch_one(connection).await
 }

@@ -155,7 +155,7 @@ fn locked(path: &Path, process: Option<u32>) -> OpenError {
 }
 
 /// Returns the path of a file that stands beside a database.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -172,7 +172,8 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 /// Returns the path of the file that a `sqlite:` URL names.
 pub fn file_of(url: &str) -> Result<PathBuf, OpenError> {
     let wrong = || OpenError::Url {
-        url: url.to_owned(),
+        // Not quoted: it may have a password.
+        problem: "it names no file".to_owned(),
     };
     let rest = url.strip_prefix("sqlite:").ok_or_else(wrong)?;
     let path = rest.strip_prefix("//").unwrap_or(rest);

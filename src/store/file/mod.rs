@@ -2,7 +2,7 @@
 
 pub(crate) mod backup;
 mod checkpoint;
-mod copied;
+pub(crate) mod copied;
 pub(crate) mod copy;
 mod damage;
 pub(crate) mod erase;
@@ -13,4 +13,15 @@ pub(crate) mod options;
 pub(crate) mod presence;
 pub(crate) mod retention;
 mod schema;
-mod uptime;
+pub(crate) mod uptime;
+
+use lock::DatabaseLock;
+use presence::Presence;
+
+/// The files of a database that a process has open.
+pub(crate) struct Files {
+    /// Their places.
+    pub(crate) presence: Presence,
+    /// Held until the last handle is dropped.
+    pub(crate) lock: DatabaseLock,
+}

@@ -147,7 +147,7 @@ async fn delete_payloads(tx: &mut Tx, due: String, cut_off: CutOff) -> Result<us
     const DELETE: &str = "\
         -- store::retention::delete_payloads
         DELETE FROM payloads
-        WHERE event_id IN (SELECT value FROM json_each($1))
+        WHERE event_id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))
             AND NOT EXISTS (SELECT 1 FROM events AS e WHERE e.id = event_id
                 AND (e.state IN ('queued', 'parked') OR e.updated_at >= $2
                     OR e.updated_at BETWEEN $3 AND $4))
@@ -161,7 +161,7 @@ async fn delete_finished(tx: &mut Tx, due: String, cut_off: CutOff) -> Result<us
     const STILL: &str = "\
         -- store::retention::still_due
         SELECT e.id, e.source, e.state, e.external FROM events AS e
-        WHERE e.id IN (SELECT value FROM json_each($1))
+        WHERE e.id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))
             AND e.state NOT IN ('queued', 'parked') AND e.updated_at < $2
             AND e.updated_at NOT BETWEEN $3 AND $4
             AND NOT EXISTS (SELECT 1 FROM claims AS c WHERE c.event_id = e.id)";
@@ -178,10 +178,10 @@ async fn delete_finished(tx: &mut Tx, due: String, cut_off: CutOff) -> Result<us
 /// and events.
 pub(super) async fn delete_events(tx: &mut Tx, events: &[Doomed]) -> Result<[u64; 4], StoreError> {
     const STATEMENTS: [&str; 4] = [
-        "DELETE FROM payloads WHERE event_id IN (SELECT value FROM json_each($1))",
-        "DELETE FROM attempts WHERE event_id IN (SELECT value FROM json_each($1))",
-        "DELETE FROM changes WHERE event_id IN (SELECT value FROM json_each($1))",
-        "DELETE FROM events WHERE id IN (SELECT value FROM json_each($1))",
+        "DELETE FROM payloads WHERE event_id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))",
+        "DELETE FROM attempts WHERE event_id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))",
+        "DELETE FROM changes WHERE event_id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))",
+        "DELETE FROM events WHERE id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))",
     ];
     let ids: Vec<i64> = events.iter().map(|event| event.id).collect();
     let ids = json(&ids);

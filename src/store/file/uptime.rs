@@ -16,7 +16,7 @@ use crate::store::sql::{self, args, moment};
 const UPTIME: &str = "uptime";
 
 /// Goes on after a pause, in the transaction of the start.
-pub(super) async fn resume(conn: &mut Conn, now: Timestamp) -> Result<Uptime, StoreError> {
+pub(crate) async fn resume(conn: &mut Conn, now: Timestamp) -> Result<Uptime, StoreError> {
     const GET: &str = "\
         -- store::uptime::get
         SELECT value FROM settings WHERE key = $1";
@@ -45,7 +45,7 @@ async fn newest(conn: &mut Conn) -> Result<Option<Timestamp>, StoreError> {
         SELECT MAX(at) FROM (
             SELECT MAX(received_at, updated_at) AS at FROM events
             WHERE id = (SELECT MAX(id) FROM events)
-            UNION ALL SELECT at FROM changes WHERE id = (SELECT MAX(id) FROM changes))";
+            UNION ALL SELECT at FROM changes WHERE id = (SELECT MAX(id) FROM changes)) AS newest";
     let newest: Option<i64> = sql::fetch_one(conn, NEWEST, args![]).await?;
     Ok(newest.and_then(|newest| moment(newest).ok()))
 }
@@ -69,6 +69,10 @@ impl Store {
     /// Moves the times of waiting events, claims and unlinks by `step` milliseconds, because the clock was set
     /// by that much: they last as long as they would have. `now`: what the clock shows after it.
     pub async fn follow_clock(&self, step: i64, now: Timestamp) -> Result<(), StoreError> {
+        // The clock of one replica moves nobody's waits.
+        if self.shared.replica.is_some() {
+            return Ok(());
+        }
         let mut uptime = self.uptime();
         uptime.follow(step, now);
         let written = uptime.clone();
@@ -90,6 +94,9 @@ impl Store {
 
     /// Writes that the daemon is alive, so that the next start knows when it was.
     pub async fn beat(&self, now: Timestamp) -> Result<(), StoreError> {
+        if self.shared.replica.is_some() {
+            return Ok(());
+        }
         let mut uptime = self.uptime();
         uptime.beat(now);
         let written = uptime.clone();

@@ -32,7 +32,7 @@ pub(super) fn hand_off(
             Some(ChannelNews::Moved(_) | ChannelNews::Deleted { .. })
         )
     });
-    let is_importing = tx.importing_at.is_some();
+    let is_importing = tx.importing_at.is_some() || tx.is_importing;
     let mut externals = Vec::new();
     let mut claims = Vec::new();
     for row in rows {

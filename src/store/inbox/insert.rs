@@ -10,9 +10,8 @@ use crate::domain::reason::Reason;
 use crate::domain::report::Report;
 use crate::domain::trace::TraceParent;
 use crate::store::body;
-use crate::store::commit::batch::Batch;
-use crate::store::commit::sized::{LARGEST, Size, SizedStatement};
 use crate::store::commit::tx::Tx;
+use crate::store::engine::{Batch, Kind, LARGEST, Size, SizedStatement};
 use crate::store::error::StoreError;
 use crate::store::sql::{args, json, millis};
 
@@ -38,7 +37,7 @@ pub(super) async fn insert(
 async fn insert_rows<T: Copy>(
     tx: &mut Tx,
     size_of_all: Option<Size>,
-    insert: &SizedStatement,
+    insert: &'static SizedStatement,
     rows: &[T],
     bind: impl Fn(&mut Batch, T),
 ) -> Result<(), StoreError> {
@@ -61,9 +60,9 @@ async fn note_news(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError
     const NEWS: &str = "\
         -- store::insert::news
         UPDATE external_tickets
-        SET number = COALESCE(news.value ->> 1, number), newest = COALESCE(news.value ->> 2, newest)
+        SET number = COALESCE(news.value ->> 1, number), newest = COALESCE(CAST(news.value ->> 2 AS BIGINT), newest)
         FROM json_each($1) AS news
-        WHERE external_tickets.id = news.value ->> 0";
+        WHERE external_tickets.id = CAST(news.value ->> 0 AS BIGINT)";
     let news: Vec<_> = tickets
         .iter()
         .filter(|ticket| !ticket.is_new)
@@ -82,7 +81,8 @@ async fn note_news(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError
 
 static TICKETS: LazyLock<SizedStatement> = LazyLock::new(|| {
     let columns = ["id", "source", "external_id", "number", "newest"];
-    SizedStatement::insert("external_tickets", &columns)
+    let kinds = &[Kind::Int, Kind::Text, Kind::Text, Kind::Text, Kind::Int];
+    SizedStatement::insert("external_tickets", &columns, kinds)
 });
 
 fn bind_ticket(batch: &mut Batch, ticket: &Ticket<'_>) {
@@ -119,7 +119,32 @@ static EVENTS: LazyLock<SizedStatement> = LazyLock::new(|| {
         "traceparent",
         "report",
     ];
-    SizedStatement::insert("events", &columns)
+    let kinds = &[
+        Kind::Int,
+        Kind::Text,
+        Kind::Int,
+        Kind::Int,
+        Kind::Int,
+        Kind::Int,
+        Kind::Int,
+        Kind::Int,
+        Kind::Int,
+        Kind::Int,
+        Kind::Text,
+        Kind::Int,
+        Kind::Text,
+        Kind::Text,
+        Kind::Blob,
+        Kind::Int,
+        Kind::Blob,
+        Kind::Text,
+        Kind::Text,
+        Kind::Text,
+        Kind::Text,
+        Kind::Text,
+        Kind::Text,
+    ];
+    SizedStatement::insert("events", &columns, kinds)
 });
 
 fn bind_event(batch: &mut Batch, row: &Row<'_>) {
@@ -155,7 +180,8 @@ fn bind_event(batch: &mut Batch, row: &Row<'_>) {
 
 static PAYLOADS: LazyLock<SizedStatement> = LazyLock::new(|| {
     let columns = ["event_id", "body", "unpacked", "object_start", "object_len"];
-    SizedStatement::insert("payloads", &columns)
+    let kinds = &[Kind::Int, Kind::Blob, Kind::Int, Kind::Int, Kind::Int];
+    SizedStatement::insert("payloads", &columns, kinds)
 });
 
 fn bind_payload(batch: &mut Batch, row: &Row<'_>) {

@@ -8,8 +8,8 @@ use super::webhook::{Recorded, Webhook};
 use crate::domain::event::Rank;
 use crate::domain::ids::{EventId, ExternalId};
 use crate::domain::report::Told;
-use crate::store::commit::sized::{LARGEST, Size, SizedStatement};
 use crate::store::commit::tx::Tx;
+use crate::store::engine::{Kind, LARGEST, Size, SizedStatement};
 use crate::store::error::StoreError;
 use crate::store::links::doubts::doubt;
 use crate::store::sql::{args, json, read_all, row, state};
@@ -17,7 +17,10 @@ use crate::store::sql::{args, json, read_all, row, state};
 /// Finds external tickets, and for each the facts that decide about a new event. A ticket comes more
 /// than once if the group has several events of it. The row without an index has the last row id that is
 /// taken.
-static TICKETS: LazyLock<SizedStatement> = LazyLock::new(|| SizedStatement::new(KNOWN, 4));
+///
+/// `LIMIT` keeps Postgres from reading all that waits, for a few tickets.
+static TICKETS: LazyLock<SizedStatement> =
+    LazyLock::new(|| SizedStatement::new(KNOWN, &[Kind::Int, Kind::Text, Kind::Text, Kind::Blob]));
 const KNOWN: &str = concat!(
     "-- store::look_up::known
     SELECT wanted.column1, x.id, x.ticket_id, c.ticket_id IS NOT NULL,
@@ -30,11 +33,11 @@ const KNOWN: &str = concat!(
                        AND NOT EXISTS (SELECT 1 FROM claims AS h WHERE h.event_id = w.id)
                    ORDER BY w.id DESC LIMIT 1)
            END,
-           EXISTS (SELECT 1 FROM events AS q INDEXED BY events_head
-               WHERE q.state = 'queued' AND q.external = x.id)
+           (SELECT q.id FROM events AS q INDEXED BY events_head
+               WHERE q.state = 'queued' AND q.external = x.id LIMIT 1) IS NOT NULL
            OR EXISTS (SELECT 1 FROM claims AS h WHERE h.external = x.id),
-           EXISTS (SELECT 1 FROM events AS r INDEXED BY events_report
-               WHERE r.report IS NOT NULL AND r.external = x.id), ",
+           (SELECT r.id FROM events AS r INDEXED BY events_report
+               WHERE r.report IS NOT NULL AND r.external = x.id LIMIT 1) IS NOT NULL, ",
     doubt!("x.id", "x.ticket_id"),
     "
     FROM (VALUES {rows}) AS wanted
@@ -47,14 +50,16 @@ const KNOWN: &str = concat!(
     LEFT JOIN events AS s INDEXED BY events_external
         ON s.external = x.id AND s.content = wanted.column4
     UNION ALL
-    SELECT NULL, COALESCE(MAX(id), 0), NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, 0, 0, NULL
+    SELECT NULL, COALESCE(MAX(id), 0), NULL, FALSE, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, FALSE, FALSE, NULL
     FROM external_tickets"
 );
 
 /// Finds one stored event for the name of each delivery: the one with its fingerprint, else the one
 /// with the lowest, which is the one without a fingerprint if there is such a one.
-static DELIVERIES: LazyLock<SizedStatement> = LazyLock::new(|| SizedStatement::new(DELIVERED, 4));
+static DELIVERIES: LazyLock<SizedStatement> = LazyLock::new(|| {
+    SizedStatement::new(DELIVERED, &[Kind::Int, Kind::Text, Kind::Blob, Kind::Int])
+});
 const DELIVERED: &str = "\
     -- store::look_up::deliveries
     SELECT wanted.column1, e.id, e.state, e.reason, x.external_id, e.fingerprint, e.content
@@ -170,14 +175,16 @@ impl<'a> Known<'a> {
             -- store::look_up::told
             SELECT r.external, r.id, r.report, r.rank_major, r.rank_minor
             FROM json_each($1) AS x
-            CROSS JOIN events AS r INDEXED BY events_report ON r.external = x.value
+            CROSS JOIN events AS r INDEXED BY events_report ON r.external = CAST(x.atom AS BIGINT)
             WHERE r.report IS NOT NULL";
         let asked = self.tickets.iter().filter(|ticket| ticket.has_reports);
         let externals: Vec<i64> = asked.filter_map(|ticket| ticket.id).collect();
         if externals.is_empty() {
             return Ok(());
         }
-        let told: Vec<(i64, Told)> = tx.fetch_all(TOLD, args![json(&externals)]).await?;
+        let mut told: Vec<(i64, Told)> = tx.fetch_all(TOLD, args![json(&externals)]).await?;
+        // Of two edits of the same second, the one that came last counts.
+        told.sort_by_key(|(_, told)| told.event);
         for ticket in &mut self.tickets {
             let about = told
                 .iter()

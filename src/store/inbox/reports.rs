@@ -195,7 +195,7 @@ async fn replace(tx: &mut Tx, events: &[EventId], edit: EventId) -> Result<(), S
     const COPY: &str = "\
         -- store::reports::copy
         INSERT INTO payloads (event_id, body, unpacked, object_start, object_len)
-        SELECT e.value, p.body, p.unpacked, p.object_start, p.object_len
+        SELECT CAST(e.atom AS BIGINT), p.body, p.unpacked, p.object_start, p.object_len
         FROM json_each($1) AS e CROSS JOIN payloads AS p ON p.event_id = $2";
     erase(tx, events).await?;
     let events: Vec<i64> = events.iter().map(|event| event.0).collect();

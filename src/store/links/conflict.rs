@@ -97,7 +97,7 @@ pub(super) async fn add(
         SELECT $1, $2, $3, $4, $5, $6, $7, $8
         WHERE NOT EXISTS (SELECT 1 FROM conflicts
             WHERE source = $1 AND external_id = $2 AND learned = $4
-            AND (decision IS NULL OR (decision = 'keep' AND mapped_to IS $3)))";
+            AND (decision IS NULL OR (decision = 'keep' AND mapped_to IS NOT DISTINCT FROM $3)))";
     // The check and the insert are one statement. A payload that repeats a rejected ticket must not
     // ask the person again.
     let conflict = args![

@@ -29,7 +29,7 @@ pub(crate) async fn recognize<'a>(
             ON d.source = named.value ->> 0 AND d.channel = named.value ->> 1";
     const ADD: &str = "\
         -- store::direct_channels::add
-        INSERT OR IGNORE INTO direct_channels (source, channel) VALUES ($1, $2)";
+        INSERT INTO direct_channels (source, channel) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     const REMOVE: &str = "\
         -- store::direct_channels::remove
         DELETE FROM direct_channels WHERE source = $1 AND channel = $2";

@@ -29,7 +29,7 @@ const LEFT: &str = "\
     SELECT e.id FROM external_tickets AS x
     CROSS JOIN events AS e INDEXED BY events_external ON e.external = x.id
     WHERE x.source = $1 AND x.external_id >= $2 AND x.external_id < $3
-        AND (EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
+        AND ((SELECT p.event_id FROM payloads AS p WHERE p.event_id = e.id) IS NOT NULL
             OR (e.last_error IS NOT NULL AND e.state <> 'parked')
             OR EXISTS (SELECT 1 FROM attempts AS a
                 WHERE a.event_id = e.id AND a.answer IS NOT NULL))
@@ -89,7 +89,7 @@ pub(super) async fn take_out(
         SELECT e.id, e.state FROM external_tickets AS x
         CROSS JOIN events AS e INDEXED BY events_external ON e.external = x.id
         WHERE x.source = $1 AND x.external_id >= $2 AND x.external_id < $3
-            AND e.state IN (SELECT value FROM json_each($4))";
+            AND e.state IN (SELECT atom FROM json_each($4))";
     let [from, until] = thread_range(ended.channel);
     let args = args![ended.source, from, until, json(states)];
     let waiting: Vec<(EventId, EventState)> = tx.fetch_all(WAITING, args).await?;
@@ -159,7 +159,7 @@ async fn erase_step(tx: &mut Tx, events: &[EventId], now: Timestamp) -> Result<(
     const WAITING: &str = "\
         -- store::end_channel::waiting_again
         SELECT id, state FROM events
-        WHERE id IN (SELECT value FROM json_each($1)) AND +state IN ('parked', 'queued')";
+        WHERE id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1)) AND (state || '') IN ('parked', 'queued')";
     let ids: Vec<i64> = events.iter().map(|event| event.0).collect();
     let waiting: Vec<(EventId, EventState)> = tx.fetch_all(WAITING, args![json(&ids)]).await?;
     let (to, reason) = (EventState::Skipped, Reason::ChannelDeleted);

@@ -1,5 +1,7 @@
 //! Applies the answer about a Serval ticket that a payload named.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::channel_moves;
@@ -105,10 +107,15 @@ impl Store {
         const REMEMBER: &str = "\
             -- store::learning::remember
             INSERT INTO friendly_ids (friendly, ticket_id, found_at)
-            SELECT upper(value ->> 0), value ->> 1, $2 FROM json_each($1) WHERE TRUE
+            SELECT value ->> 0, value ->> 1, $2 FROM json_each($1) WHERE TRUE
             ON CONFLICT (friendly) DO UPDATE
             SET ticket_id = excluded.ticket_id, found_at = excluded.found_at
-            WHERE ticket_id <> excluded.ticket_id";
+            WHERE friendly_ids.ticket_id <> excluded.ticket_id";
+        // Each once: a statement writes no row twice.
+        let known: BTreeMap<String, ServalTicketId> = (known.into_iter())
+            .map(|(friendly, id)| (friendly.as_str().to_ascii_uppercase(), id))
+            .collect();
+        let known: Vec<_> = known.into_iter().collect();
         // In steps, because webhooks wait while one is written.
         for known in known.chunks(REMEMBERED_AT_ONCE) {
             let rows = sql::json(known);

@@ -13,7 +13,7 @@ use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::queue::on_mapped::{self, Standing};
 use crate::store::queue::schedule;
-use crate::store::sql::{self, args, millis};
+use crate::store::sql::{self, args, millis, next_ticket};
 use crate::store::tickets;
 
 /// Selects the columns of a [`Mapping`].
@@ -154,16 +154,19 @@ pub(super) async fn put_mapping(
         -- store::mappings::taken
         SELECT external_id FROM mappings
         WHERE ticket_id = $1 AND source = $2 AND external_id <> $3 LIMIT 1";
-    const PUT: &str = "\
-        -- store::mappings::put
-        INSERT INTO external_tickets (source, external_id, ticket_id, accounted_for, origin,
+    const PUT: &str = concat!(
+        "-- store::mappings::put
+        INSERT INTO external_tickets AS x (id, source, external_id, ticket_id, accounted_for, origin,
             created_at, updated_at, taught_by)
-        VALUES ($1, $2, $3, $4, $5, $6, $6, $7)
+        VALUES (",
+        next_ticket!(),
+        ", $1, $2, $3, $4, $5, $6, $6, $7)
         ON CONFLICT (source, external_id) DO UPDATE
         SET ticket_id = excluded.ticket_id, accounted_for = excluded.accounted_for,
-            origin = excluded.origin, created_at = COALESCE(created_at, excluded.created_at),
+            origin = excluded.origin, created_at = COALESCE(x.created_at, excluded.created_at),
             updated_at = excluded.updated_at, taught_by = excluded.taught_by
-        WHERE ticket_id IS NOT excluded.ticket_id OR accounted_for <> excluded.accounted_for";
+        WHERE x.ticket_id IS DISTINCT FROM excluded.ticket_id OR x.accounted_for <> excluded.accounted_for"
+    );
     let PutMapping {
         ticket, ticket_id, ..
     } = put;

@@ -1,6 +1,5 @@
 //! Mappings from external tickets to Serval tickets: written, imported, learned, in conflict, unlinked.
 
-pub(crate) mod asked;
 pub(crate) mod channel_moves;
 pub(crate) mod conflict;
 pub(crate) mod conflicts;

@@ -17,32 +17,60 @@ use crate::store::queue::transition;
 use crate::store::sql::{Args, args, row};
 use crate::store::tickets;
 
-/// Renames the external tickets of a table that has their names.
+/// Renames the external tickets of a table that has their names. `$same`: when a row `o`, which has the new name,
+/// stands in the way.
 macro_rules! rename {
-    ($table:literal) => {
+    ($table:literal, $same:literal) => {
         concat!(
             "-- store::rename_channel::",
             $table,
-            "\nUPDATE OR IGNORE ",
+            "\nUPDATE ",
             $table,
             " SET external_id = $4 || substr(external_id, $5)
-            WHERE source = $1 AND external_id >= $2 AND external_id < $3"
+            WHERE source = $1 AND external_id >= $2 AND external_id < $3
+                AND NOT EXISTS (SELECT 1 FROM ",
+            $table,
+            " AS o WHERE o.source = ",
+            $table,
+            ".source AND o.external_id = $4 || substr(",
+            $table,
+            ".external_id, $5) AND ",
+            $same,
+            ")"
         )
     };
 }
 
-/// Gives the rows of a table to another external ticket. `$or`: what happens to a row that the other one has,
-/// too.
+/// Gives the rows of a table to another external ticket. `$same`: when a row `o`, which the other one has, stands in
+/// the way.
 macro_rules! reassign {
-    ($or:literal, $table:literal) => {
+    ($table:literal, $same:literal) => {
         concat!(
-            "-- store::rename_channel::",
+            "-- store::rename_channel::reassign_",
             $table,
-            "\nUPDATE OR ",
-            $or,
-            " ",
+            "\nUPDATE ",
             $table,
-            " SET external = $2 WHERE external = $1"
+            " SET external = $2 WHERE external = $1
+                AND NOT EXISTS (SELECT 1 FROM ",
+            $table,
+            " AS o WHERE o.external = $2 AND ",
+            $same,
+            ")"
+        )
+    };
+}
+
+/// Deletes the rows of the other external ticket for pairs that this one has, too.
+macro_rules! make_room {
+    ($table:literal) => {
+        concat!(
+            "-- store::rename_channel::make_room_",
+            $table,
+            "\nDELETE FROM ",
+            $table,
+            " WHERE external = $2 AND ticket_id IN (SELECT o.ticket_id FROM ",
+            $table,
+            " AS o WHERE o.external = $1)"
         )
     };
 }
@@ -86,14 +114,22 @@ pub(crate) async fn rename(
 ) -> Result<(), StoreError> {
     const KIND: &str = "\
         -- store::rename_channel::direct_channels
-        UPDATE OR REPLACE direct_channels SET channel = $3 WHERE source = $1 AND channel = $2";
+        INSERT INTO direct_channels (source, channel)
+        SELECT source, $3 FROM direct_channels WHERE source = $1 AND channel = $2
+        ON CONFLICT DO NOTHING";
+    const OLD_KIND: &str = "\
+        -- store::rename_channel::old_direct_channels
+        DELETE FROM direct_channels WHERE source = $1 AND channel = $2";
     const RENAMES: [&str; 5] = [
-        rename!("external_tickets"),
-        rename!("conflicts"),
-        rename!("disconnects"),
-        rename!("audit"),
+        rename!("external_tickets", "TRUE"),
+        rename!(
+            "conflicts",
+            "o.learned = conflicts.learned AND o.decision IS NULL AND conflicts.decision IS NULL"
+        ),
+        rename!("disconnects", "FALSE"),
+        rename!("audit", "FALSE"),
         // Of an import that is not written yet.
-        rename!("import_rows"),
+        rename!("import_rows", "o.import_id = import_rows.import_id"),
     ];
     // An unlink of the old id may now be about a pair that was mapped under the new one meanwhile.
     const WANTED: &str = "\
@@ -120,6 +156,7 @@ pub(crate) async fn rename(
     choose_parked(tx, threads(), now).await?;
     join_threads(tx, threads(), notice).await?;
     tx.run(KIND, args![source, from, to]).await?;
+    tx.run(OLD_KIND, args![source, from]).await?;
     for statement in RENAMES {
         tx.run(statement, threads()).await?;
     }
@@ -159,11 +196,16 @@ async fn join_threads(tx: &mut Tx, threads: Args, notice: &Notice<'_>) -> Result
         SET ticket_id = NULL, origin = NULL, created_at = NULL, updated_at = NULL,
             taught_by = NULL, accounted_for = NULL
         WHERE id = $1";
-    const REASSIGN: [&str; 4] = [
-        reassign!("REPLACE", "connections"),
-        reassign!("REPLACE", "doubts"),
-        reassign!("IGNORE", "claims"),
-        reassign!("IGNORE", "events"),
+    const REASSIGN: [&str; 6] = [
+        make_room!("connections"),
+        reassign!("connections", "FALSE"),
+        make_room!("doubts"),
+        reassign!("doubts", "FALSE"),
+        reassign!("claims", "TRUE"),
+        reassign!(
+            "events",
+            "(o.content = events.content OR (o.state = 'parked' AND events.state = 'parked'))"
+        ),
     ];
     // A thread is known twice if webhooks arrived under both ids before the notice. There are few of
     // them, so they are joined one by one.

@@ -106,35 +106,50 @@ impl Rename {
     }
 }
 
-/// The statements that give the rows of a source to another one.
+/// The statements that give the rows of a source to another one, and before that delete the rows `t` of that one
+/// which are the same as a row `o`. Nothing is stored under the new name then, but a row may be left.
 macro_rules! renames {
-    ($($table:literal,)+) => {
+    ($($table:literal $same:literal,)+) => {
         &[$((
             $table,
-            concat!(
-                "-- store::rename_source::",
-                $table,
-                "\nUPDATE OR REPLACE ",
-                $table,
-                " SET source = $2 WHERE source = $1"
-            ),
+            [
+                concat!(
+                    "-- store::rename_source::make_room_",
+                    $table,
+                    "\nDELETE FROM ",
+                    $table,
+                    " AS t WHERE t.source = $2 AND EXISTS (SELECT 1 FROM ",
+                    $table,
+                    " AS o WHERE o.source = $1 AND ",
+                    $same,
+                    ")"
+                ),
+                concat!(
+                    "-- store::rename_source::",
+                    $table,
+                    "\nUPDATE ",
+                    $table,
+                    " SET source = $2 WHERE source = $1"
+                ),
+            ],
         ),)+]
     };
 }
 
 /// Tables with a column `source`, with their statements.
-const RENAMES: &[(&str, &str)] = renames! {
-    "external_tickets",
-    "events",
-    "counts",
-    "activity",
-    "conflicts",
-    "disconnects",
-    "audit",
-    "direct_channels",
-    "channel_moves",
-    "feeds",
-    "import_rows",
+const RENAMES: &[(&str, [&str; 2])] = renames! {
+    "external_tickets" "o.external_id = t.external_id",
+    "events" "o.delivery = t.delivery AND o.fingerprint = t.fingerprint",
+    "counts" "o.state = t.state",
+    "activity" "o.at = t.at",
+    "conflicts" "o.external_id = t.external_id AND o.learned = t.learned
+        AND o.decision IS NULL AND t.decision IS NULL",
+    "disconnects" "FALSE",
+    "audit" "FALSE",
+    "direct_channels" "o.channel = t.channel",
+    "channel_moves" "o.channel = t.channel",
+    "feeds" "TRUE",
+    "import_rows" "o.import_id = t.import_id AND o.external_id = t.external_id",
 };
 
 impl Writer {
@@ -153,7 +168,7 @@ impl Writer {
                 };
                 for Rename { from, to, .. } in due.iter().flatten() {
                     // All tables or none: a half renamed source would lose its mappings from view.
-                    for (_, statement) in RENAMES {
+                    for statement in RENAMES.iter().flat_map(|(_, statements)| statements) {
                         tx.run(statement, args![from, to]).await?;
                     }
                     tx.run(end_channel::RENAME_SOURCE, args![from, to]).await?;

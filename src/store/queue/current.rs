@@ -32,15 +32,19 @@ impl Store {
             " FROM events AS e
             JOIN external_tickets AS x ON x.id = e.external
             JOIN payloads AS p ON p.event_id = e.id
-            WHERE e.id = $1 AND e.state = 'queued' AND NOT ",
+            WHERE e.id = $1 AND e.state = 'queued'
+                AND EXISTS (SELECT 1 FROM claims AS h WHERE h.event_id = e.id AND h.token = $2)
+                AND NOT ",
             is_outranked!("e", "x"),
         );
-        // Without a newer save, a deletion, an edit or the like since the claim, nothing is read.
-        if self.shared.revision.load(Ordering::Acquire) == claim.revision {
+        // Without a newer save, a deletion, an edit or the like since the claim, nothing is read. Other processes
+        // tell nothing, so among replicas it is always read, also whether the claim is still held.
+        let is_alone = self.shared.replica.is_none();
+        if is_alone && self.shared.revision.load(Ordering::Acquire) == claim.revision {
             return Ok(true);
         }
-        let row: Option<CurrentRow> =
-            sql::fetch_optional(&self.readers, CURRENT, args![claim.event]).await?;
+        let args = args![claim.event, claim.token.as_str()];
+        let row: Option<CurrentRow> = sql::fetch_optional(&self.readers, CURRENT, args).await?;
         Ok(row.is_some_and(|row| {
             row.external_id == claim.ticket.external_id.as_str()
                 && row.mapped_to.as_deref() == claim.mapped_to.as_ref().map(ServalTicketId::as_str)

@@ -10,16 +10,16 @@ use crate::store::sql::{args, json};
 pub(crate) async fn erase(tx: &mut Tx, events: &[EventId]) -> Result<(), StoreError> {
     const BODIES: &str = "\
         -- store::erasure::bodies
-        DELETE FROM payloads WHERE event_id IN (SELECT value FROM json_each($1))";
+        DELETE FROM payloads WHERE event_id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))";
     const ERRORS: &str = "\
         -- store::erasure::errors
         UPDATE events SET last_error = NULL
-        WHERE id IN (SELECT value FROM json_each($1)) AND state <> 'parked'
+        WHERE id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1)) AND state <> 'parked'
             AND last_error IS NOT NULL";
     const ANSWERS: &str = "\
         -- store::erasure::answers
         UPDATE attempts SET answer = NULL
-        WHERE event_id IN (SELECT value FROM json_each($1)) AND answer IS NOT NULL";
+        WHERE event_id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1)) AND answer IS NOT NULL";
     if events.is_empty() {
         return Ok(());
     }

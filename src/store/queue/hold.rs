@@ -10,8 +10,8 @@ use crate::domain::event::{EventState, Rank};
 use crate::domain::ids::{EventId, ServalTicketId};
 use crate::domain::reason::Reason;
 use crate::domain::report::Report;
-use crate::store::commit::sized::{LARGEST, Size, SizedStatement};
 use crate::store::commit::tx::Tx;
+use crate::store::engine::{Kind, LARGEST, Size, SizedStatement};
 use crate::store::error::StoreError;
 use crate::store::links::doubts;
 use crate::store::sql::{args, millis, row};
@@ -23,6 +23,7 @@ pub(crate) fn hold(tx: &mut Tx, rows: usize, claims: &[(&Claim, i64)]) {
         SizedStatement::insert(
             "claims",
             &["event_id", "token", "expires_at", "external", "ticket_id"],
+            &[Kind::Int, Kind::Text, Kind::Int, Kind::Int, Kind::Text],
         )
     });
     for chunk in claims.chunks(LARGEST) {
@@ -39,6 +40,10 @@ pub(crate) fn hold(tx: &mut Tx, rows: usize, claims: &[(&Claim, i64)]) {
                 batch.bind(mapped_to.map(ServalTicketId::as_str));
             },
         );
+    }
+    if tx.is_shared() {
+        let tokens = claims.iter().map(|(claim, _)| claim.token.as_str());
+        tx.made.extend(tokens.map(str::to_owned));
     }
     let ends = claims.iter().map(|(claim, _)| millis(claim.expires_at));
     let first = ends.min().unwrap_or(i64::MAX);

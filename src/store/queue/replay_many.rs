@@ -23,7 +23,7 @@ impl Store {
         query
             .push(" LIMIT ")
             .push_bind(i64::from(filter.limit))
-            .push(")");
+            .push(") AS found");
         let counts: Vec<i64> = read_all(&query.fetch_all(&self.readers).await?)?;
         let count = counts.first().copied().unwrap_or_default();
         Ok(u64::try_from(count).unwrap_or_default())

@@ -129,9 +129,10 @@ pub(crate) async fn hand_over(tx: &mut Tx, event: EventId) -> Result<(), StoreEr
     const BOTH: &str = "\
         -- store::schedule::both
         SELECT q.id, q.due_at, q.not_before, q.tries, q.queued_at
-        FROM events AS e CROSS JOIN external_tickets AS x ON x.id = e.external
-        CROSS JOIN events AS q ON q.id IN (e.id, x.newest) AND q.state = 'queued'
-        WHERE e.id = $1";
+        FROM (SELECT CAST($1 AS BIGINT) AS id UNION SELECT x.newest
+            FROM events AS e CROSS JOIN external_tickets AS x ON x.id = e.external
+            WHERE e.id = $1) AS two
+        CROSS JOIN events AS q ON q.id = two.id AND q.state = 'queued'";
     const TAKE: &str = "\
         -- store::schedule::take_over
         UPDATE events SET due_at = $2, not_before = $3, tries = $4, queued_at = $5

@@ -81,6 +81,9 @@ impl Store {
             })
         })
         .await?;
+        if let Some(replica) = &self.shared.replica {
+            replica.set_paused(paused);
+        }
         self.shared.wake.notify_one();
         Ok(())
     }

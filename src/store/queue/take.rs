@@ -97,10 +97,10 @@ impl Store {
             -- store::take::next_due
             SELECT e.due_at FROM events AS e INDEXED BY events_due
             WHERE e.state = 'queued'
-                AND NOT EXISTS (SELECT 1 FROM events AS o INDEXED BY events_head
-                    WHERE o.state = 'queued' AND o.external = e.external AND o.id < e.id)
-                AND NOT EXISTS (SELECT 1 FROM claims AS c
-                    WHERE c.external = e.external AND c.expires_at > $1)
+                AND e.id = (SELECT o.id FROM events AS o INDEXED BY events_head
+                    WHERE o.state = 'queued' AND o.external = e.external ORDER BY o.id LIMIT 1)
+                AND (SELECT c.event_id FROM claims AS c
+                    WHERE c.external = e.external AND c.expires_at > $1) IS NULL
             ORDER BY e.due_at LIMIT 1";
         let due: Option<i64> = sql::fetch_optional(&self.readers, NEXT, args![millis(now)]).await?;
         due.map(moment).transpose()
@@ -110,7 +110,8 @@ impl Store {
 /// Claims events in the order in which they are due.
 ///
 /// The statement skips an event if an older one of its external ticket is queued, or if the ticket has
-/// a claim: two calls about one ticket could arrive in the wrong order.
+/// a claim: two calls about one ticket could arrive in the wrong order. It asks that for each event by a subquery
+/// with one value. Postgres would turn `NOT EXISTS` into a join, and may read all that waits for each event of it.
 async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, StoreError> {
     const TAKE: &str = concat!(
         "-- store::take::claim
@@ -128,15 +129,18 @@ async fn take(tx: &mut Tx, taking: Taking, now: Timestamp) -> Result<Taken, Stor
         LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
         LEFT JOIN payloads AS p ON p.event_id = e.id
         WHERE e.state = 'queued' AND e.due_at <= ? AND e.not_before <= ?
-            AND NOT EXISTS (SELECT 1 FROM events AS o INDEXED BY events_head
-                WHERE o.state = 'queued' AND o.external = e.external AND o.id < e.id)
-            AND NOT EXISTS (SELECT 1 FROM claims AS h WHERE h.external = e.external)
+            AND e.id = (SELECT o.id FROM events AS o INDEXED BY events_head
+                WHERE o.state = 'queued' AND o.external = e.external ORDER BY o.id LIMIT 1)
+            AND (SELECT h.event_id FROM claims AS h WHERE h.external = e.external) IS NULL
         ORDER BY e.due_at, e.id
         LIMIT ?"
     );
     if let Some(at) = &mut tx.importing_at {
-        // Nobody acts on a part of an import. Its next rows are written at the time of the newest question.
+        // Its next rows are written at the time of the newest question.
         *at = now;
+    }
+    if tx.importing_at.is_some() || tx.is_importing {
+        // Nobody acts on a part of an import.
         return Ok(Taken {
             claims: Vec::new(),
             is_all: false,

@@ -124,18 +124,18 @@ pub(crate) async fn move_all(
         -- store::transition::count_all
         SELECT e.source, e.state, COUNT(*)
         FROM json_each($1) AS m CROSS JOIN events AS e
-            ON e.id = m.value ->> 0 AND e.state = m.value ->> 1
+            ON e.id = CAST(m.value ->> 0 AS BIGINT) AND e.state = m.value ->> 1
         GROUP BY e.source, e.state";
     const NOTE: &str = "\
         -- store::transition::note_all
         INSERT INTO changes (event_id, at, state, reason)
         SELECT e.id, $2, $3, $4
         FROM json_each($1) AS m CROSS JOIN events AS e
-            ON e.id = m.value ->> 0 AND e.state = m.value ->> 1";
+            ON e.id = CAST(m.value ->> 0 AS BIGINT) AND e.state = m.value ->> 1";
     const MOVE: &str = concat!(
         "-- store::transition::move_all\nUPDATE events SET ",
         assignments!("$3", "$4", "$2", "$5"),
-        " FROM json_each($1) AS m WHERE events.id = m.value ->> 0 AND events.state = m.value ->> 1"
+        " FROM json_each($1) AS m WHERE events.id = CAST(m.value ->> 0 AS BIGINT) AND events.state = m.value ->> 1"
     );
     if events.is_empty() {
         return Ok(());

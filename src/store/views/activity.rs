@@ -60,7 +60,7 @@ impl Store {
     pub async fn activity(&self, now: Timestamp, range: Range) -> Result<Activity, StoreError> {
         const SUM: &str = "\
             -- store::activity::sum
-            SELECT source, at - at % $2, SUM(stored), SUM(connected) FROM activity
+            SELECT source, at - at % $2, CAST(SUM(stored) AS BIGINT), CAST(SUM(connected) AS BIGINT) FROM activity
             WHERE at >= $1 AND at < $3 GROUP BY source, at - at % $2";
         let (step, n) = range.buckets();
         let last = floor(millis(now), step);
@@ -91,7 +91,7 @@ impl Store {
     pub async fn connects_last_minute(&self, now: Timestamp) -> Result<i64, StoreError> {
         const CONNECTS: &str = "\
             -- store::activity::connects
-            SELECT COALESCE(SUM(connected), 0) FROM activity WHERE at > $1 AND at <= $2";
+            SELECT COALESCE(CAST(SUM(connected) AS BIGINT), 0) FROM activity WHERE at > $1 AND at <= $2";
         let now = millis(now);
         sql::fetch_one(&self.readers, CONNECTS, args![now - MINUTE, now]).await
     }

@@ -62,7 +62,7 @@ impl Store {
             SELECT id, received_at, first_state, first_reason FROM events WHERE id = $1
             UNION ALL
             SELECT * FROM (SELECT event_id, at, state, reason FROM changes
-                WHERE event_id = $1 ORDER BY id)";
+                WHERE event_id = $1 ORDER BY id) AS c";
         const ACCOUNTED_FOR: &str = "\
             -- store::event::accounted_for
             SELECT m.accounted_for FROM mappings AS m JOIN events AS e ON e.external = m.external

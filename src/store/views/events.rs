@@ -92,7 +92,11 @@ impl Store {
         if let Some(before) = filter.before {
             query.push(" AND e.id < ").push_bind(before);
         }
-        query.push(" ORDER BY e.id DESC LIMIT ");
+        // Of one external ticket, by an expression: Postgres would go over all events in the order of a column.
+        query.push(match &filter.external_id {
+            Some(_) => " ORDER BY e.id + 0 DESC LIMIT ",
+            None => " ORDER BY e.id DESC LIMIT ",
+        });
         query.push_bind(filter.limit);
         sql::read_all(&query.fetch_all(&self.readers).await?)
     }
@@ -101,7 +105,7 @@ impl Store {
     pub(super) async fn event_rows(&self, ids: &[i64]) -> Result<Vec<EventRow>, StoreError> {
         const BY_IDS: &str = select_events!(
             "",
-            "e.id IN (SELECT value FROM json_each($1)) ORDER BY e.id DESC"
+            "e.id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1)) ORDER BY e.id DESC"
         );
         sql::fetch_all(&self.readers, BY_IDS, args![json(ids)]).await
     }

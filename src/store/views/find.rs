@@ -92,12 +92,13 @@ impl Store {
         sql::fetch_all(&self.readers, EXTERNAL, args![id]).await
     }
 
+    // By an expression, as in `find_serval`: Postgres would go over all external tickets in the order of a column.
     async fn find_number(&self, number: &str) -> Result<Vec<FoundTicket>, StoreError> {
         const NUMBER: &str = "\
             -- store::find::number
             SELECT source, external_id, number, ticket_id
             FROM external_tickets INDEXED BY external_tickets_number
-            WHERE number = $1 ORDER BY source, external_id LIMIT $2";
+            WHERE number = $1 ORDER BY source || '', external_id LIMIT $2";
         sql::fetch_all(&self.readers, NUMBER, args![number, MAX_FOUND]).await
     }
 
@@ -108,7 +109,7 @@ impl Store {
             -- store::find::serval
             SELECT source, external_id, number, ticket_id
             FROM external_tickets INDEXED BY external_tickets_to
-            WHERE ticket_id IN ($1, $2) ORDER BY source, external_id LIMIT $3";
+            WHERE ticket_id IN ($1, $2) ORDER BY source || '', external_id LIMIT $3";
         let friendly = self.friendly_id(id.as_str()).await?;
         let args = args![id, friendly.as_ref().unwrap_or(id), MAX_FOUND];
         sql::fetch_all(&self.readers, SERVAL, args).await

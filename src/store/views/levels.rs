@@ -91,10 +91,20 @@ impl Store {
             .saturating_sub(self.jobs.capacity())
     }
 
-    /// Returns the sizes of the database's files; 0 for a missing one.
-    pub fn file_sizes(&self) -> FileSizes {
+    /// Returns the size of the database, and of its log where that is a file of its own; 0 for what is missing.
+    pub async fn sizes(&self) -> FileSizes {
+        const ON_SERVER: &str = "\
+            -- store::levels::on_server
+            SELECT pg_database_size(current_database())";
         let size = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
-        let database = self.shared.lock.path();
+        let Some(files) = &self.shared.files else {
+            let size: Result<u64, _> = sql::fetch_one(&self.readers, ON_SERVER, args![]).await;
+            return FileSizes {
+                database: size.unwrap_or_default(),
+                wal: 0,
+            };
+        };
+        let database = files.lock.path();
         let mut wal = database.as_os_str().to_owned();
         wal.push("-wal");
         FileSizes {

@@ -1,4 +1,6 @@
 //! Rows about one external ticket.
+//!
+//! They are ordered by an expression: Postgres would go over the rows of all external tickets in the order of a column.
 
 use jiff::Timestamp;
 
@@ -90,7 +92,7 @@ impl Store {
             SELECT id FROM events INDEXED BY events_external
             WHERE external = ",
             external!("$1", "$2"),
-            " AND id < $3 ORDER BY id DESC LIMIT $4"
+            " AND id < $3 ORDER BY id + 0 DESC LIMIT $4"
         );
         let before = before.unwrap_or(EventId(i64::MAX));
         let args = args![&ticket.source, &ticket.external_id, before, limit];
@@ -156,8 +158,8 @@ impl Store {
         const CHANGES: &str = "\
             -- store::ticket_rows::changes
             SELECT c.event_id, c.at, c.state, c.reason
-            FROM json_each($1) AS e CROSS JOIN changes AS c ON c.event_id = e.value
-            ORDER BY c.id DESC LIMIT $2";
+            FROM json_each($1) AS e CROSS JOIN changes AS c ON c.event_id = CAST(e.atom AS BIGINT)
+            ORDER BY c.id + 0 DESC LIMIT $2";
         sql::fetch_all(&self.readers, CHANGES, args![json(events), MAX_OF_EVENTS]).await
     }
 
@@ -166,8 +168,8 @@ impl Store {
         const CALLS: &str = concat!(
             "-- store::ticket_rows::attempts\nSELECT a.event_id, ",
             attempt_columns!(),
-            " FROM json_each($1) AS e CROSS JOIN attempts AS a ON a.event_id = e.value
-            ORDER BY a.id DESC LIMIT $2"
+            " FROM json_each($1) AS e CROSS JOIN attempts AS a ON a.event_id = CAST(e.atom AS BIGINT)
+            ORDER BY a.id + 0 DESC LIMIT $2"
         );
         sql::fetch_readable(&self.readers, CALLS, args![json(events), MAX_OF_EVENTS]).await
     }

@@ -44,8 +44,9 @@ pub(crate) struct ErasedView {
     naming_bodies: u64,
     /// Number of rows about the ticket that are left.
     left: u64,
-    /// True if the write-ahead log was moved into the database file.
-    log_emptied: bool,
+    /// True if the write-ahead log was moved into the database file; null: the database is on a server, which keeps
+    /// deleted rows for a while.
+    log_emptied: Option<bool>,
 }
 
 /// Erase an external ticket

@@ -27,6 +27,14 @@ pub(super) struct Page<T> {
     next_cursor: Option<String>,
 }
 
+impl<T> Page<T> {
+    /// A list that fits into one page.
+    pub(super) fn whole(data: Vec<T>) -> Self {
+        let next_cursor = None;
+        Self { data, next_cursor }
+    }
+}
+
 /// Query parameters that all lists have.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

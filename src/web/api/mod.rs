@@ -6,7 +6,6 @@ mod conditions;
 mod conflicts;
 mod connects;
 mod erase;
-mod event_views;
 mod events;
 mod export;
 mod import;
@@ -15,6 +14,7 @@ mod list;
 mod mappings;
 mod parked;
 mod reload;
+mod replicas;
 mod stats;
 
 use axum::Router;
@@ -71,4 +71,5 @@ pub(super) fn for_all() -> OpenApiRouter<Live<AppState>> {
         .routes(routes!(connects::pause))
         .routes(routes!(connects::resume))
         .routes(routes!(reload::reload))
+        .routes(routes!(replicas::list))
 }

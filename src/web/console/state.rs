@@ -16,13 +16,13 @@ struct Parts {
 }
 
 impl Console {
-    /// Without any session. An error: the system has no random bytes.
-    pub fn new(operators: Operators) -> Result<Self, getrandom::Error> {
-        let sessions = Sessions::new()?;
-        Ok(Self(Arc::new(Parts {
+    /// With the sessions that the store has, if it is shared.
+    pub fn new(operators: Operators) -> Self {
+        let sessions = Sessions::new(operators.store());
+        Self(Arc::new(Parts {
             operators,
             sessions,
-        })))
+        }))
     }
 
     pub(super) fn operators(&self) -> &Operators {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::delivery::{Failure, FailureKind};
 use crate::domain::retry::later;
@@ -23,7 +24,7 @@ pub enum Signal {
 }
 
 /// State of the breaker.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// Calls are made.
     #[default]
@@ -55,18 +56,20 @@ impl Mode {
 }
 
 /// The schedule of probes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probing {
     /// Start of the state.
     pub since: Timestamp,
     /// Earliest time of the next probe.
     pub next_at: Timestamp,
+    #[serde(skip)]
     pub(super) gap: Duration,
+    #[serde(skip)]
     pub(super) in_flight: bool,
 }
 
 /// Refused credentials.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Hold {
     /// Refusal of Serval.
     pub reason: String,

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::decided::Decided;
+use super::shared;
 use super::staged::{Import, TURN_PATIENCE};
 use super::types::{Imported, Taken};
 use crate::domain::ids::SourceName;
 use crate::store::audit::{self, Action};
+use crate::store::commit::tx::Tx;
+use crate::store::engine::Via;
 use crate::store::error::StoreError;
 use crate::store::sql::{self, args, json, millis};
 
@@ -16,11 +19,11 @@ use crate::store::sql::{self, args, json, millis};
 /// that equals a stored mapping is not one of them.
 const TAKEN: &str = "\
     -- store::decide::taken
-    SELECT r.line, m.external_id
+    SELECT r.line, MIN(m.external_id)
     FROM import_rows AS r
     CROSS JOIN mappings AS m ON m.ticket_id = r.ticket_id AND m.source = r.source
         AND m.external_id <> r.external_id
-    WHERE r.import_id = $1 AND r.source IN (SELECT value FROM json_each($2))
+    WHERE r.import_id = $1 AND r.source IN (SELECT atom FROM json_each($2))
         AND NOT EXISTS (SELECT 1 FROM import_rows AS o
             WHERE o.import_id = $1 AND o.source = m.source AND o.external_id = m.external_id
             AND o.ticket_id <> m.ticket_id)
@@ -57,28 +60,79 @@ impl Import {
             .await
             .map_err(|_| StoreError::Importing)?;
         let id = *self.id;
-        let args = args![id, json(one_per_ticket)];
-        let taken: Vec<Taken> = sql::fetch_all(&store.readers, TAKEN, args).await?;
-        if !taken.is_empty() {
-            return Ok(Err(taken));
-        }
-        let (staged, known): (i64, i64) = sql::fetch_one(&store.readers, COUNT, args![id]).await?;
-        let (created, replaced) = ((staged - known).unsigned_abs(), known.unsigned_abs());
+        let one_per_ticket = json(one_per_ticket);
+        let checked = if store.is_shared() {
+            // Other processes may write mappings until the transaction begins. It checks.
+            None
+        } else {
+            let taken = taken(&store.readers, id, &one_per_ticket).await?;
+            if !taken.is_empty() {
+                return Ok(Err(taken));
+            }
+            Some(count(&store.readers, id).await?)
+        };
         let decided = Arc::new(Decided::new(id, now, alone));
         let (end, by) = (decided.end(), store.by.clone());
         let deciding = store.write(move |tx| {
             let (decided, by) = (Arc::clone(&decided), by.clone());
+            let one_per_ticket = one_per_ticket.clone();
             Box::pin(async move {
+                let imported = match checked {
+                    Some(imported) => imported,
+                    None => match check_alone(tx, id, &one_per_ticket).await? {
+                        Ok(imported) => imported,
+                        Err(taken) => return Ok(Err(taken)),
+                    },
+                };
                 tx.run(DECIDE, args![id, millis(now)]).await?;
+                let Imported { created, replaced } = imported;
                 let subject = format!("{created} created, {replaced} replaced");
                 let action = Action::Import;
                 audit::note(tx, by.as_deref(), action, None, Some(&subject), now).await?;
                 tx.effects.decided = Some(decided);
-                Ok(())
+                Ok(Ok(imported))
             })
         });
-        deciding.await?;
+        let imported = match deciding.await? {
+            Ok(imported) => imported,
+            Err(taken) => return Ok(Err(taken)),
+        };
         end.reached().await?;
-        Ok(Ok(Imported { created, replaced }))
+        Ok(Ok(imported))
     }
+}
+
+/// Checks in the transaction that decides.
+async fn check_alone(
+    tx: &mut Tx,
+    id: i64,
+    one_per_ticket: &str,
+) -> Result<Result<Imported, Vec<Taken>>, StoreError> {
+    if tx.is_importing {
+        return Err(StoreError::Importing);
+    }
+    shared::touch(tx, id).await?;
+    let taken = taken(tx.connection().await?, id, one_per_ticket).await?;
+    if !taken.is_empty() {
+        return Ok(Err(taken));
+    }
+    Ok(Ok(count(tx.connection().await?, id).await?))
+}
+
+/// Returns the rows whose Serval ticket is taken.
+async fn taken<'c>(
+    via: impl Into<Via<'c>>,
+    id: i64,
+    one_per_ticket: &str,
+) -> Result<Vec<Taken>, StoreError> {
+    sql::fetch_all(via, TAKEN, args![id, one_per_ticket]).await
+}
+
+/// Returns the numbers of the mappings that the import writes.
+async fn count<'c>(via: impl Into<Via<'c>>, id: i64) -> Result<Imported, StoreError> {
+    let (staged, known): (i64, i64) = sql::fetch_one(via, COUNT, args![id]).await?;
+    Ok(Imported {
+        created: (staged - known).unsigned_abs(),
+        replaced: known.unsigned_abs(),
+    })
 }

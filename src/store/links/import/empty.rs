@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::shared;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::sql::args;
@@ -45,11 +46,30 @@ impl Store {
                 SELECT import_id, source, external_id FROM import_rows
                 WHERE import_id <= $1 AND import_id NOT IN (SELECT id FROM imports)
                 ORDER BY import_id, source, external_id LIMIT $2)";
+        // Numbers of other processes' imports may be higher or lower.
+        const EMPTY_OF_ALL: &str = "\
+            -- store::empty::empty_of_all
+            DELETE FROM import_rows WHERE (import_id, source, external_id) IN (
+                SELECT import_id, source, external_id FROM import_rows
+                WHERE import_id NOT IN (SELECT id FROM imports)
+                    AND import_id NOT IN (SELECT import_id FROM stagings)
+                ORDER BY import_id, source, external_id LIMIT $1)";
+        let until = self.shared.leftovers.until();
+        let is_shared = self.is_shared();
+        if is_shared {
+            self.write(move |tx| Box::pin(shared::end(tx, until)))
+                .await?;
+        }
         loop {
             let started = Instant::now();
             let until = self.shared.leftovers.until();
             let limit = i64::try_from(STEP).unwrap_or(i64::MAX);
-            if self.run(EMPTY, move || args![until, limit]).await? < STEP {
+            let (statement, args) = if is_shared {
+                (EMPTY_OF_ALL, args![limit])
+            } else {
+                (EMPTY, args![until, limit])
+            };
+            if self.run(statement, move || args.clone()).await? < STEP {
                 return Ok(());
             }
             tokio::time::sleep(started.elapsed().max(PAUSE)).await;

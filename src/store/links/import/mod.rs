@@ -12,6 +12,7 @@ pub(crate) mod decided;
 mod empty;
 pub(crate) mod leftovers;
 mod room;
+mod shared;
 pub(crate) mod staged;
 pub(crate) mod step;
 pub(crate) mod types;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 
 use super::room;
+use super::shared;
 use super::types::{Clash, ImportRow};
 use crate::domain::ids::SourceName;
 use crate::store::commit::growth::BYTES_PER_WRITE;
@@ -37,7 +38,11 @@ impl Store {
             .await
             .map_err(|_| StoreError::Importing)?;
         // Rows of the imports before may be there still. A number of its own keeps it apart.
-        *id += 1;
+        *id = if self.is_shared() {
+            self.write(|tx| Box::pin(shared::begin(tx))).await?
+        } else {
+            *id + 1
+        };
         let (store, bytes) = (self.clone(), AtomicU64::new(0));
         Ok(Import { store, id, bytes })
     }
@@ -59,27 +64,43 @@ impl Import {
                 unlinks_old, reconnects)
             SELECT $1, r.value ->> 0, ",
             present_id!("r.value ->> 0", "r.value ->> 1"),
-            ", r.value ->> 2, r.value -> 3, r.value ->> 4, r.value ->> 5, r.value ->> 6
+            ", r.value ->> 2, r.value ->> 3,
+                CAST(r.value ->> 4 AS BIGINT), CAST(r.value ->> 5 AS BIGINT), CAST(r.value ->> 6 AS BIGINT)
             FROM json_each($2) AS r WHERE TRUE
-            ON CONFLICT (import_id, source, external_id) DO UPDATE
-            SET accounted_for = excluded.accounted_for WHERE ticket_id = excluded.ticket_id"
+            ON CONFLICT (import_id, source, external_id) DO NOTHING"
+        );
+        // Of several rows of the batch, the last one counts.
+        const REPLACE: &str = concat!(
+            "-- store::staged::replace
+            UPDATE import_rows SET accounted_for = later.accounted_for
+            FROM (SELECT source, external_id, ticket_id, accounted_for,
+                    ROW_NUMBER() OVER (PARTITION BY source, external_id, ticket_id ORDER BY n DESC) AS back
+                FROM (SELECT r.key AS n, r.value ->> 0 AS source, ",
+            present_id!("r.value ->> 0", "r.value ->> 1"),
+            " AS external_id, r.value ->> 2 AS ticket_id, r.value ->> 3 AS accounted_for
+                    FROM json_each($2) AS r) AS named) AS later
+            WHERE later.back = 1 AND import_rows.import_id = $1
+                AND import_rows.source = later.source AND import_rows.external_id = later.external_id
+                AND import_rows.ticket_id = later.ticket_id"
         );
         const CLASHES: &str = concat!(
             "-- store::staged::clashes
-            SELECT later.value ->> 4, first.line
+            SELECT CAST(later.value ->> 4 AS BIGINT), first.line
             FROM json_each($2) AS later
             CROSS JOIN import_rows AS first ON first.import_id = $1
                 AND first.source = later.value ->> 0 AND first.external_id = ",
             present_id!("later.value ->> 0", "later.value ->> 1"),
             " WHERE first.ticket_id <> later.value ->> 2"
         );
-        let shared = &self.store.shared;
+        let state = &self.store.shared;
         // Before the disk is full: nothing could be deleted then, and no webhook stored.
         let more = room::needed(rows);
         let bytes = self.bytes.fetch_add(more, Ordering::Relaxed) + more;
-        room::check(shared.lock.path(), bytes)?;
-        shared.growth.add(rows.len() as u64 * BYTES_PER_WRITE);
-        let id = *self.id;
+        if let Some(files) = &state.files {
+            room::check(files.lock.path(), bytes)?;
+        }
+        let (id, given) = (*self.id, rows.len() as u64);
+        state.growth.add(given * BYTES_PER_WRITE);
         let rows = rows.iter().map(|row| {
             let ImportRow {
                 ticket, ticket_id, ..
@@ -98,7 +119,12 @@ impl Import {
         let staged = self.store.write(move |tx| {
             let rows = rows.clone();
             Box::pin(async move {
-                tx.run(STAGE, args![id, &rows]).await?;
+                if tx.is_shared() {
+                    shared::touch(tx, id).await?;
+                }
+                if tx.run(STAGE, args![id, &rows]).await? < given {
+                    tx.run(REPLACE, args![id, &rows]).await?;
+                }
                 tx.fetch_all(CLASHES, args![id, &rows]).await
             })
         });
@@ -115,7 +141,7 @@ impl Import {
             -- store::staged::shared
             SELECT r.line, first.line
             FROM (SELECT source, ticket_id, MIN(line) AS line FROM import_rows
-                WHERE import_id = $1 AND source IN (SELECT value FROM json_each($2))
+                WHERE import_id = $1 AND source IN (SELECT atom FROM json_each($2))
                 GROUP BY source, ticket_id HAVING COUNT(*) > 1) AS first
             JOIN import_rows AS r ON r.import_id = $1 AND r.source = first.source
                 AND r.ticket_id = first.ticket_id AND r.line > first.line

@@ -14,7 +14,7 @@ use crate::store::links::doubts::doubt;
 use crate::store::links::mapping::Origin;
 use crate::store::queue::on_mapped::{Candidate, best, may_stand};
 use crate::store::queue::schedule::{on_move, on_new_mapping};
-use crate::store::sql::{Args, args, json, millis};
+use crate::store::sql::{Args, args, json, millis, next_ticket};
 
 /// Condition for the rows `r` of a step. `$4` is the time, `$5` the origin.
 macro_rules! of_step {
@@ -28,17 +28,19 @@ const LAST: &str = "\
     -- store::step::last
     SELECT source, external_id FROM (
         SELECT source, external_id FROM import_rows WHERE import_id = $1
-        ORDER BY source, external_id LIMIT $2)
+        ORDER BY source, external_id LIMIT $2) AS step
     ORDER BY source DESC, external_id DESC LIMIT 1";
 
 /// Gives each external ticket a row. All later statements find it by the id of that row.
 const NAME: &str = concat!(
     "-- store::step::name
-    INSERT INTO external_tickets (source, external_id)
-    SELECT r.source, r.external_id FROM import_rows AS r WHERE ",
+    INSERT INTO external_tickets (id, source, external_id)
+    SELECT ",
+    next_ticket!(),
+    " - 1 + ROW_NUMBER() OVER (ORDER BY r.source, r.external_id), r.source, r.external_id
+    FROM import_rows AS r WHERE ",
     of_step!(),
-    " ORDER BY r.source, r.external_id
-    ON CONFLICT (source, external_id) DO NOTHING"
+    " ON CONFLICT (source, external_id) DO NOTHING"
 );
 const NUMBER: &str = concat!(
     "-- store::step::number
@@ -61,7 +63,7 @@ const UNLINK: &str = concat!(
     CROSS JOIN mappings AS m ON m.external = r.external AND m.ticket_id <> r.ticket_id
     WHERE ",
     of_step!(),
-    " AND r.unlinks_old
+    " AND r.unlinks_old = 1
         AND (EXISTS (SELECT 1 FROM connections AS c
                 WHERE c.external = m.external AND c.ticket_id = m.ticket_id)
             OR EXISTS (SELECT 1 FROM claims AS h
@@ -131,7 +133,7 @@ const WRITE: &str = concat!(
     WHERE ",
     of_step!(),
     " AND external_tickets.id = r.external
-        AND (external_tickets.ticket_id IS NOT r.ticket_id
+        AND (external_tickets.ticket_id IS DISTINCT FROM r.ticket_id
             OR external_tickets.accounted_for <> r.accounted_for)"
 );
 /// Withdraws the requests to unlink pairs that are wanted now.
@@ -171,7 +173,7 @@ const CONNECTED: &str = concat!(
     CROSS JOIN connections AS c ON c.external = r.external AND c.ticket_id = r.ticket_id
     WHERE ",
     of_step!(),
-    " AND NOT r.reconnects"
+    " AND r.reconnects = 0"
 );
 /// Finds the other parked events.
 const PARKED: &str = concat!(
@@ -197,8 +199,8 @@ const NEWEST: &str = concat!(
     " AND EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
         AND (NOT EXISTS (SELECT 1 FROM connections AS c
                 WHERE c.external = r.external AND c.ticket_id = r.ticket_id)
-            OR (r.reconnects
-                AND NOT (e.state = 'connected' AND e.ticket_id IS r.ticket_id)))"
+            OR (r.reconnects = 1
+                AND NOT (e.state = 'connected' AND e.ticket_id IS NOT DISTINCT FROM r.ticket_id)))"
 );
 /// Finds the events that may stand for each other pair that Serval does not have, if none is queued.
 const CANDIDATES: &str = concat!(
@@ -222,7 +224,7 @@ const CANDIDATES: &str = concat!(
 );
 const FOUND: &str = "\
     -- store::step::found
-    INSERT INTO import_events (event_id) SELECT value FROM json_each($1)";
+    INSERT INTO import_events (event_id) SELECT CAST(atom AS BIGINT) FROM json_each($1)";
 const WRITTEN: &str = concat!(
     "-- store::step::written\nDELETE FROM import_rows AS r WHERE ",
     of_step!()
@@ -310,13 +312,13 @@ async fn move_found(
         INSERT INTO changes (event_id, at, state, reason)
         SELECT e.id, $3, $1, $2
         FROM import_events AS i CROSS JOIN events AS e ON e.id = i.event_id
-        WHERE e.state <> $1 AND +e.state IN (SELECT value FROM json_each($4))";
+        WHERE e.state <> $1 AND (e.state || '') IN (SELECT atom FROM json_each($4))";
     const MOVE: &str = concat!(
         "-- store::step::move_found
         UPDATE events SET state = $1, reason = $2, updated_at = $3, ",
         on_move!("$1", "$3"),
         " WHERE id IN (SELECT event_id FROM import_events) AND state <> $1
-            AND +state IN (SELECT value FROM json_each($4))"
+            AND (state || '') IN (SELECT atom FROM json_each($4))"
     );
     const EMPTY: &str = "\
         -- store::step::empty

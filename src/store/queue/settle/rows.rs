@@ -6,15 +6,14 @@ use super::subject::Pair;
 use super::types::Settle;
 use crate::domain::reason::Reason;
 use crate::store::attempt::Attempt;
-use crate::store::commit::batch::Batch;
-use crate::store::commit::sized::{Size, SizedStatement};
+use crate::store::engine::{Batch, Kind, Size, SizedStatement};
 use crate::store::sql::millis;
 
 static END: LazyLock<SizedStatement> = LazyLock::new(|| {
     let statement = "\
         -- store::rows::end
         DELETE FROM claims WHERE event_id IN (VALUES {rows})";
-    SizedStatement::new(statement, 1)
+    SizedStatement::new(statement, &[Kind::Int])
 });
 
 static ATTEMPTS: LazyLock<SizedStatement> = LazyLock::new(|| {
@@ -31,16 +30,29 @@ static ATTEMPTS: LazyLock<SizedStatement> = LazyLock::new(|| {
         "retry_after",
         "probe",
     ];
-    SizedStatement::insert("attempts", &columns)
+    let kinds = &[
+        Kind::Int,
+        Kind::Int,
+        Kind::Int,
+        Kind::Text,
+        Kind::Text,
+        Kind::Int,
+        Kind::Text,
+        Kind::Text,
+        Kind::Text,
+        Kind::Int,
+        Kind::Bool,
+    ];
+    SizedStatement::insert("attempts", &columns, kinds)
 });
 
 static CONNECTIONS: LazyLock<SizedStatement> = LazyLock::new(|| {
     let statement = "\
         -- store::rows::pairs
         INSERT INTO connections (external, ticket_id, connected_at, event_id)
-        SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL
+        SELECT * FROM (VALUES {rows}) AS r WHERE column1 IS NOT NULL
         ON CONFLICT (external, ticket_id) DO NOTHING";
-    SizedStatement::new(statement, 4)
+    SizedStatement::new(statement, &[Kind::Int, Kind::Text, Kind::Int, Kind::Int])
 });
 
 static MOVE: LazyLock<SizedStatement> = LazyLock::new(|| {
@@ -52,11 +64,19 @@ static MOVE: LazyLock<SizedStatement> = LazyLock::new(|| {
             last_error = NULL
         FROM (VALUES {rows}) AS pair
         WHERE events.id = pair.column1 AND events.state = 'queued'";
-    SizedStatement::new(statement, 5)
+    SizedStatement::new(
+        statement,
+        &[Kind::Int, Kind::Text, Kind::Text, Kind::Int, Kind::Text],
+    )
 });
 
-static NOTE: LazyLock<SizedStatement> =
-    LazyLock::new(|| SizedStatement::insert("changes", &["event_id", "at", "state", "reason"]));
+static NOTE: LazyLock<SizedStatement> = LazyLock::new(|| {
+    SizedStatement::insert(
+        "changes",
+        &["event_id", "at", "state", "reason"],
+        &[Kind::Int, Kind::Int, Kind::Text, Kind::Text],
+    )
+});
 
 /// Finds the other queued events of external tickets that are connected as they are mapped. Events
 /// beyond the limit are skipped when they are claimed.
@@ -71,7 +91,7 @@ static SIBLINGS: LazyLock<SizedStatement> = LazyLock::new(|| {
                 ON c.external = x.id AND c.ticket_id = x.ticket_id
                 WHERE x.id = e.external)
         LIMIT 1000";
-    SizedStatement::new(statement, 2)
+    SizedStatement::new(statement, &[Kind::Int, Kind::Int])
 });
 
 /// Adds statements that end the claims and store their attempts, store `pairs`, move the events of

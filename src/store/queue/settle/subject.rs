@@ -95,13 +95,13 @@ pub(super) async fn held(
     const HELD: &str = concat!(
         "-- store::subject::held
         SELECT shown.key, c.event_id, e.source, e.external, e.rank_major, e.rank_minor, x.ticket_id,
-            COALESCE(e.state = 'queued', 0),
+            COALESCE(e.state = 'queued', FALSE),
             EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = c.event_id),
             ",
         is_outranked!("e", "x"),
         " FROM json_each(?) AS shown
         CROSS JOIN claims AS c
-            ON c.event_id = shown.value ->> 0 AND c.token = shown.value ->> 1
+            ON c.event_id = CAST(shown.value ->> 0 AS BIGINT) AND c.token = shown.value ->> 1
         LEFT JOIN events AS e
             ON e.id = c.event_id AND e.external IS NOT NULL
         LEFT JOIN external_tickets AS x ON x.id = e.external"

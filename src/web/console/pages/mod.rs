@@ -12,6 +12,7 @@ pub(super) mod mappings;
 pub(super) mod overview;
 pub(super) mod parked;
 pub(super) mod payload;
+mod replicas;
 pub(super) mod switch;
 pub(super) mod ticket;
 pub(super) mod verdict;

@@ -5,10 +5,11 @@ use axum::response::Response;
 use jiff::Timestamp;
 
 use super::chart::Chart;
+use super::replicas::Replicas;
 use super::verdict::{Facts, Verdict, verdict};
 use crate::delivery::gate::breaker::Mode;
 use crate::domain::event::EventState;
-use crate::operators::Calls;
+use crate::operators::{By, Calls};
 use crate::store::{Activity, AttemptOutcome, Failure, Levels, Range};
 use crate::web::console::frame::{
     Fault, Numbers, Page, Tab, View, When, grouped, href, render, sentence, words,
@@ -30,6 +31,8 @@ struct Overview {
     per_minute: String,
     levels: Levels,
     charts: Vec<SourceCharts>,
+    /// Set if there is more than one.
+    replicas: Option<Replicas>,
     failures: Vec<Failure>,
     numbers: Numbers,
 }
@@ -67,6 +70,7 @@ pub(crate) async fn show(view: View) -> Result<Response, Fault> {
         has_conflicts,
         feeds: &feeds,
         clock_step: operators.clock_step(now),
+        config_difference: operators.config_difference(),
         now,
     };
     let failures = store.failures(FAILURES).await?;
@@ -91,6 +95,7 @@ pub(crate) async fn show(view: View) -> Result<Response, Fault> {
             &store.activity(now, Range::Hour).await?,
             &store.activity(now, Range::Day).await?,
         ),
+        replicas: Replicas::read(operators).await?,
         calls,
         levels,
         failures,
@@ -121,8 +126,20 @@ fn tile(state: EventState, levels: &Levels) -> StateTile {
     }
 }
 
-/// The state of the calls in a few words, and in a sentence.
+/// The state of the calls in a few words, and in sentences with the replica that makes them.
 fn in_words(calls: &Calls, now: Timestamp) -> (&'static str, String) {
+    let (words, detail) = state_in_words(calls, now);
+    match &calls.by {
+        By::Me => (words, detail),
+        By::Replica(id) => (words, format!("{detail} Replica {id} makes the calls.")),
+        By::Unknown => (
+            "Not known",
+            "This replica makes no calls, and does not know yet which one does.".to_owned(),
+        ),
+    }
+}
+
+fn state_in_words(calls: &Calls, now: Timestamp) -> (&'static str, String) {
     let next = |at: Timestamp| When::at(at, now).relative;
     let asked = calls.asked_to_wait.as_ref();
     let wish = asked.map(|asked| {

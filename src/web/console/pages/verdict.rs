@@ -40,6 +40,7 @@ pub(super) struct Facts<'a> {
     pub(super) has_conflicts: bool,
     pub(super) feeds: &'a BTreeMap<SourceName, Feed>,
     pub(super) clock_step: Option<String>,
+    pub(super) config_difference: Option<String>,
     pub(super) now: Timestamp,
 }
 
@@ -101,6 +102,9 @@ pub(super) fn verdict(facts: &Facts<'_>) -> Verdict {
             ago(due, facts.now)
         );
         say("look", text, Some("/events?state=queued"));
+    }
+    if let Some(difference) = &facts.config_difference {
+        say("look", sentence(difference), None);
     }
     let dead = facts.levels.total(EventState::Dead);
     if dead > 0 {
@@ -189,20 +193,37 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_the_clock_is_told_below_the_sentence() {
-        let verdict = verdict(&Facts {
-            problems: Vec::new(),
-            mode: &Mode::Closed,
-            is_paused: false,
-            levels: &levels(&[]),
-            has_conflicts: false,
-            feeds: &BTreeMap::new(),
-            clock_step: Some("the clock went back".to_owned()),
-            now: "2026-11-24T08:00:00Z".parse().unwrap(),
-        });
-        assert_eq!(verdict.sentence, "All is well.");
-        let reasons = verdict.reasons.into_iter().map(|reason| reason.text);
-        assert_eq!(reasons.collect::<Vec<_>>(), ["The clock went back."]);
+    fn a_step_of_the_clock_is_told_below_the_sentence_and_a_difference_of_replicas_in_it() {
+        let (clock, difference) = ("the clock went back", "1 other replica runs with another");
+        for (clock_step, config_difference, sentence, reason) in [
+            (
+                Some(clock),
+                None,
+                "All is well.",
+                Some("The clock went back."),
+            ),
+            (
+                None,
+                Some(difference),
+                "1 other replica runs with another.",
+                None,
+            ),
+        ] {
+            let verdict = verdict(&Facts {
+                problems: Vec::new(),
+                mode: &Mode::Closed,
+                is_paused: false,
+                levels: &levels(&[]),
+                has_conflicts: false,
+                feeds: &BTreeMap::new(),
+                clock_step: clock_step.map(str::to_owned),
+                config_difference: config_difference.map(str::to_owned),
+                now: "2026-11-24T08:00:00Z".parse().unwrap(),
+            });
+            assert_eq!(verdict.sentence, sentence);
+            let first = verdict.reasons.first().map(|first| first.text.as_str());
+            assert_eq!(first, reason);
+        }
     }
 
     #[test]
@@ -218,6 +239,7 @@ mod tests {
                 has_conflicts: false,
                 feeds,
                 clock_step: None,
+                config_difference: None,
                 now,
             });
             let links: Vec<_> = verdict.reasons.iter().filter_map(|r| r.href).collect();

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 
 use crate::operators::Operator;
-use crate::web::console::frame::{Flash, Viewer, assets, cookies, href, render, see_other};
+use crate::web::console::frame::{Fault, Flash, Viewer, assets, cookies, href, render, see_other};
 use crate::web::console::state::Console;
 use crate::web::listener;
 
@@ -26,8 +26,11 @@ pub(crate) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Some(viewer) = viewer(&console, &request) else {
-        return to_login(&request);
+    let viewer = match viewer(&console, request.headers()).await {
+        Ok(Some(viewer)) => viewer,
+        Ok(None) => return to_login(&request),
+        // It may be somebody who is logged in.
+        Err(fault) => return fault.into_response(),
     };
     listener::keep(request.extensions());
     let had_flash = viewer.flash.is_some();
@@ -41,37 +44,37 @@ pub(crate) async fn guard(
     response
 }
 
-fn viewer(console: &Console, request: &Request) -> Option<Viewer> {
-    let headers = request.headers();
+async fn viewer(console: &Console, headers: &HeaderMap) -> Result<Option<Viewer>, Fault> {
     // A page that refreshes itself must not remove the message before it is read.
     let is_refresh = headers.contains_key(REFRESH);
     let flash = (!is_refresh).then(|| Flash::read(headers)).flatten();
     if console.operators().is_open() {
-        return Some(Viewer {
+        return Ok(Some(Viewer {
             operator: Operator::local(),
-            csrf: console.sessions().shared_csrf().to_owned(),
+            csrf: console.sessions().shared_csrf().await?,
             session: None,
             flash,
-        });
+        }));
     }
     let now = console.operators().clock().monotonic();
     for secret in COOKIE_NAMES.iter().flat_map(|name| cookies(headers, name)) {
         let secret = secret.value();
-        let Some(open) = console.sessions().find(secret, now, !is_refresh) else {
+        let found = console.sessions().find(secret, now, !is_refresh);
+        let Some(open) = found.await? else {
             continue;
         };
         // The token may have been taken out of the configuration since.
         if let Some(operator) = console.operators().holder(&open.holder) {
-            return Some(Viewer {
+            return Ok(Some(Viewer {
                 operator,
                 csrf: open.csrf,
                 session: Some(secret.to_owned()),
                 flash,
-            });
+            }));
         }
-        console.sessions().close(secret);
+        console.sessions().close(secret).await?;
     }
-    None
+    Ok(None)
 }
 
 #[derive(Template)]

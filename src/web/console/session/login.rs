@@ -82,15 +82,7 @@ pub(crate) async fn log_in(
         .operators()
         .note(&operator, Done::LogIn, None, None)
         .await?;
-    let secret = console
-        .sessions()
-        .open(fingerprint(token), now)
-        .map_err(|_| {
-            Fault::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "The system has no random bytes.",
-            )
-        })?;
+    let secret = console.sessions().open(fingerprint(token), now).await?;
     tracing::info!(operator = operator.name(), "logged in to the console");
     let cookies = CookieJar::new().add(session_cookie(secret, is_secure));
     let target = href::own_path(&next).unwrap_or("/");
@@ -103,7 +95,7 @@ pub(crate) async fn log_out(headers: HeaderMap, Form(view): Form) -> Result<Resp
     let (console, operators) = (&view.console, view.operators());
     // Without configured tokens there is no session to end.
     if let Some(secret) = view.viewer.session.clone() {
-        console.sessions().close(&secret);
+        console.sessions().close(&secret).await?;
         cookies = cookies.remove(session_cookie(secret, is_secure(console, &headers)));
         operators.note(view.who(), Done::LogOut, None, None).await?;
     }

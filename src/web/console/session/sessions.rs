@@ -1,211 +1,99 @@
-//! The sessions of logged-in operators.
+//! The sessions of logged-in operators: in memory, or in the database where several processes share one.
 //!
 //! Invariant: only the SHA-256 of a session's secret is kept. A session has the rights that its token has
-//! at this moment. Sessions are in memory, so a restart ends them, and their times are monotonic.
+//! at this moment.
 //!
 //! Why no session library: sessions follow the admin tokens and keep their expiry rules here, which a
 //! library would only store.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
 
+use super::in_memory::InMemory;
+use super::open::{LIMITS, Open, hash, random, veiled};
 use crate::operators::Fingerprint;
+use crate::store::{Store, StoreError, StoredSession};
 
-/// Time without use after which a session ends.
-pub(crate) const IDLE: Duration = Duration::from_hours(2);
-/// Time after which a session ends in any case.
-pub(crate) const ABSOLUTE: Duration = Duration::from_hours(12);
-/// Most sessions at once; one more ends the one with the longest idle time.
-const MAX_SESSIONS: usize = 1000;
-
-/// A session as it is kept.
-#[derive(Clone)]
-struct Session {
-    holder: Fingerprint,
-    csrf: String,
-    began: Duration,
-    seen: Duration,
-}
-
-/// A session in use.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Open {
-    /// The fingerprint of the token that it was opened with.
-    pub(crate) holder: Fingerprint,
-    /// Token that its forms must send.
-    pub(crate) csrf: String,
-}
-
-/// The sessions of this process.
-pub(crate) struct Sessions {
-    by_secret: Mutex<HashMap<Fingerprint, Session>>,
-    /// Token of forms if no admin token is configured, so that nobody logs in.
-    shared_csrf: String,
-}
-
-impl fmt::Debug for Sessions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").finish_non_exhaustive()
-    }
+/// The sessions.
+#[derive(Debug)]
+pub(crate) enum Sessions {
+    /// Sessions of this process.
+    InMemory(InMemory),
+    /// Sessions of all replicas.
+    Shared {
+        store: Store,
+        /// Token of forms if nobody logs in, once it was read.
+        csrf: OnceCell<String>,
+    },
 }
 
 impl Sessions {
-    /// Creates an empty set.
-    pub(crate) fn new() -> Result<Self, getrandom::Error> {
-        Ok(Self {
-            by_secret: Mutex::default(),
-            shared_csrf: random()?,
-        })
+    /// The sessions of a process that has this store.
+    pub(crate) fn new(store: &Store) -> Self {
+        if store.replica_id().is_none() {
+            return Self::InMemory(InMemory::new());
+        }
+        Self::Shared {
+            store: store.clone(),
+            csrf: OnceCell::new(),
+        }
     }
 
-    /// Token of forms if nobody logs in.
-    pub(crate) fn shared_csrf(&self) -> &str {
-        &self.shared_csrf
+    /// Token of forms if no admin token is configured, so that nobody logs in.
+    pub(crate) async fn shared_csrf(&self) -> Result<String, StoreError> {
+        match self {
+            Self::InMemory(sessions) => Ok(sessions.shared_csrf().to_owned()),
+            Self::Shared { store, csrf } => csrf
+                .get_or_try_init(|| store.forms_token(random()))
+                .await
+                .cloned(),
+        }
     }
 
-    /// Opens a session for the holder of a token, and returns its secret.
-    pub(crate) fn open(
+    /// Opens a session for the holder of a token, and returns its secret. `now` is monotonic.
+    pub(crate) async fn open(
         &self,
         holder: Fingerprint,
         now: Duration,
-    ) -> Result<String, getrandom::Error> {
-        let (secret, csrf) = (random()?, random()?);
-        let session = Session {
-            holder,
-            csrf,
-            began: now,
-            seen: now,
-        };
-        let mut sessions = self.lock();
-        sessions.retain(|_, session| session.is_good(now));
-        // Only holders of a token can open sessions, but a script that logs in for every request
-        // must not fill the memory.
-        if sessions.len() >= MAX_SESSIONS
-            && let Some(idlest) = idlest(&sessions)
-        {
-            sessions.remove(&idlest);
+    ) -> Result<String, StoreError> {
+        match self {
+            Self::InMemory(sessions) => Ok(sessions.open(holder, now)),
+            Self::Shared { store, .. } => {
+                let (secret, csrf) = (random(), random());
+                let holder = veiled(holder, &secret).to_vec();
+                let session = StoredSession { holder, csrf };
+                store.open_session(hash(&secret), session, LIMITS).await?;
+                Ok(secret)
+            }
         }
-        // Only the hash is kept: whoever reads the memory or a core dump gets no cookie that works.
-        sessions.insert(hash(&secret), session);
-        Ok(secret)
     }
 
     /// The session of a secret. `counts`: this use restarts its idle time.
-    pub(crate) fn find(&self, secret: &str, now: Duration, counts: bool) -> Option<Open> {
-        let mut sessions = self.lock();
-        let key = hash(secret);
-        let session = sessions.get_mut(&key)?;
-        if !session.is_good(now) {
-            sessions.remove(&key);
-            return None;
+    pub(crate) async fn find(
+        &self,
+        secret: &str,
+        now: Duration,
+        counts: bool,
+    ) -> Result<Option<Open>, StoreError> {
+        match self {
+            Self::InMemory(sessions) => Ok(sessions.find(secret, now, counts)),
+            Self::Shared { store, .. } => {
+                let found = store.session(hash(secret), LIMITS, counts).await?;
+                Ok(found.and_then(|StoredSession { holder, csrf }| {
+                    let holder = veiled(holder.try_into().ok()?, secret);
+                    Some(Open { holder, csrf })
+                }))
+            }
         }
-        // A page that refreshes itself would keep a forgotten browser logged in, so such a request
-        // does not count.
-        if counts {
-            session.seen = now;
-        }
-        Some(Open {
-            holder: session.holder,
-            csrf: session.csrf.clone(),
-        })
     }
 
     /// Ends a session.
-    pub(crate) fn close(&self, secret: &str) {
-        self.lock().remove(&hash(secret));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Fingerprint, Session>> {
-        // A panic between two steps leaves a map that is whole.
-        self.by_secret
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Session {
-    fn is_good(&self, now: Duration) -> bool {
-        now < self.seen + IDLE && now < self.began + ABSOLUTE
-    }
-}
-
-fn idlest(sessions: &HashMap<Fingerprint, Session>) -> Option<Fingerprint> {
-    let oldest = sessions.iter().min_by_key(|(_, session)| session.seen);
-    oldest.map(|(key, _)| *key)
-}
-
-fn hash(secret: &str) -> Fingerprint {
-    Sha256::digest(secret).into()
-}
-
-/// 32 random bytes in hexadecimal digits.
-fn random() -> Result<String, getrandom::Error> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)?;
-    Ok(hex::encode(bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOLDER: Fingerprint = [7; 32];
-
-    fn at(hours: f64) -> Duration {
-        Duration::from_secs_f64(hours * 3600.0)
-    }
-
-    #[test]
-    fn a_session_ends_when_idle_and_in_any_case_after_a_while() {
-        let sessions = Sessions::new().unwrap();
-        let secret = sessions.open(HOLDER, at(0.0)).unwrap();
-        for hours in [1.9, 3.8, 5.7, 7.6, 9.5, 11.4] {
-            let open = sessions.find(&secret, at(hours), true);
-            assert_eq!(open.unwrap().holder, HOLDER, "{hours}");
+    pub(crate) async fn close(&self, secret: &str) -> Result<(), StoreError> {
+        match self {
+            Self::InMemory(sessions) => sessions.close(secret),
+            Self::Shared { store, .. } => store.close_session(hash(secret)).await?,
         }
-        assert_eq!(sessions.find(&secret, at(12.0), true), None);
-
-        let secret = sessions.open(HOLDER, at(0.0)).unwrap();
-        assert!(sessions.find(&secret, at(1.9), false).is_some());
-        assert_eq!(
-            sessions.find(&secret, at(2.0), true),
-            None,
-            "a page that refreshes itself keeps no session open"
-        );
-    }
-
-    #[test]
-    fn a_closed_session_and_a_wrong_secret_open_nothing() {
-        let sessions = Sessions::new().unwrap();
-        let (one, two) = (
-            sessions.open(HOLDER, at(0.0)).unwrap(),
-            sessions.open(HOLDER, at(0.0)).unwrap(),
-        );
-        assert_ne!(one, two);
-        sessions.close(&one);
-        assert_eq!(sessions.find(&one, at(0.1), true), None);
-        assert_eq!(sessions.find("", at(0.1), true), None);
-        let (csrf, shared) = (
-            sessions.find(&two, at(0.1), true).unwrap().csrf,
-            sessions.shared_csrf(),
-        );
-        assert!(csrf != two && csrf != shared && csrf.len() == 64);
-    }
-
-    #[test]
-    fn there_are_never_too_many_sessions() {
-        let sessions = Sessions::new().unwrap();
-        let first = sessions.open(HOLDER, at(0.0)).unwrap();
-        let second = sessions.open(HOLDER, at(0.1)).unwrap();
-        for _ in 0..MAX_SESSIONS - 1 {
-            sessions.open(HOLDER, at(0.2)).unwrap();
-        }
-        assert_eq!(sessions.lock().len(), MAX_SESSIONS);
-        assert_eq!(sessions.find(&first, at(0.3), true), None);
-        assert!(sessions.find(&second, at(0.3), true).is_some());
+        Ok(())
     }
 }

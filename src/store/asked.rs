@@ -10,34 +10,35 @@ pub(crate) struct Asked {
     times: AtomicU64,
     /// Number of requests after which no pair was left.
     done: AtomicU64,
-}
-
-impl Default for Asked {
-    /// Counts one request, because a dead process may have left some.
-    fn default() -> Self {
-        Self {
-            times: AtomicU64::new(1),
-            done: AtomicU64::new(0),
-        }
-    }
+    /// True if other processes ask, too. Then only the database tells.
+    is_shared: bool,
 }
 
 impl Asked {
+    /// Counts one request, because a dead process may have left some.
+    pub(crate) fn new(is_shared: bool) -> Self {
+        Self {
+            times: AtomicU64::new(1),
+            done: AtomicU64::new(0),
+            is_shared,
+        }
+    }
+
     /// Counts a request, after its commit and before its answer.
     pub(crate) fn again(&self) {
         self.times.fetch_add(1, Ordering::SeqCst);
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        self.times() != self.done.load(Ordering::SeqCst)
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_shared || self.times() != self.done.load(Ordering::SeqCst)
     }
 
-    pub(super) fn times(&self) -> u64 {
+    pub(crate) fn times(&self) -> u64 {
         self.times.load(Ordering::SeqCst)
     }
 
     /// Notes that no pair was left after the first `times` requests.
-    pub(super) fn done(&self, times: u64) {
+    pub(crate) fn done(&self, times: u64) {
         self.done.store(times, Ordering::SeqCst);
     }
 }

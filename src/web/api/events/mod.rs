@@ -1,5 +1,7 @@
 //! `/api/v1/events`
 
+mod views;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
@@ -7,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 use utoipa::{IntoParams, ToSchema};
 
-use super::event_views::{EventDetailView, EventView};
 use super::input;
 use super::list::{List, Page, Paging};
 use crate::domain::event::EventState;
@@ -17,6 +18,7 @@ use crate::store::EventFilter;
 use crate::web::extract::{Path, RawBody};
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
+use views::{EventDetailView, EventView};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

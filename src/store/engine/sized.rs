@@ -5,8 +5,9 @@
 //! preparing costs more than running. Why not one statement per row: each would need a step of its own.
 //! Why not `json_each`: reading the values out of the JSON costs more than storing them.
 
-use super::batch::Batch;
-use crate::store::engine::Value;
+use super::batch::{Arrays, Batch};
+use super::dialect;
+use super::value::Kind;
 
 /// Row counts. Only a few, since each prepared statement takes memory for all its rows, and an unused
 /// row costs a fraction of a stored one.
@@ -27,58 +28,76 @@ impl Size {
     }
 }
 
-/// A statement with its text for each size.
+/// A statement with its text for each size. Postgres has one text for all: a column of the rows is an array.
 pub(crate) struct SizedStatement {
-    columns: usize,
+    columns: &'static [Kind],
     texts: [String; SIZES.len()],
+    postgres: String,
 }
 
 impl SizedStatement {
-    /// `{rows}` in `statement` stands for its rows, each of `columns` placeholders. In an unused row all
-    /// of them are NULL.
-    pub(crate) fn new(statement: &str, columns: usize) -> Self {
-        let row = format!("({})", vec!["?"; columns].join(", "));
+    /// `VALUES {rows}` in `statement` stands for its rows, each of a value for each of `columns`. In an unused row
+    /// all of them are NULL.
+    pub(crate) fn new(statement: &str, columns: &'static [Kind]) -> Self {
+        let row = format!("({})", vec!["?"; columns.len()].join(", "));
         let texts = SIZES.map(|size| {
             let rows = vec![row.as_str(); size].join(", ");
             statement.replace("{rows}", &rows)
         });
-        Self { columns, texts }
+        let numbered = (1..).zip(columns);
+        let arrays = numbered.map(|(n, kind)| format!("${n}::{}[]", kind.postgres()));
+        let arrays: Vec<_> = arrays.collect();
+        let names: Vec<_> = (1..=columns.len()).map(|n| format!("column{n}")).collect();
+        let rows = format!(
+            "SELECT * FROM unnest({}) AS u ({})",
+            arrays.join(", "),
+            names.join(", ")
+        );
+        Self {
+            columns,
+            texts,
+            postgres: dialect::postgres(&statement.replace("VALUES {rows}", &rows)),
+        }
     }
 
-    /// Makes an `INSERT`. The first of `columns` must never be NULL.
+    /// Makes an `INSERT`. The first of `names` must never be NULL.
     ///
     /// The rows are known to be new, so a conflict is a fault that rolls the whole transaction back.
     /// `OR FAIL` saves `SQLite` the journal for undoing this statement alone.
-    pub(crate) fn insert(table: &str, columns: &[&str]) -> Self {
-        let names = columns.join(", ");
+    pub(crate) fn insert(table: &str, names: &[&str], columns: &'static [Kind]) -> Self {
+        debug_assert_eq!(names.len(), columns.len(), "a kind for each column");
+        let names = names.join(", ");
         let statement = format!(
             "INSERT OR FAIL INTO {table} ({names}) \
-             SELECT * FROM (VALUES {{rows}}) WHERE column1 IS NOT NULL"
+             SELECT * FROM (VALUES {{rows}}) AS r WHERE column1 IS NOT NULL"
         );
-        Self::new(&statement, columns.len())
+        Self::new(&statement, columns)
     }
 
     /// Adds the statement to `batch`, in a size for all `rows`.
     pub(crate) fn push<T>(
-        &self,
+        &'static self,
         batch: &mut Batch,
         Size(size): Size,
         rows: &[T],
         bind: impl Fn(&mut Batch, &T),
     ) {
+        let columns = self.columns.len();
         debug_assert!(rows.len() <= SIZES[size], "more rows than fit");
-        batch.push(&self.texts[size]);
-        batch.reserve(SIZES[size] * self.columns);
+        let arrays = Arrays {
+            text: &self.postgres,
+            columns: self.columns,
+        };
+        batch.add(&self.texts[size], Some(arrays));
+        batch.reserve(rows.len() * columns);
         for row in rows {
             let before = batch.bound();
             bind(batch, row);
-            debug_assert_eq!(batch.bound() - before, self.columns, "a shifted row");
+            debug_assert_eq!(batch.bound() - before, columns, "a shifted row");
         }
-        // A statement has few sizes, so that SQLite compiles only few texts. The places that are
-        // left over are filled with NULL, and their rows insert nothing.
-        for _ in 0..(SIZES[size] - rows.len()) * self.columns {
-            batch.bind(Value::Null);
-        }
+        // A statement has few sizes, so that SQLite compiles only few texts. The rows that are left over
+        // insert nothing.
+        batch.leave((SIZES[size] - rows.len()) * columns);
     }
 }
 
@@ -94,13 +113,20 @@ mod tests {
 
     #[test]
     fn a_statement_has_a_row_for_each_of_its_size() {
-        let statement = SizedStatement::new("SELECT {rows}", 2);
+        let statement = SizedStatement::new("SELECT {rows}", &[Kind::Int, Kind::Text]);
         assert_eq!(statement.texts[1], "SELECT (?, ?), (?, ?)");
-        let insert = SizedStatement::insert("claims", &["event_id", "token"]);
+        let insert =
+            SizedStatement::insert("claims", &["event_id", "token"], &[Kind::Int, Kind::Text]);
         assert_eq!(
             insert.texts[0],
             "INSERT OR FAIL INTO claims (event_id, token) \
-             SELECT * FROM (VALUES (?, ?)) WHERE column1 IS NOT NULL"
+             SELECT * FROM (VALUES (?, ?)) AS r WHERE column1 IS NOT NULL"
+        );
+        assert_eq!(
+            insert.postgres,
+            "INSERT INTO claims (event_id, token) \
+             SELECT * FROM (SELECT * FROM unnest($1::bigint[], $2::text[]) AS u (column1, column2)) AS r \
+             WHERE column1 IS NOT NULL"
         );
     }
 }

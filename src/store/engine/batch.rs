@@ -1,0 +1,96 @@
+//! Several statements that run after each other.
+//!
+//! For `SQLite` they go in one round trip to sqlx's thread. A round trip costs two context switches, as much as
+//! storing several rows. For Postgres each has a round trip of its own, since a prepared text has one statement.
+
+use super::value::{Kind, Value};
+
+/// Statements with their bound values.
+///
+/// The placeholders are plain `?`: sqlx counts those over all statements. Numbered ones would count
+/// from 1 in each statement.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(super) parts: Vec<Part>,
+    pub(super) values: Vec<Value>,
+}
+
+/// One statement of a batch.
+pub(super) struct Part {
+    pub(super) text: &'static str,
+    /// The statement for Postgres, if it has values for many rows.
+    pub(super) arrays: Option<Arrays>,
+    /// Index of its first value.
+    pub(super) first: usize,
+    /// Number of placeholders that are left over. `SQLite` has NULL for them.
+    pub(super) unused: usize,
+}
+
+/// A statement that takes each column of its rows as an array.
+#[derive(Clone, Copy)]
+pub(super) struct Arrays {
+    pub(super) text: &'static str,
+    pub(super) columns: &'static [Kind],
+}
+
+impl Batch {
+    /// Adds a statement.
+    pub(crate) fn push(&mut self, text: &'static str) {
+        self.add(text, None);
+    }
+
+    pub(super) fn add(&mut self, text: &'static str, arrays: Option<Arrays>) {
+        self.parts.push(Part {
+            text,
+            arrays,
+            first: self.values.len(),
+            unused: 0,
+        });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Binds the next placeholder.
+    pub(crate) fn bind(&mut self, value: impl Into<Value>) {
+        self.values.push(value.into());
+    }
+
+    /// Reserves memory for this many more placeholders.
+    pub(super) fn reserve(&mut self, placeholders: usize) {
+        self.values.reserve(placeholders);
+    }
+
+    /// Leaves that many placeholders of the last statement without a value.
+    pub(super) fn leave(&mut self, placeholders: usize) {
+        if let Some(part) = self.parts.last_mut() {
+            part.unused = placeholders;
+        }
+    }
+
+    /// Number of bound placeholders.
+    pub(super) fn bound(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Returns the statements as one text, and a value for each placeholder.
+    pub(super) fn joined(self) -> (String, Vec<Value>) {
+        let length = self.parts.iter().map(|part| part.text.len() + 2).sum();
+        let unused: usize = self.parts.iter().map(|part| part.unused).sum();
+        let mut text = String::with_capacity(length);
+        let mut values = Vec::with_capacity(self.values.len() + unused);
+        let mut bound = self.values.into_iter();
+        let mut ends = self.parts.iter().skip(1).map(|part| part.first);
+        for part in &self.parts {
+            if !text.is_empty() {
+                text.push_str(";\n");
+            }
+            text.push_str(part.text);
+            let end = ends.next().unwrap_or(usize::MAX);
+            values.extend(bound.by_ref().take(end - part.first));
+            values.extend(std::iter::repeat_n(Value::Null, part.unused));
+        }
+        (text, values)
+    }
+}
