@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::cli_run::{Site, ended, with_room};
 use crate::store::{Bench, url};
 use crate::support::bodies::{incident, sys_id};
-use crate::support::{Daemon, Settings, eventually, run};
+use crate::support::{Daemon, Settings, eventually, needs_a_file, run};
 
 /// A command with the daemon's configuration and a file.
 pub(crate) async fn with_file(
@@ -41,6 +41,7 @@ pub(crate) fn lose(database: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_before_a_backup_under_load_survives_the_loss_of_the_database() {
+    needs_a_file!();
     let mock = MockServal::start(MockConfig::default()).await.unwrap();
     let mut daemon = Daemon::start(&mock, &Settings::default()).await;
     // Every second of the first tickets is mapped, the others wait.
@@ -109,6 +110,7 @@ async fn what_was_acknowledged_before_a_backup_under_load_survives_the_loss_of_t
 
 #[tokio::test]
 async fn a_backup_works_beside_the_lock_and_a_restore_does_not() {
+    needs_a_file!();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_path_buf();
     let url = url(&folder);
@@ -155,6 +157,7 @@ async fn a_backup_works_beside_the_lock_and_a_restore_does_not() {
 
 #[tokio::test]
 async fn what_is_no_backup_of_ours_is_not_restored() {
+    needs_a_file!();
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let source = url(&folder);
@@ -214,6 +217,7 @@ async fn what_is_no_backup_of_ours_is_not_restored() {
 
 #[tokio::test]
 async fn a_backup_that_runs_out_of_room_leaves_nothing_behind() {
+    needs_a_file!();
     let site = Site::new(MockConfig::default()).await;
     let folder = site.path("backups");
     fs::create_dir(&folder).unwrap();
@@ -240,6 +244,7 @@ async fn a_backup_that_runs_out_of_room_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn the_commands_say_what_they_did_and_fail_with_the_reason() {
+    needs_a_file!();
     let site = Site::new(MockConfig::default()).await;
     let early = site.run("backup early.db").await;
     assert_eq!(early.code, 1, "{early:?}");
@@ -276,6 +281,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn a_backup_that_a_signal_ends_leaves_nothing_or_what_the_next_one_removes() {
+    needs_a_file!();
     let site = Site::new(MockConfig::default()).await;
     assert_eq!(site.run("migrate").await.code, 0);
     let path = site.path("data/x.db");

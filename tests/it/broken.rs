@@ -1,10 +1,7 @@
 //! Rows that cannot be worked on, and claims that outlive their call.
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
-
 use crate::conservation::daemon::{Settings, Site};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, database};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broken_row_is_set_aside_and_the_others_flow() {
@@ -19,17 +16,13 @@ async fn a_broken_row_is_set_aside_and_the_others_flow() {
         assert!(sender.webhook(&format!("msg_{n}"), &body).await.is_some());
     }
     site.kill();
-    let database = SqliteConnectOptions::new().filename(&site.database);
-    let mut database = database.connect().await.unwrap();
     for damage in [
         "UPDATE external_tickets SET ticket_id = 'no id' WHERE ticket_id = 'T-0'",
         "DELETE FROM payloads WHERE event_id = 2",
         "UPDATE settings SET value = 'false' WHERE key = 'paused'",
     ] {
-        let done = sqlx::query(damage).execute(&mut database).await.unwrap();
-        assert_eq!(done.rows_affected(), 1, "{damage}");
+        assert_eq!(database::run(&site.database, damage).await, 1, "{damage}");
     }
-    database.close().await.unwrap();
     site.start().await;
     assert!(site.connected(2, PATIENCE).await.is_some());
     let dead = sender.get("events?state=dead&reason=broken_row").await;
@@ -51,18 +44,14 @@ async fn a_damaged_row_takes_no_page_away() {
     })
     .await;
     site.kill();
-    let database = SqliteConnectOptions::new().filename(&site.database);
-    let mut database = database.connect().await.unwrap();
     for damage in [
         "UPDATE external_tickets SET accounted_for = 'no JSON'",
         "UPDATE attempts SET outcome = 'a word of another version'",
         "INSERT INTO conflicts (source, external_id, mapped_to, learned, event_id, created_at)
          VALUES ('servicenow', '00000000000000000000000000000007', 'T-7', 'no id', 1, 0)",
     ] {
-        let done = sqlx::query(damage).execute(&mut database).await.unwrap();
-        assert_eq!(done.rows_affected(), 1, "{damage}");
+        assert_eq!(database::run(&site.database, damage).await, 1, "{damage}");
     }
-    database.close().await.unwrap();
     site.start().await;
     let event = sender.get("events/evt_1").await;
     assert_eq!(event["state"], "connected", "{event}");

@@ -110,7 +110,7 @@ async fn a_configuration_that_cannot_be_used_is_refused_with_exit_code_2_and_wha
             "client_secret",
         ),
         (GOOD.replace("[database]", "[databse]"), "database"),
-        (GOOD.replace("sqlite://", "postgres://"), "database.url"),
+        (GOOD.replace("sqlite://", "mysql://"), "database.url"),
         (
             GOOD.replace("client_id = \"client\"", "client_id = 7"),
             "serval.client_id",

@@ -47,6 +47,11 @@ impl Ended {
     }
 }
 
+// Commands that open the database by themselves know no server yet.
+fn database_url(folder: &TempDir) -> String {
+    format!("sqlite://{}/data/x.db", folder.path().display())
+}
+
 impl Site {
     /// A site with nothing in it, whose daemon does not run.
     pub(crate) async fn new(mock: MockConfig) -> Self {
@@ -61,7 +66,7 @@ impl Site {
             listen = "127.0.0.1:{admin}"
             tokens = ["first-token-of-the-tests", "second-token-of-the-tests"]
             [database]
-            url = "sqlite://{folder}/data/x.db"
+            url = "{database}"
             [serval]
             base_url = "http://{serval}"
             client_id = "mock-client"
@@ -73,7 +78,7 @@ impl Site {
             signing_secrets = ["signing-secret-of-the-tests"]
             channel_target = {{ slackChannel = {{ integrationId = "elsewhere" }} }}
             "#,
-            folder = folder.path().display(),
+            database = database_url(&folder),
             serval = serval.addr(),
         );
         let path = folder.path().join("config.toml");
@@ -85,6 +90,21 @@ impl Site {
             public,
             admin,
         }
+    }
+
+    /// Puts other lines into `[database]`.
+    pub(crate) fn set_database(&self, lines: &str) {
+        let path = self.path("config.toml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = config.split_once("[database]\n").unwrap();
+        let (_, after) = rest.split_once("[serval]\n").unwrap();
+        let config = format!("{before}[database]\n{lines}\n[serval]\n{after}");
+        std::fs::write(&path, config).unwrap();
+    }
+
+    /// Where the daemon keeps its inbox.
+    pub(crate) fn database_url(&self) -> String {
+        database_url(&self.folder)
     }
 
     /// A file of the site.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use secrecy::ExposeSecret as _;
 use serval_connect::config::{Config, Environment};
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -165,6 +166,34 @@ fn the_services_of_compose_are_hardened_and_the_rehearsal_is_ready_for_serve() {
     assert_eq!(loaded.config.sources.len(), 2);
 }
 
+#[test]
+fn the_replicas_of_compose_are_hardened_and_read_the_password_from_a_file() {
+    let [compose] = <[Yaml; 1]>::try_from(yaml("compose.postgres.yaml")).unwrap();
+    let replica = &compose["x-replica"];
+    assert_eq!(replica["read_only"].as_bool(), Some(true));
+    assert_eq!(texts(&replica["cap_drop"]), ["ALL"]);
+    assert_eq!(texts(&replica["security_opt"]), ["no-new-privileges:true"]);
+    assert!(replica["volumes"].as_vec().unwrap().len() == 1);
+    let text = read("compose.postgres.yaml");
+    assert_eq!(text.matches("<<: *replica").count(), 2);
+    let variable = |name: &str| replica["environment"][name].as_str().unwrap();
+    let url = variable("SERVAL_CONNECT__DATABASE__URL");
+    let file = variable("SERVAL_CONNECT__DATABASE__PASSWORD_FILE");
+    let server = &compose["services"]["postgres"]["environment"];
+    assert_eq!(server["POSTGRES_PASSWORD_FILE"].as_str(), Some(file));
+    let (user, name) = (&server["POSTGRES_USER"], &server["POSTGRES_DB"]);
+    let (user, name) = (user.as_str().unwrap(), name.as_str().unwrap());
+    let own = format!("postgres://{user}@postgres:5432/{name}?");
+    assert!(url.starts_with(&own), "{url}");
+    let secret = Path::new(file).file_name().unwrap().to_str().unwrap();
+    assert!(texts(&replica["secrets"]).contains(&secret));
+    let variables = [
+        ("SERVAL_CONNECT__DATABASE__URL", url),
+        ("SERVAL_CONNECT__DATABASE__PASSWORD_FILE", file),
+    ];
+    Config::load(&[], &variables.into_iter().collect()).unwrap();
+}
+
 /// The Kubernetes objects by kind and name.
 fn objects() -> BTreeMap<(String, String), Yaml> {
     let mut objects = BTreeMap::new();
@@ -288,4 +317,131 @@ fn the_configuration_of_kubernetes_is_ready_for_serve_with_the_secret_beside_it(
     fs::write(&file, toml).unwrap();
     let loaded = Config::load(&[file], &Environment::default()).unwrap();
     loaded.validate_for_serve().unwrap();
+}
+
+const OVERLAY: &str = "deploy/kubernetes-postgres";
+
+/// The only document of a file of the overlay.
+fn patch(name: &str) -> Yaml {
+    let [patch] = <[Yaml; 1]>::try_from(yaml(&format!("{OVERLAY}/{name}"))).unwrap();
+    patch
+}
+
+#[test]
+fn the_overlay_for_a_server_changes_what_is_there_and_nothing_is_left_out() {
+    let objects = objects();
+    let kustomization = patch("kustomization.yaml");
+    assert_eq!(texts(&kustomization["resources"]), ["../kubernetes"]);
+    let patches = kustomization["patches"].as_vec().unwrap();
+    let listed: Vec<&str> = patches
+        .iter()
+        .map(|patch| patch["path"].as_str().unwrap())
+        .collect();
+    for path in files_below(&root().join(OVERLAY)) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert_eq!(
+            listed.contains(&name),
+            name != "kustomization.yaml",
+            "{name}"
+        );
+    }
+    for own in patches {
+        let name = own["path"].as_str().unwrap();
+        // A list of operations says in the kustomization what it is about.
+        let object = patch(name);
+        let (kind, of) = match own["target"].as_hash() {
+            Some(_) => (at(own, "target.kind"), at(own, "target.name")),
+            None => (&object["kind"], at(&object, "metadata.name")),
+        };
+        let key = [kind, of].map(|word| word.as_str().unwrap().to_owned());
+        let key: (String, String) = key.into();
+        assert!(objects.contains_key(&key), "{name}: {key:?}");
+    }
+    let claim = patch("persistentvolumeclaim.yaml");
+    assert_eq!(claim["$patch"].as_str(), Some("delete"));
+}
+
+#[test]
+fn the_overlay_keeps_two_of_three_replicas_and_gives_each_time_to_end() {
+    let deployment = patch("deployment.yaml");
+    assert_eq!(at(&deployment, "spec.replicas").as_i64(), Some(3));
+    let rolling = at(&deployment, "spec.strategy");
+    assert_eq!(rolling["type"].as_str(), Some("RollingUpdate"));
+    let unavailable = at(rolling, "rollingUpdate.maxUnavailable");
+    assert_eq!(unavailable.as_i64(), Some(0));
+    let budget = patch("poddisruptionbudget.yaml");
+    assert_eq!(at(&budget, "spec.minAvailable").as_i64(), Some(2));
+    // Kubernetes takes one of the two.
+    assert!(at(&budget, "spec.maxUnavailable").is_null());
+
+    let pod = at(&deployment, "spec.template.spec");
+    let pause = at(pod, "containers.0.lifecycle.preStop.sleep.seconds");
+    let grace = pod["terminationGracePeriodSeconds"].as_i64().unwrap();
+    let defaults = Config::load(&[], &Environment::default()).unwrap().config;
+    let shutdown = i64::try_from(defaults.server.shutdown_timeout.as_secs()).unwrap();
+    assert!(grace > shutdown + pause.as_i64().unwrap(), "{grace}");
+
+    // The volume of the base goes, and its mount with it.
+    let volume = at(pod, "volumes.0");
+    assert_eq!(volume["$patch"].as_str(), Some("delete"));
+    let mount = at(pod, "containers.0.volumeMounts.0");
+    assert_eq!(mount["$patch"].as_str(), Some("delete"));
+    let objects = objects();
+    let base = at(object(&objects, "Deployment"), "spec.template.spec");
+    let mounted = at(base, "containers.0.volumeMounts").as_vec().unwrap();
+    let of_base = mounted
+        .iter()
+        .find(|own| own["mountPath"] == mount["mountPath"]);
+    assert_eq!(of_base.unwrap()["name"], volume["name"]);
+}
+
+#[test]
+fn the_overlay_reads_the_url_from_the_secret_and_not_from_the_image() {
+    let deployment = patch("deployment.yaml");
+    let environment = at(&deployment, "spec.template.spec.containers.0.env");
+    let environment: BTreeMap<&str, &str> = environment
+        .as_vec()
+        .unwrap()
+        .iter()
+        .map(|own| {
+            (
+                own["name"].as_str().unwrap(),
+                own["value"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    // The variable of the image would win over a file.
+    assert!(read("Dockerfile").contains(" SERVAL_CONNECT__DATABASE__URL="));
+    assert_eq!(environment["SERVAL_CONNECT__DATABASE__URL"], "");
+
+    let file = Path::new(environment["SERVAL_CONNECT__DATABASE__URL_FILE"]);
+    let objects = objects();
+    let base = at(object(&objects, "Deployment"), "spec.template.spec");
+    let mounts = at(base, "containers.0.volumeMounts").as_vec().unwrap();
+    let of_secrets = mounts
+        .iter()
+        .find(|own| own["name"].as_str() == Some("secrets"));
+    let folder = of_secrets.unwrap()["mountPath"].as_str().unwrap();
+    assert_eq!(file.parent(), Some(Path::new(folder)));
+    // The kustomization says which key the Secret needs, and what it holds.
+    let key = file.file_name().unwrap().to_str().unwrap();
+    let text = read(&format!("{OVERLAY}/kustomization.yaml"));
+    assert!(text.contains(&format!("one key more here, {key}")));
+    let url = text
+        .lines()
+        .find_map(|line| line.strip_prefix("#   "))
+        .unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join(key);
+    fs::write(&secret, url).unwrap();
+    let variables = [
+        ("SERVAL_CONNECT__DATABASE__URL", ""),
+        (
+            "SERVAL_CONNECT__DATABASE__URL_FILE",
+            secret.to_str().unwrap(),
+        ),
+    ];
+    let loaded = Config::load(&[], &variables.into_iter().collect()).unwrap();
+    assert_eq!(loaded.config.database.url.expose_secret(), url);
 }

@@ -9,12 +9,10 @@ use serval_connect::sources::slack;
 use serval_connect::store::{
     Claim, ImportRow, Offer, Origin, Precondition, PutMapping, Removal, Settlement, Webhook,
 };
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::store::{Bench, LEASE, at, connected, url, webhook};
 use crate::support::bodies::{callback, record as record_of, slack_message, sys_id};
-use crate::support::{TestApp, eventually};
+use crate::support::{TestApp, database, eventually};
 
 const CHANNEL: &str = "C9DDYQ1B4";
 /// Every claim has run out by then, and every retry is due.
@@ -116,14 +114,7 @@ async fn unmap(bench: &Bench, removal: Removal) {
 }
 
 async fn query(bench: &Bench, statement: &'static str) -> i64 {
-    let url = url(&bench.folder);
-    let path = url.strip_prefix("sqlite://").unwrap();
-    let database = SqliteConnectOptions::new().filename(path);
-    let mut database = database.connect().await.unwrap();
-    let answer = sqlx::query_scalar(statement);
-    let answer = answer.fetch_one(&mut database).await.unwrap();
-    database.close().await.unwrap();
-    answer
+    database::value(&url(&bench.folder), statement).await
 }
 
 async fn doubts(bench: &Bench) -> i64 {

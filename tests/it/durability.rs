@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use serval_connect::rehearsal::mock_serval::{Endpoint, Journal, MockConfig, MockServal};
-use serval_connect::store::{Depth, Store};
 
 use crate::support::bodies::{incident, record, slack_message, sys_id};
-use crate::support::{Daemon, PATIENCE, Settings, TestApp, eventually, run};
+use crate::support::{
+    Daemon, Database, PATIENCE, Settings, TestApp, database_url, eventually, needs_a_file, run,
+};
 
 async fn mock() -> MockServal {
     MockServal::start(MockConfig::default()).await.unwrap()
@@ -20,10 +21,7 @@ async fn an_acknowledged_event_is_in_the_file_when_the_answer_is_here() {
         let answer = app.webhooks.servicenow(incident(n)).send().await;
         assert_eq!(answer.status, 202);
         // Another connection, with no knowledge of the daemon's memory.
-        let stored = Store::inspect(&app.database_url(), Depth::Quick)
-            .await
-            .unwrap();
-        assert_eq!(stored, Some(i64::from(n)));
+        assert_eq!(app.stored().await, i64::from(n));
     }
     app.stop().await;
 }
@@ -129,6 +127,7 @@ async fn a_call_that_arrived_before_the_kill_is_not_made_twice() {
 
 #[tokio::test]
 async fn a_second_daemon_on_the_same_database_is_refused_with_the_reason() {
+    needs_a_file!();
     let mock = mock().await;
     let mut daemon = Daemon::start(&mock, &Settings::default()).await;
     let second = run(daemon.folder(), &daemon.arguments("serve")).await;
@@ -149,6 +148,7 @@ async fn a_second_daemon_on_the_same_database_is_refused_with_the_reason() {
 
 #[tokio::test]
 async fn a_full_disk_is_a_503_and_takes_nothing_that_was_acknowledged() {
+    needs_a_file!();
     let mock = mock().await;
     // No file may grow beyond this many KiB, as if the disk ended there.
     let mut daemon = Daemon::start_with_file_limit(&mock, &Settings::default(), 800).await;
@@ -189,19 +189,16 @@ async fn a_full_disk_is_a_503_and_takes_nothing_that_was_acknowledged() {
 }
 
 /// How many imports are decided and not whole, and how many of their rows are left.
-async fn unfinished(reader: &mut sqlx::SqliteConnection) -> (i64, i64) {
+async fn unfinished(reader: &mut Database) -> (i64, i64) {
     let both = "SELECT (SELECT COUNT(*) FROM imports), (SELECT COUNT(*) FROM import_rows)";
-    sqlx::query_as(both).fetch_one(reader).await.unwrap()
+    reader.rows(both).await.remove(0)
 }
 
 #[tokio::test]
 async fn an_import_that_is_killed_at_any_step_is_whole_after_the_next_start() {
-    use sqlx::Connection as _;
-
     const ROWS: u32 = 4_000;
     let mock = mock().await;
     let mut daemon = Daemon::start(&mock, &Settings::default()).await;
-    let path = format!("sqlite://{}/data/inbox.db", daemon.folder().display());
     let mut kills = Vec::new();
     let mut round = 0;
     // An import may be whole before it is seen.
@@ -219,7 +216,7 @@ async fn an_import_that_is_killed_at_any_step_is_whole_after_the_next_start() {
             .id();
         let row = |n| format!("servicenow,{},T-{round}-{n}\n", sys_id(round * 10_000 + n));
         let file: String = (1..=ROWS).map(row).collect();
-        let mut reader = sqlx::SqliteConnection::connect(&path).await.unwrap();
+        let mut reader = Database::open(&database_url(daemon.folder())).await;
         let few = i64::from(fastrand::u32(1..ROWS));
         let seen = async {
             loop {
@@ -240,7 +237,7 @@ async fn an_import_that_is_killed_at_any_step_is_whole_after_the_next_start() {
             (unfinished(&mut reader).await == (0, 0)).then_some(())
         })
         .await;
-        reader.close().await.unwrap();
+        reader.close().await;
         let exported = daemon.admin.get("/mappings/export?format=csv").await.body;
         let exported = String::from_utf8(exported.to_vec()).unwrap();
         let of_round = exported.matches(&format!(",T-{round}-")).count();
@@ -257,15 +254,8 @@ async fn an_import_that_is_killed_at_any_step_is_whole_after_the_next_start() {
 
 #[tokio::test]
 async fn while_the_database_takes_no_writes_senders_are_told_to_come_again() {
-    use sqlx::Connection as _;
-
     let app = TestApp::start().await;
-    let path = app.database_url();
-    let mut other = sqlx::SqliteConnection::connect(&path).await.unwrap();
-    sqlx::query("BEGIN IMMEDIATE")
-        .execute(&mut other)
-        .await
-        .unwrap();
+    let other = Database::hold(&app.database_url()).await;
     let delivery = app.webhooks.servicenow(incident(1)).id("msg_locked");
     let (answer, slack) = tokio::join!(delivery.send(), async {
         let body = slack_message("Ev1", "1.000001", &Value::Null);
@@ -276,8 +266,7 @@ async fn while_the_database_takes_no_writes_senders_are_told_to_come_again() {
         assert!(answer.header("retry-after").parse::<u32>().is_ok());
         assert_eq!(answer.header("x-slack-no-retry"), "");
     }
-    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    other.close().await.unwrap();
+    other.close().await;
     let event = delivery.send().await.event();
     assert_eq!(event["state"], "parked");
     assert_eq!(

@@ -11,7 +11,7 @@ use tokio::process::ChildStderr;
 use tokio::task::JoinSet;
 
 use crate::support::bodies::{incident, sys_id};
-use crate::support::{Daemon, PATIENCE, Settings};
+use crate::support::{Daemon, PATIENCE, Settings, needs_a_file};
 
 /// What the daemon did, in the order in which strace saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,7 @@ enum Call {
 
 #[tokio::test]
 async fn the_log_is_synced_between_the_last_write_of_an_event_and_its_acknowledgement() {
+    needs_a_file!();
     let Some(trace) = Trace::start().await else {
         return;
     };
@@ -55,6 +56,7 @@ async fn the_log_is_synced_between_the_last_write_of_an_event_and_its_acknowledg
 
 #[tokio::test]
 async fn events_that_share_a_commit_are_acknowledged_after_their_common_sync() {
+    needs_a_file!();
     let Some(trace) = Trace::start().await else {
         return;
     };

@@ -4,12 +4,10 @@ use serval_connect::domain::event::{ChannelNews, Disposition, EventState};
 use serval_connect::domain::ids::{EventId, ExternalTicket};
 use serval_connect::sources::slack;
 use serval_connect::store::{Origin, Precondition, PutMapping, Webhook};
-use sqlx::Connection as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Bench, at, webhook};
-use crate::store_imports::connect;
-use crate::support::eventually;
+use crate::store::{Bench, at, url, webhook};
+use crate::support::{database, eventually};
 
 const CHANNEL: &str = "C9DDYQ1B4";
 /// More than three steps erase.
@@ -57,11 +55,7 @@ async fn map(bench: &Bench, n: usize) {
 }
 
 async fn count(bench: &Bench, what: &'static str) -> i64 {
-    let mut connection = connect(&bench.folder).await;
-    let count = sqlx::query_scalar(what).fetch_one(&mut connection);
-    let count = count.await.unwrap();
-    connection.close().await.unwrap();
-    count
+    database::value(&url(&bench.folder), what).await
 }
 
 async fn bodies(bench: &Bench) -> i64 {

@@ -2,11 +2,10 @@
 
 use serde_json::json;
 use serval_connect::rehearsal::mock_serval::MockConfig;
-use sqlx::Connection as _;
 
 use crate::cli_run::Site;
 use crate::support::bodies::{incident, record, sys_id};
-use crate::support::{TestApp, database_bytes, eventually};
+use crate::support::{Database, TestApp, database, database_bytes, eventually, postgres};
 
 fn places(bytes: &[u8], needle: impl AsRef<[u8]>) -> usize {
     let needle = needle.as_ref();
@@ -15,12 +14,13 @@ fn places(bytes: &[u8], needle: impl AsRef<[u8]>) -> usize {
 
 /// The bodies as they are stored, of those that are compressed.
 async fn packed_bodies(url: &str, external_id: &str) -> Vec<Vec<u8>> {
-    let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
-    let packed = "SELECT p.body FROM payloads AS p JOIN events AS e ON e.id = p.event_id
+    let packed = format!(
+        "SELECT p.body FROM payloads AS p JOIN events AS e ON e.id = p.event_id
         JOIN external_tickets AS x ON x.id = e.external
-        WHERE x.external_id = $1 AND p.unpacked > length(p.body)";
-    let packed = sqlx::query_scalar(packed).bind(external_id);
-    packed.fetch_all(&mut connection).await.unwrap()
+        WHERE x.external_id = '{external_id}' AND p.unpacked > length(p.body)"
+    );
+    let rows: Vec<(Vec<u8>,)> = Database::open(url).await.rows(packed).await;
+    rows.into_iter().map(|(body,)| body).collect()
 }
 
 #[tokio::test]
@@ -70,7 +70,9 @@ async fn nothing_of_an_erased_ticket_is_left_in_the_files() {
     app.admin.drained().await;
     let url = app.database_url();
     let before = database_bytes(&url);
-    assert!(places(&before, sys_id(1)) > 30);
+    // A file has every version of a row, and a server the rows.
+    let copies = if postgres::is_wanted() { 1 } else { 31 };
+    assert!(places(&before, sys_id(1)) >= copies);
     assert!(places(&before, canary) > 0);
     let packed = packed_bodies(&url, &sys_id(1)).await;
     assert_eq!(packed.len(), 30);
@@ -163,21 +165,13 @@ async fn a_ticket_in_hand_is_not_erased_under_the_call() {
 
 #[tokio::test]
 async fn errors_of_other_tickets_do_not_name_an_erased_one() {
-    use sqlx::Connection as _;
-
     let app = TestApp::start().await;
     app.webhooks.servicenow(incident(2)).send().await;
-    let mut connection = sqlx::SqliteConnection::connect(&app.database_url())
-        .await
-        .unwrap();
-    sqlx::query(
-        "UPDATE events SET last_error = 'the payload names tkt-1, which ' || $1 || ' is mapped to'",
-    )
-    .bind(sys_id(1))
-    .execute(&mut connection)
-    .await
-    .unwrap();
-    connection.close().await.unwrap();
+    let error = format!(
+        "UPDATE events SET last_error = 'the payload names tkt-1, which {} is mapped to'",
+        sys_id(1)
+    );
+    database::run(&app.database_url(), error).await;
     app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
     let ask = json!({ "source": "servicenow", "external_id": sys_id(1) });
     let answer = app.admin.post("/erase", &ask).await.json();

@@ -1,39 +1,21 @@
 //! Another process holds the database: everybody gets an answer in time, and it is true.
 
 use std::future::Future;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use http::Method;
 use serde_json::{Value, json};
 use serval_connect::rehearsal::mock_serval::{MockConfig, MockServal};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use crate::cli_run::Site;
 use crate::support::bodies::{incident, sys_id};
-use crate::support::{Answer, Daemon, Settings, TestApp, eventually};
+use crate::support::{
+    Answer, Daemon, Database, Settings, TestApp, database_url, eventually, needs_a_file,
+};
 
 /// Three seconds are promised; a busy machine gets more. Far less than the waits of these writers one after
 /// another.
 const IN_TIME: Duration = Duration::from_secs(9);
-
-/// Holds a database against all others that write.
-struct Holder(SqliteConnection);
-
-impl Holder {
-    async fn of(database: &Path) -> Self {
-        let options = SqliteConnectOptions::new().filename(database);
-        let mut connection = options.connect().await.unwrap();
-        let hold = sqlx::query("BEGIN IMMEDIATE");
-        hold.execute(&mut connection).await.unwrap();
-        Self(connection)
-    }
-
-    async fn release(self) {
-        self.0.close().await.unwrap();
-    }
-}
 
 async fn in_time(what: &str, answer: impl Future<Output = Answer>) -> Answer {
     let answer = tokio::time::timeout(IN_TIME, answer).await;
@@ -56,7 +38,7 @@ async fn everybody_gets_an_answer_in_time_and_what_was_refused_is_not_done_later
     let mock = MockServal::start(MockConfig::default()).await.unwrap();
     let daemon = Daemon::start(&mock, &Settings::default()).await;
     let admin = &daemon.admin;
-    let holder = Holder::of(&daemon.folder().join("data/inbox.db")).await;
+    let holder = Database::hold(&database_url(daemon.folder())).await;
     let webhooks = async {
         for n in 1..=3 {
             let webhook = daemon.webhooks.servicenow(incident(n));
@@ -103,7 +85,7 @@ async fn everybody_gets_an_answer_in_time_and_what_was_refused_is_not_done_later
         "{}",
         ready.text()
     );
-    holder.release().await;
+    holder.close().await;
     let stored = eventually("a webhook is stored", async || {
         let answer = daemon.webhooks.servicenow(incident(20)).send().await;
         (answer.status == 202).then(|| answer.id())
@@ -122,8 +104,7 @@ async fn the_state_follows_the_holder_also_without_traffic() {
     let app = TestApp::builder().allow_pending().start().await;
     // A worker that is paused writes nothing.
     app.admin.post("/connects/pause", &Value::Null).await;
-    let database = app.database_url();
-    let holder = Holder::of(Path::new(database.strip_prefix("sqlite://").unwrap())).await;
+    let holder = Database::hold(&app.database_url()).await;
     let answer = app.webhooks.servicenow(incident(1)).send().await;
     assert_eq!(answer.status, 503);
     let asked = Instant::now();
@@ -135,7 +116,7 @@ async fn the_state_follows_the_holder_also_without_traffic() {
         ready.text()
     );
     assert!(asked.elapsed() < IN_TIME);
-    holder.release().await;
+    holder.close().await;
     eventually("it is ready again", async || {
         (app.admin.readyz().await.status == 200).then_some(())
     })
@@ -150,8 +131,7 @@ async fn the_result_of_a_call_is_written_when_the_database_is_free_again() {
     app.faults(&["latency=1s,path=connect"]);
     let event = app.save(incident(1)).await;
     crate::gone::under_way(&app).await;
-    let database = app.database_url();
-    let holder = Holder::of(Path::new(database.strip_prefix("sqlite://").unwrap())).await;
+    let holder = Database::hold(&app.database_url()).await;
     eventually(
         "the call has ended, and its result cannot be written",
         async || {
@@ -161,7 +141,7 @@ async fn the_result_of_a_call_is_written_when_the_database_is_free_again() {
         },
     )
     .await;
-    holder.release().await;
+    holder.close().await;
     app.admin.wait_for_state(&event, "connected").await;
     assert_eq!(app.connected_to(), ["tkt-1"], "the call is not made again");
     app.stop().await;
@@ -171,7 +151,7 @@ async fn the_result_of_a_call_is_written_when_the_database_is_free_again() {
 async fn commands_without_a_daemon_say_that_another_process_holds_the_database() {
     let site = Site::new(MockConfig::default()).await;
     assert_eq!(site.run("migrate").await.code, 0);
-    let holder = Holder::of(&site.path("data/x.db")).await;
+    let holder = Database::hold(&site.database_url()).await;
     for line in ["migrate", "serve", "connects pause", "map list"] {
         let command = tokio::time::timeout(IN_TIME, site.run(line));
         let ended = command
@@ -183,12 +163,13 @@ async fn commands_without_a_daemon_say_that_another_process_holds_the_database()
             "{line}: {ended:?}"
         );
     }
-    holder.release().await;
+    holder.close().await;
     assert_eq!(site.run("connects pause").await.code, 0);
 }
 
 #[tokio::test]
 async fn ids_that_another_program_gave_cost_no_webhook_and_show() {
+    needs_a_file!();
     let app = TestApp::builder().allow_pending().start().await;
     let first = app.save(incident(1)).await;
     assert_eq!(app.admin.readyz().await.json()["database"], Value::Null);

@@ -8,19 +8,15 @@ use serval_connect::domain::event::EventState;
 use serval_connect::store::{
     AttemptOutcome, MayUnlink, Origin, Precondition, PutMapping, Removal, Store,
 };
-use sqlx::{AssertSqlSafe, Connection as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{Bench, LEASE, at, attempt, connected, ticket, url};
-use crate::store_imports::{connect, decided, row};
+use crate::store_imports::{decided, row};
 use crate::support::bodies::{incident, sys_id};
-use crate::support::{TestApp, eventually};
+use crate::support::{TestApp, database, eventually};
 
 async fn alter(bench: &Bench, statement: String) {
-    let mut connection = connect(&bench.folder).await;
-    let altered = sqlx::query(AssertSqlSafe(statement)).execute(&mut connection);
-    altered.await.unwrap();
-    connection.close().await.unwrap();
+    database::run(&url(&bench.folder), statement).await;
 }
 
 #[tokio::test]
@@ -64,11 +60,8 @@ async fn a_damaged_event_stops_no_import_and_no_call() {
 async fn an_import_that_cannot_be_written_further_is_named_in_readyz_until_it_can() {
     let app = TestApp::start().await;
     let parked = app.webhooks.servicenow(incident(1)).send().await.id();
-    app.alter(
-        "CREATE TRIGGER refuse BEFORE DELETE ON import_rows
-         BEGIN SELECT RAISE(ABORT, 'refused by a test'); END",
-    )
-    .await;
+    let url = app.database_url();
+    database::refuse(&url, "DELETE ON import_rows", "TRUE").await;
     let answer = app
         .admin
         .import(&format!("servicenow,{},tkt-1\n", sys_id(1)))
@@ -82,7 +75,7 @@ async fn an_import_that_cannot_be_written_further_is_named_in_readyz_until_it_ca
         "{said}"
     );
     assert!(said.contains("refused by a test"), "{said}");
-    app.alter("DROP TRIGGER refuse").await;
+    database::refuse_no_more(&url, "import_rows").await;
     app.admin.wait_for_state(&parked, "connected").await;
     assert_eq!(app.admin.readyz().await.status, 200);
     app.stop().await;
@@ -102,7 +95,10 @@ async fn a_mapping_whose_writer_gave_up_is_still_checked_by_the_next_import() {
     let stop = CancellationToken::new();
     // Runs only where the test says so.
     let mut writing = pin!(writer.run(stop.clone()));
-    let import = store.begin_import().await.unwrap();
+    let import = tokio::select! {
+        () = &mut writing => unreachable!("it was not stopped"),
+        import = store.begin_import() => import.unwrap(),
+    };
     let rows = [row(1, "shared")];
     tokio::select! {
         () = &mut writing => unreachable!("it was not stopped"),

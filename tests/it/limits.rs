@@ -4,13 +4,12 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use http::Method;
-use sqlx::{Connection as _, Executor as _, SqliteConnection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::support::bodies::incident;
-use crate::support::{ADMIN_TOKEN, TestApp, eventually};
+use crate::support::{ADMIN_TOKEN, Database, TestApp, eventually};
 
 /// Between two bytes of a slow peer: far less than the read timeout, so that only a limit of the
 /// whole can cut it off.
@@ -184,16 +183,6 @@ async fn turned_away(app: &TestApp, what: &str) -> bool {
     number(app, "turned_away_total", &what).await > 0
 }
 
-/// Holds the database, so that every webhook waits for the writer until the connection is closed.
-async fn hold(app: &TestApp) -> SqliteConnection {
-    let mut other = SqliteConnection::connect(&app.database_url())
-        .await
-        .unwrap();
-    let hold = sqlx::query("BEGIN IMMEDIATE");
-    other.execute(hold).await.unwrap();
-    other
-}
-
 /// Senders that repeat a webhook, each on connections of its own, until it is stored.
 fn insistent(app: &TestApp, n: u32) -> JoinSet<()> {
     let mut senders = JoinSet::new();
@@ -223,7 +212,7 @@ async fn beyond_the_limit_of_webhooks_they_get_503_while_probes_and_operators_ar
         .start()
         .await;
     assert!(!turned_away(&app, "request").await);
-    let database = hold(&app).await;
+    let database = Database::hold(&app.database_url()).await;
     let mut waiting = insistent(&app, 2);
     let refused = eventually("there is no place left", async || {
         let answer = app.webhooks.servicenow(incident(3)).send().await;
@@ -244,7 +233,7 @@ async fn beyond_the_limit_of_webhooks_they_get_503_while_probes_and_operators_ar
         (number(&app, "requests_in_flight", "").await == 2).then_some(())
     })
     .await;
-    database.close().await.unwrap();
+    database.close().await;
     while let Some(stored) = waiting.join_next().await {
         stored.unwrap();
     }
@@ -322,7 +311,7 @@ async fn while_known_senders_are_busy_in_all_places_others_are_told_so_and_may_a
         .allow_pending()
         .start()
         .await;
-    let database = hold(&app).await;
+    let database = Database::hold(&app.database_url()).await;
     let mut waiting = insistent(&app, 8);
     let body = incident(9);
     let late = format!("{HEALTHZ}{}{body}", head(body.len()));
@@ -343,7 +332,7 @@ async fn while_known_senders_are_busy_in_all_places_others_are_told_so_and_may_a
         assert_eq!(ask(&mut stranger, HEALTHZ).await, 200, "{n}");
         crowd.push(stranger);
     }
-    database.close().await.unwrap();
+    database.close().await;
     while let Some(stored) = waiting.join_next().await {
         stored.unwrap();
     }

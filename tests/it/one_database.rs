@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::store::at;
 use crate::support::bodies::incident;
-use crate::support::{Daemon, Settings, eventually};
+use crate::support::{Daemon, Settings, eventually, needs_a_file};
 
 /// Time limit of a question about the state: far less than the database is held in all.
 const A_SCRAPE: Duration = Duration::from_secs(4);
@@ -43,6 +43,7 @@ fn assert_locked(refused: &OpenError) {
 
 #[tokio::test]
 async fn a_symbolic_link_to_the_database_is_the_database() {
+    needs_a_file!();
     let refused = open_twice(|folder| {
         fs::create_dir(folder.join("other")).unwrap();
         symlink("../data/inbox.db", folder.join("other/link.db")).unwrap();
@@ -57,6 +58,7 @@ async fn a_symbolic_link_to_the_database_is_the_database() {
 
 #[tokio::test]
 async fn a_link_to_the_folder_of_the_database_leads_to_the_same_lock() {
+    needs_a_file!();
     let refused = open_twice(|folder| {
         symlink("data", folder.join("other")).unwrap();
         url(&folder.join("other/inbox.db"))
@@ -67,6 +69,7 @@ async fn a_link_to_the_folder_of_the_database_leads_to_the_same_lock() {
 
 #[tokio::test]
 async fn a_hard_link_to_the_database_is_the_database() {
+    needs_a_file!();
     let refused = open_twice(|folder| {
         fs::create_dir(folder.join("other")).unwrap();
         fs::hard_link(folder.join("data/inbox.db"), folder.join("other/copy.db")).unwrap();
@@ -78,6 +81,7 @@ async fn a_hard_link_to_the_database_is_the_database() {
 
 #[tokio::test]
 async fn a_removed_lock_file_lets_nobody_in() {
+    needs_a_file!();
     let refused = open_twice(|folder| {
         fs::remove_file(folder.join("data/inbox.db.lock")).unwrap();
         url(&folder.join("data/inbox.db"))
@@ -88,6 +92,7 @@ async fn a_removed_lock_file_lets_nobody_in() {
 
 #[tokio::test]
 async fn a_renamed_folder_lets_nobody_in() {
+    needs_a_file!();
     let refused = open_twice(|folder| {
         fs::rename(folder.join("data"), folder.join("moved")).unwrap();
         url(&folder.join("moved/inbox.db"))
@@ -123,6 +128,7 @@ impl Drop for BindMount {
 
 #[tokio::test]
 async fn a_bind_mount_of_the_database_or_of_its_folder_lets_nobody_in() {
+    needs_a_file!();
     for of_folder in [true, false] {
         let folder = TempDir::new().unwrap();
         let (data, other) = (folder.path().join("data"), folder.path().join("other"));
@@ -150,6 +156,7 @@ async fn a_bind_mount_of_the_database_or_of_its_folder_lets_nobody_in() {
 
 #[tokio::test]
 async fn a_link_may_name_a_database_that_does_not_exist_yet() {
+    needs_a_file!();
     let folder = TempDir::new().unwrap();
     let (link, database) = (
         folder.path().join("link.db"),
@@ -191,6 +198,7 @@ async fn without(take: impl FnOnce(&Path), problem: &str) -> (Daemon, PathBuf) {
 
 #[tokio::test]
 async fn a_start_without_the_database_names_the_saved_copy_of_it() {
+    needs_a_file!();
     let delete = |database: &Path| fs::remove_file(database).unwrap();
     let (mut daemon, saved) = without(delete, "inbox.db was deleted or moved away").await;
     daemon.kill().await;
@@ -228,6 +236,7 @@ async fn restores(daemon: &mut Daemon, saved: &Path) {
 
 #[tokio::test]
 async fn a_database_that_is_deleted_while_it_is_open_takes_no_webhook() {
+    needs_a_file!();
     let delete = |database: &Path| fs::remove_file(database).unwrap();
     let (mut daemon, saved) = without(delete, "inbox.db was deleted or moved away").await;
     restores(&mut daemon, &saved).await;
@@ -235,6 +244,7 @@ async fn a_database_that_is_deleted_while_it_is_open_takes_no_webhook() {
 
 #[tokio::test]
 async fn a_log_that_is_deleted_while_it_is_open_is_noticed_like_the_database() {
+    needs_a_file!();
     for suffix in ["-wal", "-shm"] {
         let delete = |database: &Path| {
             fs::remove_file(format!("{}{suffix}", database.display())).unwrap();
@@ -250,6 +260,7 @@ async fn a_log_that_is_deleted_while_it_is_open_is_noticed_like_the_database() {
 
 #[tokio::test]
 async fn a_daemon_without_traffic_saves_its_database_as_well() {
+    needs_a_file!();
     let mock = MockServal::start(MockConfig::default()).await.unwrap();
     let mut daemon = Daemon::start(&mock, &Settings::default()).await;
     let stored = daemon.webhooks.servicenow(incident(1)).send().await;
@@ -263,6 +274,7 @@ async fn a_daemon_without_traffic_saves_its_database_as_well() {
 
 #[tokio::test]
 async fn a_file_that_takes_the_place_of_the_database_is_not_written_to() {
+    needs_a_file!();
     let replace = |database: &Path| {
         let other = database.with_file_name("other.db");
         fs::write(&other, "not ours").unwrap();
@@ -275,6 +287,7 @@ async fn a_file_that_takes_the_place_of_the_database_is_not_written_to() {
 
 #[tokio::test]
 async fn a_file_that_takes_the_place_of_the_database_is_neither_read_nor_changed() {
+    needs_a_file!();
     let folder = TempDir::new().unwrap();
     let database = folder.path().join("inbox.db");
     let other = folder.path().join("other.db");
@@ -304,6 +317,7 @@ async fn a_file_that_takes_the_place_of_the_database_is_neither_read_nor_changed
 
 #[tokio::test]
 async fn a_symbolic_link_that_takes_the_place_of_the_database_is_noticed() {
+    needs_a_file!();
     // The next start would look for the log beside the file that the link leads to.
     let move_away = |database: &Path| {
         let other = database.with_file_name("away.db");
@@ -315,6 +329,7 @@ async fn a_symbolic_link_that_takes_the_place_of_the_database_is_noticed() {
 
 #[tokio::test]
 async fn a_database_that_is_cut_short_in_place_takes_no_webhook() {
+    needs_a_file!();
     let mock = MockServal::start(MockConfig::default()).await.unwrap();
     let daemon = Daemon::start(&mock, &Settings::default()).await;
     let stored = daemon.webhooks.servicenow(incident(1)).send().await;
@@ -330,6 +345,7 @@ async fn a_database_that_is_cut_short_in_place_takes_no_webhook() {
 
 #[tokio::test]
 async fn a_backup_that_is_copied_over_an_open_database_takes_no_webhook() {
+    needs_a_file!();
     let mock = MockServal::start(MockConfig::default()).await.unwrap();
     let daemon = Daemon::start(&mock, &Settings::default()).await;
     let stored = daemon.webhooks.servicenow(incident(1)).send().await;
@@ -360,6 +376,7 @@ async fn overwritten(daemon: &Daemon, problem: &str) {
 
 #[tokio::test]
 async fn a_database_that_comes_back_is_used_again() {
+    needs_a_file!();
     let away = |database: &Path| fs::rename(database, database.with_file_name("away.db")).unwrap();
     let (daemon, _) = without(away, "inbox.db was deleted or moved away").await;
     let database = daemon.folder().join("data/inbox.db");
@@ -372,6 +389,7 @@ async fn a_database_that_comes_back_is_used_again() {
 
 #[tokio::test]
 async fn a_database_that_another_process_holds_is_told_within_the_time_of_a_scrape() {
+    needs_a_file!();
     let mock = MockServal::start(MockConfig::default()).await.unwrap();
     let daemon = Daemon::start(&mock, &Settings::default()).await;
     let options = SqliteConnectOptions::new().filename(daemon.folder().join("data/inbox.db"));

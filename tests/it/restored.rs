@@ -12,7 +12,7 @@ use serval_connect::store::{
 use crate::backup::{lose, with_file};
 use crate::store::{Bench, at, ticket, url};
 use crate::support::bodies::{incident, sys_id};
-use crate::support::{Daemon, Settings, eventually};
+use crate::support::{Daemon, Settings, eventually, needs_a_file};
 
 async fn map(daemon: &Daemon, n: u32) {
     let to = format!("tkt-{n}");
@@ -94,17 +94,20 @@ async fn connects_nothing_twice(repeat: Repeat, with_command: bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_restore_nothing_is_connected_twice() {
+    needs_a_file!();
     connects_nothing_twice(Repeat::Accepted, true).await;
     connects_nothing_twice(Repeat::Conflict, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_that_was_copied_into_place_is_recognised() {
+    needs_a_file!();
     connects_nothing_twice(Repeat::Accepted, false).await;
 }
 
 #[tokio::test]
 async fn the_first_start_from_a_backup_asks_for_a_month_and_unlinks_nothing() {
+    needs_a_file!();
     let mut folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.db");
     let bench = Bench::open().await;
@@ -161,6 +164,7 @@ async fn the_first_start_from_a_backup_asks_for_a_month_and_unlinks_nothing() {
 
 #[tokio::test]
 async fn every_event_of_a_backup_that_may_still_be_sent_is_in_doubt() {
+    needs_a_file!();
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.db");
     let bench = Bench::open().await;

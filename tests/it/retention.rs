@@ -4,11 +4,10 @@ use serval_connect::domain::event::{Disposition, EventState};
 use serval_connect::domain::ids::EventId;
 use serval_connect::domain::reason::Reason;
 use serval_connect::store::{AttemptOutcome, EventFilter, Replay, Settlement, Store};
-use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::store::{Bench, at, attempt, ticket, url, webhook};
 use crate::support::bodies::{incident, sys_id};
-use crate::support::{TestApp, eventually};
+use crate::support::{TestApp, database, eventually};
 
 const DAY: i64 = 86_400;
 
@@ -39,12 +38,7 @@ async fn skipped(bench: &Bench, n: u32, second: i64) -> EventId {
 }
 
 async fn count(url: &str, table: &str) -> i64 {
-    let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
-    let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
-    sqlx::query_scalar(sql)
-        .fetch_one(&mut connection)
-        .await
-        .unwrap()
+    database::value(url, format!("SELECT COUNT(*) FROM {table}")).await
 }
 
 #[tokio::test]
@@ -186,21 +180,14 @@ async fn the_daemon_deletes_what_is_over_when_it_starts() {
     for id in [&old, &bare] {
         app.admin.wait_for_state(id, "connected").await;
     }
-    let mut connection = sqlx::SqliteConnection::connect(&app.database_url())
-        .await
-        .unwrap();
     for (n, hours) in [(1, 49), (2, 2)] {
-        sqlx::query(
-            "UPDATE events SET received_at = received_at - $2, updated_at = updated_at - $2
-             WHERE external IN (SELECT id FROM external_tickets WHERE external_id = $1)",
-        )
-        .bind(sys_id(n))
-        .bind(hours * 3_600_000_i64)
-        .execute(&mut connection)
-        .await
-        .unwrap();
+        let (id, ms) = (sys_id(n), hours * 3_600_000_i64);
+        let age = format!(
+            "UPDATE events SET received_at = received_at - {ms}, updated_at = updated_at - {ms}
+             WHERE external IN (SELECT id FROM external_tickets WHERE external_id = '{id}')"
+        );
+        database::run(&app.database_url(), age).await;
     }
-    connection.close().await.unwrap();
     app.restart().await;
     eventually("the end of the old event", async || {
         let gone = app.admin.get(&format!("/events/{old}")).await.status == 404;

@@ -4,7 +4,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
-use serval_connect::store::{Depth, Store};
 
 use crate::support::bodies::{incident, record, sys_id};
 use crate::support::{Answer, BASIC, BEARER, TestApp, whsec};
@@ -18,13 +17,6 @@ const ENVELOPE: &str = include_str!("../fixtures/servicenow/envelope.json");
 
 const INCIDENT_ID: &str = "3b9e41d7c0f24a18857d6e02fa91b3c6";
 const ITEM_ID: &str = "e47a90b2d5c84136af0b7729c1e8305d";
-
-async fn stored(app: &TestApp) -> i64 {
-    Store::inspect(&app.database_url(), Depth::Quick)
-        .await
-        .unwrap()
-        .unwrap()
-}
 
 /// External id and state of each event.
 type Told = Vec<(Value, Value)>;
@@ -131,7 +123,7 @@ async fn every_rendering_of_a_record_is_stored() {
         let answer = app.webhooks.servicenow(body).send().await;
         assert_eq!(told(&answer), expected, "{what}");
         assert_eq!(
-            stored(&app).await,
+            app.stored().await,
             i64::try_from(expected.len()).unwrap(),
             "{what}"
         );
@@ -280,7 +272,7 @@ async fn a_delivery_that_comes_again_is_a_duplicate_and_stored_once() {
             .iter()
             .all(|event| event["duplicate"] == true)
     );
-    assert_eq!(stored(&app).await, 3);
+    assert_eq!(app.stored().await, 3);
     app.stop().await;
 }
 
@@ -346,7 +338,7 @@ async fn what_is_not_authentic_is_a_401_and_leaves_nothing() {
         let said = String::from_utf8_lossy(&answer.body).into_owned();
         assert!(!said.contains(&incident(1)[..20]), "{what}: {said}");
     }
-    assert_eq!(stored(&app).await, 0);
+    assert_eq!(app.stored().await, 0);
     assert_eq!(good.aged(250).send().await.status, 202, "old, but in time");
     app.stop().await;
 }
@@ -426,7 +418,7 @@ async fn a_wrong_signature_never_falls_through_to_a_weaker_mode() {
         401,
         "a good signature with a wrong token"
     );
-    assert_eq!(stored(&app).await, 0);
+    assert_eq!(app.stored().await, 0);
     app.stop().await;
 }
 
@@ -455,7 +447,7 @@ async fn what_is_not_a_record_is_a_400() {
     app.webhooks.servicenow(broken).send().await.problem(400);
     let deep = "[".repeat(100_000);
     app.webhooks.servicenow(deep).send().await.problem(400);
-    assert_eq!(stored(&app).await, 0);
+    assert_eq!(app.stored().await, 0);
     app.stop().await;
 }
 
@@ -493,7 +485,7 @@ async fn a_record_without_a_usable_sys_id_is_a_422() {
         let problem = app.webhooks.servicenow(body).send().await.problem(422);
         assert_eq!(problem.get("index"), None, "{body}");
     }
-    assert_eq!(stored(&app).await, 0);
+    assert_eq!(app.stored().await, 0);
     app.stop().await;
 }
 
@@ -509,13 +501,13 @@ async fn of_a_batch_all_or_nothing_is_stored_and_the_answer_names_the_bad_one() 
         problem["detail"].as_str().unwrap().contains("317"),
         "{problem}"
     );
-    assert_eq!(stored(&app).await, 0);
+    assert_eq!(app.stored().await, 0);
 
     records[317] = incident(317);
     let body = format!(r#"{{"records":[{}]}}"#, records.join(","));
     let events = app.webhooks.servicenow(body).send().await.events();
     assert_eq!(events.len(), 500);
-    assert_eq!(stored(&app).await, 500);
+    assert_eq!(app.stored().await, 500);
     let last = events[499]["id"].as_str().unwrap();
     assert_eq!(app.admin.event(last).await["body"], json!(incident(499)));
     app.stop().await;
@@ -561,7 +553,7 @@ async fn a_body_over_the_limit_is_a_413() {
     large.problem(413);
     let unsigned = app.webhooks.servicenow(padded(3 << 20)).unsigned();
     unsigned.send().await.problem(413);
-    assert_eq!(stored(&app).await, 0);
+    assert_eq!(app.stored().await, 0);
     let near = app
         .webhooks
         .servicenow(padded((2 << 20) - 200))

@@ -2,7 +2,6 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use serval_connect::store::{Depth, Store};
 
 use crate::support::bodies::{callback, slack_message};
 use crate::support::{Answer, TestApp};
@@ -14,13 +13,6 @@ macro_rules! fixture {
     ($name:literal) => {
         include_str!(concat!("../fixtures/slack/", $name, ".json"))
     };
-}
-
-async fn stored(app: &TestApp) -> i64 {
-    Store::inspect(&app.database_url(), Depth::Quick)
-        .await
-        .unwrap()
-        .unwrap()
 }
 
 /// The newest event.
@@ -57,7 +49,7 @@ async fn the_handshake_is_answered_with_its_challenge_once_it_is_signed() {
     assert_eq!(answer.body, "3eZbrw1a\"B<&\u{e9}");
     assert!(answer.header("content-type").starts_with("text/plain"));
     assert_eq!(handshake.unsigned().send().await.status, 401);
-    assert_eq!(stored(&app).await, 0);
+    assert_eq!(app.stored().await, 0);
     app.stop().await;
 }
 
@@ -150,7 +142,7 @@ async fn what_is_not_json_is_a_400_after_a_good_signature() {
     }
     app.webhooks.slack(b"\"\xff\"").send().await.problem(400);
     app.webhooks.slack("{").unsigned().send().await.problem(401);
-    assert_eq!(stored(&app).await, 0);
+    assert_eq!(app.stored().await, 0);
     app.stop().await;
 }
 
@@ -194,7 +186,7 @@ async fn what_is_not_authentic_is_a_401_and_leaves_nothing() {
         assert_eq!(answer.status, 401, "{what}");
         answer.problem(401);
     }
-    assert_eq!(stored(&app).await, 0);
+    assert_eq!(app.stored().await, 0);
     assert!(is_empty_200(&good.aged(290).send().await));
     app.stop().await;
 }
@@ -226,7 +218,7 @@ async fn a_retry_of_slack_is_stored_once() {
         let answer = delivery.header("x-slack-retry-reason", reason).send().await;
         assert!(is_empty_200(&answer));
     }
-    assert_eq!(stored(&app).await, 1);
+    assert_eq!(app.stored().await, 1);
     app.stop().await;
 }
 
@@ -403,7 +395,7 @@ async fn an_envelope_without_an_event_id_is_stored_each_time() {
     for _ in 0..2 {
         app.webhooks.slack(body.to_string()).send().await;
     }
-    assert_eq!(stored(&app).await, 2);
+    assert_eq!(app.stored().await, 2);
     app.stop().await;
 }
 

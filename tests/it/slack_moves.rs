@@ -5,12 +5,11 @@ use serval_connect::domain::event::{ChannelMove, ChannelNews, Disposition, NewEv
 use serval_connect::domain::ids::ExternalId;
 use serval_connect::sources::slack;
 use serval_connect::store::Webhook;
-use sqlx::{Connection as _, SqliteConnection};
 
 use crate::gone::under_way;
 use crate::store::{Bench, at, webhook};
 use crate::support::bodies::{callback, slack_message};
-use crate::support::{TestApp, eventually};
+use crate::support::{TestApp, database, eventually};
 
 const OLD: &str = "C9DDYQ1B4";
 const NEW: &str = "C0NEW7777";
@@ -37,13 +36,7 @@ async fn reason(app: &TestApp, id: &str) -> Value {
 }
 
 async fn waiting_unlinks(app: &TestApp) -> i64 {
-    let mut connection = SqliteConnection::connect(&app.database_url())
-        .await
-        .unwrap();
-    let count = sqlx::query_scalar("SELECT COUNT(*) FROM disconnects");
-    let count = count.fetch_one(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-    count
+    database::value(&app.database_url(), "SELECT COUNT(*) FROM disconnects").await
 }
 
 #[tokio::test]

@@ -15,14 +15,12 @@ use serval_connect::store::{
     Attempt, AttemptOutcome, Claim, ClaimScope, EventFilter, Origin, Precondition, PutMapping,
     Recorded, Removal, Replay, SettleError, Settlement, Store, StoreError, Webhook,
 };
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::bodies::{incident, sys_id};
-use crate::support::eventually;
+use crate::support::{database, eventually, postgres};
 
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
 
@@ -162,6 +160,9 @@ impl Bench {
 }
 
 pub(crate) fn url(folder: &TempDir) -> String {
+    if postgres::is_wanted() {
+        return postgres::url(folder.path());
+    }
     format!("sqlite://{}/inbox.db", folder.path().display())
 }
 
@@ -451,18 +452,8 @@ async fn a_settlement_does_not_move_an_event_that_an_operator_moved() {
 
 /// No source makes an event that the database refuses, so the database is made to.
 async fn refuse_events_of_type(bench: &Bench, event_type: &'static str) {
-    let file = bench.folder.path().join("inbox.db");
-    let options = SqliteConnectOptions::new().filename(file);
-    let mut connection = options.connect().await.unwrap();
-    let trigger = format!(
-        "CREATE TRIGGER refuse BEFORE INSERT ON events WHEN NEW.event_type = '{event_type}'
-         BEGIN SELECT RAISE(ABORT, 'refused'); END"
-    );
-    sqlx::query(AssertSqlSafe(trigger))
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
+    let faulty = format!("NEW.event_type = '{event_type}'");
+    database::refuse(&url(&bench.folder), "INSERT ON events", &faulty).await;
 }
 
 #[tokio::test]

@@ -7,12 +7,11 @@ use serval_connect::store::{
     AttemptOutcome, ClaimScope, Decision, ImportRow, Imported, Mapping, MappingFilter, Origin,
     Precondition, PutMapping, Removal, Settlement, Store, StoreError,
 };
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{Bench, LEASE, at, attempt, connected, ticket, url, webhook};
+use crate::support::{Database, database};
 
 /// More rows than fit into two steps, however fast the machine is.
 const MANY: u32 = 2_500;
@@ -33,22 +32,12 @@ fn rows(many: u32, tickets: &str) -> Vec<ImportRow> {
     (1..=many).map(row).collect()
 }
 
-pub(crate) async fn connect(folder: &TempDir) -> SqliteConnection {
-    let options = SqliteConnectOptions::new().filename(folder.path().join("inbox.db"));
-    options.connect().await.unwrap()
-}
-
-async fn count(connection: &mut SqliteConnection, table: &'static str) -> i64 {
-    let count = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
-    let n = sqlx::query_scalar(count).fetch_one(connection);
-    n.await.unwrap()
+async fn count(reader: &mut Database, table: &str) -> i64 {
+    reader.value(format!("SELECT COUNT(*) FROM {table}")).await
 }
 
 async fn staged_rows(folder: &TempDir) -> i64 {
-    let mut connection = connect(folder).await;
-    let rows = count(&mut connection, "import_rows").await;
-    connection.close().await.unwrap();
-    rows
+    database::value(&url(folder), "SELECT COUNT(*) FROM import_rows").await
 }
 
 /// Stages an import and leaves it as a kill right after its decision does.
@@ -57,12 +46,8 @@ pub(crate) async fn decided(bench: Bench, rows: &[ImportRow]) -> TempDir {
     import.stage(rows).await.unwrap();
     drop(import);
     let folder = bench.close().await;
-    let mut connection = connect(&folder).await;
-    sqlx::query("INSERT INTO imports SELECT MAX(import_id), 0 FROM import_rows")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
+    let decide = "INSERT INTO imports SELECT MAX(import_id), 0 FROM import_rows";
+    database::run(&url(&folder), decide).await;
     folder
 }
 
@@ -140,7 +125,7 @@ async fn webhooks_are_acknowledged_between_the_steps_of_an_import() {
     for batch in rows(10_000, "tkt").chunks(1_000) {
         import.stage(batch).await.unwrap();
     }
-    let mut reader = connect(&bench.folder).await;
+    let mut reader = Database::open(&url(&bench.folder)).await;
     let is_over = AtomicBool::new(false);
     let importing = async {
         let imported = import.apply(&[], at(1)).await.unwrap().unwrap();
@@ -172,7 +157,7 @@ async fn webhooks_are_acknowledged_between_the_steps_of_an_import() {
         "acknowledged after these rows were left: {seen:?}"
     );
     assert_eq!(mappings(&bench.store).await.len(), 10_000);
-    reader.close().await.unwrap();
+    reader.close().await;
     assert_eq!(staged_rows(&bench.close().await).await, 0);
 }
 
@@ -206,10 +191,10 @@ async fn a_start_writes_what_was_decided_and_claims_nothing_before_that_is_whole
     // The clock of the one who asked meanwhile.
     assert_eq!(claims[1].queued_at, at(12));
     let folder = bench.close().await;
-    let mut connection = connect(&folder).await;
-    assert_eq!(count(&mut connection, "imports").await, 0);
-    assert_eq!(count(&mut connection, "import_rows").await, 0);
-    connection.close().await.unwrap();
+    let mut reader = Database::open(&url(&folder)).await;
+    assert_eq!(count(&mut reader, "imports").await, 0);
+    assert_eq!(count(&mut reader, "import_rows").await, 0);
+    reader.close().await;
 }
 
 #[tokio::test]
@@ -330,7 +315,7 @@ async fn an_import_that_its_caller_left_after_the_decision_is_written_whole() {
     let bench = Bench::open().await;
     let import = bench.store.begin_import().await.unwrap();
     import.stage(&rows(MANY, "new")).await.unwrap();
-    let mut reader = connect(&bench.folder).await;
+    let mut reader = Database::open(&url(&bench.folder)).await;
     {
         let applying = import.apply(&[], at(1));
         let seen = async { while count(&mut reader, "imports").await == 0 {} };
@@ -344,7 +329,7 @@ async fn an_import_that_its_caller_left_after_the_decision_is_written_whole() {
     bench.store.empty_staging().await.unwrap();
     while count(&mut reader, "imports").await > 0 {}
     assert_eq!(mappings(&bench.store).await.len(), MANY as usize);
-    reader.close().await.unwrap();
+    reader.close().await;
     bench.close().await;
 }
 

@@ -189,6 +189,7 @@ fn goes_over_all(step: &str) -> bool {
         "SCAN g",
         "SCAN p",
         "SCAN (",
+        "SCAN found",
     ];
     step.starts_with("SCAN ") && !small.iter().any(|small| step.contains(small))
 }

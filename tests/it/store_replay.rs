@@ -8,10 +8,9 @@ use serval_connect::domain::ids::EventId;
 use serval_connect::domain::reason::Reason;
 use serval_connect::domain::report::Report;
 use serval_connect::store::{EventFilter, Replay, Settlement, Webhook};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::store::{Bench, at, url, webhook};
+use crate::support::database;
 
 const PARKED_FOR: Duration = Duration::from_mins(1);
 
@@ -85,11 +84,7 @@ async fn states(bench: &Bench, ids: [EventId; 2]) -> [EventState; 2] {
 }
 
 async fn alter(bench: &Bench, statement: String) {
-    let options: SqliteConnectOptions = url(&bench.folder).parse().unwrap();
-    let mut database = options.connect().await.unwrap();
-    let statement = sqlx::query(AssertSqlSafe(statement));
-    statement.execute(&mut database).await.unwrap();
-    database.close().await.unwrap();
+    database::run(&url(&bench.folder), statement).await;
 }
 
 #[tokio::test]

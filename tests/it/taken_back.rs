@@ -7,13 +7,11 @@ use serval_connect::domain::ids::EventId;
 use serval_connect::domain::reason::Reason;
 use serval_connect::domain::report::Report;
 use serval_connect::store::{Attempt, AttemptOutcome, Settlement, Webhook};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::{Bench, LEASE, at, attempt, url, webhook};
-use crate::support::{database_bytes, eventually};
+use crate::support::{database, database_bytes, eventually, needs_a_file};
 
 /// Words of the ticket, as Serval's answers quote them.
 const QUOTED: &str = "invalid: the printer smokes";
@@ -101,7 +99,7 @@ async fn answers_outlive_the_body_but_not_the_deletion() {
     let settled = bench.store.settle(&claim, call, dead(), at(2)).await;
     settled.unwrap();
     let folder = bench.close().await;
-    run(&url(&folder), "DELETE FROM payloads").await;
+    database::run(&url(&folder), "DELETE FROM payloads").await;
     let bench = Bench::open_in(folder).await;
     record(&bench, message(5, Report::MessageDeletion)).await;
     let event = bench.store.event(id).await.unwrap().unwrap();
@@ -110,14 +108,6 @@ async fn answers_outlive_the_body_but_not_the_deletion() {
         (None, &None)
     );
     bench.close().await;
-}
-
-async fn run(url: &str, statement: &'static str) {
-    let path = url.strip_prefix("sqlite://").unwrap();
-    let database = SqliteConnectOptions::new().filename(path);
-    let mut database = database.connect().await.unwrap();
-    sqlx::query(statement).execute(&mut database).await.unwrap();
-    database.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -160,7 +150,7 @@ async fn an_event_without_its_body_is_deleted_only_if_a_deletion_is_about_it() {
         bench.claim(1, at(1)).await;
         record(&bench, message(n, report)).await;
         let folder = bench.close().await;
-        run(&url(&folder), "DELETE FROM payloads").await;
+        database::run(&url(&folder), "DELETE FROM payloads").await;
         let bench = Bench::open_in(folder).await;
         assert!(bench.claim(9, at(2)).await.is_empty());
         assert_eq!(state(&bench, id).await, expected, "{report:?} {n}");
@@ -170,6 +160,7 @@ async fn an_event_without_its_body_is_deleted_only_if_a_deletion_is_about_it() {
 
 #[tokio::test]
 async fn a_start_empties_the_log_of_a_process_that_was_killed_after_a_deletion() {
+    needs_a_file!();
     let bench = Bench::open().await;
     record(&bench, message(5, Report::Message)).await;
     record(&bench, message(5, Report::MessageDeletion)).await;

@@ -18,7 +18,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::store::{Bench, at, attempt, ticket, url, webhook};
 use crate::support::bodies::{incident, sys_id};
-use crate::support::{Daemon, Settings, run};
+use crate::support::{Daemon, Settings, needs_a_file, run};
 
 /// The largest that a file may be: a checkout should stay small.
 const MAX_BYTES: u64 = 200 << 10;
@@ -55,6 +55,7 @@ fn named(n: u32) -> Webhook {
 #[tokio::test]
 #[ignore = "writes a file of the repository: run once for each released version"]
 async fn writes_the_database_of_this_version() {
+    needs_a_file!();
     let bench = Bench::open().await;
     let settle = async |settlement: Settlement, outcome: AttemptOutcome| {
         let claim = bench.claim(1, at(1)).await.remove(0);
@@ -109,6 +110,7 @@ async fn writes_the_database_of_this_version() {
 
 #[tokio::test]
 async fn a_database_of_every_released_version_opens_and_works() {
+    needs_a_file!();
     for file in fixtures() {
         let shown = file.display();
         assert!(file.metadata().unwrap().len() < MAX_BYTES, "{shown}");
@@ -207,6 +209,8 @@ async fn events_of_a_second_workspace_go_to_where_they_would_stand_today() {
         ((40, 101, 5), EventState::Parked, "no_mapping"),
         ((41, 102, 4), EventState::Skipped, "superseded"),
     ];
+
+    needs_a_file!();
     let folder = tempfile::tempdir().unwrap();
     fs::copy(&fixtures()[0], folder.path().join("inbox.db")).unwrap();
     let options = SqliteConnectOptions::new().filename(folder.path().join("inbox.db"));
@@ -278,6 +282,7 @@ async fn events_of_a_second_workspace_go_to_where_they_would_stand_today() {
 
 #[tokio::test]
 async fn a_backup_of_every_released_version_is_restored_and_delivered() {
+    needs_a_file!();
     for file in fixtures() {
         let mock = MockServal::start(MockConfig::default()).await.unwrap();
         let mut daemon = Daemon::start(&mock, &Settings::default()).await;

@@ -7,10 +7,10 @@ use serval_connect::domain::event::{Disposition, EventState};
 use serval_connect::domain::ids::EventId;
 use serval_connect::domain::reason::Reason;
 use serval_connect::store::{Settlement, Store};
-use sqlx::Connection as _;
 use tempfile::TempDir;
 
 use crate::store::{Bench, at, url, webhook};
+use crate::support::database;
 
 const DAY: i64 = 86_400;
 const MONTH: Duration = Duration::from_hours(30 * 24);
@@ -138,19 +138,8 @@ async fn a_database_of_an_earlier_version_is_judged_by_its_newest_row() {
     let bench = Bench::open().await;
     let parked = bench.store.record(webhook(1, at(0))).await.unwrap()[0].id;
     let folder = bench.close().await;
-    let mut connection = sqlx::SqliteConnection::connect(&url(&folder))
-        .await
-        .unwrap();
-    let forget = sqlx::query("DELETE FROM settings WHERE key = 'uptime'");
-    assert_eq!(
-        forget
-            .execute(&mut connection)
-            .await
-            .unwrap()
-            .rows_affected(),
-        1
-    );
-    connection.close().await.unwrap();
+    let forget = "DELETE FROM settings WHERE key = 'uptime'";
+    assert_eq!(database::run(&url(&folder), forget).await, 1);
     let bench = Bench::open_at(folder, at(-DAY)).await;
     assert_eq!(bench.store.last_step(), Some((at(-DAY), -DAY * 1000)));
     let expired = bench.store.expire_parked(at(30 - DAY)).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -49,7 +49,8 @@ impl Default for Settings {
 /// A daemon, the database it keeps, and the Serval it calls.
 pub(crate) struct Site {
     pub(crate) mock: MockServal,
-    pub(crate) database: PathBuf,
+    /// URL of the database.
+    pub(crate) database: String,
     config: PathBuf,
     _folder: TempDir,
     log: Arc<Mutex<Vec<String>>>,
@@ -58,15 +59,8 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// A site with its database in a folder of its own; nothing runs yet but Serval.
-    pub(crate) async fn new(settings: &Settings) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("data/inbox.db");
-        Self::at(folder, database, settings).await
-    }
-
-    /// The same with the database elsewhere.
-    pub(crate) async fn at(folder: TempDir, database: PathBuf, settings: &Settings) -> Self {
+    /// A site with its database at a URL; nothing runs yet but Serval.
+    pub(crate) async fn at(folder: TempDir, database: String, settings: &Settings) -> Self {
         outbound::install_tls_provider();
         let mock = MockServal::start(MockConfig {
             keep: 1_000_000,
@@ -172,7 +166,7 @@ impl Site {
             idle_connections: 16,
             is_local: true,
         });
-        Sender::new(client.unwrap(), self.addresses.subscribe())
+        Sender::new(client.unwrap(), vec![self.addresses.subscribe()])
     }
 
     /// Replaces Serval's faults.
@@ -211,7 +205,7 @@ impl Drop for Site {
 }
 
 /// The addresses in the line that says that the daemon serves.
-fn addresses(line: &str) -> Option<Addresses> {
+pub(crate) fn addresses(line: &str) -> Option<Addresses> {
     let line: Value = serde_json::from_str(line).ok()?;
     let address = |key: &str| line[key].as_str()?.parse().ok();
     (line["message"] == "serving").then_some(())?;
@@ -221,9 +215,9 @@ fn addresses(line: &str) -> Option<Addresses> {
     })
 }
 
-fn toml(serval: &str, database: &Path, settings: &Settings) -> String {
+/// The configuration of a daemon.
+pub(crate) fn toml(serval: &str, database: &str, settings: &Settings) -> String {
     let secret = STANDARD.encode(KEY);
-    let database = database.display();
     let Settings {
         serval_timeout,
         shutdown_timeout,
@@ -238,7 +232,7 @@ shutdown_timeout = "{shutdown_timeout}"
 [admin]
 listen = "127.0.0.1:0"
 [database]
-url = "sqlite://{database}"
+url = "{database}"
 [serval]
 base_url = "{serval}"
 client_id = "mock-client"

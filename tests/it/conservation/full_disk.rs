@@ -7,13 +7,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serval_connect::domain::ids::EventId;
-use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::daemon::{Settings, Site};
 use super::sender::Sender;
 use super::{acknowledge, assert_all_well, assert_fresh_event_flows, owed, settle};
 use crate::conservation::generator::{Ledger, Ticket, map};
-use crate::support::{PATIENCE, eventually};
+use crate::support::{Database, PATIENCE, database, eventually, needs_a_file};
 
 /// A small file system of its own, where the machine allows one.
 struct SmallDisk(PathBuf);
@@ -84,13 +83,14 @@ async fn map_all(sender: &Sender, ledger: &Ledger) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_costs_answers_but_no_event() {
+    needs_a_file!();
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");
     let Some(mounted) = SmallDisk::mount(&disk, "8m") else {
         println!("skipped: no file system can be mounted here");
         return;
     };
-    let database = disk.join("inbox.db");
+    let database = format!("sqlite://{}/inbox.db", disk.display());
     let mut site = Site::at(folder, database, &Settings::default()).await;
     site.start().await;
     let sender = site.sender();
@@ -132,24 +132,20 @@ async fn a_full_disk_costs_answers_but_no_event() {
 }
 
 /// Counts the staged rows of imports, as another process sees them.
-async fn staged(database: &Path) -> i64 {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
-    let mut other = options.connect().await.unwrap();
-    let rows = sqlx::query_scalar("SELECT COUNT(*) FROM import_rows");
-    let rows = rows.fetch_one(&mut other).await.unwrap();
-    other.close().await.unwrap();
-    rows
+async fn staged(url: &str) -> i64 {
+    database::value(url, "SELECT COUNT(*) FROM import_rows").await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_import_without_room_leaves_nothing_behind_and_the_room_to_webhooks() {
+    needs_a_file!();
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");
     let Some(mounted) = SmallDisk::mount(&disk, "16m") else {
         println!("skipped: no file system can be mounted here");
         return;
     };
-    let database = disk.join("inbox.db");
+    let database = format!("sqlite://{}/inbox.db", disk.display());
     let mut site = Site::at(folder, database, &Settings::default()).await;
     site.start().await;
     let sender = site.sender();
@@ -205,14 +201,7 @@ async fn a_database_that_another_process_holds_costs_answers_but_no_event() {
     let sender = site.sender();
     site.faults(&["latency=500ms"]);
     let mut ledger = acknowledge(&site, 1, 8).await;
-    let mut other = sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(&site.database)
-        .busy_timeout(Duration::from_secs(5))
-        .connect()
-        .await
-        .unwrap();
-    let hold = "BEGIN EXCLUSIVE";
-    sqlx::query(hold).execute(&mut other).await.unwrap();
+    let other = Database::hold(&site.database).await;
     let told = send_on(
         &sender,
         2,
@@ -221,8 +210,7 @@ async fn a_database_that_another_process_holds_costs_answers_but_no_event() {
     )
     .await;
     assert!(told > 0, "nothing could be written");
-    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    other.close().await.unwrap();
+    other.close().await;
     site.faults(&[]);
     let rest = Instant::now() + Duration::from_millis(500);
     send_on(&sender, 3, &mut ledger, rest).await;

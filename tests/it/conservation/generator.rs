@@ -30,6 +30,8 @@ struct Shared {
     ledger: Mutex<Ledger>,
     numbers: AtomicU64,
     run: u64,
+    /// Longest pause of a sender between two tickets, in milliseconds.
+    pause: u64,
     is_over: AtomicBool,
     refused: Mutex<Vec<String>>,
 }
@@ -41,12 +43,13 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    /// Starts `count` senders with their own dice.
-    pub(crate) fn start(sender: &Sender, count: u64, seed: u64) -> Self {
+    /// Starts `count` senders with their own dice. `pause`: the longest time between two tickets of one.
+    pub(crate) fn start(sender: &Sender, count: u64, pause: Duration, seed: u64) -> Self {
         let shared = Arc::new(Shared {
             ledger: Mutex::default(),
             numbers: AtomicU64::new(0),
             run: seed,
+            pause: u64::try_from(pause.as_millis()).expect("some seconds"),
             is_over: AtomicBool::new(false),
             refused: Mutex::default(),
         });
@@ -72,14 +75,14 @@ impl Generator {
     }
 }
 
-/// One sender: a ticket after the other, some with several events, mapped before, after or late.
+/// One sender: a ticket after the other, some with several events, mapped before, meanwhile, after or late.
 async fn work(shared: Arc<Shared>, sender: Sender, mut dice: fastrand::Rng) {
     let mut unmapped: Vec<(Instant, String, String)> = Vec::new();
     while !shared.is_over.load(Ordering::SeqCst) {
         let n = shared.numbers.fetch_add(1, Ordering::Relaxed);
         let id = format!("{:016x}{n:016x}", shared.run);
         let serval = format!("T-{n}");
-        let when = dice.u8(0..4);
+        let when = dice.u8(0..5);
         if when == 0 {
             map(&sender, &id, &serval).await;
         }
@@ -88,12 +91,19 @@ async fn work(shared: Arc<Shared>, sender: Sender, mut dice: fastrand::Rng) {
         } else {
             1
         };
-        for save in 0..events {
-            let object = object(&mut dice, &id, n, save);
-            send(&shared, &sender, &mut dice, (&id, &serval), &object, save).await;
+        let sending = async {
+            for save in 0..events {
+                let object = object(&mut dice, &id, n, save);
+                send(&shared, &sender, &mut dice, (&id, &serval), &object, save).await;
+            }
+        };
+        if when == 4 {
+            tokio::join!(sending, map(&sender, &id, &serval));
+        } else {
+            sending.await;
         }
         match when {
-            0 => {}
+            0 | 4 => {}
             1 | 2 => map(&sender, &id, &serval).await,
             _ => {
                 let due = Instant::now() + Duration::from_millis(dice.u64(200..4000));
@@ -103,7 +113,7 @@ async fn work(shared: Arc<Shared>, sender: Sender, mut dice: fastrand::Rng) {
         for (_, id, serval) in unmapped.extract_if(.., |(due, ..)| *due <= Instant::now()) {
             map(&sender, &id, &serval).await;
         }
-        tokio::time::sleep(Duration::from_millis(dice.u64(1..20))).await;
+        tokio::time::sleep(Duration::from_millis(dice.u64(1..=shared.pause))).await;
     }
     for (_, id, serval) in unmapped {
         map(&sender, &id, &serval).await;

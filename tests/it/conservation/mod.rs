@@ -8,6 +8,7 @@
 pub(crate) mod daemon;
 mod full_disk;
 mod generator;
+#[expect(dead_code, reason = "the tests of replicas use the rest")]
 pub(crate) mod sender;
 
 use std::time::{Duration, Instant};
@@ -15,7 +16,16 @@ use std::time::{Duration, Instant};
 use daemon::{Settings, Site};
 use generator::{Generator, Ledger, Ticket, Verdict, judge, owed};
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, database_url};
+
+impl Site {
+    /// A site with its database in a folder of its own; nothing runs yet but Serval.
+    pub(crate) async fn new(settings: &Settings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = database_url(folder.path());
+        Self::at(folder, database, settings).await
+    }
+}
 
 /// What goes wrong at Serval while webhooks arrive. The last of a round comes right before a kill:
 /// refused credentials hold the line for 30 s, which a new process does not remember.
@@ -62,7 +72,7 @@ async fn conserve(kills: u64) {
     })
     .await;
     site.start().await;
-    let generator = Generator::start(&site.sender(), 4, seed);
+    let generator = Generator::start(&site.sender(), 4, Duration::from_millis(20), seed);
     for _ in 0..kills {
         let alive = Duration::from_millis(dice.u64(800..3000));
         let killed_at = Instant::now() + alive;

@@ -1,5 +1,7 @@
-//! The way of senders and operators to a daemon, wherever it listens after its last start.
+//! The way of senders and operators to a daemon, wherever it listens after its last start, or to any of several.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,11 +16,14 @@ use super::daemon::Addresses;
 /// What the senders sign with.
 pub(super) const KEY: &[u8] = b"a key of the senders in the tests";
 
-/// A sender of webhooks, and an operator.
+/// A sender of webhooks of one source, and an operator.
 #[derive(Clone)]
 pub(crate) struct Sender {
     client: reqwest::Client,
-    addresses: watch::Receiver<Option<Addresses>>,
+    /// Where each daemon listens. They are asked in turn.
+    daemons: Vec<watch::Receiver<Option<Addresses>>>,
+    turn: Arc<AtomicUsize>,
+    source: &'static str,
 }
 
 /// An answer: status, whether it says when to try again, body. `None`: there was none.
@@ -27,9 +32,30 @@ pub(crate) type Answer = Option<(u16, bool, Value)>;
 impl Sender {
     pub(super) fn new(
         client: reqwest::Client,
-        addresses: watch::Receiver<Option<Addresses>>,
+        daemons: Vec<watch::Receiver<Option<Addresses>>>,
     ) -> Self {
-        Self { client, addresses }
+        Self {
+            client,
+            daemons,
+            turn: Arc::default(),
+            source: "servicenow",
+        }
+    }
+
+    /// The same for another source.
+    pub(crate) fn of(&self, source: &'static str) -> Self {
+        Self {
+            source,
+            ..self.clone()
+        }
+    }
+
+    /// The next daemon that listens.
+    fn addresses(&self) -> Option<Addresses> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut daemons = self.daemons.iter().cycle().skip(turn % self.daemons.len());
+        let mut daemons = daemons.by_ref().take(self.daemons.len());
+        daemons.find_map(|daemon| daemon.borrow().clone())
     }
 
     /// Posts a signed webhook.
@@ -40,13 +66,13 @@ impl Sender {
 
     /// The same, signed at a given second.
     pub(crate) async fn webhook_at(&self, second: i64, id: &str, body: &str) -> Answer {
-        let address = self.addresses.borrow().clone()?.webhooks;
+        let address = self.addresses()?.webhooks;
         let second = second.to_string();
         let parts = [id, ".", &second, ".", body].map(str::as_bytes);
         let signature = STANDARD.encode(signature::mac(KEY, &parts));
         let request = self
             .client
-            .post(format!("http://{address}/webhooks/servicenow"))
+            .post(format!("http://{address}/webhooks/{}", self.source))
             .header("webhook-id", id)
             .header("webhook-timestamp", second)
             .header("webhook-signature", format!("v1,{signature}"))
@@ -57,9 +83,8 @@ impl Sender {
     /// Maps an external ticket.
     pub(crate) async fn map(&self, external_id: &str, ticket_id: &str) -> Answer {
         let body = serde_json::json!({ "ticket_id": ticket_id });
-        let request = self
-            .client
-            .put(self.api(&format!("mappings/servicenow/{external_id}"))?);
+        let path = format!("mappings/{}/{external_id}", self.source);
+        let request = self.client.put(self.api(&path)?);
         answer(request.json(&body)).await
     }
 
@@ -87,12 +112,12 @@ impl Sender {
 
     /// The status of `/readyz`.
     pub(crate) async fn ready(&self) -> Answer {
-        let address = self.addresses.borrow().clone()?.admin;
+        let address = self.addresses()?.admin;
         answer(self.client.get(format!("http://{address}/readyz"))).await
     }
 
     fn api(&self, path: &str) -> Option<String> {
-        let address = self.addresses.borrow().clone()?.admin;
+        let address = self.addresses()?.admin;
         Some(format!("http://{address}/api/v1/{path}"))
     }
 }

@@ -17,11 +17,9 @@ pub(super) struct Row {
 
 impl Stage {
     async fn rows(&mut self) -> BTreeMap<i64, Row> {
-        let rows: Vec<(i64, String, String, i64)> =
-            sqlx::query_as("SELECT e.id, e.state, x.external_id, e.tries FROM events AS e JOIN external_tickets AS x ON x.id = e.external ORDER BY e.id")
-                .fetch_all(&mut self.looking)
-                .await
-                .unwrap();
+        let all = "SELECT e.id, e.state, x.external_id, e.tries FROM events AS e \
+            JOIN external_tickets AS x ON x.id = e.external ORDER BY e.id";
+        let rows: Vec<(i64, String, String, i64)> = self.looking.rows(all).await;
         let row = |(id, state, external_id, tries): (i64, String, String, i64)| {
             let state = EventState::parse(&state).unwrap();
             (
@@ -37,10 +35,7 @@ impl Stage {
     }
 
     async fn number_of(&mut self, sql: &'static str) -> i64 {
-        sqlx::query_scalar(sql)
-            .fetch_one(&mut self.looking)
-            .await
-            .unwrap()
+        self.looking.value(sql).await
     }
 
     /// What must hold after every step.
@@ -69,11 +64,8 @@ impl Stage {
     }
 
     async fn check_counts(&mut self, rows: &BTreeMap<i64, Row>) {
-        let counts: Vec<(String, i64)> =
-            sqlx::query_as("SELECT state, n FROM counts WHERE n <> 0 ORDER BY state")
-                .fetch_all(&mut self.looking)
-                .await
-                .unwrap();
+        let all = "SELECT state, n FROM counts WHERE n <> 0 ORDER BY state";
+        let counts: Vec<(String, i64)> = self.looking.rows(all).await;
         let mut real: BTreeMap<String, i64> = BTreeMap::new();
         for row in rows.values() {
             *real.entry(row.state.as_str().to_owned()).or_default() += 1;

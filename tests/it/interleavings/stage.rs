@@ -1,4 +1,5 @@
 //! The store and the workers around it.
+use crate::support::Database;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +14,6 @@ use serval_connect::store::{
     Claim, EventFilter, Origin, Precondition, PutMapping, Removal, SettleError, Settlement, Store,
     Webhook,
 };
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +28,7 @@ pub(super) struct Stage {
     url: String,
     store: Option<Store>,
     writer: JoinSet<()>,
-    pub(super) looking: SqliteConnection,
+    pub(super) looking: Database,
     pub(super) now: Timestamp,
     pub(super) in_hand: Vec<Claim>,
     pub(super) deliveries: u64,
@@ -78,14 +77,12 @@ async fn open(url: &str, now: Timestamp) -> (Store, JoinSet<()>) {
 impl Stage {
     pub(super) async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("inbox.db");
-        let url = format!("sqlite://{}", file.display());
+        let url = crate::store::url(&folder);
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let (store, writer) = open(&url, now).await;
-        let looking = SqliteConnectOptions::new().filename(&file);
         Self {
             _folder: folder,
-            looking: looking.connect().await.unwrap(),
+            looking: Database::open(&url).await,
             url,
             store: Some(store),
             writer,
@@ -307,6 +304,6 @@ impl Stage {
             .values()
             .filter(|row| row.state == EventState::Queued);
         assert_eq!(queued.count(), 0, "{:?}", self.before);
-        drop(self.looking.close().await);
+        self.looking.close().await;
     }
 }

@@ -306,7 +306,12 @@ fn crates_stay_behind_the_module_that_wraps_them() {
 
 #[test]
 fn within_the_store_the_driver_is_named_where_engines_and_files_are() {
-    let homes = ["store/engine/", "store/file/", "store/error.rs"];
+    let homes = [
+        "store/engine/",
+        "store/file/",
+        "store/server/",
+        "store/error.rs",
+    ];
     let named: Vec<String> = source_files()
         .into_iter()
         .filter(|file| !file.is_test() && names_crate(&file.code, "sqlx"))

@@ -228,6 +228,7 @@ fn examples() -> Vec<Example> {
             404,
         ),
         example("GET /api/v1/stats", "/api/v1/stats", "", 200),
+        example("GET /api/v1/replicas", "/api/v1/replicas", "", 200),
         example("GET /api/v1/audit", "/api/v1/audit?limit=5", "", 200),
         example("GET /api/v1/audit", "/api/v1/audit?cursor=x", "", 400),
         with(

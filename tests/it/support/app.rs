@@ -7,13 +7,12 @@ use serval_connect::edge::clock::SystemClock;
 use serval_connect::process::{App, Reloading};
 use serval_connect::rehearsal::mock_serval::{Fault, MockConfig, MockServal, RecordedRequest};
 use serval_connect::sources::{BUILT_IN, Kinds};
-use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{self, Settings};
-use super::{Admin, Answer, Senders, client};
+use super::{Admin, Answer, Senders, client, database};
 
 /// Describes a daemon to come.
 #[derive(Debug, Default)]
@@ -40,6 +39,12 @@ impl Builder {
     /// Knows these kinds of sources.
     pub(crate) fn kinds(mut self, kinds: Kinds) -> Self {
         self.settings.kinds = Some(kinds);
+        self
+    }
+
+    /// Keeps its inbox at this URL, which others may share.
+    pub(crate) fn database(mut self, url: &str) -> Self {
+        self.settings.database = Some(url.to_owned());
         self
     }
 
@@ -184,14 +189,14 @@ impl TestApp {
             .await;
     }
 
+    /// How many events are stored.
+    pub(crate) async fn stored(&self) -> i64 {
+        database::value(&self.database_url(), "SELECT COUNT(*) FROM events").await
+    }
+
     /// Runs statements on the database of the running daemon.
     pub(crate) async fn alter(&self, statements: &'static str) {
-        let mut connection = SqliteConnection::connect(&self.database_url())
-            .await
-            .unwrap();
-        let altered = sqlx::raw_sql(statements).execute(&mut connection).await;
-        altered.unwrap();
-        connection.close().await.unwrap();
+        database::run(&self.database_url(), statements).await;
     }
 
     /// Writes other further configuration, in TOML; a reload reads it.

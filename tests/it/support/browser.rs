@@ -6,7 +6,7 @@ use http::Method;
 use http::header::SET_COOKIE;
 use reqwest::{Client, RequestBuilder};
 
-use super::{ADMIN_TOKEN, Answer};
+use super::{ADMIN_TOKEN, Admin, Answer};
 
 /// A browser without a script.
 #[derive(Debug, Clone)]
@@ -23,6 +23,14 @@ impl Browser {
             client,
             base,
             cookies,
+        }
+    }
+
+    /// The same browser, with its cookies, at another daemon.
+    pub(crate) fn at(&self, admin: &Admin) -> Self {
+        Self {
+            cookies: self.cookies.clone(),
+            ..admin.browser()
         }
     }
 

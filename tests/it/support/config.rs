@@ -8,6 +8,7 @@ use serval_connect::rehearsal::mock_serval::{SERVICENOW_INTEGRATION, SLACK_INTEG
 use serval_connect::sources::Kinds;
 
 use super::admin::ADMIN_TOKEN;
+use super::postgres;
 use super::senders::{BASIC, BEARER, SERVICENOW_KEY, SLACK_SECRET, whsec};
 
 /// What differs from the usual daemon of a test.
@@ -19,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) bearer_token: Option<String>,
     /// The kinds of sources that the daemon knows, if not the usual ones.
     pub(crate) kinds: Option<Kinds>,
+    /// The URL of its database, if not the usual one of its folder.
+    pub(crate) database: Option<String>,
 }
 
 /// Writes the files into `folder`; later ones win.
@@ -68,7 +71,10 @@ channel_target = {{ ticketSource = {{ integrationId = "{SERVICENOW_INTEGRATION}"
 signing_secrets = ["{SLACK_SECRET}"]
 channel_target = {{ slackChannel = {{ integrationId = "{SLACK_INTEGRATION}" }} }}
 "#,
-        url = database_url(folder),
+        url = settings
+            .database
+            .clone()
+            .unwrap_or_else(|| database_url(folder)),
         secret = whsec(SERVICENOW_KEY),
     );
     let files = [("usual.toml", &usual), ("special.toml", &settings.toml)];
@@ -84,5 +90,8 @@ channel_target = {{ slackChannel = {{ integrationId = "{SLACK_INTEGRATION}" }} }
 
 /// Where the daemon of `folder` keeps its inbox.
 pub(crate) fn database_url(folder: &Path) -> String {
+    if postgres::is_wanted() {
+        return postgres::url(folder);
+    }
     format!("sqlite://{}/data/inbox.db", folder.display())
 }

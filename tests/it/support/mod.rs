@@ -5,9 +5,12 @@ mod app;
 pub(crate) mod bodies;
 pub(crate) mod browser;
 mod config;
+pub(crate) mod database;
 mod node;
 mod peer;
+pub(crate) mod postgres;
 mod process;
+pub(crate) mod script;
 mod senders;
 
 use std::time::Duration;
@@ -20,8 +23,10 @@ pub(crate) use admin::{ADMIN_TOKEN, Admin};
 pub(crate) use app::TestApp;
 pub(crate) use browser::Browser;
 pub(crate) use config::{Settings, database_url};
+pub(crate) use database::Database;
 pub(crate) use node::{Engine, node, play};
 pub(crate) use peer::{Call, Peer, Reply};
+pub(crate) use postgres::needs_a_file;
 pub(crate) use process::{Daemon, run};
 pub(crate) use senders::{Answer, BASIC, BEARER, Delivery, SERVICENOW_KEY, Senders, whsec};
 
@@ -53,9 +58,11 @@ fn client() -> Client {
     .unwrap()
 }
 
-/// Every byte of a database's files.
+/// Every byte of a database's files. On Postgres, whose files keep what is deleted for a while: every byte of its rows.
 pub(crate) fn database_bytes(url: &str) -> Vec<u8> {
-    let path = url.strip_prefix("sqlite://").unwrap();
+    let Some(path) = url.strip_prefix("sqlite://") else {
+        return postgres::rows(url);
+    };
     let mut bytes = std::fs::read(path).unwrap();
     // There is none once the last connection is closed.
     bytes.extend(std::fs::read(format!("{path}-wal")).unwrap_or_default());
