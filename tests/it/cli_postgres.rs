@@ -16,7 +16,7 @@ const CANARY: &str = "canary-of-the-database";
 /// A site on a database of its own, without a schema, and the name of that.
 pub(crate) async fn site() -> (Site, String) {
     let site = Site::new(MockConfig::default()).await;
-    let url = postgres::url(&site.path("."));
+    let url = postgres::url_of_empty(&site.path("."));
     site.set_database(&format!("url = \"{url}\""));
     let (_, name) = url.rsplit_once('/').unwrap();
     (site, name.to_owned())
