@@ -18,10 +18,10 @@ use super::stage::Stage;
 /// Longest time from the last fault to the end of all events: the claims of a replica that was killed last, the
 /// retries of a call that failed, and the time of a busy machine.
 const DRAINED_WITHIN: Duration = DEAD_AFTER.saturating_add(Duration::from_secs(18));
-const SENDERS: u64 = 24;
+const SENDERS: u64 = 12;
 /// Longest pause of a sender. All of them send a little less than Serval takes.
-const PAUSE: Duration = Duration::from_millis(500);
-const RECORDS: u64 = 12;
+const PAUSE: Duration = Duration::from_millis(1200);
+const RECORDS: u64 = 8;
 
 pub(super) fn main() {
     let Some(options) = Options::read() else {
@@ -116,7 +116,7 @@ async fn play(options: Options) -> Vec<String> {
 fn tell(stage: &Stage, records: &Records, calls: &Calls, pauses: &[Duration]) {
     let of = |is: fn(&Fault) -> bool| stage.history.iter().filter(|s| is(&s.fault)).count();
     println!(
-        "replicas: {} kills ({} of the leader), {} stops, {} freezes, {} cuts, {} lost commits, {} restarts of Postgres, \
+        "replicas: {} kills ({} of the leader), {} stops, {} freezes, {} cuts of a writer, {} cuts, {} lost commits, {} restarts of Postgres, \
          {} promotions; {} changes of the leader",
         of(|fault| matches!(fault, Fault::Kill(..))),
         (stage.history.iter())
@@ -124,6 +124,7 @@ fn tell(stage: &Stage, records: &Records, calls: &Calls, pauses: &[Duration]) {
             .count(),
         of(|fault| matches!(fault, Fault::Stop(_))),
         of(|fault| matches!(fault, Fault::Freeze(..))),
+        of(|fault| matches!(fault, Fault::CutWriter(..))),
         of(|fault| matches!(fault, Fault::Cut(..))),
         of(|fault| matches!(fault, Fault::LoseCommit(_))),
         of(|fault| matches!(fault, Fault::Restart)),

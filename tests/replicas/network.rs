@@ -19,8 +19,14 @@ struct State {
     resets: u64,
     /// The next commit arrives, and all connections are reset before it is answered.
     loses_commit: bool,
+    /// The connection that writes is silent. The others work.
+    is_writer_cut: bool,
+    /// No answer of a server arrives.
+    is_mute: bool,
 }
 
+/// What only the connection that writes says.
+const LOCK: &[u8] = b"pg_advisory_xact_lock";
 /// Time in which a server commits.
 const COMMIT: Duration = Duration::from_millis(100);
 
@@ -71,8 +77,14 @@ impl Network {
     pub(crate) fn mend(&self, resets: bool) {
         self.state.send_modify(|state| {
             state.is_cut = false;
+            state.is_writer_cut = false;
             state.resets += u64::from(resets);
         });
+    }
+
+    /// Cuts the connection that writes, and no other.
+    pub(crate) fn cut_writer(&self) {
+        self.state.send_modify(|state| state.is_writer_cut = true);
     }
 
     /// Resets all connections when the next commit has arrived, and before it is answered.
@@ -125,7 +137,12 @@ async fn carry(
         }
         // Also an end does not arrive while the network is cut.
         let mut seen = state.subscribe();
-        drop(seen.wait_for(|state| !state.is_cut).await);
+        // A transaction begins with the lock, so the connection hangs there.
+        let begins = chunk.windows(LOCK.len()).any(|word| word == LOCK);
+        let is_silent = |state: &State| {
+            state.is_cut || state.is_mute && to == To::Client || state.is_writer_cut && begins
+        };
+        drop(seen.wait_for(|state| !is_silent(state)).await);
         if length == 0 {
             return Ok(());
         }
@@ -133,13 +150,13 @@ async fn carry(
             && chunk.windows(6).any(|word| word == b"COMMIT")
             && state.send_if_modified(|state| std::mem::take(&mut state.loses_commit));
         if loses {
-            state.send_modify(|state| state.delay = COMMIT * 2);
+            state.send_modify(|state| state.is_mute = true);
         }
         into.write_all(chunk).await?;
         if loses {
             tokio::time::sleep(COMMIT).await;
             state.send_modify(|state| {
-                state.delay = Duration::ZERO;
+                state.is_mute = false;
                 state.resets += 1;
             });
         }

@@ -60,6 +60,8 @@ pub(crate) enum Fault {
     Stop(Target),
     /// SIGSTOP, and SIGCONT after this time.
     Freeze(Target, Duration),
+    /// The connection of a replica that writes is cut for this time. Those that read work.
+    CutWriter(Target, Duration),
     /// The network of a replica is cut for this time. `true`: its connections do not outlive that.
     Cut(Target, Duration, bool),
     /// Its connections are reset while a commit is under way: the answer is lost.
@@ -111,6 +113,7 @@ pub(crate) fn plan(options: Options) -> Vec<(Duration, Fault)> {
 /// Adds the faults that last. They are spread over the run, and of the same kind in each.
 fn rare(faults: &mut Vec<(Duration, Fault)>, dice: &mut Rng, end: Duration) {
     let seconds = end.as_secs();
+    let mut freezes = dice.bool();
     // Early in its part of the run, so that what lasts long ends with it.
     let mut spread = |count: u64, share: f64, fault: &mut dyn FnMut(&mut Rng) -> Fault| {
         let count = u32::try_from(count).expect("few");
@@ -121,9 +124,15 @@ fn rare(faults: &mut Vec<(Duration, Fault)>, dice: &mut Rng, end: Duration) {
         }
     };
     let dead_after = u64::try_from(DEAD_AFTER.as_millis()).expect("some seconds");
-    spread(1 + seconds / 120, 0.2, &mut |dice| {
-        let time = millis(dice, dead_after + 500, dead_after + 4000);
-        Fault::Freeze(target(dice), time)
+    spread(1 + seconds / 60, 0.1, &mut |dice| {
+        // Long enough for another one to take over, and to call.
+        let time = millis(dice, dead_after + 3500, dead_after + 6000);
+        freezes = !freezes;
+        if freezes {
+            Fault::Freeze(Target::Leader, time)
+        } else {
+            Fault::CutWriter(Target::Leader, time)
+        }
     });
     let longest = if seconds < 60 { 8000 } else { 20_000 };
     spread(1 + seconds / 90, 0.5, &mut |dice| {

@@ -137,6 +137,7 @@ fn disturbs(other: &Struck, from: Timestamp, to: Timestamp) -> bool {
     match other.fault {
         Fault::Kill(..) | Fault::Stop(_) | Fault::Freeze(..) => is_recent,
         Fault::Cut(..)
+        | Fault::CutWriter(..)
         | Fault::LoseCommit(_)
         | Fault::Restart
         | Fault::Promote

@@ -87,7 +87,7 @@ async fn work(
             }
             tokio::time::sleep(Duration::from_millis(dice.u64(10..150))).await;
         }
-        tokio::time::sleep(Duration::from_millis(dice.u64(1..400))).await;
+        tokio::time::sleep(Duration::from_millis(dice.u64(1..1600))).await;
     }
     record
 }

@@ -179,11 +179,13 @@ impl Notes {
 /// The configuration of a replica.
 fn toml(serval: &str, database: &str) -> String {
     let settings = Settings {
-        serval_timeout: "600ms",
-        concurrency: 12,
+        serval_timeout: "1500ms",
+        concurrency: 5,
         ..Settings::default()
     };
     let toml = daemon::toml(serval, database, &settings);
+    // With a rate, claims wait for their turn.
+    let toml = toml.replace("rate = 0", "rate = 60");
     let source = toml.split("[sources.servicenow]").nth(1);
     let source = source.expect("the daemons of tests have that source");
     format!("{toml}\n[sources.again]\nkind = \"servicenow\"\nreconnect = \"on_change\"{source}")

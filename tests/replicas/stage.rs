@@ -18,8 +18,16 @@ use super::sender::Sender;
 
 /// Time between two looks at what is due.
 const NAP: Duration = Duration::from_millis(10);
-/// Time for which a network is slow before it is cut, or its replica frozen: so some answers are under way then.
-const SLOW: (Duration, Duration) = (Duration::from_millis(700), Duration::from_millis(25));
+/// Serval is slow for this time before a replica is frozen or cut off, so that it holds many claims then.
+const FILL: Duration = Duration::from_millis(2500);
+const SLOW_SERVAL: &[&str] = &["latency=800ms"];
+/// Then its network is slow, so that some answers of the database are under way when it stops.
+const SLOW: Duration = Duration::from_millis(700);
+const DELAY: Duration = Duration::from_millis(100);
+/// While the connection that writes is cut, Serval has so few calls made that the claims last, until shortly before
+/// another replica may take over.
+const FEW_CALLS: &[&str] = &["latency=1s", "429,retry_after=1,rate=0.25"];
+const FEW: Duration = Duration::from_secs(9);
 /// Wait until a fault is tried again that could strike nobody.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Longest wait for a replica to listen.
@@ -29,9 +37,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Start,
+    Slow,
+    Serval(&'static [&'static str]),
     Freeze(Duration),
     Thaw,
     Cut(Duration, bool),
+    CutWriter(Duration),
     Mend(bool),
 }
 
@@ -139,8 +150,11 @@ impl Stage {
             let now = begun.elapsed();
             let due: Vec<_> = plan.extract_if(.., |(at, _)| *at <= now).collect();
             for (_, fault) in due {
-                let is_rare = matches!(fault, Fault::Freeze(..) | Fault::Cut(..));
-                if !self.strike(fault) && is_rare {
+                let is_rare = matches!(
+                    fault,
+                    Fault::Freeze(..) | Fault::Cut(..) | Fault::CutWriter(..)
+                );
+                if self.is_filling() || !self.strike(fault) && is_rare {
                     plan.push((now + AGAIN, fault));
                 }
             }
@@ -151,11 +165,11 @@ impl Stage {
 
     /// Ends all faults: what lasts ends at its time.
     pub(crate) async fn calm(&mut self) {
-        self.trouble(&[]);
         while !self.agenda.is_empty() {
             self.look();
             tokio::time::sleep(NAP).await;
         }
+        self.trouble(&[]);
         self.all_listen().await;
     }
 
@@ -191,21 +205,29 @@ impl Stage {
         let seat = &mut self.seats[number];
         match step {
             Step::Start => seat.start(),
+            Step::Slow => return seat.network.delay(DELAY),
+            Step::Serval(faults) => return self.trouble(faults),
             Step::Freeze(time) => {
-                seat.network.delay(Duration::ZERO);
                 seat.freeze(true);
+                seat.network.delay(Duration::ZERO);
+                self.trouble(&[]);
                 return self.later(time, number, Step::Thaw);
             }
             Step::Thaw => seat.freeze(false),
             Step::Cut(time, resets) => {
-                seat.network.delay(Duration::ZERO);
                 seat.network.cut();
+                seat.network.delay(Duration::ZERO);
+                self.trouble(&[]);
                 return self.later(time, number, Step::Mend(resets));
             }
-            Step::Mend(resets) => {
-                seat.network.delay(Duration::ZERO);
-                seat.network.mend(resets);
+            Step::CutWriter(time) => {
+                seat.network.cut_writer();
+                self.trouble(FEW_CALLS);
+                self.later(FEW, number, Step::Serval(SLOW_SERVAL));
+                self.later(time, number, Step::Serval(&[]));
+                return self.later(time, number, Step::Mend(true));
             }
+            Step::Mend(resets) => seat.network.mend(resets),
         }
         // The end of the fault.
         let mut of_seat = self.history.iter_mut().rev();
@@ -213,6 +235,25 @@ impl Stage {
         if let Some(struck) = struck {
             struck.until = Some(SystemClock.now());
         }
+    }
+
+    /// Makes Serval slow, then the network of a replica, and then does the step.
+    fn slow(&mut self, seat: usize, step: Step) {
+        self.trouble(SLOW_SERVAL);
+        self.later(FILL, seat, Step::Slow);
+        self.later(FILL + SLOW, seat, step);
+    }
+
+    /// True while Serval is slow for what comes. No other fault may spoil that.
+    fn is_filling(&self) -> bool {
+        let mut steps = self.agenda.iter();
+        steps.any(|(.., step)| matches!(step, Step::Freeze(_) | Step::Cut(..) | Step::CutWriter(_)))
+    }
+
+    /// True while Serval must stay as it is.
+    fn has_wish(&self) -> bool {
+        let mut steps = self.agenda.iter();
+        steps.any(|(.., step)| matches!(step, Step::Serval(_)))
     }
 
     /// The replica that a fault strikes, if one is well and has no other fault.
@@ -237,12 +278,14 @@ impl Stage {
             | Fault::Stop(target)
             | Fault::Freeze(target, _)
             | Fault::Cut(target, ..)
+            | Fault::CutWriter(target, _)
             | Fault::LoseCommit(target) => {
                 let Some(seat) = self.target(target) else {
                     return false;
                 };
                 Some(seat)
             }
+            Fault::Serval(_) if self.has_wish() => return true,
             Fault::Restart | Fault::Promote | Fault::Serval(_) => None,
         };
         let was_leader = seat == Some(self.notes.leader());
@@ -252,14 +295,12 @@ impl Stage {
                 self.later(time, seat, Step::Start);
             }
             (Fault::Stop(_), Some(seat)) => self.seats[seat].terminate(),
-            (Fault::Freeze(_, time), Some(seat)) => {
-                self.seats[seat].network.delay(SLOW.1);
-                self.later(SLOW.0, seat, Step::Freeze(time));
+            (Fault::CutWriter(_, time), Some(seat)) => {
+                self.trouble(SLOW_SERVAL);
+                self.later(FILL, seat, Step::CutWriter(time));
             }
-            (Fault::Cut(_, time, resets), Some(seat)) => {
-                self.seats[seat].network.delay(SLOW.1);
-                self.later(SLOW.0, seat, Step::Cut(time, resets));
-            }
+            (Fault::Freeze(_, time), Some(seat)) => self.slow(seat, Step::Freeze(time)),
+            (Fault::Cut(_, time, resets), Some(seat)) => self.slow(seat, Step::Cut(time, resets)),
             (Fault::LoseCommit(_), Some(seat)) => self.seats[seat].network.lose_commit(),
             (Fault::Restart, _) => tokio::task::block_in_place(|| self.cluster.restart()),
             (Fault::Promote, _) => tokio::task::block_in_place(|| self.cluster.promote()),
