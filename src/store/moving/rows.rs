@@ -8,7 +8,7 @@ use crate::store::sql::{self, args};
 
 /// Number of rows that are copied at once. A body has up to some megabytes.
 const PART: i64 = 200;
-/// The same for tables without row ids, of which each part reads all rows before it. Their rows are small.
+/// Number of rows that are copied at once from a table without row ids: each part of it reads all rows before it. The rows are small.
 const LARGE_PART: i64 = 10_000;
 
 /// Makes the server number imports after those that were copied.
