@@ -22,7 +22,7 @@ pub(super) struct Part {
     pub(super) arrays: Option<Arrays>,
     /// Index of its first value.
     pub(super) first: usize,
-    /// Number of placeholders that are left over. `SQLite` has NULL for them.
+    /// Number of placeholders at its end that are left over, and have NULL.
     pub(super) unused: usize,
 }
 
@@ -66,6 +66,8 @@ impl Batch {
     pub(super) fn leave(&mut self, placeholders: usize) {
         if let Some(part) = self.parts.last_mut() {
             part.unused = placeholders;
+            self.values
+                .extend(std::iter::repeat_n(Value::Null, placeholders));
         }
     }
 
@@ -77,20 +79,13 @@ impl Batch {
     /// Returns the statements as one text, and a value for each placeholder.
     pub(super) fn joined(self) -> (String, Vec<Value>) {
         let length = self.parts.iter().map(|part| part.text.len() + 2).sum();
-        let unused: usize = self.parts.iter().map(|part| part.unused).sum();
         let mut text = String::with_capacity(length);
-        let mut values = Vec::with_capacity(self.values.len() + unused);
-        let mut bound = self.values.into_iter();
-        let mut ends = self.parts.iter().skip(1).map(|part| part.first);
         for part in &self.parts {
             if !text.is_empty() {
                 text.push_str(";\n");
             }
             text.push_str(part.text);
-            let end = ends.next().unwrap_or(usize::MAX);
-            values.extend(bound.by_ref().take(end - part.first));
-            values.extend(std::iter::repeat_n(Value::Null, part.unused));
         }
-        (text, values)
+        (text, self.values)
     }
 }

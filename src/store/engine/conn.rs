@@ -159,7 +159,9 @@ fn for_each_part(batch: Batch) -> Result<Vec<(Cow<'static, str>, PgArguments)>, 
     let Batch { parts, mut values } = batch;
     let mut statements = Vec::with_capacity(parts.len());
     for part in parts.into_iter().rev() {
-        let own = values.split_off(part.first);
+        let mut own = values.split_off(part.first);
+        // An array has no row that is left over.
+        own.truncate(own.len() - part.unused);
         match part.arrays {
             None => {
                 let text = dialect::postgres(part.text);

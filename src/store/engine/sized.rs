@@ -89,7 +89,7 @@ impl SizedStatement {
             columns: self.columns,
         };
         batch.add(&self.texts[size], Some(arrays));
-        batch.reserve(rows.len() * columns);
+        batch.reserve(SIZES[size] * columns);
         for row in rows {
             let before = batch.bound();
             bind(batch, row);
