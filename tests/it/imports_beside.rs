@@ -10,7 +10,9 @@ use serval_connect::store::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Bench, LEASE, at, attempt, connected, ticket, url};
+use crate::store::{
+    Bench, LEASE, at, attempt, connected, open_after_others, take_over, ticket, url,
+};
 use crate::store_imports::{decided, row};
 use crate::support::bodies::{incident, sys_id};
 use crate::support::{TestApp, database, eventually};
@@ -153,7 +155,7 @@ async fn nothing_is_unlinked_from_a_part_of_an_import() {
     let before = before.expect("the pair is unlinked");
     // The import wants the pair.
     let folder = decided(bench, &[row(1, "tkt-1")]).await;
-    let (store, writer) = Store::open(&url(&folder), at(10)).await.unwrap();
+    let (store, writer) = open_after_others(&url(&folder), at(10)).await.unwrap();
     let next = store.next_unlink(at(100), LEASE).await.unwrap();
     assert!(next.is_none(), "{next:?}");
     let may = store.may_unlink(before.id, None, LEASE).await.unwrap();
@@ -161,6 +163,7 @@ async fn nothing_is_unlinked_from_a_part_of_an_import() {
     let stop = CancellationToken::new();
     #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
     let writing = tokio::spawn(writer.run(stop.clone()));
+    take_over(&store).await;
     eventually("the import is written", async || {
         let may = store.may_unlink(before.id, None, LEASE).await.unwrap();
         (may == MayUnlink::Withdrawn).then_some(())

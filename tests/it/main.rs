@@ -103,6 +103,7 @@ mod store_find;
 mod store_hand_off;
 mod store_imports;
 mod store_plans;
+mod store_plans_postgres;
 mod store_replay;
 mod store_supersede;
 mod store_ticket;

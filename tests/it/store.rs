@@ -12,21 +12,40 @@ use serval_connect::domain::reason::Reason;
 use serval_connect::domain::report::Report;
 use serval_connect::sources::servicenow;
 use serval_connect::store::{
-    Attempt, AttemptOutcome, Claim, ClaimScope, EventFilter, Origin, Precondition, PutMapping,
-    Recorded, Removal, Replay, SettleError, Settlement, Store, StoreError, Webhook,
+    Attempt, AttemptOutcome, Claim, ClaimScope, Database, EventFilter, OpenError, Origin,
+    Precondition, PutMapping, Recorded, Removal, Replay, SettleError, Settlement, Store,
+    StoreError, Webhook, Writer,
 };
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::bodies::{incident, sys_id};
-use crate::support::{database, eventually, postgres};
+use crate::support::{database, eventually, needs_a_file, postgres};
 
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
 
 /// A moment of the tests' own time.
 pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_773_752_744 + second).unwrap()
+}
+
+/// Opens a store. All processes that had the database before are dead.
+pub(crate) async fn open_after_others(
+    url: &str,
+    now: Timestamp,
+) -> Result<(Store, Writer), OpenError> {
+    database::is_left(url).await;
+    let mut database = Database::at(url);
+    database.dead_after = Duration::ZERO;
+    Store::open_database(&database, now).await
+}
+
+/// Takes over from dead processes, as each daemon does when it starts. A store on a file has done so when it opened.
+pub(crate) async fn take_over(store: &Store) {
+    let once = CancellationToken::new();
+    once.cancel();
+    store.beat_as_replica(String::new, once).await;
 }
 
 /// A store with its writer.
@@ -49,11 +68,12 @@ impl Bench {
     /// Opens it by a clock that shows `now`.
     pub(crate) async fn open_at(folder: TempDir, now: Timestamp) -> Self {
         // A child that another test starts at this moment may still have the lock of the last turn.
-        let open = async || Store::open(&url(&folder), now).await.ok();
+        let open = async || open_after_others(&url(&folder), now).await.ok();
         let (store, writer) = eventually("the lock of the database", open).await;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run(stop.clone()));
+        take_over(&store).await;
         Self {
             store,
             stop,
@@ -698,6 +718,7 @@ async fn what_takes_several_statements_is_stored_and_settled_whole() {
 
 #[tokio::test]
 async fn a_clock_that_is_set_back_delays_no_unlink() {
+    needs_a_file!();
     let bench = Bench::open().await;
     let event = bench.queued(1).await;
     let connected = Settlement::Connected {

@@ -10,8 +10,10 @@ use serval_connect::store::{
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Bench, LEASE, at, attempt, connected, ticket, url, webhook};
-use crate::support::{Database, database};
+use crate::store::{
+    Bench, LEASE, at, attempt, connected, open_after_others, take_over, ticket, url, webhook,
+};
+use crate::support::{Database, database, needs_a_file};
 
 /// More rows than fit into two steps, however fast the machine is.
 const MANY: u32 = 2_500;
@@ -56,7 +58,7 @@ async fn go_on<T: Send + 'static>(
     folder: TempDir,
     meanwhile: impl AsyncFnOnce(&Store) -> T,
 ) -> (T, TempDir) {
-    let (store, writer) = Store::open(&url(&folder), at(10)).await.unwrap();
+    let (store, writer) = open_after_others(&url(&folder), at(10)).await.unwrap();
     let stop = CancellationToken::new();
     let mut writing = tokio::task::JoinSet::new();
     let until = stop.clone();
@@ -69,7 +71,7 @@ async fn go_on<T: Send + 'static>(
                 .delete_mapping(&none, Precondition::None, Removal::KeepLink, at(11))
                 .await
         };
-        assert!(!patiently(after).await.unwrap());
+        assert!(!patiently(&store, after).await.unwrap());
         asked
     };
     let start = async {
@@ -86,11 +88,11 @@ async fn go_on<T: Send + 'static>(
     (asked, folder)
 }
 
-/// Asks until no import is in the way.
-async fn patiently<T>(ask: impl AsyncFn() -> Result<T, StoreError>) -> T {
+/// Asks until no import is in the way. A process takes it over while nobody asks.
+async fn patiently<T>(store: &Store, ask: impl AsyncFn() -> Result<T, StoreError>) -> T {
     loop {
         match ask().await {
-            Err(StoreError::Importing) => {}
+            Err(StoreError::Importing) => take_over(store).await,
             answer => return answer.unwrap(),
         }
     }
@@ -163,6 +165,7 @@ async fn webhooks_are_acknowledged_between_the_steps_of_an_import() {
 
 #[tokio::test]
 async fn a_start_writes_what_was_decided_and_claims_nothing_before_that_is_whole() {
+    needs_a_file!();
     let bench = Bench::open().await;
     let queued = bench.queued(1).await;
     let parked = bench.record(MANY).await;
@@ -199,6 +202,7 @@ async fn a_start_writes_what_was_decided_and_claims_nothing_before_that_is_whole
 
 #[tokio::test]
 async fn a_webhook_that_comes_while_an_import_is_written_is_handed_to_nobody() {
+    needs_a_file!();
     let folder = decided(Bench::open().await, &rows(MANY, "new")).await;
     let (handed_off, folder) = go_on(folder, async |store| {
         let offer = serval_connect::store::Offer {
@@ -227,7 +231,7 @@ async fn a_mapping_that_somebody_writes_meanwhile_comes_after_the_import() {
                 .put_mapping(put(MANY, "by-hand"), Precondition::None, at(12))
                 .await
         };
-        patiently(put).await.unwrap();
+        patiently(store, put).await.unwrap();
     })
     .await;
     let bench = Bench::open_in(folder).await;
@@ -238,6 +242,7 @@ async fn a_mapping_that_somebody_writes_meanwhile_comes_after_the_import() {
 
 #[tokio::test]
 async fn who_writes_a_mapping_is_told_that_an_import_takes_long() {
+    needs_a_file!();
     let folder = decided(Bench::open().await, &rows(1, "new")).await;
     // Its writer does not run, as if it stood still.
     let (store, _writer) = Store::open(&url(&folder), at(10)).await.unwrap();
@@ -291,6 +296,7 @@ async fn a_serval_ticket_that_a_later_step_frees_is_unlinked_too() {
 
 #[tokio::test]
 async fn rows_of_an_import_that_broke_off_are_no_part_of_the_next_one_and_go_in_steps() {
+    needs_a_file!();
     let bench = Bench::open().await;
     let import = bench.store.begin_import().await.unwrap();
     import.stage(&rows(1_500, "broken")).await.unwrap();

@@ -19,6 +19,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 
 use crate::store::{Bench, at, ticket, url, webhook};
+use crate::support::needs_a_file;
 
 /// Every statement that ran in this process since somebody listens.
 static HEARD: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(|| {
@@ -69,7 +70,7 @@ impl Visit for Statement {
 }
 
 /// What each read for people asks for.
-async fn look_at_everything(bench: &Bench) {
+pub(crate) async fn look_at_everything(bench: &Bench) {
     let store = &bench.store;
     let (one, source) = (ticket(1), ticket(1).source);
     for range in [Range::Hour, Range::Day] {
@@ -196,6 +197,7 @@ fn goes_over_all(step: &str) -> bool {
 
 #[tokio::test]
 async fn what_people_look_at_is_found_by_an_index() {
+    needs_a_file!();
     let _turn = TURN.lock().await;
     let bench = Bench::open().await;
     HEARD.lock().unwrap().clear();
@@ -253,6 +255,7 @@ async fn what_people_look_at_is_found_by_an_index() {
 
 #[tokio::test]
 async fn what_a_save_and_a_question_cost_does_not_grow_with_the_history() {
+    needs_a_file!();
     let _turn = TURN.lock().await;
     let bench = Bench::open().await;
     HEARD.lock().unwrap().clear();

@@ -4,6 +4,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection as _, FromRow};
 
+use super::eventually;
+
 /// The lock that a transaction of the store holds on Postgres.
 const TURN: &str = "SELECT pg_advisory_xact_lock(x'73657276616c01'::bigint)";
 
@@ -114,6 +116,21 @@ where
     let value = database.value(statement).await;
     database.close().await;
     value
+}
+
+/// Waits until the session of the replica that made the calls has ended, if the database is on a server.
+pub(crate) async fn is_left(url: &str) {
+    const SESSIONS: &str = "SELECT COUNT(*) FROM lead JOIN replicas ON replicas.id = lead.replica \
+        JOIN pg_stat_activity AS a ON a.pid = backend AND a.backend_start = replicas.backend_start";
+    if !url.starts_with("postgres://") {
+        return;
+    }
+    let mut database = Database::open(url).await;
+    eventually("the session of a dead process ends", async || {
+        (database.value::<i64>(SESSIONS).await == 0).then_some(())
+    })
+    .await;
+    database.close().await;
 }
 
 /// Has the database refuse what is done to a row, such as `DELETE ON events`, where a condition holds.

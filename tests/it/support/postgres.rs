@@ -12,7 +12,8 @@ use serval_connect::store::{Database, Store};
 
 use super::script;
 
-/// Ends a test that is about the files of SQLite, where the tests run on Postgres.
+/// Ends a test that is about the files of SQLite, or about their one process: its start and its clock. It ends where
+/// the tests run on Postgres.
 macro_rules! needs_a_file {
     () => {
         if $crate::support::postgres::is_wanted() {
