@@ -14,10 +14,10 @@ use crate::support::{Database, eventually, postgres};
 
 /// Number of queued events, each of an external ticket of its own, and number of events of each other kind.
 const BACKLOG: i64 = 100_000;
-const OTHERS: i64 = 5_000;
-/// The most rows that the statements of one question or answer may read of the tables that grow: far less than the
-/// fewest rows of a kind. A claim steps over as many claims as there are.
-const FEW: i64 = 2_000;
+const OTHERS: i64 = 10_000;
+/// The most rows that one thing that is asked may read of the tables that grow: less than there are of any kind. The
+/// page of failures reads the last 5,000 calls.
+const FEW: i64 = 6_000;
 
 /// Events of the past: finished ones, and the external tickets of all.
 const PAST: &str = "
@@ -50,7 +50,8 @@ const OUTAGE: &str = "
     SELECT id, 0, 2, '{}' FROM events WHERE id > 1000000;
     INSERT INTO claims (event_id, token, expires_at, external, ticket_id, replica)
     SELECT n, 'other', 99999999999999, n, 'tkt-' || n, 'other' FROM generate_series(1000001, 1000256) AS n;
-    INSERT INTO replicas VALUES ('other', 0, 99999999999999, '', '', '', 0, now());
+    INSERT INTO replicas (id, started_at, seen_at, version, config_hash, dead_after_ms, calls, backend, backend_start)
+    VALUES ('other', 0, 99999999999999, '', '', 0, '', 0, now());
     INSERT INTO counts VALUES ('servicenow', 'queued', $BACKLOG), ('servicenow', 'parked', $OTHERS)";
 
 /// As if nobody had ever looked at the tables.
