@@ -47,6 +47,7 @@ mod durability;
 mod durability_trace;
 mod echoes;
 mod ended_channels;
+mod engines;
 mod erase;
 mod feeds;
 mod foreign_answers;

@@ -14,10 +14,10 @@ use crate::support::{Database, eventually, postgres};
 
 /// Number of queued events, each of an external ticket of its own, and number of events of each other kind.
 const BACKLOG: i64 = 100_000;
-const OTHERS: i64 = 10_000;
+const OTHERS: i64 = 20_000;
 /// The most rows that one thing that is asked may read of the tables that grow: less than there are of any kind. The
-/// page of failures reads the last 5,000 calls.
-const FEW: i64 = 6_000;
+/// page of failures looks at the last 10,000 calls.
+const FEW: i64 = 12_000;
 
 /// Events of the past: finished ones, and the external tickets of all.
 const PAST: &str = "

@@ -39,7 +39,8 @@ const SCRIPT: &str = r#"
     set -e
     bin=$(ls -d /usr/lib/postgresql/*/bin | tail -1)
     folder=$(mktemp -d)
-    "$bin/initdb" -D "$folder/data" -A trust -U tests --no-sync --locale=C -E UTF8 > /dev/null
+    "$bin/initdb" -D "$folder/data" -A trust -U tests --no-sync --locale=C -E UTF8 \
+        --locale-provider=icu --icu-locale=en-US > /dev/null
     "$bin/pg_ctl" -D "$folder/data" -w -l "$folder/log" -o "-c unix_socket_directories=$folder \
         -c listen_addresses= -c max_connections=500" start > /dev/null
     echo "$folder"
