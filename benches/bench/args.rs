@@ -125,6 +125,8 @@ pub(crate) enum Command {
     Memory,
     /// Other programs that take the same webhooks, beside the daemon: see `benches/peers/install.sh`.
     Peers,
+    /// Three replicas on a Postgres server, acknowledging and connecting at the same time.
+    Replicas,
     /// Keeps one load up for `rounds * seconds`, for a profiler: prints the daemon's process id.
     Hold {
         /// Connects go out meanwhile.

@@ -95,6 +95,13 @@ channel_target = {{ slackChannel = {{ integrationId = "int" }} }}
         self
     }
 
+    /// Takes a database on a server.
+    pub(crate) fn with_database(mut self, url: &str) -> Self {
+        let file = format!("sqlite://{}", self.database().display());
+        self.config = self.config.replace(&file, url);
+        self
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         self.folder.join("bench.db")
     }

@@ -26,10 +26,13 @@ mod handler;
 mod histogram;
 mod least;
 mod peer;
+mod postgres;
 mod prefill;
 mod procfs;
 mod report;
 mod scenarios;
+#[path = "../../tests/it/support/script.rs"]
+mod script;
 mod trace;
 mod webhooks;
 

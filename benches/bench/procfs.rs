@@ -11,6 +11,11 @@ const TICKS: u64 = 100;
 
 /// Processor time of a process so far, user and system together.
 pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
+    ticks(pid, [11, 12])
+}
+
+/// The sum of two fields of `/proc/PID/stat`, counted from the state on.
+fn ticks(pid: u32, fields: [usize; 2]) -> anyhow::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name in parentheses may hold anything; after it come state and numbers.
     let (_, rest) = stat
@@ -23,8 +28,13 @@ pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
             .context("/proc/PID/stat is short")?;
         Ok(text.parse()?)
     };
-    let ticks = field(11)? + field(12)?;
+    let ticks = field(fields[0])? + field(fields[1])?;
     Ok(Duration::from_millis(ticks * 1000 / TICKS))
+}
+
+/// Processor time of the children of a process that have ended.
+pub(crate) fn cpu_of_ended_children(pid: u32) -> anyhow::Result<Duration> {
+    ticks(pid, [13, 14])
 }
 
 /// Resident memory in megabytes: now, and at its highest.

@@ -9,6 +9,7 @@ mod ingest;
 mod kill;
 mod memory;
 mod peers;
+mod replicas;
 mod smoke;
 mod start;
 
@@ -56,6 +57,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Kill => kill::run(args, &mut goals).await?,
         Command::Memory => memory::run(args, &mut goals).await?,
         Command::Peers => peers::run(args, &mut goals).await?,
+        Command::Replicas => replicas::run(args, &mut goals).await?,
         Command::Hold { delivery } => hold::run(args, *delivery).await?,
         Command::Handler(_) | Command::Bare(_) => {}
     }
