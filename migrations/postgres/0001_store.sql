@@ -56,6 +56,11 @@ CREATE TABLE events (
 ) WITH (fillfactor = 85);
 -- The number of the last event, also if it is deleted.
 CREATE SEQUENCE events_last MINVALUE 0 START 0;
+-- Counts changes of waiting events and their mappings, and pairs that were asked to be unlinked. It may count some
+-- that were rolled back.
+CREATE SEQUENCE revisions;
+-- The first call only returns the first number.
+SELECT nextval('revisions');
 CREATE UNIQUE INDEX events_delivery ON events (source, delivery, fingerprint) WHERE delivery IS NOT NULL;
 CREATE UNIQUE INDEX events_external ON events (external, content) WHERE external IS NOT NULL;
 CREATE INDEX events_due ON events (due_at, id) WHERE state = 'queued';

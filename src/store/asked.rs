@@ -10,27 +10,25 @@ pub(crate) struct Asked {
     times: AtomicU64,
     /// Number of requests after which no pair was left.
     done: AtomicU64,
-    /// True if other processes ask, too. Then only the database tells.
-    is_shared: bool,
 }
 
 impl Asked {
     /// Counts one request, because a dead process may have left some.
-    pub(crate) fn new(is_shared: bool) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             times: AtomicU64::new(1),
             done: AtomicU64::new(0),
-            is_shared,
         }
     }
 
-    /// Counts a request, after its commit and before its answer.
+    /// Counts a request, after its commit and before its answer. One of another process is counted with the next
+    /// commit of this one, which is before any claim that may depend on it.
     pub(crate) fn again(&self) {
         self.times.fetch_add(1, Ordering::SeqCst);
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.is_shared || self.times() != self.done.load(Ordering::SeqCst)
+        self.times() != self.done.load(Ordering::SeqCst)
     }
 
     pub(crate) fn times(&self) -> u64 {

@@ -13,7 +13,7 @@ use super::commit::save::Save;
 use super::commit::tx::Tx;
 use super::commit::writer::{QUEUE, Writer};
 use super::database::Database;
-use super::engine::{Batch, Conn, Readers};
+use super::engine::{Batch, Conn, Readers, Said};
 use super::error::{OpenError, StoreError};
 use super::file::lock::DatabaseLock;
 use super::file::{Files, copied, uptime};
@@ -80,7 +80,7 @@ impl Store {
             faults: Faults::default(),
             damage: OnceLock::new(),
             growth: Growth::default(),
-            asked: Asked::new(replica.is_some()),
+            asked: Asked::new(),
             imports: Arc::new(tokio::sync::Mutex::new(newest)),
             leftovers: Leftovers::after(newest),
             mappings,
@@ -134,7 +134,7 @@ async fn recover(conn: &mut Conn, now: Timestamp) -> Result<(i64, bool, Uptime),
     let uptime = uptime::resume(conn, now).await?;
     let was_restored = copied::begin(conn, now).await?;
     schedule::on_start(conn, now).await?;
-    conn.commit(Batch::default(), last, false).await?;
+    conn.commit(Batch::default(), last, Said::default()).await?;
     Ok((last + 1, was_restored, uptime))
 }
 

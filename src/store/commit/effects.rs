@@ -12,6 +12,9 @@ pub(crate) struct Effects {
     pub(crate) wake: bool,
     /// True if pairs wait to be unlinked.
     pub(crate) asks_to_disconnect: bool,
+    /// True if other processes changed what is claimed, or asked for pairs to be unlinked, since the last commit of
+    /// this one.
+    pub(crate) others_changed: bool,
     /// True if bodies were deleted that must leave the write-ahead log, too.
     pub(crate) erases: bool,
     /// True if waiting events were changed or withdrawn, so that claims must be looked at again.

@@ -10,7 +10,7 @@ use super::effects::Effects;
 use super::heard::Heard;
 use super::tally::Tally;
 use crate::store::columns::Columns;
-use crate::store::engine::{BEGIN, Batch, Conn, Row};
+use crate::store::engine::{BEGIN, Batch, Conn, Row, Said};
 use crate::store::error::StoreError;
 use crate::store::sql::{self, Args, json};
 
@@ -35,8 +35,12 @@ pub(crate) struct Tx {
     pub(crate) effects: Effects,
     /// Id of the next event.
     pub(crate) next_event: i64,
-    /// Number of commits that changed or withdrew waiting events.
+    /// Number of commits that changed or withdrew waiting events. Among replicas it is that of all, as of the begin.
     pub(crate) revision: u64,
+    /// The revision as of the last commit.
+    pub(super) last_revision: u64,
+    /// True if this process makes the calls.
+    pub(super) leads: bool,
     /// No claim runs out before this time, in milliseconds.
     pub(crate) claims_last_until: i64,
     /// Time at which the rows of an import are written; `None`: no import is written. Nothing is claimed
@@ -64,6 +68,8 @@ impl Tx {
             effects: Effects::default(),
             next_event,
             revision: 0,
+            last_revision: 0,
+            leads: false,
             claims_last_until: 0,
             importing_at: None,
             is_importing: false,
@@ -86,6 +92,8 @@ impl Tx {
             let begun = self.connection.begin().await?;
             self.next_event = begun.last_event + 1;
             self.is_importing = begun.is_importing;
+            self.revision = begun.revision;
+            self.effects.others_changed = self.revision != self.last_revision;
             self.claims_last_until = 0;
             self.is_open = true;
             self.free_lost();
@@ -214,15 +222,22 @@ impl Tx {
             let or_nothing = |rows: Option<String>| rows.unwrap_or_else(|| "[]".to_owned());
             let later = self.later();
             // Always all three: so they are one text, which stays prepared.
-            for (statement, rows) in [(COUNT, counts), (TALLY, tally), (HEARD, heard)] {
-                later.push(statement);
+            let statements = [("counts", COUNT), ("activity", TALLY), ("feeds", HEARD)];
+            for ((table, statement), rows) in statements.into_iter().zip([counts, tally, heard]) {
+                later.push_to(table, statement);
                 later.bind(or_nothing(rows));
             }
         }
         let last = self.next_event - 1;
         let before = std::mem::take(self.later());
-        let wakes = self.effects.wake || self.effects.handing.left_some;
-        self.connection.commit(before, last, wakes).await?;
+        let effects = &self.effects;
+        let is_due = effects.wake || effects.handing.left_some || effects.asks_to_disconnect;
+        let said = Said {
+            // This process hears of it without the server.
+            wakes: is_due && !self.leads,
+            changes: effects.revises || effects.asks_to_disconnect,
+        };
+        self.connection.commit(before, last, said).await?;
         self.made.clear();
         self.lost.clear();
         Ok(())

@@ -26,6 +26,7 @@ use crate::store::error::StoreError;
 use crate::store::handle::Shared;
 use crate::store::links::import::decided::Decided;
 use crate::store::server::beat::sign_off;
+use crate::store::server::replica::Replica;
 
 /// Largest number of jobs that wait; another one is refused.
 pub(crate) const QUEUE: usize = 4096;
@@ -233,6 +234,8 @@ impl Writer {
 
     async fn write_once(&mut self, group: &mut Group) -> Result<(), StoreError> {
         let started = Instant::now();
+        let replica = self.shared.replica.as_ref();
+        self.tx.leads = replica.is_some_and(Replica::leads);
         self.tx
             .begin(Effects {
                 handing: self.shared.hand_off.begin(),
@@ -280,10 +283,12 @@ impl Writer {
         if let Some(decided) = effects.decided {
             self.begin_import(decided);
         }
-        if effects.asks_to_disconnect {
+        if effects.asks_to_disconnect || effects.others_changed {
             self.shared.asked.again();
         }
-        if effects.revises {
+        if self.tx.is_shared() {
+            self.tx.last_revision = self.tx.revision;
+        } else if effects.revises {
             self.tx.revision += 1;
             let revision = &self.shared.revision;
             revision.store(self.tx.revision, Ordering::Release);

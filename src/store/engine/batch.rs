@@ -1,7 +1,7 @@
 //! Several statements that run after each other.
 //!
 //! For `SQLite` they go in one round trip to sqlx's thread. A round trip costs two context switches, as much as
-//! storing several rows. For Postgres each has a round trip of its own, since a prepared text has one statement.
+//! storing several rows. For Postgres see [`joined`](super::joined).
 
 use super::value::{Kind, Value};
 
@@ -20,6 +20,8 @@ pub(super) struct Part {
     pub(super) text: &'static str,
     /// The statement for Postgres, if it has values for many rows.
     pub(super) arrays: Option<Arrays>,
+    /// The only table that it reads and writes; `None`: not known.
+    pub(super) table: Option<&'static str>,
     /// Index of its first value.
     pub(super) first: usize,
     /// Number of placeholders at its end that are left over, and have NULL.
@@ -36,13 +38,24 @@ pub(super) struct Arrays {
 impl Batch {
     /// Adds a statement.
     pub(crate) fn push(&mut self, text: &'static str) {
-        self.add(text, None);
+        self.add(text, None, None);
     }
 
-    pub(super) fn add(&mut self, text: &'static str, arrays: Option<Arrays>) {
+    /// Adds a statement that reads and writes no table but this one.
+    pub(crate) fn push_to(&mut self, table: &'static str, text: &'static str) {
+        self.add(text, None, Some(table));
+    }
+
+    pub(super) fn add(
+        &mut self,
+        text: &'static str,
+        arrays: Option<Arrays>,
+        table: Option<&'static str>,
+    ) {
         self.parts.push(Part {
             text,
             arrays,
+            table,
             first: self.values.len(),
             unused: 0,
         });

@@ -8,10 +8,11 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Sqlite, SqliteConnecti
 
 use super::batch::Batch;
 use super::dialect;
+use super::joined::{Statement, statements};
 use super::readers::{Readers, Reading};
 use super::row::Row;
-use super::server::{Begun, Server};
-use super::value::{Value, columns_for_postgres, for_postgres, for_sqlite};
+use super::server::{Begun, Said, Server};
+use super::value::{Value, add_values, for_sqlite};
 use crate::store::error::StoreError;
 
 /// Begins a transaction that may write.
@@ -59,19 +60,19 @@ impl Conn {
                 Ok(Begun {
                     last_event,
                     is_importing,
+                    revision: 0,
                 })
             }
             Self::Postgres(server) => server.begin().await,
         }
     }
 
-    /// Runs the last statements of a transaction and commits it. `last` is the number of the last event. `wakes`:
-    /// other processes should look for events that are due.
+    /// Runs the last statements of a transaction and commits it. `last` is the number of the last event.
     pub(crate) async fn commit(
         &mut self,
         mut before: Batch,
         last: i64,
-        wakes: bool,
+        said: Said,
     ) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(_) => {
@@ -83,7 +84,7 @@ impl Conn {
                 let Self::Postgres(server) = self else {
                     return Ok(());
                 };
-                server.commit(last, wakes).await
+                server.commit(last, said).await
             }
         }
     }
@@ -124,7 +125,7 @@ impl Conn {
                 Via::Sqlite(connection).run(text, values).await?;
             }
             Self::Postgres(server) => {
-                for (text, arguments) in for_each_part(batch)? {
+                for Statement { text, arguments, .. } in statements(batch)? {
                     let query = sqlx::query_with(AssertSqlSafe(text), arguments);
                     query.execute(&mut server.connection).await?;
                 }
@@ -142,7 +143,7 @@ impl Conn {
             }
             Self::Postgres(server) => {
                 let mut rows = Vec::new();
-                for (text, arguments) in for_each_part(batch)? {
+                for Statement { text, arguments, .. } in statements(batch)? {
                     let query = sqlx::query_with(AssertSqlSafe(text), arguments);
                     let more = query.fetch_all(&mut server.connection).await?;
                     rows.extend(more.into_iter().map(Row::Postgres));
@@ -151,31 +152,6 @@ impl Conn {
             }
         }
     }
-}
-
-/// Returns the text of each statement for Postgres, with its arguments. A statement without rows does nothing, and
-/// is left out.
-fn for_each_part(batch: Batch) -> Result<Vec<(Cow<'static, str>, PgArguments)>, StoreError> {
-    let Batch { parts, mut values } = batch;
-    let mut statements = Vec::with_capacity(parts.len());
-    for part in parts.into_iter().rev() {
-        let mut own = values.split_off(part.first);
-        // An array has no row that is left over.
-        own.truncate(own.len() - part.unused);
-        match part.arrays {
-            None => {
-                let text = dialect::postgres(part.text);
-                statements.push((text.into(), for_postgres(own)?));
-            }
-            Some(_) if own.is_empty() => {}
-            Some(arrays) => {
-                let arguments = columns_for_postgres(arrays.columns, &own)?;
-                statements.push((arrays.text.into(), arguments));
-            }
-        }
-    }
-    statements.reverse();
-    Ok(statements)
 }
 
 impl<'c> From<&'c mut Conn> for Via<'c> {
@@ -225,7 +201,9 @@ fn postgres(
     values: Vec<Value>,
 ) -> Result<sqlx::query::Query<'static, Postgres, PgArguments>, StoreError> {
     let text = dialect::postgres(text);
-    Ok(sqlx::query_with(AssertSqlSafe(text), for_postgres(values)?))
+    let mut arguments = PgArguments::default();
+    add_values(&mut arguments, &values)?;
+    Ok(sqlx::query_with(AssertSqlSafe(text), arguments))
 }
 
 impl Via<'_> {

@@ -47,9 +47,40 @@ pub(super) fn postgres(text: &str) -> String {
     out
 }
 
+/// Adds `by` to the number of each placeholder.
+pub(super) fn shifted(text: &str, by: usize) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut parts = text.split('$');
+    out.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_digit());
+        let (number, rest) = part.split_at(end.unwrap_or(part.len()));
+        out.push('$');
+        match number.parse::<usize>() {
+            Ok(number) => out.push_str(&(number + by).to_string()),
+            Err(_) => out.push_str(number),
+        }
+        out.push_str(rest);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn placeholders_are_counted_on() {
+        let rows = [
+            ("SELECT $1, $2::text[]", "SELECT $4, $5::text[]"),
+            ("$10", "$13"),
+            ("SELECT 'US$'", "SELECT 'US$'"),
+            ("", ""),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(shifted(text, 3), expected);
+        }
+    }
 
     #[test]
     fn phrases_and_placeholders_are_replaced_and_nothing_else() {

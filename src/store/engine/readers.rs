@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection as _, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 
 use super::address::Address;
 use super::server;
@@ -11,6 +11,8 @@ use crate::store::error::StoreError;
 
 /// Longest life of a connection that reads.
 const LIFETIME: Duration = Duration::from_mins(1);
+/// Longest time for which an unused connection is taken for alive.
+const IDLE: Duration = Duration::from_millis(500);
 
 /// The connections that read. Clones share them.
 #[derive(Clone)]
@@ -40,6 +42,16 @@ impl Readers {
             .acquire_timeout(patience)
             // A host that was replaced may still answer questions, with what was true before.
             .max_lifetime(LIFETIME)
+            .test_before_acquire(false)
+            // A round trip to see that the connection is alive. What was used just now is.
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .after_connect(|connection, _| Box::pin(server::prepare(connection)));
         let pool = pool.connect_lazy_with(address.current()?);
         Ok(Self::Postgres(pool, address.clone(), direct))

@@ -4,13 +4,14 @@
 //! transactions run one after the other, as with the one writer of `SQLite`, and a transaction sees all that was
 //! committed before it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use sqlx::postgres::PgArguments;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection, Row as _};
 use tokio::time::timeout;
 
 use super::address::Address;
-use super::value::{Kind, Value, columns_for_postgres};
+use super::value::{Kind, Value, add_columns};
 use crate::store::error::StoreError;
 
 /// Key of the lock that a transaction holds. It begins with "serval" and is the same for all versions.
@@ -21,6 +22,9 @@ pub(super) const WAKE: &str = "serval_wake";
 const CONNECT: Duration = Duration::from_secs(3);
 /// Longest time for the begin of a transaction. It waits for a lock up to five seconds.
 const BEGIN: Duration = Duration::from_secs(6);
+/// Age at which plans are made again. The planner goes by the present sizes of tables and indexes, and a plan for a
+/// small one may read all of it for each row.
+const PLANS_LAST: Duration = Duration::from_secs(2);
 /// Condition for a host that takes writes.
 const TAKES_WRITES: &str =
     "NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'";
@@ -43,6 +47,17 @@ pub(crate) struct Begun {
     pub(crate) last_event: i64,
     /// True if an import is decided and not written whole.
     pub(crate) is_importing: bool,
+    /// Number of changes of what is claimed or asked for: see [`Said::changes`].
+    pub(crate) revision: u64,
+}
+
+/// Messages for the other processes, which go with a commit.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Said {
+    /// Events are due, or pairs wait to be unlinked.
+    pub(crate) wakes: bool,
+    /// Waiting events or their mappings were changed, or a pair was asked to be unlinked.
+    pub(crate) changes: bool,
 }
 
 /// The open connection, and where to open the next one.
@@ -54,6 +69,8 @@ pub(crate) struct Server {
     /// Begins a transaction in one round trip. There are only numbers and a name of ours in it, so it needs no
     /// placeholders.
     begin: String,
+    /// When the plans of the statements were made at the earliest.
+    planned: Instant,
     /// True if the connection failed. The next transaction opens another one.
     is_broken: bool,
 }
@@ -65,14 +82,15 @@ impl Server {
         let begin = format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL serval.replica = '{replica}'; \
              SELECT pg_advisory_xact_lock({TURN}); \
-             SELECT last_value, EXISTS (SELECT 1 FROM imports) AS is_importing, \
-             {TAKES_WRITES} AS takes_writes FROM events_last"
+             SELECT l.last_value, EXISTS (SELECT 1 FROM imports) AS is_importing, r.last_value AS revision, \
+             {TAKES_WRITES} AS takes_writes FROM events_last AS l, revisions AS r"
         );
         Ok(Self {
             address,
             host,
             connection,
             begin,
+            planned: Instant::now(),
             is_broken: false,
         })
     }
@@ -96,7 +114,13 @@ impl Server {
 
     /// A host that is gone does not say so, and a cut network neither.
     async fn begin_in_time(&mut self) -> Result<Begun, StoreError> {
-        let begun = timeout(BEGIN, begin(&mut self.connection, &self.begin)).await;
+        let text = if self.planned.elapsed() < PLANS_LAST {
+            self.begin.clone()
+        } else {
+            self.planned = Instant::now();
+            format!("DISCARD PLANS; {}", self.begin)
+        };
+        let begun = timeout(BEGIN, begin(&mut self.connection, text)).await;
         let begun = begun.unwrap_or_else(|_| Err(silent(BEGIN)));
         match &begun {
             Ok(_) => {}
@@ -106,15 +130,19 @@ impl Server {
         begun
     }
 
-    /// Commits, and notes that `last` is the number of the last event. `wakes`: tells all replicas that events are
-    /// due.
-    pub(crate) async fn commit(&mut self, last: i64, wakes: bool) -> Result<(), StoreError> {
-        let notify = if wakes {
+    /// Commits, and notes that `last` is the number of the last event.
+    pub(crate) async fn commit(&mut self, last: i64, said: Said) -> Result<(), StoreError> {
+        let revise = if said.changes {
+            "SELECT nextval('revisions'); "
+        } else {
+            ""
+        };
+        let notify = if said.wakes {
             format!("NOTIFY {WAKE}; ")
         } else {
             String::new()
         };
-        let text = format!("SELECT setval('events_last', {last}); {notify}COMMIT");
+        let text = format!("SELECT setval('events_last', {last}); {revise}{notify}COMMIT");
         run(&mut self.connection, text).await
     }
 
@@ -137,7 +165,8 @@ impl Server {
         columns: &[Kind],
         values: &[Value],
     ) -> Result<(), StoreError> {
-        let arguments = columns_for_postgres(columns, values)?;
+        let mut arguments = PgArguments::default();
+        add_columns(&mut arguments, columns, values)?;
         let query = sqlx::query_with(AssertSqlSafe(text), arguments);
         query.execute(&mut self.connection).await?;
         Ok(())
@@ -169,9 +198,10 @@ impl Server {
     }
 }
 
-async fn begin(connection: &mut PgConnection, text: &str) -> Result<Begun, StoreError> {
-    let text = AssertSqlSafe(text.to_owned());
-    let rows = connection.fetch_all(sqlx::raw_sql(text)).await?;
+async fn begin(connection: &mut PgConnection, text: String) -> Result<Begun, StoreError> {
+    let rows = connection
+        .fetch_all(sqlx::raw_sql(AssertSqlSafe(text)))
+        .await?;
     let row = rows.last();
     let row = row.ok_or_else(|| StoreError::Corrupt("the last event has no number".to_owned()))?;
     // The host may have become a standby, or may take no writes for a while.
@@ -183,6 +213,7 @@ async fn begin(connection: &mut PgConnection, text: &str) -> Result<Begun, Store
     Ok(Begun {
         last_event: row.try_get("last_value")?,
         is_importing: row.try_get("is_importing")?,
+        revision: row.try_get::<i64, _>("revision")?.cast_unsigned(),
     })
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct SizedStatement {
     columns: &'static [Kind],
     texts: [String; SIZES.len()],
     postgres: String,
+    /// The only table that it reads and writes, if that is known.
+    table: Option<&'static str>,
 }
 
 impl SizedStatement {
@@ -57,6 +59,15 @@ impl SizedStatement {
             columns,
             texts,
             postgres: dialect::postgres(&statement.replace("VALUES {rows}", &rows)),
+            table: None,
+        }
+    }
+
+    /// Says that the statement reads and writes no table but this one.
+    pub(crate) fn touching(self, table: &'static str) -> Self {
+        Self {
+            table: Some(table),
+            ..self
         }
     }
 
@@ -64,14 +75,14 @@ impl SizedStatement {
     ///
     /// The rows are known to be new, so a conflict is a fault that rolls the whole transaction back.
     /// `OR FAIL` saves `SQLite` the journal for undoing this statement alone.
-    pub(crate) fn insert(table: &str, names: &[&str], columns: &'static [Kind]) -> Self {
+    pub(crate) fn insert(table: &'static str, names: &[&str], columns: &'static [Kind]) -> Self {
         debug_assert_eq!(names.len(), columns.len(), "a kind for each column");
         let names = names.join(", ");
         let statement = format!(
             "INSERT OR FAIL INTO {table} ({names}) \
              SELECT * FROM (VALUES {{rows}}) AS r WHERE column1 IS NOT NULL"
         );
-        Self::new(&statement, columns)
+        Self::new(&statement, columns).touching(table)
     }
 
     /// Adds the statement to `batch`, in a size for all `rows`.
@@ -88,7 +99,7 @@ impl SizedStatement {
             text: &self.postgres,
             columns: self.columns,
         };
-        batch.add(&self.texts[size], Some(arrays));
+        batch.add(&self.texts[size], Some(arrays), self.table);
         batch.reserve(SIZES[size] * columns);
         for row in rows {
             let before = batch.bound();

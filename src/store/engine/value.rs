@@ -65,27 +65,26 @@ pub(super) fn for_sqlite(values: Vec<Value>) -> Result<SqliteArguments, StoreErr
 }
 
 /// Encodes values for Postgres.
-pub(super) fn for_postgres(values: Vec<Value>) -> Result<PgArguments, StoreError> {
-    let mut arguments = PgArguments::default();
+pub(super) fn add_values(arguments: &mut PgArguments, values: &[Value]) -> Result<(), StoreError> {
     for value in values {
         let added = match value {
             Value::Null => arguments.add(Untyped),
             Value::Int(value) => arguments.add(value),
             Value::Bool(value) => arguments.add(value),
-            Value::Text(value) => arguments.add(without_nul(&value)),
-            Value::Blob(value) => arguments.add(value),
+            Value::Text(value) => arguments.add(without_nul(value)),
+            Value::Blob(value) => arguments.add(value.as_slice()),
         };
         added.map_err(sqlx::Error::Encode)?;
     }
-    Ok(arguments)
+    Ok(())
 }
 
 /// Encodes rows for Postgres, each column as an array. `values` has them row by row.
-pub(super) fn columns_for_postgres(
+pub(super) fn add_columns(
+    arguments: &mut PgArguments,
     columns: &[Kind],
     values: &[Value],
-) -> Result<PgArguments, StoreError> {
-    let mut arguments = PgArguments::default();
+) -> Result<(), StoreError> {
     for (index, kind) in columns.iter().enumerate() {
         let column = values.iter().skip(index).step_by(columns.len());
         let added = match kind {
@@ -96,7 +95,7 @@ pub(super) fn columns_for_postgres(
         };
         added.map_err(sqlx::Error::Encode)?;
     }
-    Ok(arguments)
+    Ok(())
 }
 
 /// Postgres stores no U+0000 in a text. An event with one could never be stored, so another character stands for it.

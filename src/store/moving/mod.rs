@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use self::rows::copy;
 use self::tables::{Table, tables};
 use super::database::Database;
-use super::engine::{Readers, Server};
+use super::engine::{Readers, Said, Server};
 use super::error::{OpenError, StoreError};
 use super::file::lock::{DatabaseLock, beside};
 use super::handle::Store;
@@ -151,7 +151,11 @@ async fn copy_all(
     }
     number(server, &tables).await?;
     let last = rows::last_event(source).await?;
-    let committed = server.commit(last, true).await;
+    let said = Said {
+        wakes: true,
+        changes: true,
+    };
+    let committed = server.commit(last, said).await;
     committed.map_err(MoveError::Unconfirmed)?;
     Ok((copied, last + 1))
 }

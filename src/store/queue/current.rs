@@ -23,6 +23,9 @@ impl Store {
     /// True if the event of a claim is still to be sent, as it was claimed: no newer save came, it was neither
     /// deleted nor edited, and its mapping is the same.
     pub async fn is_current(&self, claim: &Claim) -> Result<bool, StoreError> {
+        const REVISION: &str = "\
+            -- store::current::revision
+            SELECT last_value FROM revisions";
         const CURRENT: &str = concat!(
             "-- store::current::event
             SELECT x.external_id, x.ticket_id, ",
@@ -37,10 +40,14 @@ impl Store {
                 AND NOT ",
             is_outranked!("e", "x"),
         );
-        // Without a newer save, a deletion, an edit or the like since the claim, nothing is read. Other processes
-        // tell nothing, so among replicas it is always read, also whether the claim is still held.
-        let is_alone = self.shared.replica.is_none();
-        if is_alone && self.shared.revision.load(Ordering::Acquire) == claim.revision {
+        // Without a newer save, a deletion, an edit or the like since the claim, the event is as it was.
+        let revision = if self.shared.replica.is_none() {
+            self.shared.revision.load(Ordering::Acquire)
+        } else {
+            let revision: i64 = sql::fetch_one(&self.readers, REVISION, args![]).await?;
+            revision.cast_unsigned()
+        };
+        if revision == claim.revision {
             return Ok(true);
         }
         let args = args![claim.event, claim.token.as_str()];

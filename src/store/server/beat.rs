@@ -265,6 +265,8 @@ async fn take_over(tx: &mut Tx) -> Result<(), StoreError> {
             "a replica is dead; its claims are void"
         );
         tx.effects.wake = true;
+        // If one is not dead after all, it looks before its next call.
+        tx.effects.revises = true;
     }
     for (event, external, ticket_id) in void {
         if let Some(ticket_id) = ticket_id {

@@ -13,7 +13,7 @@ static END: LazyLock<SizedStatement> = LazyLock::new(|| {
     let statement = "\
         -- store::rows::end
         DELETE FROM claims WHERE event_id IN (VALUES {rows})";
-    SizedStatement::new(statement, &[Kind::Int])
+    SizedStatement::new(statement, &[Kind::Int]).touching("claims")
 });
 
 static ATTEMPTS: LazyLock<SizedStatement> = LazyLock::new(|| {
@@ -52,7 +52,8 @@ static CONNECTIONS: LazyLock<SizedStatement> = LazyLock::new(|| {
         INSERT INTO connections (external, ticket_id, connected_at, event_id)
         SELECT * FROM (VALUES {rows}) AS r WHERE column1 IS NOT NULL
         ON CONFLICT (external, ticket_id) DO NOTHING";
-    SizedStatement::new(statement, &[Kind::Int, Kind::Text, Kind::Int, Kind::Int])
+    let kinds = &[Kind::Int, Kind::Text, Kind::Int, Kind::Int];
+    SizedStatement::new(statement, kinds).touching("connections")
 });
 
 static MOVE: LazyLock<SizedStatement> = LazyLock::new(|| {
@@ -64,10 +65,8 @@ static MOVE: LazyLock<SizedStatement> = LazyLock::new(|| {
             last_error = NULL
         FROM (VALUES {rows}) AS pair
         WHERE events.id = pair.column1 AND events.state = 'queued'";
-    SizedStatement::new(
-        statement,
-        &[Kind::Int, Kind::Text, Kind::Text, Kind::Int, Kind::Text],
-    )
+    let kinds = &[Kind::Int, Kind::Text, Kind::Text, Kind::Int, Kind::Text];
+    SizedStatement::new(statement, kinds).touching("events")
 });
 
 static NOTE: LazyLock<SizedStatement> = LazyLock::new(|| {
