@@ -41,7 +41,7 @@ pub(crate) struct Tx {
     pub(super) last_revision: u64,
     /// True if this process makes the calls.
     pub(super) leads: bool,
-    /// No claim runs out before this time, in milliseconds.
+    /// No claim runs out before this time, in milliseconds; one of another process may.
     pub(crate) claims_last_until: i64,
     /// Time at which the rows of an import are written; `None`: no import is written. Nothing is claimed
     /// meanwhile.
@@ -94,7 +94,6 @@ impl Tx {
             self.is_importing = begun.is_importing;
             self.revision = begun.revision;
             self.effects.others_changed = self.revision != self.last_revision;
-            self.claims_last_until = 0;
             self.is_open = true;
             self.free_lost();
         }

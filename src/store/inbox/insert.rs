@@ -75,7 +75,13 @@ async fn note_news(tx: &mut Tx, tickets: &[Ticket<'_>]) -> Result<(), StoreError
     if news.is_empty() {
         return Ok(());
     }
-    tx.run(NEWS, args![json(&news)]).await?;
+    if tx.is_shared() {
+        tx.later().push_to("external_tickets", NEWS);
+        tx.later().bind(json(&news));
+    } else {
+        // Not with the inserts: those are prepared in each of their sizes.
+        tx.run(NEWS, args![json(&news)]).await?;
+    }
     Ok(())
 }
 

@@ -52,6 +52,9 @@ pub(crate) fn hold(tx: &mut Tx, rows: usize, claims: &[(&Claim, i64)]) {
     tx.claims_last_until = tx.claims_last_until.min(first);
 }
 
+/// Time after which claims are looked for that other processes made.
+const LOOK_AGAIN_MS: i64 = 1_000;
+
 row! {
     /// A later deletion, beside the rank of an event without a body.
     struct Later {
@@ -113,6 +116,11 @@ pub(super) async fn give_back_expired(tx: &mut Tx, now: Timestamp) -> Result<(),
         }
     }
     let next: Option<i64> = tx.fetch_one(NEXT, args![]).await?;
-    tx.claims_last_until = next.unwrap_or(i64::MAX);
+    let next = next.unwrap_or(i64::MAX);
+    tx.claims_last_until = if tx.is_shared() {
+        next.min(millis(now) + LOOK_AGAIN_MS)
+    } else {
+        next
+    };
     Ok(())
 }
