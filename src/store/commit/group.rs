@@ -23,27 +23,35 @@ pub(crate) struct Group {
     settled: Vec<bool>,
     /// These keep their own results.
     writes: Vec<Box<dyn Write>>,
+    /// True if jobs that come before it runs may be added.
+    pub(super) takes_more: bool,
 }
 
 impl FromIterator<Job> for Group {
     fn from_iter<I: IntoIterator<Item = Job>>(jobs: I) -> Self {
         let mut group = Self::default();
+        group.extend(jobs);
+        group
+    }
+}
+
+impl Extend<Job> for Group {
+    fn extend<I: IntoIterator<Item = Job>>(&mut self, jobs: I) {
         // Jobs of one kind run together, so that one statement serves many rows. Their order among
         // each other stays.
         for job in jobs {
             match job {
                 Job::Record(webhook, reply) => {
-                    group.webhooks.push(webhook);
-                    group.recorders.push(reply);
+                    self.webhooks.push(webhook);
+                    self.recorders.push(reply);
                 }
                 Job::Settle(settle, reply) => {
-                    group.settles.push(settle);
-                    group.settlers.push(reply);
+                    self.settles.push(settle);
+                    self.settlers.push(reply);
                 }
-                Job::Write(write) => group.writes.push(write),
+                Job::Write(write) => self.writes.push(write),
             }
         }
-        group
     }
 }
 

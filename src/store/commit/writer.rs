@@ -74,7 +74,8 @@ impl Writer {
                 biased;
                 n = self.queue.recv_many(&mut jobs, GROUP) => {
                     if n == 0 { break; }
-                    let group: Group = jobs.drain(..).filter_map(Waiting::begin).collect();
+                    let mut group: Group = jobs.drain(..).filter_map(Waiting::begin).collect();
+                    group.takes_more = self.tx.is_shared();
                     if group.len() > 0 { self.commit(group).await; }
                 }
                 () = stop.cancelled() => self.queue.close(),
@@ -242,6 +243,9 @@ impl Writer {
                 ..Effects::default()
             })
             .await?;
+        if group.takes_more {
+            self.add_waiting(group);
+        }
         // The group is still whole, so the caller can run its jobs one by one, and only the faulty
         // one fails.
         if let Err(error) = self.fill_in_time(group).await {
@@ -253,6 +257,16 @@ impl Writer {
         self.shared.faults.succeeded();
         self.publish();
         Ok(())
+    }
+
+    /// Adds the jobs that came while the transaction waited for those of other processes: the fewer transactions,
+    /// the less each job waits and costs.
+    fn add_waiting(&mut self, group: &mut Group) {
+        while group.len() < GROUP
+            && let Ok(waiting) = self.queue.try_recv()
+        {
+            group.extend(waiting.begin());
+        }
     }
 
     async fn fill_in_time(&mut self, group: &mut Group) -> Result<(), StoreError> {
