@@ -42,22 +42,26 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     pub(crate) fn start() -> anyhow::Result<Self> {
-        let mut script = script::start(SCRIPT);
-        let stdout = script.stdout.take().context("stdout is piped")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let mut words = line.split_whitespace();
-        let mut next = || {
-            words
-                .next()
-                .context("Postgres did not start: install Debian's postgresql")
+        anyhow::ensure!(
+            script::has_server(),
+            "this needs Debian's package postgresql"
+        );
+        let mut postgres = Self {
+            folder: String::new(),
+            port: 0,
+            pid: 0,
+            script: script::start(SCRIPT),
         };
-        Ok(Self {
-            folder: next()?.to_owned(),
-            port: next()?.parse()?,
-            pid: next()?.parse()?,
-            script,
-        })
+        let stdout = postgres.script.stdout.take();
+        let mut line = String::new();
+        BufReader::new(stdout.context("stdout is piped")?).read_line(&mut line)?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [folder, port, pid] = words[..] else {
+            anyhow::bail!("Postgres did not start");
+        };
+        folder.clone_into(&mut postgres.folder);
+        (postgres.port, postgres.pid) = (port.parse()?, pid.parse()?);
+        Ok(postgres)
     }
 
     /// The URL of the database. It goes over TCP, as in life.

@@ -125,7 +125,10 @@ impl Conn {
                 Via::Sqlite(connection).run(text, values).await?;
             }
             Self::Postgres(server) => {
-                for Statement { text, arguments, .. } in statements(batch)? {
+                for Statement {
+                    text, arguments, ..
+                } in statements(batch)?
+                {
                     let query = sqlx::query_with(AssertSqlSafe(text), arguments);
                     query.execute(&mut server.connection).await?;
                 }
@@ -143,7 +146,10 @@ impl Conn {
             }
             Self::Postgres(server) => {
                 let mut rows = Vec::new();
-                for Statement { text, arguments, .. } in statements(batch)? {
+                for Statement {
+                    text, arguments, ..
+                } in statements(batch)?
+                {
                     let query = sqlx::query_with(AssertSqlSafe(text), arguments);
                     let more = query.fetch_all(&mut server.connection).await?;
                     rows.extend(more.into_iter().map(Row::Postgres));
@@ -198,11 +204,11 @@ fn sqlite(
 
 fn postgres(
     text: &Text,
-    values: Vec<Value>,
+    values: &[Value],
 ) -> Result<sqlx::query::Query<'static, Postgres, PgArguments>, StoreError> {
     let text = dialect::postgres(text);
     let mut arguments = PgArguments::default();
-    add_values(&mut arguments, &values)?;
+    add_values(&mut arguments, values)?;
     Ok(sqlx::query_with(AssertSqlSafe(text), arguments))
 }
 
@@ -217,11 +223,11 @@ impl Via<'_> {
         Ok(match self {
             Self::Sqlite(conn) => sqlite(text, values)?.execute(conn).await?.rows_affected(),
             Self::SqlitePool(pool) => sqlite(text, values)?.execute(pool).await?.rows_affected(),
-            Self::Postgres(conn) => postgres(&text, values)?
+            Self::Postgres(conn) => postgres(&text, &values)?
                 .execute(conn)
                 .await?
                 .rows_affected(),
-            Self::PostgresPool(pool) => postgres(&text, values)?
+            Self::PostgresPool(pool) => postgres(&text, &values)?
                 .execute(pool)
                 .await?
                 .rows_affected(),
@@ -240,9 +246,9 @@ impl Via<'_> {
         Ok(match self {
             Self::Sqlite(conn) => of_sqlite(sqlite(text, values)?.fetch_all(conn).await?),
             Self::SqlitePool(pool) => of_sqlite(sqlite(text, values)?.fetch_all(pool).await?),
-            Self::Postgres(conn) => of_postgres(postgres(&text, values)?.fetch_all(conn).await?),
+            Self::Postgres(conn) => of_postgres(postgres(&text, &values)?.fetch_all(conn).await?),
             Self::PostgresPool(pool) => {
-                of_postgres(postgres(&text, values)?.fetch_all(pool).await?)
+                of_postgres(postgres(&text, &values)?.fetch_all(pool).await?)
             }
         })
     }

@@ -19,7 +19,8 @@ pub(crate) fn has_server() -> bool {
 /// Starts a script of the shell as a user who may start a server: `initdb` refuses to run as root. The script ends
 /// when its standard input does, so also when the test process ends, in whatever way.
 pub(crate) fn start(script: &str) -> Child {
-    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    let id = Command::new("id").arg("-u").output();
+    let is_root = id.expect("every system has id").stdout == b"0\n";
     let mut command = if is_root {
         let mut command = Command::new("runuser");
         command.args(["-u", "postgres", "--", "sh", "-c", script]);
@@ -36,5 +37,5 @@ pub(crate) fn start(script: &str) -> Child {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap()
+        .expect("every system has a shell")
 }
