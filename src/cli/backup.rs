@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use secrecy::ExposeSecret as _;
 
+use super::file::existing;
 use crate::process::{database, lifecycle};
 use crate::store::{Backup, BackupError, OpenError, back_up};
 use crate::terminal::{Failure, Global, Outcome, output};
@@ -24,6 +25,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
             database.shown()
         )));
     }
+    existing(&database)?;
     let interrupted = lifecycle::interrupted();
     let backup = tokio::select! {
         backup = back_up(database.url.expose_secret(), &args.file) => backup.map_err(refused)?,

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use secrecy::ExposeSecret as _;
 
 use super::backend;
+use super::file::refuse_to_leave_behind;
 use crate::config::{self, Config, Environment};
 use crate::edge::clock::{Clock as _, SystemClock};
 use crate::process::{certificate_warnings, database, renames};
@@ -24,7 +25,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
-    let loaded = Config::load(&global.files, &Environment::from_process());
+    let loaded = Config::load(&global.files(), &Environment::from_process());
     let report = config::report(&loaded);
     output::line(report.text.trim_end());
     if !report.ready {
@@ -43,6 +44,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
         }
     }
     // The network comes last: it is slow, and needs an account.
+    refuse_to_leave_behind(&loaded, &database(&loaded.config))?;
     check_database(&loaded.config, args.integrity).await?;
     check_ports(&loaded.config).await?;
     if args.online {

@@ -7,7 +7,8 @@ use std::path::Path;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::backend::{Backend, Call, Missing};
+use super::backend::{Backend, Call};
+use super::file::existing;
 use crate::config::Config;
 use crate::process::database;
 use crate::store::Database;
@@ -15,6 +16,13 @@ use crate::terminal::{Failure, Form, Global, Outcome, output};
 
 /// Number of bytes of the database file that are searched at once.
 const CHUNK: usize = 1 << 20;
+
+/// Why no file of a database on a server was searched.
+const ON_SERVER: &str = "This proves nothing about the server's files: deleted rows stay in them until VACUUM, and in \
+    the write-ahead log, on standbys and in backups for as long as those are kept";
+/// Why no file was searched where the daemon has it at another place.
+const ELSEWHERE: &str =
+    "The daemon's files are not here, so they were not searched: run this command where they are";
 
 /// Arguments of `erase`.
 #[derive(Debug, clap::Args)]
@@ -33,7 +41,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     let config = global.load()?.config;
     let sources = sources(&config, &args)?;
     // All sources are erased under one lock, so that no daemon starts in between.
-    let answers = Backend::with(&config, Missing::Refuse, async |backend: &Backend| {
+    let answers = Backend::with(&config, async |backend: &Backend| {
         let mut answers = Vec::new();
         for source in &sources {
             let call = Call::new(Method::POST, &["erase"])
@@ -51,12 +59,14 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     // cannot prove that deleted bytes are gone. Those of a server are out of reach.
     let database = database(&config);
     let places = if database.is_on_server() {
-        None
+        Err(ON_SERVER)
+    } else if existing(&database).is_err() {
+        Err(ELSEWHERE)
     } else {
-        Some(search(&database, id)?)
+        Ok(search(&database, id)?)
     };
     if args.form.json {
-        output::json(&json!({ "erased": answers, "places_in_file": places }));
+        output::json(&json!({ "erased": answers, "places_in_file": places.ok() }));
     } else {
         answers.iter().for_each(show);
         output::line(proof(places, naming_bodies(&answers)));
@@ -117,19 +127,17 @@ fn naming_bodies(answers: &[Value]) -> u64 {
     numbers.max().unwrap_or_default()
 }
 
-/// Says where the id still is. Compressed bodies do not show it to a search of the files; `None`: there are no files
+/// Says where the id still is. Compressed bodies do not show it to a search of the files; an error: there were no files
 /// to search.
-fn proof(places: Option<usize>, bodies: u64) -> String {
+fn proof(places: Result<usize, &str>, bodies: u64) -> String {
     match places {
         _ if bodies > 0 => format!(
             "the id is still in {bodies} bodies of other external tickets that refer to it: erase those, too, \
              if needed"
         ),
-        None => "no row has the id any more. This proves nothing about the server's files: deleted rows stay in them \
-                 until VACUUM, and in the write-ahead log, on standbys and in backups for as long as those are kept"
-            .to_owned(),
-        Some(0) => "the id is nowhere in the database's files any more".to_owned(),
-        Some(n) => format!(
+        Err(why) => format!("no row has the id any more. {why}"),
+        Ok(0) => "the id is nowhere in the database's files any more".to_owned(),
+        Ok(n) => format!(
             "the id is still in {n} places of the database's files: in bodies of other external \
              tickets that refer to it, or in data that is being written right now"
         ),

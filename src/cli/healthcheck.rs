@@ -57,7 +57,8 @@ fn given(mut url: Url) -> Result<Url, Failure> {
 }
 
 fn configured(global: &Global) -> Result<Url, Failure> {
-    let (listen, is_tls) = match Config::load_server(&global.files, &Environment::from_process()) {
+    let (listen, is_tls) = match Config::load_server(&global.files(), &Environment::from_process())
+    {
         Ok(server) => {
             for warning in &server.warnings {
                 output::warn(warning);

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::backend::{Backend, Call, Missing};
+use super::backend::{Backend, Call};
 use super::source::source;
 use crate::config::Config;
 use crate::terminal::{Failure, Form, Outcome, output};
@@ -73,7 +73,7 @@ impl List {
             Call::new(Method::GET, &[self.path]),
             |call, (key, value)| call.with(key, *value),
         );
-        let list = Backend::with(config, Missing::Refuse, async |backend: &Backend| {
+        let list = Backend::with(config, async |backend: &Backend| {
             read(backend, &call, options).await
         })
         .await?;

@@ -3,13 +3,16 @@
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
+use super::file::refuse_to_leave_behind;
 use crate::edge::clock::{Clock as _, SystemClock};
 use crate::process::database;
 use crate::store::{DatabaseLock, Migrated, OpenError, Store};
 use crate::terminal::{Failure, Global, Outcome, output};
 
 pub(super) async fn run(global: &Global) -> Outcome {
-    let database = database(&global.load()?.config);
+    let loaded = global.load()?;
+    let database = database(&loaded.config);
+    refuse_to_leave_behind(&loaded, &database)?;
     let migrated = if database.is_on_server() {
         Store::migrate_server(&database).await
     } else {

@@ -11,6 +11,7 @@ mod discover;
 mod erase;
 mod events;
 mod feed;
+mod file;
 mod healthcheck;
 mod list;
 mod map;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::file::existing;
 use crate::edge::clock::{Clock as _, SystemClock};
 use crate::process::database;
 use crate::store::{Database, MoveError, Moved, OpenError, move_to_server};
@@ -38,6 +39,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
             "--to: expected a database on a server, such as postgres://user@host:5432/database";
         return Err(Failure::Usage(what.to_owned()));
     }
+    existing(&from)?;
     let moved = move_to_server(from.url.expose_secret(), &to, SystemClock.now()).await;
     show(&moved.map_err(refused)?, &to);
     Ok(())

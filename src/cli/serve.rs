@@ -5,16 +5,19 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::file::refuse_to_leave_behind;
 use crate::config::{Config, Environment};
 use crate::edge::clock::SystemClock;
 use crate::edge::telemetry::{self, Telemetry};
 use crate::process::{App, Reloading, database, lifecycle};
 use crate::store::OpenError;
-use crate::terminal::{Failure, Global, Outcome};
+use crate::terminal::{self, Failure, Global, Outcome};
 
 pub(super) async fn run(global: &Global) -> Outcome {
-    let loaded = global.load()?;
+    let files = global.files();
+    let loaded = terminal::load(&files)?;
     loaded.validate_for_serve()?;
+    refuse_to_leave_behind(&loaded, &database(&loaded.config))?;
     let config = &loaded.config;
     let telemetry = telemetry::init_for_daemon(&config.log, &config.telemetry);
     let Telemetry { log, lines, traces } =
@@ -26,7 +29,6 @@ pub(super) async fn run(global: &Global) -> Outcome {
     let app = App::bind(config, Arc::new(SystemClock))
         .await
         .map_err(refused)?;
-    let files = global.files.clone();
     let app = app.reloading(Reloading {
         running: loaded.clone(),
         load: Arc::new(move || Config::load(&files, &Environment::from_process())),

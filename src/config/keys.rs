@@ -54,8 +54,8 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
         "server",
         &[
             fixed("listen", Shape::Address),
-            key("tls_cert_file", Shape::Text),
-            key("tls_key_file", Shape::Text),
+            key("tls_cert_file", Shape::File),
+            key("tls_key_file", Shape::File),
             key("body_limit", BODY_LIMIT),
             fixed("memory_for_bodies", MEMORY),
             fixed("read_timeout", duration(MILLISECOND, HOUR)),
@@ -69,8 +69,8 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
         "admin",
         &[
             fixed("listen", Shape::Address),
-            key("tls_cert_file", Shape::Text),
-            key("tls_key_file", Shape::Text),
+            key("tls_cert_file", Shape::File),
+            key("tls_key_file", Shape::File),
             key("tokens", Shape::Secrets),
             key("mapping_tokens", Shape::Secrets),
             key("read_only_tokens", Shape::Secrets),
@@ -83,7 +83,7 @@ pub(super) const SECTIONS: &[(&str, &[Key])] = &[
         "database",
         &[
             fixed("url", Shape::DatabaseUrl),
-            fixed("password_file", Shape::Text),
+            fixed("password_file", Shape::File),
             fixed("direct_url", Shape::DatabaseUrl),
             fixed("migrate", Shape::Switch),
             fixed("replica_dead_after", duration(SECOND, HOUR)),

@@ -84,6 +84,8 @@ pub(super) struct Layer {
     pub(super) written: Vec<Written>,
     /// The sources that the layer names, with or without keys.
     pub(super) sources: BTreeSet<SourceName>,
+    /// The folder from which its relative paths count; `None`: the working directory.
+    pub(super) folder: Option<PathBuf>,
 }
 
 /// Faults found until now, one line each.
@@ -99,11 +101,14 @@ impl Problems {
 /// Reads a configuration file.
 pub(super) fn from_file(path: &Path, problems: &mut Problems) -> Layer {
     match std::fs::read_to_string(path) {
-        Ok(text) => from_toml(&text, Some(path), problems),
+        Ok(text) => Layer {
+            folder: path.parent().map(Path::to_owned),
+            ..from_toml(&text, Some(path), problems)
+        },
         Err(error) => {
             problems.at(
                 path.display(),
-                format!("the file cannot be read: {error}; check the path given with --config"),
+                format!("the file cannot be read: {error}; check the path, in --config or SERVAL_CONNECT_CONFIG"),
             );
             Layer::default()
         }

@@ -1,7 +1,7 @@
 //! Reads files and environment into a [`Config`], and reports all faults together.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -67,7 +67,13 @@ pub(super) fn read(
     environment: &Environment,
     problems: &mut Problems,
 ) -> Vec<Layer> {
-    let mut layers = vec![layers::from_toml(DEFAULTS, None, problems)];
+    let defaults = layers::from_toml(DEFAULTS, None, problems);
+    // Whoever names a file means the same database, whatever folder a command stands in.
+    let home = files.first().and_then(|file| file.parent());
+    let mut layers = vec![Layer {
+        folder: home.map(Path::to_owned),
+        ..defaults
+    }];
     layers.extend(files.iter().map(|file| layers::from_file(file, problems)));
     // Variables cannot spell every name of a source, so they are matched with the files' names.
     let known: BTreeSet<SourceName> = layers

@@ -1,6 +1,7 @@
 //! A configuration that was read, or the reasons why it cannot be used.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use super::layers::{Origin, Problems};
 use super::merge::Merged;
@@ -57,6 +58,20 @@ impl Loaded {
     /// Origin of the key at this dotted path, if it is set.
     pub fn origin(&self, path: &str) -> Option<&Origin> {
         self.merged.settings.get(path).map(|set| &set.origin)
+    }
+
+    /// Where earlier versions looked for the database, if that is another place: they counted all paths from the
+    /// working directory.
+    pub fn earlier_place(&self) -> Option<PathBuf> {
+        let url = self.merged.settings.get("database.url")?;
+        let folder = match &url.origin {
+            Origin::Variable(_) => return None,
+            Origin::File { path, .. } => path.parent()?,
+            Origin::Default => self.merged.home.as_deref()?,
+        };
+        let path = Path::new(url.value.as_str()?.strip_prefix("sqlite://")?);
+        let earlier = path.strip_prefix(folder).ok()?;
+        (earlier != path && earlier.is_relative()).then(|| earlier.to_owned())
     }
 }
 

@@ -4,7 +4,7 @@
 //! after merging: a file that a later layer replaced need not exist.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -36,6 +36,8 @@ pub(super) struct Merged {
     pub(super) settings: BTreeMap<String, Setting>,
     pub(super) sources: BTreeMap<SourceName, SourceKind>,
     pub(super) kinds: Kinds,
+    /// The folder from which the paths of the defaults count.
+    pub(super) home: Option<PathBuf>,
 }
 
 /// Merges `layers`, the first has the lowest rank.
@@ -44,12 +46,13 @@ pub(super) fn merge(layers: Vec<Layer>, known: Kinds, problems: &mut Problems) -
         settings: BTreeMap::new(),
         sources: kinds(&layers, known, problems),
         kinds: known,
+        home: layers.first().and_then(|defaults| defaults.folder.clone()),
     };
     // The defaults of a kind have the lowest rank: layer 0.
     merged.source_defaults();
     for (number, layer) in layers.into_iter().enumerate() {
         for written in layer.written {
-            merged.set(written, number + 1, problems);
+            merged.set(written, number + 1, layer.folder.as_deref(), problems);
         }
     }
     // Only now: a file that a later layer replaced need not exist.
@@ -164,7 +167,13 @@ impl Merged {
         }
     }
 
-    fn set(&mut self, written: Written, layer: usize, problems: &mut Problems) {
+    fn set(
+        &mut self,
+        written: Written,
+        layer: usize,
+        folder: Option<&Path>,
+        problems: &mut Problems,
+    ) {
         // A source without a kind is reported already; its keys cannot be judged.
         let Some(keys) = self.keys_of(&written.place) else {
             return;
@@ -177,8 +186,9 @@ impl Merged {
         } = written;
         let (Found::Inline(key) | Found::InFile(key)) = found;
         let path = format!("{place}.{}", key.name);
-        let inline = |value| (value, None);
-        let in_file = |file: &str| (Value::Null, Some(PathBuf::from(file)));
+        let folder = folder.unwrap_or(Path::new(""));
+        let inline = |value| (key.shape.placed(folder, value), None);
+        let in_file = |file: &str| (Value::Null, Some(folder.join(file)));
         let given = match (found, raw) {
             (_, Raw::Nothing) => return,
             (Found::Inline(key), Raw::Typed(value)) => key.shape.read(&value).map(inline),
@@ -299,6 +309,9 @@ impl Setting {
             .map_err(|error| format!("cannot be read: {error}"))
             .and_then(|content| self.shape.read_file_content(&content))
             .map_err(|what| format!("the file {} {what}", file.display()))?;
+        if let Some(folder) = file.parent() {
+            self.value = self.shape.placed(folder, self.value.take());
+        }
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The configuration: its layers, its checks, and the only reader of the environment.
 //!
-//! Layers, the later wins: built-in defaults, `config/default.toml` (embedded), the files of
-//! `--config`, the environment. In the environment, Serval's own names come before
+//! Layers, the later wins: built-in defaults, `config/default.toml` (embedded), the files (of `--config`, else of
+//! `SERVAL_CONNECT_CONFIG`, else at the usual places), the environment. In the environment, Serval's own names come before
 //! `SERVAL_CONNECT__SECTION__KEY`.
 //!
 //! Invariant: errors, reports and `Debug` name keys and their origin. No error contains a value, and
@@ -16,6 +16,7 @@ mod layers;
 mod load;
 mod loaded;
 mod merge;
+mod places;
 mod reload;
 mod report;
 mod secrets;
@@ -28,6 +29,7 @@ pub use alone::Alone;
 pub use env::Environment;
 pub use layers::Origin;
 pub use loaded::{ConfigError, Loaded};
+pub use places::{Files, may_exist};
 pub use reload::Changes;
 pub use report::{Report, report, toml_text};
 pub use settings::{

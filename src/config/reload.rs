@@ -100,7 +100,8 @@ mod tests {
     fn loaded(toml: &str) -> Result<Loaded, ConfigError> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.toml");
-        let usual = "[serval]\nbearer_token = \"a-token-of-serval\"\n";
+        let usual = "[serval]\nbearer_token = \"a-token-of-serval\"\n\
+            [database]\nurl = \"sqlite:///x.db\"\n";
         std::fs::write(&file, format!("{usual}{toml}")).unwrap();
         Config::load(&[file], &Environment::default())
     }

@@ -3,6 +3,7 @@
 //! Invariant: a refusal says what was expected and never repeats the value, which may be a secret.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -38,6 +39,8 @@ pub enum Shape {
     Address,
     /// A text that is not empty.
     Text,
+    /// The path of a file.
+    File,
     /// A list of texts that are not empty.
     Texts,
     /// A text that is shown to nobody.
@@ -129,6 +132,16 @@ impl Shape {
         self.read(&Value::from(text)).map_err(unusable)
     }
 
+    /// The value with its relative path counted from `folder`, if it has one.
+    pub(crate) fn placed(self, folder: &Path, value: Value) -> Value {
+        let placed = match (self, value.as_str()) {
+            (Self::File, Some(path)) => folder.join(path).to_str().map(str::to_owned),
+            (Self::DatabaseUrl, Some(url)) => placed_database(folder, url),
+            _ => None,
+        };
+        placed.map_or(value, Value::from)
+    }
+
     fn parse_text(self, text: &str) -> Option<Value> {
         match self {
             Self::Count { .. } => text.trim().parse::<i64>().ok().map(Value::from),
@@ -146,6 +159,7 @@ impl Shape {
             Self::Secret => Some(Value::from(text)),
             Self::Address
             | Self::Text
+            | Self::File
             | Self::DatabaseUrl
             | Self::Size { .. }
             | Self::Duration { .. }
@@ -156,7 +170,7 @@ impl Shape {
     fn accept(self, value: &Value) -> Option<Value> {
         let fits = match self {
             Self::Address => value.as_str()?.parse::<SocketAddr>().is_ok(),
-            Self::Text | Self::Secret | Self::DatabaseUrl => is_line(value),
+            Self::Text | Self::File | Self::Secret | Self::DatabaseUrl => is_line(value),
             Self::Texts | Self::Secrets => value.as_array()?.iter().all(is_line),
             Self::Size { min, max } => {
                 // A bare number counts bytes.
@@ -182,7 +196,7 @@ impl Shape {
     fn expected(self) -> String {
         match self {
             Self::Address => "an IP address and a port, such as \"127.0.0.1:8080\"".to_owned(),
-            Self::Text | Self::Secret | Self::DatabaseUrl => {
+            Self::Text | Self::File | Self::Secret | Self::DatabaseUrl => {
                 "a text on one line that is not empty".to_owned()
             }
             Self::Texts | Self::Secrets => {
@@ -205,6 +219,15 @@ impl Shape {
             Self::TextTable => "a table of texts".to_owned(),
         }
     }
+}
+
+fn placed_database(folder: &Path, url: &str) -> Option<String> {
+    let rest = url.strip_prefix("sqlite:")?;
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    // `:memory:` is no path, and is refused elsewhere.
+    let is_relative = Path::new(path).is_relative() && !path.is_empty() && !path.starts_with(':');
+    let placed = is_relative.then(|| folder.join(path))?;
+    Some(format!("sqlite://{}", placed.to_str()?))
 }
 
 /// A text that is not empty and has no line break or other control character, which could not
@@ -270,6 +293,32 @@ mod tests {
         ] {
             assert_eq!(shape.read_text(text).ok(), expected, "{shape:?} {text:?}");
         }
+    }
+
+    #[test]
+    fn a_relative_path_counts_from_the_folder_of_its_file() {
+        for (shape, written, expected) in [
+            (Shape::File, "a.pem", "/etc/sc/a.pem"),
+            (Shape::File, "../a.pem", "/etc/sc/../a.pem"),
+            (Shape::File, "/a.pem", "/a.pem"),
+            (Shape::Text, "a.pem", "a.pem"),
+            (
+                Shape::DatabaseUrl,
+                "sqlite://d/x.db",
+                "sqlite:///etc/sc/d/x.db",
+            ),
+            (Shape::DatabaseUrl, "sqlite:x.db", "sqlite:///etc/sc/x.db"),
+            (Shape::DatabaseUrl, "sqlite:///x.db", "sqlite:///x.db"),
+            (Shape::DatabaseUrl, "sqlite:/x.db", "sqlite:/x.db"),
+            (Shape::DatabaseUrl, "sqlite::memory:", "sqlite::memory:"),
+            (Shape::DatabaseUrl, "sqlite://", "sqlite://"),
+            (Shape::DatabaseUrl, "postgres://h/d", "postgres://h/d"),
+        ] {
+            let placed = shape.placed(Path::new("/etc/sc"), written.into());
+            assert_eq!(placed, expected, "{written}");
+        }
+        let here = Shape::DatabaseUrl.placed(Path::new(""), "sqlite://d/x.db".into());
+        assert_eq!(here, "sqlite://d/x.db");
     }
 
     #[test]

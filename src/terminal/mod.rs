@@ -11,14 +11,15 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::config::{Config, ConfigError, Environment, Loaded};
+use crate::config::{Config, ConfigError, Environment, Files, Loaded, may_exist};
 
 /// Options of every command.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Global {
-    /// A configuration file (TOML); may be repeated, later files win
+    /// A configuration file (TOML); may be repeated, later files win. Without it: the files in
+    /// `SERVAL_CONNECT_CONFIG`, else ./serval-connect.toml, else /etc/serval-connect/serval-connect.toml
     #[arg(long = "config", value_name = "FILE", global = true)]
-    pub(crate) files: Vec<PathBuf>,
+    files: Vec<PathBuf>,
 }
 
 /// Reason why a command failed.
@@ -69,14 +70,28 @@ impl From<ConfigError> for Failure {
 pub(crate) type Outcome = Result<(), Failure>;
 
 impl Global {
+    /// The configuration files. Says on the standard error which, where the command line does not.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let files = Files::choose(&self.files, &Environment::from_process(), may_exist);
+        if let Some(remark) = files.remark {
+            output::note(remark);
+        }
+        files.paths
+    }
+
     /// Reads the configuration, and prints its warnings on the standard error.
     pub(crate) fn load(&self) -> Result<Loaded, ConfigError> {
-        let loaded = Config::load(&self.files, &Environment::from_process())?;
-        for warning in &loaded.warnings {
-            output::warn(warning);
-        }
-        Ok(loaded)
+        load(&self.files())
     }
+}
+
+/// Reads a configuration of these files, and prints its warnings on the standard error.
+pub(crate) fn load(files: &[PathBuf]) -> Result<Loaded, ConfigError> {
+    let loaded = Config::load(files, &Environment::from_process())?;
+    for warning in &loaded.warnings {
+        output::warn(warning);
+    }
+    Ok(loaded)
 }
 
 /// The choice between text and JSON.

@@ -116,6 +116,7 @@ async fn files_go_in_and_out_the_same_with_and_without_the_daemon() {
 
     // What one program exports, another one imports.
     let other = Site::new(MockConfig::default()).await;
+    assert_eq!(other.run("migrate").await.code, 0);
     let file = write(&other, "from.jsonl", &directly[1]);
     assert_eq!(other.run(&format!("map import {file}")).await.code, 0);
     assert_eq!(other.run("map export").await.text(), directly[0]);

@@ -107,18 +107,16 @@ async fn several_processes_may_migrate_at_once() {
 }
 
 #[tokio::test]
-async fn a_map_is_made_with_its_schema_where_there_is_none() {
+async fn no_command_but_migrate_and_serve_makes_a_schema() {
     needs_a_server!();
     let (site, _) = site().await;
     let set = site
         .run(&format!("map set servicenow {} tkt-1", sys_id(1)))
         .await;
-    assert_says(
-        &set,
-        0,
-        &["there was no schema in", "mapped to tkt-1"],
-        "map set",
-    );
+    let says = &["there is nothing of serval-connect in", "`migrate`"];
+    assert_says(&set, 1, says, "map set");
+    let says = &["no schema yet"];
+    assert_says(&site.run("check").await, 0, says, "check");
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ mod cli_map_files;
 mod cli_postgres;
 mod cli_postgres_server;
 mod cli_run;
+mod config_places;
 mod conflicts;
 mod connect;
 mod conservation;

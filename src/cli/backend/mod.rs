@@ -12,12 +12,14 @@ mod remote;
 mod tests;
 
 use std::io::ErrorKind;
+use std::path::Path;
 use std::time::Duration;
 
 use http::StatusCode;
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
 
+use super::file::existing;
 use crate::config::Config;
 use crate::process::database;
 use crate::store::{Database, DatabaseLock, OpenError, Store};
@@ -45,23 +47,13 @@ pub(super) enum Backend {
     Remote(Remote),
 }
 
-/// Reaction of a command to a database that does not exist yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
-    /// Creates it and warns.
-    Create,
-    /// Fails: an empty list would be a false answer to a wrong path.
-    Refuse,
-}
-
 impl Backend {
     /// Runs `work` over the way that is open now, and closes it again.
     pub(super) async fn with<T>(
         config: &Config,
-        missing: Missing,
         work: impl AsyncFnOnce(&Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let backend = Self::choose(config, missing, PATIENCE).await?;
+        let backend = Self::choose(config, PATIENCE).await?;
         let result = work(&backend).await;
         if let Self::Direct(direct) | Self::Beside(direct) = backend {
             direct.close().await;
@@ -71,46 +63,30 @@ impl Backend {
 
     /// Makes one call to a database that must exist.
     pub(super) async fn ask(config: &Config, call: &Call) -> Result<Answer, Failure> {
-        Self::with(config, Missing::Refuse, async |backend: &Self| {
-            backend.call(call).await
-        })
-        .await
+        Self::with(config, async |backend: &Self| backend.call(call).await).await
     }
 
     /// A daemon may hold the lock before its API listens, and another command releases the lock
     /// soon. So both are tried until `patience` has passed.
-    async fn choose(
-        config: &Config,
-        missing: Missing,
-        patience: Duration,
-    ) -> Result<Self, Failure> {
+    async fn choose(config: &Config, patience: Duration) -> Result<Self, Failure> {
         let database = database(config);
         if database.is_on_server() {
-            return Self::choose_beside(config, &database, missing).await;
+            return Self::choose_beside(config, &database).await;
         }
         let url = database.url.expose_secret();
-        let path = database.file();
-        let path = path.map_err(|error| Failure::Usage(error.to_string()))?;
-        let exists = path.exists();
-        if !exists && missing == Missing::Refuse {
-            return Err(Failure::failed(format_args!(
-                "there is no database at {} yet: give the daemon's configuration with --config, \
-                 and mind that a relative database.url counts from the working directory; \
-                 `serve` and `migrate` make a new one",
-                std::path::absolute(&path).unwrap_or(path).display()
-            )));
-        }
+        let path = match existing(&database) {
+            Ok(path) => path,
+            // An empty list would be a false answer to a wrong path. A daemon may have the database at a path that
+            // counts from its own folder, or in its container.
+            Err(none) => return Self::of_daemon(config).await.ok_or(none),
+        };
         // The lock is tried first: it tells for certain whether a daemon has the database, while an
         // address that does not answer proves nothing.
         let until = Instant::now() + patience;
         loop {
             let locked = match DatabaseLock::acquire(url) {
-                Ok(lock) => {
-                    if !exists {
-                        output::warn(format_args!("there was no database at {url}, made one"));
-                    }
-                    return Ok(Self::Direct(Direct::open(config, lock).await?));
-                }
+                Ok(_) if answers(config).await => return Err(of_another(config, &path)),
+                Ok(lock) => return Ok(Self::Direct(Direct::open(config, lock).await?)),
                 Err(error) if may_be_the_daemons(&error) => error,
                 Err(error) => return Err(Failure::Failed(error.into())),
             };
@@ -123,26 +99,30 @@ impl Backend {
         }
     }
 
+    /// The daemon that answers at `admin.listen`, though its database is not where this command looks.
+    async fn of_daemon(config: &Config) -> Option<Self> {
+        let remote = Remote::new(&config.admin).ok()?;
+        remote.probe().await.ok()?;
+        output::note(format_args!(
+            "there is no database at {} here; asking the daemon at {remote}",
+            database(config).shown()
+        ));
+        Some(Self::Remote(remote))
+    }
+
     /// The way to a database on a server.
-    async fn choose_beside(
-        config: &Config,
-        database: &Database,
-        missing: Missing,
-    ) -> Result<Self, Failure> {
+    async fn choose_beside(config: &Config, database: &Database) -> Result<Self, Failure> {
         if answers(config).await {
             return Ok(Self::Remote(Remote::new(&config.admin)?));
         }
         let inspected = Store::inspect_server(database).await;
         let inspected = inspected.map_err(|error| Failure::Failed(error.into()))?;
         if inspected.schema.is_none() {
-            let shown = database.shown();
-            if missing == Missing::Refuse {
-                return Err(Failure::failed(format_args!(
-                    "there is nothing of serval-connect in {shown} yet: give the daemon's configuration with \
-                     --config; `serve` and `migrate` make a new schema"
-                )));
-            }
-            output::warn(format_args!("there was no schema in {shown}, made one"));
+            return Err(Failure::failed(format_args!(
+                "there is nothing of serval-connect in {} yet: give the daemon's configuration with --config; `serve` \
+                 and `migrate` make a new schema",
+                database.shown()
+            )));
         }
         Ok(Self::Beside(Direct::open_server(config, database).await?))
     }
@@ -197,6 +177,17 @@ fn may_be_the_daemons(error: &OpenError) -> bool {
     let is_denied = |source: &std::io::Error| source.kind() == ErrorKind::PermissionDenied;
     matches!(error, OpenError::Locked { .. })
         || matches!(error, OpenError::File { source, .. } if is_denied(source))
+}
+
+/// The failure where a daemon runs, and has another database than the one that this command found.
+fn of_another(config: &Config, path: &Path) -> Failure {
+    Failure::failed(format_args!(
+        "a daemon answers at admin.listen ({}), and it has another database than {}: give this command the daemon's \
+         configuration with --config. If it is that file which you mean, let the command ask no daemon: \
+         SERVAL_CONNECT__ADMIN__LISTEN=127.0.0.1:0",
+        config.admin.listen,
+        path.display()
+    ))
 }
 
 fn unanswered(locked: &OpenError, remote: &Remote, why: &str) -> Failure {

@@ -3,9 +3,11 @@
 use http::Method;
 use reqwest::Url;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::config::Environment;
+use crate::edge::clock::{Clock as _, SystemClock};
 
 fn config(folder: &std::path::Path) -> Config {
     // Nobody listens on port 1.
@@ -20,12 +22,24 @@ fn config(folder: &std::path::Path) -> Config {
     Config::load(&[], &environment).unwrap().config
 }
 
+/// Makes the database.
+async fn made(config: &Config) {
+    let opened = Store::open_database(&database(config), SystemClock.now()).await;
+    let (store, writer) = opened.unwrap();
+    let stop = CancellationToken::new();
+    stop.cancel();
+    store.close_readers().await;
+    drop(store);
+    writer.run(stop).await;
+}
+
 #[tokio::test]
 async fn a_free_database_is_worked_on_directly_and_left_free() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
+    made(&config).await;
     for _ in 0..2 {
-        let list = Backend::with(&config, Missing::Create, async |backend: &Backend| {
+        let list = Backend::with(&config, async |backend: &Backend| {
             assert!(matches!(backend, Backend::Direct(_)));
             backend.call(&Call::new(Method::GET, &["mappings"])).await
         });
@@ -42,7 +56,7 @@ async fn a_free_database_is_worked_on_directly_and_left_free() {
 async fn a_database_that_is_not_there_is_not_an_empty_one() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
-    let refused = Backend::choose(&config, Missing::Refuse, Duration::ZERO).await;
+    let refused = Backend::choose(&config, Duration::ZERO).await;
     let text = refused.unwrap_err().to_string();
     assert!(text.contains("x.db yet"), "{text}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -52,8 +66,9 @@ async fn a_database_that_is_not_there_is_not_an_empty_one() {
 async fn a_held_database_without_an_api_is_explained() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
+    made(&config).await;
     let _held = DatabaseLock::acquire(config.database.url.expose_secret()).unwrap();
-    let refused = Backend::choose(&config, Missing::Create, Duration::ZERO).await;
+    let refused = Backend::choose(&config, Duration::ZERO).await;
     let text = refused.unwrap_err().to_string();
     for part in ["x.db is in use", "http://127.0.0.1:1", "--config"] {
         assert!(text.contains(part), "{part} is not in: {text}");
@@ -64,12 +79,13 @@ async fn a_held_database_without_an_api_is_explained() {
 async fn a_command_waits_for_another_one_to_end() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
+    made(&config).await;
     let held = DatabaseLock::acquire(config.database.url.expose_secret()).unwrap();
     let release = async {
         tokio::time::sleep(Duration::from_millis(150)).await;
         drop(held);
     };
-    let (chosen, ()) = tokio::join!(Backend::choose(&config, Missing::Create, PATIENCE), release);
+    let (chosen, ()) = tokio::join!(Backend::choose(&config, PATIENCE), release);
     assert!(matches!(chosen.unwrap(), Backend::Direct(_)));
 }
 

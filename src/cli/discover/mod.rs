@@ -6,7 +6,7 @@ mod online;
 
 use serde_json::json;
 
-use crate::config::{Config, Environment, toml_text};
+use crate::config::{Config, Environment, may_exist, toml_text};
 use crate::edge::blot::Blot;
 use crate::terminal::{Failure, Form, Global, Outcome, output};
 use directory::{App, Directory, Team};
@@ -25,7 +25,15 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
-    let serval = Config::load_serval(&global.files, &Environment::from_process())?;
+    let files = global.files();
+    // Other faults elsewhere do not matter here, but without a file the account may be another one.
+    if let Some(missing) = files.iter().find(|file| !may_exist(file)) {
+        return Err(Failure::Usage(format!(
+            "{}: there is no such file",
+            missing.display()
+        )));
+    }
+    let serval = Config::load_serval(&files, &Environment::from_process())?;
     for warning in &serval.warnings {
         output::warn(warning);
     }

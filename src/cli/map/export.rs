@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use http::Method;
 
 use super::format::Format;
-use crate::cli::backend::{Backend, Call, Missing, broke_off};
+use crate::cli::backend::{Backend, Call, broke_off};
 use crate::cli::sink::Sink;
 use crate::cli::source::source;
 use crate::config::Config;
@@ -45,7 +45,7 @@ pub(super) async fn run(config: &Config, args: Args) -> Outcome {
         .with("source", name.as_ref().map(SourceName::as_str))
         .with("ticket_id", ticket_id.as_ref().map(ServalTicketId::as_str))
         .transfer(None);
-    Backend::with(config, Missing::Refuse, async |backend: &Backend| {
+    Backend::with(config, async |backend: &Backend| {
         let pieces = backend.download(&call).await?;
         let lines = write(pieces, &file).await?;
         // On the standard output a remark would stand between the lines on a terminal.

@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::format::Format;
-use crate::cli::backend::{Answer, Backend, Call, Missing};
+use crate::cli::backend::{Answer, Backend, Call};
 use crate::cli::feed::Feed;
 use crate::config::Config;
 use crate::terminal::{Failure, Form, Outcome, output};
@@ -40,7 +40,7 @@ pub(super) async fn run(config: &Config, args: Args) -> Outcome {
     // Waits for the first bytes: a program at the other end of a pipe may start slowly, and the
     // database must not be locked meanwhile.
     feed.wait().await;
-    Backend::with(config, Missing::Create, async |backend: &Backend| {
+    Backend::with(config, async |backend: &Backend| {
         // Checks the token before the file is sent: the client could miss an early refusal while
         // it is still sending.
         let any = Call::new(Method::GET, &["mappings"]).with("limit", Some("1"));

@@ -9,7 +9,7 @@ mod tests;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::backend::{Answer, Backend, Call, Missing};
+use super::backend::{Answer, Backend, Call};
 use super::list::{Cell, Column, List, Options};
 use super::source::source;
 use crate::config::Config;
@@ -106,8 +106,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
                     "ticket_id": ticket_id,
                     "accounted_for_message_ids": accounted_for,
                 }));
-            // A first mapping may come before the first start of the daemon.
-            Backend::with(&config, Missing::Create, async |backend: &Backend| {
+            Backend::with(&config, async |backend: &Backend| {
                 let answer = backend.call(&call).await?;
                 form.show(&answer.body, |_| output::line(written(&ticket, &answer)));
                 Ok(())

@@ -71,7 +71,7 @@ fn words(shape: Shape) -> (&'static str, String) {
     let range = |min: String, max: String| format!("{min} to {max}");
     match shape {
         Shape::Address => ("address", "IP address and port".to_owned()),
-        Shape::Text => ("text", String::new()),
+        Shape::Text | Shape::File => ("text", String::new()),
         Shape::Texts => ("list of texts", String::new()),
         Shape::Secret | Shape::DatabaseUrl => ("secret", String::new()),
         Shape::Secrets => ("list of secrets", String::new()),
