@@ -9,7 +9,7 @@ use super::*;
 use crate::config::Environment;
 use crate::edge::clock::{Clock as _, SystemClock};
 
-fn config(folder: &std::path::Path) -> Config {
+fn config(folder: &Path) -> Config {
     // Nobody listens on port 1.
     let variables = [
         (
