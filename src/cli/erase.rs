@@ -1,5 +1,6 @@
 //! `erase`: removes everything that is stored about one external ticket, and proves it.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -27,7 +28,8 @@ const ELSEWHERE: &str =
 /// Arguments of `erase`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// ServiceNow: the `sys_id`. Slack: channel and thread, such as C9DDYQ1B4:1779146751.061339
+    /// ServiceNow: the `sys_id`, or a number such as INC0010421. Slack: the link of a message, or channel
+    /// and thread, such as C9DDYQ1B4:1779146751.061339
     #[arg(long, value_name = "ID")]
     external_id: String,
     /// The source; by default every configured source for which the id is valid
@@ -43,7 +45,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     // All sources are erased under one lock, so that no daemon starts in between.
     let answers = Backend::with(&config, async |backend: &Backend| {
         let mut answers = Vec::new();
-        for source in &sources {
+        for source in &knowing(backend, &args, sources).await? {
             let call = Call::new(Method::POST, &["erase"])
                 .body(json!({ "source": source, "external_id": args.external_id }));
             answers.push(backend.call(&call).await?.body);
@@ -51,10 +53,10 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
         Ok(answers)
     })
     .await?;
-    let id = answers
-        .first()
-        .and_then(|answer| answer["external_id"].as_str())
-        .unwrap_or(&args.external_id);
+    let ids: BTreeSet<&str> = answers
+        .iter()
+        .filter_map(|answer| answer["external_id"].as_str())
+        .collect();
     // The files are searched after the database is closed, or while the daemon goes on: the API
     // cannot prove that deleted bytes are gone. Those of a server are out of reach.
     let database = database(&config);
@@ -63,7 +65,9 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     } else if existing(&database).is_err() {
         Err(ELSEWHERE)
     } else {
-        Ok(search(&database, id)?)
+        Ok(ids.iter().try_fold(0, |sum, id| {
+            search(&database, id).map(|places| sum + places)
+        })?)
     };
     if args.form.json {
         output::json(&json!({ "erased": answers, "places_in_file": places.ok() }));
@@ -84,7 +88,10 @@ fn sources(config: &Config, args: &Args) -> Result<Vec<String>, Failure> {
         .iter()
         // The form of the id tells the kind of its source. Several sources of one kind may know it,
         // and nothing of it may remain, so all of them are erased.
-        .filter(|(_, source)| source.kind.parse_external_id(&args.external_id).is_ok())
+        .filter(|(_, source)| {
+            let typed = args.external_id.as_str();
+            source.kind.read_typed(typed).is_ok() || source.kind.parse_external_id(typed).is_ok()
+        })
         .map(|(name, _)| name.to_string())
         .collect();
     if possible.is_empty() {
@@ -95,6 +102,33 @@ fn sources(config: &Config, args: &Args) -> Result<Vec<String>, Failure> {
         )));
     }
     Ok(possible)
+}
+
+/// Leaves out the sources that do not know a number. Nothing is erased before all of them have answered.
+async fn knowing(
+    backend: &Backend,
+    args: &Args,
+    sources: Vec<String>,
+) -> Result<Vec<String>, Failure> {
+    if args.source.is_some() {
+        return Ok(sources);
+    }
+    let (mut knowing, mut refused) = (Vec::new(), None);
+    for source in sources {
+        let call = Call::new(Method::GET, &["events"])
+            .with("source", Some(&source))
+            .with("external_id", Some(&args.external_id))
+            .with("limit", Some("1"));
+        match backend.call(&call).await {
+            Ok(_) => knowing.push(source),
+            Err(refusal @ Failure::Usage(_)) => refused = Some(refusal),
+            Err(failure) => return Err(failure),
+        }
+    }
+    match refused {
+        Some(refusal) if knowing.is_empty() => Err(refusal),
+        _ => Ok(knowing),
+    }
 }
 
 fn show(answer: &Value) {

@@ -32,13 +32,6 @@ fn replayed(why: &Why) -> String {
 }
 
 impl Operators {
-    /// The external id in the spelling that is stored: a kind may accept several spellings.
-    pub fn one_spelling(&self, external_id: String) -> String {
-        let mut ids = self.kinds().iter();
-        let id = ids.find_map(|kind| kind.parse_external_id(&external_id).ok());
-        id.map_or(external_id, |id| id.as_str().to_owned())
-    }
-
     /// Reads an event id.
     pub fn event_id(&self, text: &str) -> Result<EventId, Refusal> {
         text.trim().parse().map_err(|_| no_event())

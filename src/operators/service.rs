@@ -9,7 +9,7 @@ use super::access::AdminTokens;
 use super::feeds::Feeds;
 use super::refusal::Refusal;
 use crate::delivery::Monitor;
-use crate::domain::ids::{ExternalTicket, SourceName};
+use crate::domain::ids::SourceName;
 use crate::edge::clock::SharedClock;
 use crate::edge::live::Live;
 use crate::edge::metrics::Metrics;
@@ -143,47 +143,6 @@ impl Operators {
             .ok()
             .filter(|name| self.rules.now().sources.contains_key(name))
             .ok_or_else(|| Refusal::Missing(format!("no source is named {name:?}")))
-    }
-
-    /// Reads an external ticket of a configured source. An id that a channel left stands for the present one.
-    pub async fn ticket(&self, name: &str, external_id: &str) -> Result<ExternalTicket, Refusal> {
-        let source = self.source(name)?;
-        let unknown = || Refusal::Missing(format!("no source is named {name:?}"));
-        let kind = self.kind(name).ok_or_else(unknown)?;
-        let external_id = kind
-            .parse_external_id(external_id)
-            .map_err(|error| Refusal::Invalid(error.to_string()))?;
-        let ticket = ExternalTicket {
-            source,
-            external_id,
-        };
-        Ok(self.store.present(ticket).await?)
-    }
-
-    /// Reads an external ticket that may be stored. If its source is no longer configured, any kind may
-    /// read the id, so that the ticket can still be shown and erased.
-    pub async fn stored_ticket(
-        &self,
-        name: &str,
-        external_id: &str,
-    ) -> Result<ExternalTicket, Refusal> {
-        let rules = self.rules.now();
-        let source = match name.parse() {
-            Ok(source) if !rules.sources.contains_key(&source) => source,
-            Ok(_) | Err(_) => return self.ticket(name, external_id).await,
-        };
-        let mut kinds = rules.kinds.iter();
-        let external_id = kinds
-            .find_map(|kind| kind.parse_external_id(external_id).ok())
-            .ok_or_else(|| {
-                let detail = "this is no id of an external ticket, whatever its source was";
-                Refusal::Invalid(detail.to_owned())
-            })?;
-        let ticket = ExternalTicket {
-            source,
-            external_id,
-        };
-        Ok(self.store.present(ticket).await?)
     }
 
     /// Number and title of an external ticket, read from its object.

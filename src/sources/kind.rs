@@ -21,6 +21,24 @@ use crate::domain::ids::{ExternalId, InvalidId};
 use crate::edge::metrics::SourceCounter;
 use crate::edge::shapes::{Key, Shape};
 
+/// Name of an external ticket as a person writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TypedId {
+    /// Its id, in the one spelling.
+    Id(ExternalId),
+    /// Its number, such as `INC0081927`. Only what webhooks said tells the id.
+    Number(String),
+}
+
+impl fmt::Display for TypedId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Number(number) => f.write_str(number),
+        }
+    }
+}
+
 /// A kind, shared by all its sources. Two are equal if they have the same name.
 pub type SourceKind = &'static dyn Kind;
 
@@ -40,8 +58,13 @@ pub trait Kind: fmt::Debug + Send + Sync {
         SourcePolicy::default()
     }
 
-    /// Reads an external id and brings it into its one spelling.
+    /// Reads an external id as webhooks have it, and brings it into its one spelling.
     fn parse_external_id(&self, text: &str) -> Result<ExternalId, InvalidId>;
+
+    /// Reads what a person types or pastes to name an external ticket.
+    fn read_typed(&self, text: &str) -> Result<TypedId, InvalidId> {
+        self.parse_external_id(text).map(TypedId::Id)
+    }
 
     /// The form of its external ids, as a regular expression without anchors.
     fn external_id_pattern(&self) -> &'static str {

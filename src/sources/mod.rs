@@ -26,7 +26,7 @@ pub use auth::request::{Refused, Unverified, Verified};
 pub use invalid::{InvalidKey, InvalidSource};
 pub use json::drop_fields::DropFields;
 pub use json::field::place_of;
-pub use kind::{Acknowledgement, Kind, KindConfig, Kinds, OwnKeys, SourceKind, title};
+pub use kind::{Acknowledgement, Kind, KindConfig, Kinds, OwnKeys, SourceKind, TypedId, title};
 pub(crate) use kind::{defaults_of, keys_of};
 pub use mounted::{MountedSource, SourceConfig, Sources};
 pub use policy::SourcePolicy;

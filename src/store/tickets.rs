@@ -8,7 +8,7 @@ use super::commit::tx::Tx;
 use super::error::StoreError;
 use super::handle::Store;
 use super::sql::{self, args, external, json, row};
-use crate::domain::ids::ExternalTicket;
+use crate::domain::ids::{ExternalTicket, SourceName};
 
 row! {
     /// Number of an external ticket.
@@ -46,6 +46,35 @@ impl Store {
         let rows = sql::fetch_all(&self.readers, NUMBERS, args![json(tickets)]).await?;
         let numbered = |row: Numbered| (row.ticket, row.number);
         Ok(rows.into_iter().map(numbered).collect())
+    }
+
+    /// True if a stored event is about the external ticket.
+    pub async fn has_events(&self, ticket: &ExternalTicket) -> Result<bool, StoreError> {
+        const HAS: &str = concat!(
+            "-- store::tickets::has_events
+            SELECT EXISTS (SELECT 1 FROM events AS e WHERE e.external = ",
+            external!("$1", "$2"),
+            ")"
+        );
+        let args = args![&ticket.source, &ticket.external_id];
+        sql::fetch_one(&self.readers, HAS, args).await
+    }
+
+    /// Returns the external ids of a source that have one of these numbers, each with its number.
+    pub async fn numbered(
+        &self,
+        source: &SourceName,
+        numbers: &[&str],
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        // By an expression, as in `find_number`: Postgres would go over all external tickets otherwise.
+        const NUMBERED: &str = "\
+            -- store::tickets::numbered
+            SELECT x.number, x.external_id
+            FROM json_each($2) AS named CROSS JOIN external_tickets AS x INDEXED BY external_tickets_number
+                ON x.number = named.atom
+            WHERE (x.source || '') = $1 ORDER BY x.external_id || ''";
+        let args = args![source, json(numbers)];
+        sql::fetch_all(&self.readers, NUMBERED, args).await
     }
 }
 

@@ -275,7 +275,9 @@ async fn an_echo_teaches_the_mapping_but_is_never_sent() {
 async fn a_ticket_that_has_another_external_ticket_of_the_source_is_not_learned() {
     let app = TestApp::builder().config(POINTERS).start().await;
     app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
-    app.admin.map("slack", "C9DDYQ1B4:1.000001", "tkt-2").await;
+    app.admin
+        .map("slack", "C9DDYQ1B4:1779146701.000001", "tkt-2")
+        .await;
     let taken = app.save(naming(2, 1, "tkt-1")).await;
     let event = app.admin.wait_for_state(&taken, "parked").await;
     let said = event["last_error"].as_str().unwrap();

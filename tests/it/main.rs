@@ -115,5 +115,6 @@ mod third_source;
 mod timing;
 mod tls;
 mod traces;
+mod typed_ids;
 mod upgrade;
 mod wrong_clock;

@@ -62,7 +62,9 @@ async fn a_faulty_file_changes_nothing_and_each_fault_has_its_line() {
             &["3: external_id: a ServiceNow external id is a sys_id"],
         ),
         (
-            format!("{HEAD}{good}nobody,{other},t-2\nslack,C1:1,t\nslack,C111:1.2,null\n"),
+            format!(
+                "{HEAD}{good}nobody,{other},t-2\nslack,C1:1,t\nslack,C111:1779146751.000200,null\n"
+            ),
             &[
                 "3: source: no source is named \"nobody\"",
                 "4: external_id: a Slack external id",
@@ -206,7 +208,7 @@ async fn files_are_taken_as_programs_write_them() {
         ),
         // The same twice is no contradiction.
         (CSV, format!("{HEAD}servicenow,{a},t-1\nservicenow,{upper},t-1\n"), 1),
-        (CSV, format!("{HEAD}slack,C111:1.2,\"t\"\"1,;\"\n\n\n"), 1),
+        (CSV, format!("{HEAD}slack,C111:1779146751.000200,\"t\"\"1,;\"\n\n\n"), 1),
         (NDJSON, String::new(), 0),
         (
             NDJSON,
@@ -238,7 +240,7 @@ async fn files_are_taken_as_programs_write_them() {
         [
             (json!(b), json!("t-1"), json!(["m1"])),
             (json!(a), json!("t-1"), json!([])),
-            (json!("C111:1.2"), json!("t\"1,;"), json!([])),
+            (json!("C111:1779146751.000200"), json!("t\"1,;"), json!([])),
         ]
     );
     daemon.stop().await;
@@ -266,7 +268,7 @@ async fn what_is_exported_imports_again_unchanged() {
     let row = |n| format!("servicenow,{},t\n", sys_id(n));
     let more = (100..1_200).map(row).collect::<String>();
     let (status, _) = daemon
-        .import(CSV, format!("{HEAD}{more}slack,C111:1.2,t\n"))
+        .import(CSV, format!("{HEAD}{more}slack,C111:1779146751.000200,t\n"))
         .await;
     assert_eq!(status, 200);
 
@@ -304,7 +306,7 @@ async fn what_is_exported_imports_again_unchanged() {
         .clone();
     assert_eq!(origin, "api", "nothing was changed");
     let slack = export(&daemon, "?source=slack").await;
-    assert_eq!(slack, format!("{head}slack,C111:1.2,t,\n"));
+    assert_eq!(slack, format!("{head}slack,C111:1779146751.000200,t,\n"));
     let unknown = daemon.api(Method::GET, "/mappings/export?source=nobody");
     assert_eq!(unknown.send().await.unwrap().status(), 404);
     daemon.stop().await;

@@ -134,7 +134,9 @@ async fn lists_are_narrowed_and_come_in_pages() {
         let ticket = format!("tkt-{}", n % 2);
         app.admin.map("servicenow", &sys_id(n), &ticket).await;
     }
-    app.admin.map("slack", "C111:1.000001", "tkt-0").await;
+    app.admin
+        .map("slack", "C111:1779146701.000001", "tkt-0")
+        .await;
     let count = async |query: &str| {
         let answer = app.admin.get(&format!("/mappings?{query}")).await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -168,7 +170,7 @@ async fn lists_are_narrowed_and_come_in_pages() {
     assert_eq!(pages, 3);
     let expected: Vec<Value> = (0..7).map(|n| json!(sys_id(n))).collect();
     assert_eq!(seen[..7], expected[..]);
-    assert_eq!(seen[7], "C111:1.000001");
+    assert_eq!(seen[7], "C111:1779146701.000001");
 
     for (query, status) in [
         ("limit=0", 400),

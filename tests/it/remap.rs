@@ -183,7 +183,9 @@ async fn a_serval_ticket_has_one_external_ticket_of_a_source_unless_several_are_
         "{detail}"
     );
     app.admin.get(&second).await.problem(404);
-    app.admin.map("slack", "C9DDYQ1B4:1.000001", "tkt-1").await;
+    app.admin
+        .map("slack", "C9DDYQ1B4:1779146701.000001", "tkt-1")
+        .await;
     map(&app, 1, "tkt-1").await;
     map(&app, 1, "tkt-2").await;
     map(&app, 2, "tkt-1").await;

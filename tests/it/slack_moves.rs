@@ -42,40 +42,43 @@ async fn waiting_unlinks(app: &TestApp) -> i64 {
 #[tokio::test]
 async fn mappings_connections_and_parked_events_follow_their_channel() {
     let app = TestApp::start().await;
-    let connected = say(&app, OLD, "1.000001", Value::Null).await;
+    let connected = say(&app, OLD, "1779146701.000001", Value::Null).await;
     app.admin
-        .map("slack", &format!("{OLD}:1.000001"), "tkt-1")
+        .map("slack", &format!("{OLD}:1779146701.000001"), "tkt-1")
         .await;
     app.admin.wait_for_state(&connected, "connected").await;
-    let parked = say(&app, OLD, "2.000001", Value::Null).await;
-    let neighbour = say(&app, "C9DDYQ1B45", "2.000001", Value::Null).await;
+    let parked = say(&app, OLD, "1779146702.000001", Value::Null).await;
+    let neighbour = say(&app, "C9DDYQ1B45", "1779146702.000001", Value::Null).await;
     move_channel(&app, "EvMove").await;
     move_channel(&app, "EvMove").await;
 
-    let mapping = app.admin.mapping("slack", &format!("{NEW}:1.000001")).await;
+    let mapping = app
+        .admin
+        .mapping("slack", &format!("{NEW}:1779146701.000001"))
+        .await;
     assert_eq!(app.admin.list("/mappings").await.len(), 1);
     assert_eq!(mapping["ticket_id"], "tkt-1");
     assert!(!mapping["connected_at"].is_null());
-    let reply = say(&app, NEW, "3.000001", json!("1.000001")).await;
+    let reply = say(&app, NEW, "1779146703.000001", json!("1779146701.000001")).await;
     assert_eq!(reason(&app, &reply).await, "already_connected");
 
-    let there = format!("{NEW}:2.000001");
+    let there = format!("{NEW}:1779146702.000001");
     assert_eq!(app.admin.event(&parked).await["external_id"], json!(there));
     app.admin.map("slack", &there, "tkt-2").await;
     app.admin.wait_for_state(&parked, "connected").await;
     assert_eq!(app.mock.connects()[1].external_id, there);
     let unmoved = app.admin.event(&neighbour).await;
-    assert_eq!(unmoved["external_id"], "C9DDYQ1B45:2.000001");
+    assert_eq!(unmoved["external_id"], "C9DDYQ1B45:1779146702.000001");
     app.stop().await;
 }
 
 #[tokio::test]
 async fn what_slack_repeats_after_the_move_is_still_the_same_delivery() {
     let app = TestApp::start().await;
-    let parked = say(&app, OLD, "1.000001", Value::Null).await;
+    let parked = say(&app, OLD, "1779146701.000001", Value::Null).await;
     move_channel(&app, "EvMove").await;
     let before = app.admin.events("source=slack").await.len();
-    say(&app, OLD, "1.000001", Value::Null).await;
+    say(&app, OLD, "1779146701.000001", Value::Null).await;
     let after = app.admin.events("source=slack").await;
     assert_eq!(after.len(), before, "{after:?}");
     assert_eq!(app.admin.event(&parked).await["state"], "parked");
@@ -86,14 +89,14 @@ async fn what_slack_repeats_after_the_move_is_still_the_same_delivery() {
 async fn what_is_parked_under_one_id_and_mapped_under_the_other_is_sent() {
     for (parked_in, mapped_in) in [(NEW, OLD), (OLD, NEW)] {
         let app = TestApp::start().await;
-        let parked = say(&app, parked_in, "1.000001", Value::Null).await;
-        let mapped = format!("{mapped_in}:1.000001");
+        let parked = say(&app, parked_in, "1779146701.000001", Value::Null).await;
+        let mapped = format!("{mapped_in}:1779146701.000001");
         app.admin.map("slack", &mapped, "tkt-1").await;
         assert_eq!(reason(&app, &parked).await, "no_mapping");
         move_channel(&app, "EvMove").await;
         app.admin.wait_for_state(&parked, "connected").await;
         let connect = app.mock.connects().remove(0);
-        assert_eq!(connect.external_id, format!("{NEW}:1.000001"));
+        assert_eq!(connect.external_id, format!("{NEW}:1779146701.000001"));
         app.stop().await;
     }
 }
@@ -102,7 +105,7 @@ async fn what_is_parked_under_one_id_and_mapped_under_the_other_is_sent() {
 async fn what_shares_a_commit_with_the_move_of_its_channel_moves_along() {
     let template = webhook(1, at(0));
     let thread = |channel: &str| -> ExternalId {
-        let text = format!("{channel}:1.000001");
+        let text = format!("{channel}:1779146701.000001");
         slack::KIND.parse_external_id(&text).unwrap()
     };
     let message = NewEvent {
@@ -142,8 +145,11 @@ async fn what_shares_a_commit_with_the_move_of_its_channel_moves_along() {
 #[tokio::test]
 async fn a_pair_that_is_wanted_under_the_new_id_is_not_unlinked_for_the_old_one() {
     let app = TestApp::start().await;
-    let root = say(&app, OLD, "1.000001", Value::Null).await;
-    let (old, new) = (format!("{OLD}:1.000001"), format!("{NEW}:1.000001"));
+    let root = say(&app, OLD, "1779146701.000001", Value::Null).await;
+    let (old, new) = (
+        format!("{OLD}:1779146701.000001"),
+        format!("{NEW}:1779146701.000001"),
+    );
     app.admin.map("slack", &old, "tkt-1").await;
     app.admin.wait_for_state(&root, "connected").await;
     // Unlinks wait while calls are paused.
@@ -161,13 +167,13 @@ async fn a_pair_that_is_wanted_under_the_new_id_is_not_unlinked_for_the_old_one(
 #[tokio::test]
 async fn of_a_thread_that_is_parked_under_both_ids_the_root_stays() {
     let app = TestApp::start().await;
-    let root = say(&app, OLD, "1.000001", Value::Null).await;
-    let reply = say(&app, NEW, "2.000001", json!("1.000001")).await;
+    let root = say(&app, OLD, "1779146701.000001", Value::Null).await;
+    let reply = say(&app, NEW, "1779146702.000001", json!("1779146701.000001")).await;
     move_channel(&app, "EvMove").await;
     assert_eq!(reason(&app, &reply).await, "superseded");
     let kept = app.admin.event(&root).await;
     assert_eq!(kept["state"], "parked");
-    assert_eq!(kept["external_id"], format!("{NEW}:1.000001"));
+    assert_eq!(kept["external_id"], format!("{NEW}:1779146701.000001"));
     app.stop().await;
 }
 
@@ -183,17 +189,17 @@ async fn a_thread_that_is_mapped_differently_under_both_ids_is_a_conflict_for_a_
                 .config("[sources.slack]\nseveral_per_ticket = true")
                 .start()
                 .await;
-            say(&app, OLD, "1.000001", Value::Null).await;
+            say(&app, OLD, "1779146701.000001", Value::Null).await;
             app.admin
-                .map("slack", &format!("{OLD}:1.000001"), old)
+                .map("slack", &format!("{OLD}:1779146701.000001"), old)
                 .await;
             app.admin
-                .map("slack", &format!("{NEW}:1.000001"), new)
+                .map("slack", &format!("{NEW}:1779146701.000001"), new)
                 .await;
             app.admin.drained().await;
             move_channel(&app, "EvMove").await;
             move_channel(&app, "EvMove").await;
-            let thread = format!("{NEW}:1.000001");
+            let thread = format!("{NEW}:1779146701.000001");
             let mapping = app.admin.mapping("slack", &thread).await;
             assert_eq!(mapping["ticket_id"], new, "nothing is overwritten");
             assert_eq!(app.admin.list("/mappings").await.len(), 1);
@@ -226,10 +232,11 @@ async fn a_thread_that_is_mapped_differently_under_both_ids_is_a_conflict_for_a_
 async fn an_archived_channel_releases_what_waits_for_it_and_a_deleted_one_its_words_too() {
     let notice = |subtype: &str| {
         let changes = json!({"subtype": subtype});
-        slack_message("EvNotice", "9.000001", &changes)
+        slack_message("EvNotice", "1779146709.000001", &changes)
     };
     let event = |kind: &str| {
-        let event = json!({"type": kind, "channel": OLD, "user": "U1", "event_ts": "9.000001"});
+        let event =
+            json!({"type": kind, "channel": OLD, "user": "U1", "event_ts": "1779146709.000001"});
         callback("EvEvent", &event)
     };
     for (body, reason, keeps_body) in [
@@ -241,8 +248,8 @@ async fn an_archived_channel_releases_what_waits_for_it_and_a_deleted_one_its_wo
         (event("group_deleted"), "channel_deleted", false),
     ] {
         let app = TestApp::start().await;
-        let parked = say(&app, OLD, "1.000001", Value::Null).await;
-        let neighbour = say(&app, "C9DDYQ1B45", "2.000001", Value::Null).await;
+        let parked = say(&app, OLD, "1779146701.000001", Value::Null).await;
+        let neighbour = say(&app, "C9DDYQ1B45", "1779146702.000001", Value::Null).await;
         assert_eq!(app.webhooks.slack(body).send().await.status, 200);
         let released = app.admin.event(&parked).await;
         assert_eq!(released["state"], "skipped", "{reason}");
@@ -251,7 +258,7 @@ async fn an_archived_channel_releases_what_waits_for_it_and_a_deleted_one_its_wo
         assert_eq!(app.admin.event(&neighbour).await["state"], "parked");
         assert_eq!(app.admin.list("/parked").await.len(), 1, "{reason}");
         app.admin
-            .map("slack", &format!("{OLD}:1.000001"), "tkt-1")
+            .map("slack", &format!("{OLD}:1779146701.000001"), "tkt-1")
             .await;
         app.admin.drained().await;
         let sent = app.mock.connects().len();
@@ -268,11 +275,11 @@ async fn what_is_queued_for_a_deleted_channel_is_not_sent() {
         200
     );
     app.admin
-        .map("slack", &format!("{OLD}:1.000001"), "tkt-1")
+        .map("slack", &format!("{OLD}:1779146701.000001"), "tkt-1")
         .await;
-    let queued = say(&app, OLD, "1.000001", Value::Null).await;
+    let queued = say(&app, OLD, "1779146701.000001", Value::Null).await;
     assert_eq!(app.admin.event(&queued).await["state"], "queued");
-    let gone = json!({"type": "channel_deleted", "channel": OLD, "event_ts": "9.000001"});
+    let gone = json!({"type": "channel_deleted", "channel": OLD, "event_ts": "1779146709.000001"});
     let body = callback("EvGone", &gone);
     assert_eq!(app.webhooks.slack(body).send().await.status, 200);
     assert_eq!(reason(&app, &queued).await, "channel_deleted");
@@ -284,23 +291,23 @@ async fn what_is_queued_for_a_deleted_channel_is_not_sent() {
 
 #[tokio::test]
 async fn a_pair_that_a_call_makes_is_known_also_if_its_channel_ended_during_the_call() {
-    let gone = json!({"type": "channel_deleted", "channel": OLD, "event_ts": "9.000001"});
+    let gone = json!({"type": "channel_deleted", "channel": OLD, "event_ts": "1779146709.000001"});
     let group = json!({"channel_type": "mpim"});
     for (end, fault, expected) in [
         (callback("EvGone", &gone), "latency=1500ms", true),
         (callback("EvGone", &gone), "500,latency=1500ms", false),
         (
-            slack_message("EvGroup", "9.000001", &group),
+            slack_message("EvGroup", "1779146709.000001", &group),
             "latency=1500ms",
             true,
         ),
     ] {
         let app = TestApp::builder().allow_pending().start().await;
-        let thread = format!("{OLD}:1.000001");
+        let thread = format!("{OLD}:1779146701.000001");
         app.faults(&[&format!("{fault},path=connect")]);
         app.admin.map("slack", &thread, "tkt-1").await;
         let mention = json!({"type": "app_mention", "channel_type": null});
-        let mention = slack_message("EvMention", "1.000001", &mention);
+        let mention = slack_message("EvMention", "1779146701.000001", &mention);
         assert_eq!(app.webhooks.slack(mention).send().await.status, 200);
         under_way(&app).await;
         assert_eq!(app.webhooks.slack(end).send().await.status, 200);
@@ -324,14 +331,14 @@ async fn what_only_refers_to_a_thread_lays_no_claim_to_it() {
     let app = TestApp::start().await;
     let edit = json!({
         "subtype": "message_changed", "user": null, "hidden": true,
-        "message": {"type": "message", "ts": "1.000001", "text": "other words"},
+        "message": {"type": "message", "ts": "1779146701.000001", "text": "other words"},
     });
     let foreign = slack_message("EvForeign", "1.500000", &edit);
     let foreign = foreign.replace("\"team_id\":\"T0BRIDGE1\"", "\"team_id\":\"T0OTHER\"");
     assert_eq!(app.webhooks.slack(foreign).send().await.status, 200);
     let ignored = app.admin.events("state=ignored").await.remove(0);
-    assert_eq!(ignored["external_id"], "C9DDYQ1B4:1.000001");
-    let message = slack_message("EvOurs", "1.000001", &Value::Null);
+    assert_eq!(ignored["external_id"], "C9DDYQ1B4:1779146701.000001");
+    let message = slack_message("EvOurs", "1779146701.000001", &Value::Null);
     assert_eq!(app.webhooks.slack(message).send().await.status, 200);
     assert_eq!(app.admin.events("state=parked").await.len(), 1);
     assert_eq!(app.admin.events("state=dead").await.len(), 0);

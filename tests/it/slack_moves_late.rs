@@ -8,7 +8,7 @@ use crate::support::bodies::{callback, slack_message};
 const A: &str = "C0AAAAAAA";
 const B: &str = "C0BBBBBBB";
 const C: &str = "C0CCCCCCC";
-const ROOT: &str = "1.000001";
+const ROOT: &str = "1779146701.000001";
 const NEW: &str = "the words that were left";
 
 async fn send(app: &TestApp, body: String) {
@@ -68,15 +68,15 @@ async fn tell(app: &TestApp, channel: &str, later: Later) {
     let event = match later {
         Later::Deleted => json!({
             "type": "message", "subtype": "message_deleted", "channel": channel,
-            "deleted_ts": ROOT, "previous_message": held("old"), "ts": "9.000001",
+            "deleted_ts": ROOT, "previous_message": held("old"), "ts": "1779146709.000001",
         }),
         Later::DeletedBare => json!({
             "type": "message", "subtype": "message_deleted", "channel": channel,
-            "deleted_ts": ROOT, "ts": "9.000001",
+            "deleted_ts": ROOT, "ts": "1779146709.000001",
         }),
         Later::Edited => json!({
             "type": "message", "subtype": "message_changed", "channel": channel,
-            "message": held(NEW), "previous_message": held("old"), "ts": "9.000001",
+            "message": held(NEW), "previous_message": held("old"), "ts": "1779146709.000001",
         }),
     };
     send(app, callback("EvLater", &event)).await;
@@ -132,7 +132,13 @@ async fn what_arrives_under_an_old_id_after_the_move_is_about_the_moved_thread()
             rename_all(&app, moves).await;
             say(&app, id, ROOT, json!({})).await;
             assert_eq!(newest(&app).await["external_id"], thread, "{case}");
-            say(&app, present, "2.000001", json!({"thread_ts": ROOT})).await;
+            say(
+                &app,
+                present,
+                "1779146702.000001",
+                json!({"thread_ts": ROOT}),
+            )
+            .await;
             let reply = newest(&app).await;
             assert_eq!(reply["external_id"], thread, "{case}");
             assert_eq!(reply["reason"], "superseded", "{case}");
@@ -174,7 +180,7 @@ async fn what_arrived_under_two_ids_before_the_notice_is_joined_with_its_deletio
 async fn the_next_message_stands_in_for_one_that_is_found_deleted_at_the_move() {
     let app = TestApp::start().await;
     say(&app, A, ROOT, json!({})).await;
-    say(&app, A, "2.000001", json!({"thread_ts": ROOT})).await;
+    say(&app, A, "1779146702.000001", json!({"thread_ts": ROOT})).await;
     tell(&app, B, Later::Deleted).await;
     assert_eq!(root(&app).await["state"], "parked");
     rename(&app, (A, B), "EvMove").await;
@@ -195,11 +201,18 @@ async fn of_several_edits_under_two_ids_the_last_one_counts() {
         callback(&format!("Ev{at}"), &event)
     };
     for channels in [[A, B], [B, A]] {
-        for ats in [["8.000001", "9.000001"], ["9.000001", "8.000001"]] {
+        for ats in [
+            ["1779146708.000001", "1779146709.000001"],
+            ["1779146709.000001", "1779146708.000001"],
+        ] {
             let app = TestApp::start().await;
             say(&app, A, ROOT, json!({})).await;
             for (channel, at) in channels.into_iter().zip(ats) {
-                let text = if at == "9.000001" { NEW } else { "a draft" };
+                let text = if at == "1779146709.000001" {
+                    NEW
+                } else {
+                    "a draft"
+                };
                 send(&app, edit(channel, at, text)).await;
             }
             rename(&app, (A, B), "EvMove").await;
@@ -214,7 +227,7 @@ async fn a_direct_conversation_stays_one_under_all_its_ids() {
     let app = TestApp::start().await;
     say(&app, A, ROOT, json!({"channel_type": "mpim"})).await;
     rename(&app, (A, B), "EvMove").await;
-    for (channel, ts) in [(A, "2.000001"), (B, "3.000001")] {
+    for (channel, ts) in [(A, "1779146702.000001"), (B, "1779146703.000001")] {
         let mention = json!({"type": "app_mention", "channel_type": null});
         say(&app, channel, ts, mention).await;
         let mention = newest(&app).await;
@@ -229,7 +242,7 @@ async fn the_end_of_an_old_id_is_not_the_end_of_its_channel() {
     let app = TestApp::start().await;
     say(&app, A, ROOT, json!({})).await;
     rename(&app, (A, B), "EvMove").await;
-    let gone = json!({"type": "channel_deleted", "channel": A, "event_ts": "9.000001"});
+    let gone = json!({"type": "channel_deleted", "channel": A, "event_ts": "1779146709.000001"});
     send(&app, callback("EvGone", &gone)).await;
     let event = root(&app).await;
     assert_eq!(event["state"], "parked");

@@ -14,7 +14,7 @@ use crate::support::{TestApp, eventually};
 const A: &str = "C0AAAAAAA";
 const B: &str = "C0BBBBBBB";
 const C: &str = "C0CCCCCCC";
-const ROOT: &str = "1.000001";
+const ROOT: &str = "1779146701.000001";
 
 /// Moves of a channel whose thread Serval has under the id A, and the present id.
 const PATHS: [(&[(&str, &str)], &str); 3] = [
@@ -215,7 +215,7 @@ async fn a_channel_moves_there_and_back_and_there_again_but_a_repeated_notice_mo
         let changes = json!({ "channel": channel, "thread_ts": ROOT });
         send(
             &app,
-            slack_message(&format!("Ev{channel}"), "2.000001", &changes),
+            slack_message(&format!("Ev{channel}"), "1779146702.000001", &changes),
         )
         .await;
         let reply = app.admin.events("source=slack").await.remove(0);

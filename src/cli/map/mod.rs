@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::backend::{Answer, Backend, Call};
 use super::list::{Cell, Column, List, Options};
-use super::source::source;
+use super::source::{Named, Ticket};
 use crate::config::Config;
-use crate::domain::ids::{ExternalTicket, ServalTicketId};
+use crate::domain::ids::ServalTicketId;
 use crate::terminal::{Failure, Form, Global, Outcome, output};
 
 /// Arguments of `map`.
@@ -66,30 +66,6 @@ enum Command {
     Export(export::Args),
 }
 
-/// An external ticket on the command line.
-#[derive(Debug, clap::Args)]
-struct Ticket {
-    /// The source's name in the configuration
-    source: String,
-    /// ServiceNow: the `sys_id`. Slack: channel and thread, such as C9DDYQ1B4:1779146751.061339
-    external_id: String,
-}
-
-impl Ticket {
-    /// Checks that the source is configured, and that its kind accepts the id.
-    fn read(&self, config: &Config) -> Result<ExternalTicket, Failure> {
-        let source = source(config, &self.source)?;
-        let kind = config.sources[&source].kind;
-        let external_id = kind
-            .parse_external_id(&self.external_id)
-            .map_err(|error| Failure::Usage(format!("{:?}: {error}", self.external_id)))?;
-        Ok(ExternalTicket {
-            source,
-            external_id,
-        })
-    }
-}
-
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     let config = global.load()?.config;
     match args.command {
@@ -114,7 +90,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
             .await
         }
         Command::Get { ticket, form } => {
-            let ticket = ticket.read(&config)?;
+            let ticket = ticket.read_known(&config)?;
             let answer = ask(&config, Method::GET, &ticket, None).await?;
             form.show(&answer.body, |mapping| show(&ticket, mapping));
             Ok(())
@@ -124,7 +100,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
             MAPPINGS.print(&config, &options, &filters).await
         }
         Command::Remove { ticket, disconnect } => {
-            let ticket = ticket.read(&config)?;
+            let ticket = ticket.read_known(&config)?;
             let disconnect = disconnect.then_some("true");
             ask(&config, Method::DELETE, &ticket, disconnect).await?;
             output::line(format_args!("removed the mapping of {ticket}"));
@@ -150,16 +126,15 @@ const MAPPINGS: List = List {
     advice: None,
 };
 
-fn to(method: Method, ticket: &ExternalTicket) -> Call {
-    let (source, external_id) = (ticket.source.as_str(), ticket.external_id.as_str());
-    Call::new(method, &["mappings", source, external_id])
+fn to(method: Method, ticket: &Named) -> Call {
+    Call::new(method, &["mappings", ticket.source.as_str(), &ticket.typed])
 }
 
 /// Makes a call about one mapping. A failure names it.
 async fn ask(
     config: &Config,
     method: Method,
-    ticket: &ExternalTicket,
+    ticket: &Named,
     disconnect: Option<&str>,
 ) -> Result<Answer, Failure> {
     let call = to(method, ticket).with("disconnect", disconnect);
@@ -167,7 +142,7 @@ async fn ask(
     answer.map_err(|failure| failure.about(ticket))
 }
 
-fn written(ticket: &ExternalTicket, answer: &Answer) -> String {
+fn written(ticket: &Named, answer: &Answer) -> String {
     let verb = if answer.status == StatusCode::CREATED {
         "mapped"
     } else {
@@ -180,12 +155,13 @@ fn written(ticket: &ExternalTicket, answer: &Answer) -> String {
         Some(at) => format!("connected since {at}"),
         None => format!("not yet connected, what waits for it is queued{once_it_runs}"),
     };
+    let ticket = ticket.in_answer(mapping);
     format!("{ticket} {verb} to {ticket_id}; {pair}")
 }
 
-fn show(ticket: &ExternalTicket, mapping: &Value) {
+fn show(ticket: &Named, mapping: &Value) {
     let connected = output::time(mapping, "connected_at");
-    output::line(ticket);
+    output::line(ticket.in_answer(mapping));
     output::facts([
         ("ticket", output::member(mapping, "ticket_id")),
         (

@@ -1,7 +1,9 @@
 //! Tests of how `map` reads its words and says what it did.
 
 use super::*;
+use crate::cli::source::source;
 use crate::config::Environment;
+use crate::terminal::Failure;
 
 fn config(pairs: &[(&str, &str)]) -> Config {
     let environment: Environment = pairs.iter().copied().collect();
@@ -31,22 +33,24 @@ fn an_external_id_is_read_as_one_of_its_source() {
         }
         .read(&config)
     };
-    let ticket = read("6F1D0C93DB2A6410C7E3F4A2CE9619AA").unwrap();
-    assert_eq!(
-        ticket.to_string(),
-        "servicenow/6f1d0c93db2a6410c7e3f4a2ce9619aa"
-    );
-    let refused = read("INC0047713").unwrap_err();
+    for (typed, expected) in [
+        (
+            "6F1D0C93DB2A6410C7E3F4A2CE9619AA",
+            "servicenow/6f1d0c93db2a6410c7e3f4a2ce9619aa",
+        ),
+        ("inc0047713", "servicenow/INC0047713"),
+    ] {
+        assert_eq!(read(typed).unwrap().to_string(), expected);
+    }
+    let refused = read("C9DDYQ1B4:1779146751.061339").unwrap_err();
     assert!(matches!(refused, Failure::Usage(_)), "{refused}");
 }
 
 #[test]
 fn a_written_mapping_says_whether_it_is_connected() {
-    let ticket = ExternalTicket {
+    let ticket = Named {
         source: "slack".parse().unwrap(),
-        external_id: crate::sources::slack::KIND
-            .parse_external_id("C111:1.2")
-            .unwrap(),
+        typed: "C111:1779146751.061339".to_owned(),
     };
     let mut answer = Answer {
         status: StatusCode::CREATED,
@@ -54,7 +58,10 @@ fn a_written_mapping_says_whether_it_is_connected() {
         is_direct: true,
     };
     let text = written(&ticket, &answer);
-    assert!(text.starts_with("slack/C111:1.2 mapped to T1; "), "{text}");
+    assert!(
+        text.starts_with("slack/C111:1779146751.061339 mapped to T1; "),
+        "{text}"
+    );
     assert!(text.contains("queued; the daemon is not running"), "{text}");
     answer.status = StatusCode::OK;
     answer.body["connected_at"] = "2026-03-01T02:03:04.987Z".into();

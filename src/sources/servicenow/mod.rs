@@ -26,7 +26,7 @@ use super::auth::request::{Refused, Unverified, Verified};
 use super::auth::schemes::Schemes;
 use super::invalid::InvalidKey;
 use super::json::lookup::member;
-use super::kind::{Kind, KindConfig, OwnKeys, SourceKind};
+use super::kind::{Kind, KindConfig, OwnKeys, SourceKind, TypedId};
 use super::policy::{SourcePolicy, check_target};
 use super::source::{Receipt, Source, StoredBody, Unreadable};
 use super::title::{Title, first_line};
@@ -51,6 +51,10 @@ impl Kind for ServiceNowKind {
 
     fn parse_external_id(&self, text: &str) -> Result<ExternalId, InvalidId> {
         ids::parse(text)
+    }
+
+    fn read_typed(&self, text: &str) -> Result<TypedId, InvalidId> {
+        ids::read_typed(text)
     }
 
     fn external_id_pattern(&self) -> &'static str {

@@ -1,7 +1,10 @@
 //! Names of threads: `{channel}:{timestamp of the root message}`, and links to them.
 
 use crate::domain::ids::{ExternalId, InvalidId};
+use crate::sources::kind::TypedId;
 
+/// Digits of a timestamp before the dot.
+const SECONDS: usize = 10;
 /// Digits of a timestamp after the dot.
 const FRACTION: usize = 6;
 /// The longest name of a thread or a conversation, in bytes. Real ones have less than a third of it.
@@ -20,6 +23,31 @@ pub(super) fn parse(text: &str) -> Result<ExternalId, InvalidId> {
     Err(InvalidId::new(
         "a Slack external id is {channel}:{thread root ts}, such as C9DDYQ1B4:1779146751.061339",
     ))
+}
+
+/// Reads what a person has: the id, or the link of a message. A timestamp of another length is one that a
+/// spreadsheet took for a number: it names no message.
+pub(super) fn read_typed(text: &str) -> Result<TypedId, InvalidId> {
+    let text = text.trim();
+    let id = if text.contains("://") {
+        linked(text).ok_or_else(|| {
+            InvalidId::new(
+                "this link leads to no Slack message; copy the link of a message in the thread",
+            )
+        })?
+    } else {
+        parse(text)?
+    };
+    let digits = |part: Option<&str>| part.unwrap_or_default().len();
+    let (_, ts) = id.as_str().split_once(':').unwrap_or_default();
+    let mut parts = ts.split('.');
+    if (digits(parts.next()), digits(parts.next())) == (SECONDS, FRACTION) {
+        return Ok(TypedId::Id(id));
+    }
+    Err(InvalidId::new(format!(
+        "a Slack timestamp has ten digits, a dot and six digits, such as 1779146751.061339, and {ts} has \
+         not: a spreadsheet drops zeros at the end, unless its column holds text"
+    )))
 }
 
 /// True if `text` is a conversation id: `C`, `G` or `D` and at least two capitals or digits.
@@ -91,6 +119,49 @@ mod tests {
             "C111:1e9.0",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_person_names_a_thread_by_its_id_or_by_a_link() {
+        let id = "C9DDYQ1B4:1779146751.061339";
+        for (typed, expected) in [
+            (id, Some(id)),
+            (" C9DDYQ1B4:1779146751.061339\n", Some(id)),
+            (
+                "https://acme.slack.com/archives/C9DDYQ1B4/p1779146751061339",
+                Some(id),
+            ),
+            (
+                "https://acme.slack.com/archives/C9DDYQ1B4/p1779146800000100?thread_ts=1779146751.061339&cid=C9DDYQ1B4",
+                Some(id),
+            ),
+            (
+                "https://acme.slack.com/archives/C9DDYQ1B4/p1779146800000100?cid=C9DDYQ1B4&thread_ts=1779146751.061339",
+                Some(id),
+            ),
+            (
+                "https://app.slack.com/client/T1/C9DDYQ1B4/thread/C9DDYQ1B4-1779146751.061339",
+                Some(id),
+            ),
+            ("C9DDYQ1B4:1779146751.0613", None),
+            ("C9DDYQ1B4:1779146751.0613390", None),
+            ("C9DDYQ1B4:179146751.061339", None),
+            ("C9DDYQ1B4:1779146751", None),
+            ("C9DDYQ1B4:1779146751,061339", None),
+            ("C9DDYQ1B4:1.779146751061339E9", None),
+            ("c9ddyq1b4:1779146751.061339", None),
+            ("https://acme.slack.com/archives/C9DDYQ1B4", None),
+            (
+                "https://acme.slack.com/archives/C9DDYQ1B4/p17791467510613",
+                None,
+            ),
+            ("6f1d0c93db2a6410c7e3f4a2ce9619aa", None),
+            ("INC0010421", None),
+            ("", None),
+        ] {
+            let read = read_typed(typed).ok().map(|typed| typed.to_string());
+            assert_eq!(read.as_deref(), expected, "{typed:?}");
         }
     }
 

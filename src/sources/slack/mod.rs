@@ -30,7 +30,7 @@ use super::auth::request::{Refused, Unverified, Verified};
 use super::hint::HintReader;
 use super::invalid::InvalidKey;
 use super::json::lookup::member;
-use super::kind::{Acknowledgement, Kind, KindConfig, OwnKeys, SourceKind};
+use super::kind::{Acknowledgement, Kind, KindConfig, OwnKeys, SourceKind, TypedId};
 use super::policy::{SourcePolicy, check_target};
 use super::source::{Receipt, Source, Unreadable};
 use super::title::{Title, first_line};
@@ -80,6 +80,10 @@ impl Kind for SlackKind {
 
     fn parse_external_id(&self, text: &str) -> Result<ExternalId, InvalidId> {
         ids::parse(text)
+    }
+
+    fn read_typed(&self, text: &str) -> Result<TypedId, InvalidId> {
+        ids::read_typed(text)
     }
 
     fn external_id_pattern(&self) -> &'static str {

@@ -21,7 +21,7 @@ use crate::web::state::AppState;
 pub(crate) struct Body {
     /// Source of the external ticket.
     source: String,
-    /// Id of the external ticket in its system.
+    /// External ticket, named by id, link or number.
     external_id: String,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct ErasedView {
         (status = 200, body = ErasedView),
         (status = 400, description = "The body is not JSON"),
         (status = 404, description = "No such source"),
-        (status = 409, description = "A call about it is in flight; try again in a moment"),
+        (status = 409, description = "A call about it is in flight, so try again in a moment; or several records have the number"),
         (status = 422, description = "The body is not what is expected"),
     )
 )]

@@ -43,7 +43,8 @@ pub(crate) struct PutBody {
 pub(crate) struct TicketPath {
     /// The name of a configured source.
     source: String,
-    /// The external ticket's id: a `sys_id`, or a Slack `channel:thread_ts`.
+    /// The external ticket: its id (a `sys_id`, or a Slack `channel:thread_ts`), the link of a Slack
+    /// message, or a `ServiceNow` number that a webhook has named.
     external_id: String,
 }
 
@@ -119,9 +120,9 @@ fn tagged(mapping: Mapping) -> Tagged {
         (status = 201, description = "The mapping is new", body = Mapping, headers(("ETag" = String))),
         (status = 400, description = "The body is not JSON, or the query or a condition cannot be read"),
         (status = 404, description = "No such source"),
-        (status = 409, description = "The Serval ticket has another external ticket of the source"),
+        (status = 409, description = "The Serval ticket has another external ticket of the source, or several records have the number"),
         (status = 412, description = "The condition does not hold; nothing was written"),
-        (status = 422, description = "An id is not valid"),
+        (status = 422, description = "An id is not valid, or no webhook has named the number"),
     )
 )]
 pub(super) async fn put(
@@ -162,14 +163,15 @@ pub(super) async fn put(
     responses(
         (status = 200, body = Mapping, headers(("ETag" = String))),
         (status = 404, description = "No such source, or no mapping"),
-        (status = 422, description = "An id is not valid"),
+        (status = 409, description = "Several records have the number"),
+        (status = 422, description = "An id is not valid, or no webhook has named the number"),
     )
 )]
 pub(super) async fn get(
     State(state): State<AppState>,
     Path((source, external_id)): Path<(String, String)>,
 ) -> Result<Tagged, Problem> {
-    let ticket = state.operators.ticket(&source, &external_id).await?;
+    let ticket = state.operators.known_ticket(&source, &external_id).await?;
     let mapping = state.store.mapping(&ticket).await?.ok_or_else(none)?;
     Ok(tagged(mapping))
 }
@@ -197,8 +199,9 @@ pub(super) struct DeleteQuery {
         (status = 204, description = "Removed"),
         (status = 400, description = "The query or a condition cannot be read"),
         (status = 404, description = "No such source, or no mapping"),
+        (status = 409, description = "Several records have the number"),
         (status = 412, description = "The condition does not hold; nothing was removed"),
-        (status = 422, description = "An id is not valid"),
+        (status = 422, description = "An id is not valid, or no webhook has named the number"),
     )
 )]
 pub(super) async fn delete(
@@ -208,7 +211,7 @@ pub(super) async fn delete(
     Query(query): Query<DeleteQuery>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let ticket = state.operators.ticket(&source, &external_id).await?;
+    let ticket = state.operators.known_ticket(&source, &external_id).await?;
     let condition = precondition(&headers)?;
     let why = Why::default();
     state

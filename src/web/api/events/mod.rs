@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::input;
 use super::list::{List, Page, Paging};
 use crate::domain::event::EventState;
-use crate::domain::ids::EventId;
+use crate::domain::ids::{EventId, SourceName};
 use crate::operators::{Operator, Operators, Why};
 use crate::store::EventFilter;
 use crate::web::extract::{Path, RawBody};
@@ -29,7 +29,7 @@ pub(super) struct ListQuery {
     state: Option<String>,
     /// Only this source.
     source: Option<String>,
-    /// Only this external ticket.
+    /// Only this external ticket, named by id, link or number.
     external_id: Option<String>,
     /// Only this reason.
     reason: Option<String>,
@@ -48,6 +48,8 @@ pub(super) struct ListQuery {
         (status = 200, body = Page<EventView>),
         (status = 400, description = "A wrong query"),
         (status = 404, description = "No such source"),
+        (status = 409, description = "Several records have the number"),
+        (status = 422, description = "The external id is not valid, or no webhook has named the number"),
     )
 )]
 pub(super) async fn list(
@@ -55,10 +57,11 @@ pub(super) async fn list(
     list: List<ListQuery, EventId>,
 ) -> Result<Json<Page<EventView>>, Problem> {
     let query = &list.filter;
+    let source = input::source(&state, query.source.clone())?;
     let filter = EventFilter {
         state: query.state.as_deref().map(read_state).transpose()?,
-        source: input::source(&state, query.source.clone())?,
-        external_id: spelled(&state, query.external_id.clone()),
+        external_id: external(&state, source.as_ref(), query.external_id.as_deref()).await?,
+        source,
         reason: query.reason.clone(),
         before: list.after,
         limit: list.rows(),
@@ -67,9 +70,17 @@ pub(super) async fn list(
     Ok(list.page(rows, |row| row.id, EventView::from))
 }
 
-/// An external id in the spelling that is stored.
-fn spelled(state: &AppState, external_id: Option<String>) -> Option<String> {
-    external_id.map(|id| state.operators.one_spelling(id))
+/// The external ticket of a filter.
+async fn external(
+    state: &AppState,
+    source: Option<&SourceName>,
+    typed: Option<&str>,
+) -> Result<Option<String>, Problem> {
+    let Some(typed) = typed else {
+        return Ok(None);
+    };
+    let id = state.operators.external_filter(source, typed).await?;
+    Ok(Some(id.to_string()))
 }
 
 fn read_state(word: &str) -> Result<EventState, Problem> {
@@ -216,7 +227,8 @@ pub(crate) struct Replayed {
         (status = 200, body = Replayed),
         (status = 400, description = "The body is not JSON, or the state is unknown"),
         (status = 404, description = "No such source"),
-        (status = 422, description = "The body is not what is expected"),
+        (status = 409, description = "Several records have the number"),
+        (status = 422, description = "The body is not what is expected, or an id is not valid"),
     )
 )]
 pub(super) async fn replay_many(
@@ -230,10 +242,11 @@ pub(super) async fn replay_many(
         .as_deref()
         .map_or(Ok(EventState::Dead), read_state)?;
     Operators::replayable(from)?;
+    let source = input::source(&state, body.source)?;
     let filter = EventFilter {
         state: Some(from),
-        source: input::source(&state, body.source)?,
-        external_id: spelled(&state, body.external_id),
+        external_id: external(&state, source.as_ref(), body.external_id.as_deref()).await?,
+        source,
         reason: body.with_reason,
         before: None,
         limit: body.limit.unwrap_or(u32::MAX),

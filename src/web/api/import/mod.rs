@@ -6,6 +6,7 @@
 mod csv;
 mod faults;
 mod formula;
+mod names;
 mod ndjson;
 mod reader;
 mod row;
@@ -21,7 +22,7 @@ use utoipa::ToSchema;
 
 use crate::domain::ids::SourceName;
 use crate::operators::{Operator, Why};
-use crate::store::{Import, ImportRow, StoreError};
+use crate::store::{Clash, Import, StoreError};
 use crate::web::openapi::CsvFile;
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
@@ -29,7 +30,7 @@ use faults::Faults;
 pub(super) use formula::defused;
 use reader::{NumberedRow, Reader};
 pub(super) use row::COLUMNS;
-use row::Configured;
+use row::{Configured, ReadRow};
 
 /// Size limit of a file, in bytes.
 pub const MAX_FILE: usize = 64 << 20;
@@ -140,7 +141,7 @@ struct Intake<'a> {
     sources: &'a Configured,
     import: &'a Import,
     /// Rows that will be staged together.
-    batch: Vec<ImportRow>,
+    batch: Vec<ReadRow>,
     faults: Faults,
     rows: u64,
     /// Why the rows could not be staged.
@@ -241,7 +242,7 @@ impl Intake<'_> {
         if batch.is_empty() || self.rows > MAX_ROWS || self.failed.is_some() {
             return;
         }
-        let clashes = match self.import.stage(&batch).await {
+        let clashes = match self.resolve_and_stage(batch).await {
             Ok(clashes) => clashes,
             Err(error) => {
                 self.failed = Some(error);
@@ -255,5 +256,10 @@ impl Intake<'_> {
             );
             self.faults.add(line, detail);
         }
+    }
+
+    async fn resolve_and_stage(&mut self, batch: Vec<ReadRow>) -> Result<Vec<Clash>, StoreError> {
+        let rows = names::resolve(&self.state.store, batch, &mut self.faults).await?;
+        self.import.stage(&rows).await
     }
 }

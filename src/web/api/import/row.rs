@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::formula::undone;
-use crate::domain::ids::{ExternalTicket, SourceName};
+use crate::domain::ids::{ServalTicketId, SourceName};
 use crate::operators::message_ids;
-use crate::sources::SourceConfig;
-use crate::store::ImportRow;
+use crate::sources::{SourceConfig, TypedId};
 use crate::web::api::input::or_default;
 use crate::web::plain::plain;
 
@@ -135,8 +134,20 @@ pub(super) fn from_json(line: &[u8]) -> Result<RawRow, String> {
 /// The configured sources by name.
 pub(super) type Configured = BTreeMap<SourceName, SourceConfig>;
 
+/// A row whose ids are read. A number is not looked up yet.
+#[derive(Debug)]
+pub(super) struct ReadRow {
+    pub(super) line: u64,
+    pub(super) source: SourceName,
+    pub(super) typed: TypedId,
+    pub(super) ticket_id: ServalTicketId,
+    pub(super) accounted_for: Vec<String>,
+    pub(super) unlinks_old: bool,
+    pub(super) reconnects: bool,
+}
+
 /// Checks a row against the configuration.
-pub(super) fn check(sources: &Configured, line: u64, raw: RawRow) -> Result<ImportRow, String> {
+pub(super) fn check(sources: &Configured, line: u64, raw: RawRow) -> Result<ReadRow, String> {
     let name = raw.source.trim();
     let source: Option<SourceName> = name.parse().ok();
     let Some((source, config)) = source.and_then(|name| sources.get_key_value(&name)) else {
@@ -145,19 +156,17 @@ pub(super) fn check(sources: &Configured, line: u64, raw: RawRow) -> Result<Impo
         // is shown.
         return Err(format!("source: no source is named {name:?}"));
     };
-    let external_id = config
+    let typed = config
         .kind
-        .parse_external_id(raw.external_id.trim())
+        .read_typed(&raw.external_id)
         .map_err(|error| format!("external_id: {error}"))?;
     let ticket_id = raw.ticket_id.trim().parse();
     let ticket_id = ticket_id.map_err(|error| format!("ticket_id: {error}"))?;
     message_ids(&raw.accounted_for_message_ids)?;
-    Ok(ImportRow {
+    Ok(ReadRow {
         line,
-        ticket: ExternalTicket {
-            source: source.clone(),
-            external_id,
-        },
+        source: source.clone(),
+        typed,
         ticket_id,
         accounted_for: raw.accounted_for_message_ids,
         unlinks_old: config.policy.disconnect_on_remap,

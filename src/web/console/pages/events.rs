@@ -4,8 +4,11 @@ use askama::Template;
 use axum::response::Response;
 
 use crate::domain::event::EventState;
+use crate::operators::Refusal;
 use crate::store::{EventFilter, EventRow};
-use crate::web::console::frame::{Fault, List, Numbers, Page, ROWS, Tab, View, href, render};
+use crate::web::console::frame::{
+    Fault, List, Numbers, Page, ROWS, Tab, View, field_error, href, render,
+};
 
 #[derive(Template)]
 #[template(path = "events.html", config = "src/web/console/askama.toml")]
@@ -14,6 +17,8 @@ struct EventsPage<'a> {
     list: List<'a, 4>,
     rows: Vec<EventRow>,
     numbers: Numbers,
+    /// Why the external id of the filter names nothing.
+    refused: Option<String>,
 }
 
 /// The external tickets of the events.
@@ -32,15 +37,30 @@ pub(crate) async fn show(view: View) -> Result<Response, Fault> {
         let unknown = || Fault::malformed(format!("No state is called {word:?}."));
         EventState::parse(word).ok_or_else(unknown)
     };
+    let source = source.map(|name| operators.source(name)).transpose()?;
+    let external_id = match external_id {
+        Some(typed) => Some(operators.external_filter(source.as_ref(), typed).await),
+        None => None,
+    };
+    // The form is shown again with what was typed, and with what is wrong.
+    let (external_id, refused) = match external_id.transpose() {
+        Ok(external_id) => (external_id, None),
+        Err(refusal @ Refusal::Store(_)) => return Err(refusal.into()),
+        Err(refusal) => (None, Some(field_error(&refusal))),
+    };
     let filter = EventFilter {
         state: word.map(read).transpose()?,
-        source: source.map(|name| operators.source(name)).transpose()?,
-        external_id: external_id.map(|id| operators.one_spelling(id.to_owned())),
+        source,
+        external_id: external_id.map(|id| id.to_string()),
         reason: reason.map(str::to_owned),
         before: list.after()?,
         limit: ROWS + 1,
     };
-    let mut rows = operators.store().events(&filter).await?;
+    let mut rows = if refused.is_none() {
+        operators.store().events(&filter).await?
+    } else {
+        Vec::new()
+    };
     list.cut(&mut rows, |row| row.id.to_string());
     // One query for the numbers of all rows.
     let numbers = view.numbers(tickets(&rows)).await?;
@@ -49,6 +69,7 @@ pub(crate) async fn show(view: View) -> Result<Response, Fault> {
         list,
         rows,
         numbers,
+        refused,
     };
     Ok(render(&page))
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::Response;
 
 use crate::domain::find::Wanted;
-use crate::sources::find;
+use crate::sources::{TypedId, find};
 use crate::store::Found;
 use crate::web::console::frame::{Fault, Page, Tab, View, href, render, see_other};
 
@@ -85,7 +85,8 @@ fn could_be(view: &View, wanted: &[Wanted]) -> Vec<Hit> {
             let kind = operators.kind(source.as_str());
             // Only an id in exactly the form that webhooks have is offered. A mapping under another
             // form would never match an event.
-            if kind.is_some_and(|kind| kind.parse_external_id(id.as_str()).as_ref() == Ok(id)) {
+            let typed = TypedId::Id(id.clone());
+            if kind.is_some_and(|kind| kind.read_typed(id.as_str()).as_ref() == Ok(&typed)) {
                 hits.push(Hit {
                     href: href::ticket(source.as_str(), id.as_str()),
                     name: id.to_string(),
