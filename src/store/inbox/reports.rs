@@ -86,7 +86,7 @@ pub(crate) async fn apply_all(tx: &mut Tx, subject: Subject) -> Result<(), Store
     const TOLD: &str = "\
         -- store::reports::told
         SELECT r.id, r.report, r.rank_major, r.rank_minor,
-            EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = r.id)
+            (SELECT p.event_id FROM payloads AS p WHERE p.event_id = r.id) IS NOT NULL
         FROM events AS r INDEXED BY events_report
         WHERE r.external = $1 AND r.report IS NOT NULL";
     let mut all: Vec<(Told, bool)> = tx.fetch_all(TOLD, args![subject.external]).await?;
@@ -138,13 +138,13 @@ async fn trim(tx: &mut Tx, id: EventId, object: Range<usize>) -> Result<(), Stor
     Ok(())
 }
 
-/// Finds the other events that a report is about.
+/// Finds the other events that a report is about. For `EXISTS` Postgres may read all payloads.
 async fn others(tx: &mut Tx, subject: Subject, told: Told) -> Result<Vec<Other>, StoreError> {
     const OTHERS: &str = "\
         -- store::reports::others
         SELECT e.id, e.state, e.rank_major, e.rank_minor, e.report,
-            EXISTS (SELECT 1 FROM claims AS c WHERE c.event_id = e.id),
-            EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id)
+            (SELECT c.event_id FROM claims AS c WHERE c.event_id = e.id) IS NOT NULL,
+            (SELECT p.event_id FROM payloads AS p WHERE p.event_id = e.id) IS NOT NULL
         FROM events AS e INDEXED BY events_external
         WHERE e.external = $1
         ORDER BY e.id";

@@ -170,7 +170,7 @@ async fn newest(tx: &mut Tx, external: i64) -> Result<Option<Newest>, StoreError
     const NEWEST: &str = "\
         -- store::on_mapped::newest
         SELECT e.id, e.state, e.rank_major, e.rank_minor,
-            EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = e.id),
+            (SELECT p.event_id FROM payloads AS p WHERE p.event_id = e.id) IS NOT NULL,
             e.state = 'connected' AND e.ticket_id IS NOT DISTINCT FROM x.ticket_id
         FROM external_tickets AS x CROSS JOIN events AS e ON e.id = x.newest
         WHERE x.id = $1";

@@ -96,7 +96,7 @@ pub(super) async fn held(
         "-- store::subject::held
         SELECT shown.key, c.event_id, e.source, e.external, e.rank_major, e.rank_minor, x.ticket_id,
             COALESCE(e.state = 'queued', FALSE),
-            EXISTS (SELECT 1 FROM payloads AS p WHERE p.event_id = c.event_id),
+            (SELECT p.event_id FROM payloads AS p WHERE p.event_id = c.event_id) IS NOT NULL,
             ",
         is_outranked!("e", "x"),
         " FROM json_each(?) AS shown
