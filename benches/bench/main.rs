@@ -21,6 +21,7 @@ mod args;
 mod bare;
 mod child;
 mod daemon;
+mod distance;
 mod generator;
 mod handler;
 mod histogram;

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 
+use crate::distance;
 use crate::procfs;
 use crate::script;
 use crate::webhooks::{Kind, ticket_id};
@@ -64,9 +65,14 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// The URL of the database. It goes over TCP, as in life.
-    pub(crate) fn url(&self) -> String {
-        format!("postgres://bench@127.0.0.1:{}/postgres", self.port)
+    /// The URL of the database, whose round trips take `distance` in addition. It goes over TCP, as in life.
+    pub(crate) fn url(&self, distance: Duration) -> anyhow::Result<String> {
+        let port = if distance.is_zero() {
+            self.port
+        } else {
+            distance::pass_on(self.port, distance / 2)?
+        };
+        Ok(format!("postgres://bench@127.0.0.1:{port}/postgres"))
     }
 
     async fn connect(&self) -> anyhow::Result<PgConnection> {

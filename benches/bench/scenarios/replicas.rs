@@ -20,6 +20,8 @@ use crate::webhooks::{Kind, Sender};
 
 const REPLICAS: usize = 3;
 const CONNECTIONS: usize = 64;
+/// Time of a round trip between a replica and a server elsewhere.
+const DISTANCE: Duration = Duration::from_micros(500);
 /// More webhooks a second than any round has.
 const FASTER_THAN_EVER: f64 = 10_000.0;
 
@@ -45,13 +47,21 @@ struct Bench {
 }
 
 pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()> {
+    let near = measure(args, Duration::ZERO).await?;
+    let far = measure(args, DISTANCE).await?;
+    tell(&near, &far, goals);
+    Ok(())
+}
+
+/// Measures rounds on a Postgres whose round trips take `distance` in addition.
+async fn measure(args: &Args, distance: Duration) -> anyhow::Result<Vec<Round>> {
     let postgres = Postgres::start()?;
     let serval = Handler::serval(Duration::ZERO).await?;
     let mut sites = Vec::new();
     for n in 0..REPLICAS {
-        let name = format!("replica-{n}");
+        let name = format!("replica-{n}-{}", distance.as_micros());
         let site = Site::new(args, BUILT.as_ref(), &name, &serval.url())?;
-        sites.push(site.with_database(&postgres.url()));
+        sites.push(site.with_database(&postgres.url(distance)?));
     }
     let mut daemons = vec![sites[0].start().await?];
     let seconds = args.seconds * (args.rounds + 1) as f64 * 2.0;
@@ -72,11 +82,11 @@ pub(crate) async fn run(args: &Args, goals: &mut Vec<Goal>) -> anyhow::Result<()
     for _ in 0..args.rounds {
         rounds.push(bench.round(args.round()).await?);
     }
-    tell(&rounds, goals);
     for daemon in bench.daemons {
         daemon.stop().await?;
     }
-    bench.serval.stop().await
+    bench.serval.stop().await?;
+    Ok(rounds)
 }
 
 impl Bench {
@@ -142,14 +152,19 @@ impl Bench {
     }
 }
 
-fn tell(rounds: &[Round], goals: &mut Vec<Goal>) {
-    let middle = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
+fn tell(near: &[Round], far: &[Round], goals: &mut Vec<Goal>) {
+    let of = |rounds: &[Round], figure: fn(&Round) -> f64| {
+        let figures = rounds.iter().map(figure);
+        median(figures.collect())
+    };
+    let middle = |figure: fn(&Round) -> f64| of(near, figure);
     let title = format!(
         "{REPLICAS} replicas on Postgres, {CONNECTIONS} connections, ServiceNow 4 KiB, Serval answers at once"
     );
     let mut table = Table::new(
         title,
         &[
+            "Postgres",
             "acknowledged and connected/s",
             "acks/s",
             "p50 ms",
@@ -168,7 +183,10 @@ fn tell(rounds: &[Round], goals: &mut Vec<Goal>) {
         |round| round.postgres,
         |round| round.daemons,
     ];
-    table.row(figures.iter().map(|f| number(middle(*f))).collect());
+    for (place, rounds) in [("near", near), ("0.5 ms away", far)] {
+        let cells = figures.iter().map(|figure| number(of(rounds, *figure)));
+        table.row(std::iter::once(place.to_owned()).chain(cells).collect());
+    }
     table.print();
     let mut add = |name, measured, bound, aim| goal(goals, name, measured, bound, aim);
     let name = "3 replicas: events acknowledged and connected per second";
@@ -182,6 +200,8 @@ fn tell(rounds: &[Round], goals: &mut Vec<Goal>) {
     add(name, middle(|round| round.p99), AtMost(80.0), 40.0);
     let name = "one client on Postgres: p50 in ms";
     add(name, middle(|round| round.alone), AtMost(3.0), 1.5);
+    let name = "3 replicas, Postgres 0.5 ms away: p50 of acknowledgements in ms";
+    add(name, of(far, |round| round.p50), AtMost(15.0), 8.0);
     let name = "3 replicas: processor time of Postgres for each event in us";
     add(name, middle(|round| round.postgres), AtMost(250.0), 160.0);
 }
