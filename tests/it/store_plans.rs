@@ -266,7 +266,6 @@ async fn what_a_save_and_a_question_cost_does_not_grow_with_the_history() {
     let mut connection = options.connect().await.unwrap();
     let marks = [
         "-- store::look_up::known",
-        "-- store::look_up::deliveries",
         "-- store::on_mapped::newest",
         "-- store::current::event",
         "-- store::questions::is_known",

@@ -1,29 +1,44 @@
-//! The look-ups: two statements about the events of a group.
+//! The look-up: one statement about the events of a group.
 
 use std::sync::LazyLock;
 
-use super::keys::{ContentKey, Delivery, Fingerprint, NO_FINGERPRINT};
+use super::keys::{ContentKey, Fingerprint, NO_FINGERPRINT};
 use super::known::{Found, Known, Wanted};
 use super::webhook::{Recorded, Webhook};
 use crate::domain::event::Rank;
 use crate::domain::ids::{EventId, ExternalId};
 use crate::domain::report::Told;
+use crate::store::columns::Columns;
 use crate::store::commit::tx::Tx;
-use crate::store::engine::{Kind, LARGEST, Size, SizedStatement};
+use crate::store::engine::{Kind, LARGEST, Row, Size, SizedStatement};
 use crate::store::error::StoreError;
 use crate::store::links::doubts::doubt;
-use crate::store::sql::{args, json, read_all, row, state};
+use crate::store::sql::{args, json, row, state};
 
-/// Finds external tickets, and for each the facts that decide about a new event. A ticket comes more
-/// than once if the group has several events of it. The row without an index has the last row id that is
-/// taken.
+/// Finds what the database has of the events of a group, in rows of three kinds. The first two columns tell which, and
+/// about which event.
+///
+/// - The external ticket of an event, with the facts that decide about a new event.
+/// - The stored event for the name of a delivery: the one with its fingerprint, else the one with the lowest, which
+///   is the one without a fingerprint if there is such a one.
+/// - Without an event: the last row id that is taken by an external ticket.
 ///
 /// `LIMIT` keeps Postgres from reading all that waits, for a few tickets.
-static TICKETS: LazyLock<SizedStatement> =
-    LazyLock::new(|| SizedStatement::new(KNOWN, &[Kind::Int, Kind::Text, Kind::Text, Kind::Blob]));
-const KNOWN: &str = concat!(
+static KNOWN: LazyLock<SizedStatement> = LazyLock::new(|| {
+    let kinds = &[
+        Kind::Int,
+        Kind::Text,
+        Kind::Text,
+        Kind::Blob,
+        Kind::Blob,
+        Kind::Int,
+    ];
+    SizedStatement::new(OF_EVENTS, kinds)
+});
+const OF_EVENTS: &str = concat!(
     "-- store::look_up::known
-    SELECT wanted.column1, x.id, x.ticket_id, c.ticket_id IS NOT NULL,
+    WITH wanted AS (VALUES {rows})
+    SELECT wanted.column1, FALSE, x.id, x.ticket_id, c.ticket_id IS NOT NULL,
            x.number, p.id, p.rank_major, p.rank_minor, s.id, x.accounted_for,
            n.id, n.rank_major, n.rank_minor,
            CASE WHEN x.newest IS NOT NULL THEN
@@ -39,8 +54,8 @@ const KNOWN: &str = concat!(
            (SELECT r.id FROM events AS r INDEXED BY events_report
                WHERE r.report IS NOT NULL AND r.external = x.id LIMIT 1) IS NOT NULL, ",
     doubt!("x.id", "x.ticket_id"),
-    "
-    FROM (VALUES {rows}) AS wanted
+    ", NULL, NULL, NULL, NULL, NULL, NULL
+    FROM wanted
     CROSS JOIN external_tickets AS x
         ON x.source = wanted.column2 AND x.external_id = wanted.column3
     LEFT JOIN connections AS c ON c.external = x.id AND c.ticket_id = x.ticket_id
@@ -50,35 +65,30 @@ const KNOWN: &str = concat!(
     LEFT JOIN events AS s INDEXED BY events_external
         ON s.external = x.id AND s.content = wanted.column4
     UNION ALL
-    SELECT NULL, COALESCE(MAX(id), 0), NULL, FALSE, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-        NULL, FALSE, FALSE, NULL
-    FROM external_tickets"
-);
-
-/// Finds one stored event for the name of each delivery: the one with its fingerprint, else the one
-/// with the lowest, which is the one without a fingerprint if there is such a one.
-static DELIVERIES: LazyLock<SizedStatement> = LazyLock::new(|| {
-    SizedStatement::new(DELIVERED, &[Kind::Int, Kind::Text, Kind::Blob, Kind::Int])
-});
-const DELIVERED: &str = "\
-    -- store::look_up::deliveries
-    SELECT wanted.column1, e.id, e.state, e.reason, x.external_id, e.fingerprint, e.content
-    FROM (VALUES {rows}) AS wanted
+    SELECT wanted.column1, TRUE, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, NULL, NULL, e.id, e.state, e.reason, x.external_id, e.fingerprint, e.content
+    FROM wanted
     CROSS JOIN events AS e ON e.id = COALESCE(
         (SELECT s.id FROM events AS s INDEXED BY events_delivery
-            WHERE s.source = wanted.column2 AND s.delivery = wanted.column3
-                AND s.fingerprint = wanted.column4),
+            WHERE s.source = wanted.column2 AND s.delivery = wanted.column5
+                AND s.fingerprint = wanted.column6),
         (SELECT o.id FROM events AS o INDEXED BY events_delivery
-            WHERE o.source = wanted.column2 AND o.delivery = wanted.column3
+            WHERE o.source = wanted.column2 AND o.delivery = wanted.column5
             ORDER BY o.fingerprint LIMIT 1))
-    LEFT JOIN external_tickets AS x ON x.id = e.external";
+    LEFT JOIN external_tickets AS x ON x.id = e.external
+    UNION ALL
+    SELECT NULL, FALSE, COALESCE(MAX(id), 0), NULL, FALSE, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        NULL, FALSE, FALSE, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM external_tickets"
+);
+/// Index of the first column of each kind of row.
+const OF_TICKET: usize = 2;
+const OF_DELIVERY: usize = 18;
 
 row! {
     /// An external ticket that the database has.
     struct TicketRow {
-        /// Index among the named tickets; `None`: the row has only the last row id that is taken.
-        index: Option<i64>,
-        /// Row id of the external ticket.
+        /// Its row id.
         id: i64,
         mapped_to: Option<String>,
         is_connected: bool,
@@ -105,8 +115,6 @@ row! {
 row! {
     /// An event whose delivery has the name.
     struct DeliveryRow {
-        /// Index among the named deliveries.
-        index: i64,
         event: i64,
         state: String,
         reason: Option<String>,
@@ -137,33 +145,28 @@ impl<'a> Known<'a> {
     /// Asks the database about all events of `webhooks`.
     pub(super) async fn look_up(tx: &mut Tx, webhooks: &'a [Webhook]) -> Result<Self, StoreError> {
         let mut known = Self::of(webhooks);
-        let named: Vec<_> = known.named_tickets().collect();
-        let delivered = known.with_delivery();
-        for part in numbered(&named).chunks(LARGEST) {
-            let size = Size::of(part.len());
-            TICKETS.push(tx.later(), size, part, |batch, (key, (ticket, content))| {
-                let ticket = &known.tickets[*ticket];
-                batch.bind(*key);
-                batch.bind(ticket.source);
-                batch.bind(ticket.external_id.as_str());
-                batch.bind(content.as_ref().map(ContentKey::as_slice));
-            });
-            for row in read_all(&tx.fetch_later().await?)? {
-                known.note_ticket(&named, row);
-            }
+        let numbered: Vec<(i64, &Wanted<'a>)> = (0_i64..).zip(&known.wanted).collect();
+        let mut rows = Vec::new();
+        for part in numbered.chunks(LARGEST) {
+            KNOWN.push(
+                tx.later(),
+                Size::of(part.len()),
+                part,
+                |batch, (index, wanted)| {
+                    let ticket = wanted.ticket.map(|ticket| &known.tickets[ticket]);
+                    let delivery = wanted.delivery.as_ref();
+                    batch.bind(*index);
+                    batch.bind(wanted.webhook.source.as_str());
+                    batch.bind(ticket.map(|ticket| ticket.external_id.as_str()));
+                    batch.bind(wanted.content.as_ref().map(ContentKey::as_slice));
+                    batch.bind(delivery.map(|delivery| delivery.name.1.as_slice()));
+                    batch.bind(delivery.map(|delivery| delivery.fingerprint));
+                },
+            );
+            rows.append(&mut tx.fetch_later().await?);
         }
-        for part in numbered(&delivered).chunks(LARGEST) {
-            let size = Size::of(part.len());
-            DELIVERIES.push(tx.later(), size, part, |batch, (key, (_, delivery))| {
-                let (source, name) = &delivery.name;
-                batch.bind(*key);
-                batch.bind(*source);
-                batch.bind(name.as_slice());
-                batch.bind(delivery.fingerprint);
-            });
-            for row in read_all(&tx.fetch_later().await?)? {
-                known.note_delivery(&delivered, row)?;
-            }
+        for row in rows {
+            known.note(&row)?;
         }
         known.note_reports(tx).await?;
         Ok(known)
@@ -194,30 +197,30 @@ impl<'a> Known<'a> {
         Ok(())
     }
 
-    /// The external tickets that events name, as indexes, each with the event's content.
-    fn named_tickets(&self) -> impl Iterator<Item = (usize, Option<ContentKey>)> {
-        let named = |wanted: &Wanted<'a>| Some((wanted.ticket?, wanted.content));
-        self.wanted.iter().filter_map(named)
+    fn note(&mut self, row: &Row) -> Result<(), StoreError> {
+        let (index, is_delivery): (Option<i64>, bool) = Columns::read(row, &mut 0)?;
+        let wanted = index.and_then(|index| usize::try_from(index).ok());
+        match wanted.filter(|index| *index < self.wanted.len()) {
+            Some(wanted) if is_delivery => {
+                self.note_delivery(wanted, DeliveryRow::read(row, &mut { OF_DELIVERY })?)
+            }
+            Some(wanted) => {
+                self.note_ticket(wanted, TicketRow::read(row, &mut { OF_TICKET })?);
+                Ok(())
+            }
+            None => {
+                self.next_ticket = i64::read(row, &mut { OF_TICKET })? + 1;
+                Ok(())
+            }
+        }
     }
 
-    /// The events whose delivery has a name, as indexes, each with the delivery.
-    fn with_delivery(&self) -> Vec<(usize, Delivery<'a>)> {
-        let wanted = self.wanted.iter().enumerate();
-        let named = wanted.filter_map(|(index, wanted)| Some((index, wanted.delivery.clone()?)));
-        named.collect()
-    }
-
-    /// Notes an external ticket that the database has.
-    fn note_ticket(&mut self, named: &[(usize, Option<ContentKey>)], row: TicketRow) {
-        let Some(index) = row.index else {
-            self.next_ticket = row.id + 1;
+    /// Notes the external ticket of an event.
+    fn note_ticket(&mut self, wanted: usize, row: TicketRow) {
+        let wanted = &self.wanted[wanted];
+        let Some(ticket) = wanted.ticket.map(|ticket| &mut self.tickets[ticket]) else {
             return;
         };
-        let index = usize::try_from(index).ok();
-        let Some((ticket, content)) = index.and_then(|index| named.get(index)) else {
-            return;
-        };
-        let ticket = &mut self.tickets[*ticket];
         let rank = |(major, minor): (Option<i64>, Option<i64>)| {
             Rank(major.unwrap_or_default(), minor.unwrap_or_default())
         };
@@ -234,22 +237,17 @@ impl<'a> Known<'a> {
         ticket.is_busy = row.is_busy;
         ticket.has_reports = row.has_reports;
         ticket.doubt = row.doubt;
-        if let (Some(key), Some(event)) = (content, row.twin) {
-            ticket.contents.insert(*key, EventId(event));
+        if let (Some(key), Some(event)) = (wanted.content, row.twin) {
+            ticket.contents.insert(key, EventId(event));
         }
     }
 
     /// Notes a delivery that the database has, or that it has one of the same name.
-    fn note_delivery(
-        &mut self,
-        named: &[(usize, Delivery<'a>)],
-        row: DeliveryRow,
-    ) -> Result<(), StoreError> {
-        let at = usize::try_from(row.index).ok();
-        let Some((wanted, delivery)) = at.and_then(|at| named.get(at)) else {
+    fn note_delivery(&mut self, wanted: usize, row: DeliveryRow) -> Result<(), StoreError> {
+        let wanted = &self.wanted[wanted];
+        let Some(delivery) = &wanted.delivery else {
             return Ok(());
         };
-        let wanted = &self.wanted[*wanted];
         let external_id = wanted.event.external_id.as_ref().map(ExternalId::as_str);
         if !row.is_same(delivery.fingerprint, external_id, wanted.content.as_ref()) {
             self.names.insert(delivery.name.clone(), None);
@@ -267,11 +265,6 @@ impl<'a> Known<'a> {
         self.deliveries.insert(delivery.clone(), found);
         Ok(())
     }
-}
-
-/// Returns the items, each with its index.
-fn numbered<T>(all: &[T]) -> Vec<(i64, &T)> {
-    (0_i64..).zip(all).collect()
 }
 
 #[cfg(test)]
@@ -302,7 +295,6 @@ mod tests {
         ];
         for (stored, (fingerprint, external_id, content), expected) in rows {
             let row = DeliveryRow {
-                index: 0,
                 event: 1,
                 state: "parked".to_owned(),
                 reason: None,
