@@ -133,7 +133,7 @@ async fn settle_one<'a>(
                 ticket_id,
                 to: EventState::Connected,
                 reason: *reason,
-                siblings_done: !reconnects,
+                ends_siblings: !reconnects,
                 was_in_doubt: settle.was_in_doubt,
                 now,
             }));
@@ -144,7 +144,7 @@ async fn settle_one<'a>(
                 ticket_id,
                 to: EventState::Skipped,
                 reason: Some(Reason::AlreadyLinked),
-                siblings_done: true,
+                ends_siblings: true,
                 was_in_doubt: settle.was_in_doubt,
                 now,
             }));

@@ -23,9 +23,17 @@ pub(super) async fn finish(
     let (elsewhere, arrived): (Vec<&Pair<'_>>, Vec<_>) = (pairs.iter())
         .filter(|pair| pair.subject.is_queued)
         .partition(|pair| pair.was_mapped_away());
-    let done: Vec<&Pair<'_>> = pairs.iter().filter(|pair| pair.siblings_done).collect();
+    let done = pairs
+        .iter()
+        .filter(|pair| pair.ends_siblings && pair.subject.has_siblings);
+    let done: Vec<&Pair<'_>> = done.collect();
     rows::push(tx.later(), ended, pairs, &arrived, &done);
-    let siblings: Vec<(i64, i64)> = read_all(&tx.fetch_later().await?)?;
+    let siblings: Vec<(i64, i64)> = if done.is_empty() {
+        // Nothing is read, so the statements go with the next ones.
+        Vec::new()
+    } else {
+        read_all(&tx.fetch_later().await?)?
+    };
     for pair in pairs {
         if pair.was_in_doubt {
             doubts::end(tx, pair.subject.external, pair.ticket_id).await?;

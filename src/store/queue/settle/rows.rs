@@ -94,8 +94,8 @@ static SIBLINGS: LazyLock<SizedStatement> = LazyLock::new(|| {
 });
 
 /// Adds statements that end the claims and store their attempts, store `pairs`, move the events of
-/// `arrived`, and find the other queued events of `done`. The last one returns rows of an event and an
-/// index in `done`.
+/// `arrived`, and find the other queued events of `done`, if there are any. That one returns rows of an event and
+/// an index in `done`.
 pub(super) fn push(
     batch: &mut Batch,
     ended: &[&Settle],
@@ -134,10 +134,12 @@ pub(super) fn push(
         batch.bind(pair.to.as_str());
         batch.bind(pair.reason.map(Reason::as_str));
     });
-    SIBLINGS.push(batch, size, &done, |batch, (index, pair)| {
-        batch.bind(pair.subject.external);
-        batch.bind(*index);
-    });
+    if !done.is_empty() {
+        SIBLINGS.push(batch, size, &done, |batch, (index, pair)| {
+            batch.bind(pair.subject.external);
+            batch.bind(*index);
+        });
+    }
 }
 
 fn bind_attempt(batch: &mut Batch, (event, attempt): &(i64, &Attempt)) {

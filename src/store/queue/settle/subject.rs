@@ -24,6 +24,8 @@ pub(super) struct Subject {
     pub(super) has_body: bool,
     /// True if a newer save came while the event was claimed.
     pub(super) is_outranked: bool,
+    /// True if other events of the external ticket are queued.
+    pub(super) has_siblings: bool,
 }
 
 impl Subject {
@@ -50,7 +52,7 @@ pub(super) struct Pair<'a> {
     pub(super) to: EventState,
     pub(super) reason: Option<Reason>,
     /// True if the other queued events of the external ticket have nothing left to do.
-    pub(super) siblings_done: bool,
+    pub(super) ends_siblings: bool,
     /// True if it was in doubt when the event was claimed.
     pub(super) was_in_doubt: bool,
     pub(super) now: Timestamp,
@@ -81,6 +83,7 @@ row! {
         is_queued: bool,
         has_body: bool,
         is_outranked: bool,
+        has_siblings: bool,
     }
 }
 
@@ -99,7 +102,9 @@ pub(super) async fn held(
             (SELECT p.event_id FROM payloads AS p WHERE p.event_id = c.event_id) IS NOT NULL,
             ",
         is_outranked!("e", "x"),
-        " FROM json_each(?) AS shown
+        ", (SELECT q.id FROM events AS q INDEXED BY events_head
+            WHERE q.state = 'queued' AND q.external = e.external AND q.id <> e.id LIMIT 1) IS NOT NULL
+        FROM json_each(?) AS shown
         CROSS JOIN claims AS c
             ON c.event_id = CAST(shown.value ->> 0 AS BIGINT) AND c.token = shown.value ->> 1
         LEFT JOIN events AS e
@@ -124,6 +129,7 @@ pub(super) async fn held(
                 is_queued: row.is_queued,
                 has_body: row.has_body,
                 is_outranked: row.is_outranked,
+                has_siblings: row.has_siblings,
             }
         });
         (usize::try_from(row.key).unwrap_or(usize::MAX), subject)
