@@ -103,7 +103,7 @@ impl Args {
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Command {
-    /// Everything below but `peers`, with short rounds and a short history (see `--full`).
+    /// Everything below but `peers` and `replicas`, with short rounds and a short history (see `--full`).
     All,
     /// One minute, for CI: fails only on figures that neighbours do not move.
     Smoke,
