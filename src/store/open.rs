@@ -102,6 +102,13 @@ impl Store {
             tracing::info!("an import that was decided before is continued");
             writer.begin_import(decided);
         }
+        if shared.replica.is_some() {
+            // A beat would do that too, but has no time for very many events.
+            let begun = writer.first(|tx| {
+                Box::pin(async move { copied::begin(tx.connection().await?, now).await })
+            });
+            begun.await?;
+        }
         let store = Self {
             jobs,
             readers,
