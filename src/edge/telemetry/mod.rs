@@ -98,6 +98,10 @@ pub struct Traces {
 
 impl Traces {
     /// Exports the remaining spans.
+    #[cfg_attr(
+        not(feature = "otel"),
+        expect(clippy::unused_async, reason = "it waits where there are traces")
+    )]
     pub async fn close(self) {
         #[cfg(feature = "otel")]
         if let Some(provider) = self.provider {
