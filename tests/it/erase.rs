@@ -1,6 +1,6 @@
 //! Erasing one external ticket: through the API and the command line, down to the bytes.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use serval_connect::rehearsal::mock_serval::MockConfig;
 
 use crate::cli_run::Site;
@@ -88,9 +88,15 @@ async fn nothing_of_an_erased_ticket_is_left_in_the_files() {
     assert_eq!(answer["removed"]["mappings"], 1);
     assert_eq!(answer["removed"]["connections"], 1);
     assert_eq!(answer["removed"]["attempts"], 1);
+    // The log of a server is not ours to empty.
+    let emptied = if postgres::is_wanted() {
+        Value::Null
+    } else {
+        json!(true)
+    };
     assert_eq!(
         (&answer["left"], &answer["log_emptied"]),
-        (&json!(0), &json!(true))
+        (&json!(0), &emptied)
     );
     let bytes = database_bytes(&url);
     assert_eq!(places(&bytes, sys_id(1)), 0);

@@ -111,6 +111,7 @@ mod store_supersede;
 mod store_ticket;
 mod support;
 mod taken_back;
+mod taken_over;
 mod third_source;
 mod timing;
 mod tls;

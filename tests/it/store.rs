@@ -69,7 +69,19 @@ impl Bench {
     pub(crate) async fn open_at(folder: TempDir, now: Timestamp) -> Self {
         // A child that another test starts at this moment may still have the lock of the last turn.
         let open = async || open_after_others(&url(&folder), now).await.ok();
-        let (store, writer) = eventually("the lock of the database", open).await;
+        let opened = eventually("the lock of the database", open).await;
+        Self::run(opened, folder).await
+    }
+
+    /// Opens a database on a server beside other processes, which take this one for dead after this time.
+    pub(crate) async fn beside(url: &str, dead_after: Duration) -> Self {
+        let mut database = Database::at(url);
+        database.dead_after = dead_after;
+        let opened = Store::open_database(&database, at(0)).await.unwrap();
+        Self::run(opened, tempfile::tempdir().unwrap()).await
+    }
+
+    async fn run((store, writer): (Store, Writer), folder: TempDir) -> Self {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run(stop.clone()));

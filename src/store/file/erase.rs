@@ -309,6 +309,8 @@ async fn step(tx: &mut Tx, ticket: &ExternalTicket, now: Timestamp) -> Result<St
     if tx.fetch_one(IN_HAND, in_hand).await? {
         return Ok(Step::InHand);
     }
+    // By the clock of its holder a claim that ran out may last a little longer. It looks again before its call.
+    tx.effects.revises = true;
     let first = args![&ticket.source, &ticket.external_id, STEP];
     let events: Vec<Doomed> = tx.fetch_all(EVENTS, first).await?;
     let [payloads, attempts, changes, deleted] = delete_events(tx, &events).await?;

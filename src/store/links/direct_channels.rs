@@ -65,6 +65,7 @@ pub(crate) async fn recognize<'a>(
             if !is_direct {
                 if direct.remove(&name(webhook, channel)) {
                     tx.run(REMOVE, args()).await?;
+                    tx.effects.revises = true;
                 }
             } else if direct.insert(name(webhook, channel)) {
                 tx.run(ADD, args()).await?;

@@ -109,6 +109,8 @@ pub(super) async fn give_back_expired(tx: &mut Tx, now: Timestamp) -> Result<(),
     // fast enough.
     let expired: Vec<(EventId, i64, Option<String>)> =
         tx.fetch_all(FREE, args![millis(now)]).await?;
+    // By the clock of its holder it may last a little longer. That one looks again before its call.
+    tx.effects.revises |= !expired.is_empty();
     for (event, external, ticket_id) in expired {
         tracing::warn!(%event, "a claim ran out; the event is due again");
         if let Some(ticket_id) = ticket_id {

@@ -253,6 +253,8 @@ pub(crate) async fn step(
         let origin = Origin::Import.as_str();
         args![id, &source, &external_id, millis(now), origin]
     };
+    // A claim that was made before the import may be about to be sent. It looks again before its call.
+    tx.effects.revises = true;
     for statement in [NAME, NUMBER] {
         tx.run(statement, of_step()).await?;
     }
