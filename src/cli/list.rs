@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::backend::{Backend, Call};
+use super::mentions::Search;
 use super::source::source;
 use crate::config::Config;
 use crate::terminal::{Failure, Form, Outcome, output};
@@ -27,6 +28,25 @@ pub(super) struct Options {
     all: bool,
     #[command(flatten)]
     form: Form,
+}
+
+impl Options {
+    /// Largest number of rows; `None`: no limit.
+    fn most(&self) -> Option<usize> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        (!self.all).then_some(limit)
+    }
+}
+
+/// A range of time on the command line.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Times {
+    /// Only from this time on: back from now, such as 24h or 7d, or a time such as 2026-03-01T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+    /// Only before this time, likewise
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<String>,
 }
 
 /// A list of the API, and the table that shows it.
@@ -81,6 +101,28 @@ impl List {
         Ok(())
     }
 
+    /// Prints the events that match `filters` and whose stored bodies mention the value.
+    pub(super) async fn print_mentions(
+        &self,
+        config: &Config,
+        options: &Options,
+        value: &str,
+        filters: &[(&'static str, Option<&str>)],
+    ) -> Outcome {
+        if let Some(name) = &options.source {
+            source(config, name)?;
+        }
+        let all = [filters, &[("source", options.source.as_deref())]].concat();
+        let search = Search::new(value, &all);
+        let searched = Backend::with(config, async |backend: &Backend| {
+            search.run(backend, options.most()).await
+        })
+        .await?;
+        let list = json!({ "data": searched.events, "next_cursor": searched.next });
+        options.form.show(&list, |list| self.show(list));
+        Ok(())
+    }
+
     fn show(&self, list: &Value) {
         let items = list["data"].as_array().map_or(&[][..], Vec::as_slice);
         if items.is_empty() {
@@ -111,11 +153,7 @@ impl List {
 
 /// Follows the cursors of a list: `{"data": […], "next_cursor": …}`, as the API writes it.
 async fn read(backend: &Backend, call: &Call, options: &Options) -> Result<Value, Failure> {
-    let limit = if options.all {
-        usize::MAX
-    } else {
-        usize::try_from(options.limit).unwrap_or(usize::MAX)
-    };
+    let limit = options.most().unwrap_or(usize::MAX);
     let mut data: Vec<Value> = Vec::new();
     let mut cursor: Option<String> = None;
     loop {

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Results go to the standard output,
 //! everything else to the standard error.
 
+mod audit;
 mod backend;
 mod backup;
 mod check;
@@ -10,17 +11,17 @@ mod connects;
 mod discover;
 mod erase;
 mod events;
-mod feed;
 mod file;
+mod files;
 mod healthcheck;
 mod list;
 mod map;
+mod mentions;
 mod migrate;
 mod move_to;
 mod openapi;
 mod restore;
 mod serve;
-mod sink;
 mod source;
 
 use std::process::ExitCode;
@@ -54,6 +55,8 @@ enum Command {
     Map(map::Args),
     /// Reads the inbox, and replays events that were given up
     Events(events::Args),
+    /// Exports the list of what operators did
+    Audit(audit::Args),
     /// Pauses and resumes the calls to Serval; webhooks are stored all the same
     Connects(connects::Args),
     /// Signs a JSON file as the real sender would, posts it, and prints the answer
@@ -72,7 +75,7 @@ enum Command {
     Backup(backup::Args),
     /// Makes a new database from a backup, after the old one was lost
     Restore(restore::Args),
-    /// Removes everything that is stored about one external ticket, and searches the files for its id
+    /// Removes everything that is stored about one external ticket, or about all that mention a person
     Erase(erase::Args),
     /// Prints the OpenAPI document of the API
     Openapi,
@@ -107,6 +110,7 @@ impl Cli {
             Command::Check(args) => check::run(&global, args).await,
             Command::Map(args) => map::run(&global, args).await,
             Command::Events(args) => events::run(&global, args).await,
+            Command::Audit(args) => audit::run(&global, args).await,
             Command::Connects(args) => connects::run(&global, args).await,
             Command::Send(args) => send::run(&global, args).await,
             Command::MockServal(args) => mock_serval::run(&global, args).await,

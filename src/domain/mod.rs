@@ -9,6 +9,7 @@ pub mod feed;
 pub mod find;
 pub mod ids;
 pub mod ingest;
+pub mod mention;
 pub mod rank;
 pub mod reason;
 pub mod report;

@@ -1,6 +1,6 @@
 //! The edges of the program: the clock, HTTP clients, certificates, metrics, the log and traces, the
-//! privacy of the memory, the secrets that no text from outside may repeat, and values that are replaced
-//! while others read them. Each exists once, and is used by all rooms.
+//! privacy of the memory, the secrets that no text from outside may repeat, ranges of time, and values that are
+//! replaced while others read them. Each exists once, and is used by all rooms.
 
 pub mod blot;
 pub mod clock;
@@ -13,3 +13,4 @@ pub mod shapes;
 pub mod telemetry;
 pub mod tls;
 pub(crate) mod units;
+pub mod window;

@@ -9,8 +9,11 @@ use super::refusal::Refusal;
 use super::service::Operators;
 use crate::domain::event::{Disposition, EventState, foremost};
 use crate::domain::ids::{EventId, ExternalTicket, SourceName};
+use crate::domain::mention::Mention;
 use crate::sources::StoredBody;
-use crate::store::{EraseError, Erased, EventFilter, ReadAgain, Replay, SetAside, Store};
+use crate::store::{
+    EraseError, Erased, ErasedBeside, EventFilter, ReadAgain, Replay, SetAside, Store,
+};
 
 /// States from which an event may be replayed.
 pub(crate) const REPLAYED: [EventState; 3] =
@@ -202,9 +205,15 @@ impl Operators {
         &self,
         who: &Operator,
         ticket: &ExternalTicket,
+        counts_naming: bool,
         why: &Why,
     ) -> Result<Erased, Refusal> {
-        let erased = self.by(who, why).erase(ticket, self.now()).await;
+        let store = self.by(who, why);
+        let erased = if counts_naming {
+            store.erase(ticket, self.now()).await
+        } else {
+            store.erase_uncounted(ticket, self.now()).await
+        };
         let erased = erased.map_err(|error| match error {
             EraseError::InHand => Refusal::Conflict(error.to_string()),
             EraseError::Store(error) => error.into(),
@@ -213,6 +222,25 @@ impl Operators {
         // The id is not logged: logs are kept elsewhere, and longer.
         let source = ticket.source.as_str();
         tracing::info!(source, rows, left = erased.left, "external ticket erased");
+        Ok(erased)
+    }
+
+    /// Erases events without an external ticket, and clears the texts that hold the value.
+    pub async fn erase_mentions(
+        &self,
+        who: &Operator,
+        mention: &Mention,
+        events: Vec<EventId>,
+    ) -> Result<ErasedBeside, Refusal> {
+        let store = self.by(who, &Why::default());
+        let erased = store.erase_beside(mention, events, self.now()).await?;
+        // The value is not logged: logs are kept elsewhere, and longer.
+        let (events, mentions) = (erased.events, erased.mentions);
+        tracing::info!(
+            events,
+            mentions,
+            "events and texts that mention a person erased"
+        );
         Ok(erased)
     }
 

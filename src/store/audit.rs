@@ -13,9 +13,11 @@ use super::commit::tx::Tx;
 use super::error::StoreError;
 use super::handle::Store;
 use super::sql::{self, args, millis, row};
+use super::views::arrived::bounds;
 use crate::domain::ids::{ExternalId, ExternalTicket, SourceName};
 use crate::domain::uptime::CutOff;
 use crate::domain::words::words;
+use crate::edge::window::Window;
 
 /// Maximum number of entries that one transaction deletes.
 const STEP: i64 = 500;
@@ -80,6 +82,8 @@ pub struct AuditFilter {
     pub source: Option<SourceName>,
     /// Only entries about external tickets with this id.
     pub external_id: Option<ExternalId>,
+    /// Only entries of this time.
+    pub window: Window,
     /// Only entries older than this one.
     pub before: Option<i64>,
     /// Page size.
@@ -130,13 +134,20 @@ impl Store {
             -- store::audit::of_some
             SELECT id, at, actor, action, source, external_id, subject, reason FROM audit
             WHERE id < $1 AND (CAST($3 AS TEXT) IS NULL OR source = $3)
-                AND (CAST($4 AS TEXT) IS NULL OR external_id = $4)
+                AND (CAST($4 AS TEXT) IS NULL OR external_id = $4) AND at >= $5 AND at < $6
             ORDER BY id DESC LIMIT $2";
         let (before, limit) = (filter.before.unwrap_or(i64::MAX), filter.limit);
+        let [since, until] = bounds(&filter.window);
+        let is_any_time = filter.window.is_open();
         let (statement, args) = match (&filter.source, &filter.external_id) {
-            (None, None) => (ALL, args![before, limit]),
-            (Some(source), Some(id)) => (OF_TICKET, args![before, limit, source, id]),
-            (source, id) => (OF_SOME, args![before, limit, source.as_ref(), id.as_ref()]),
+            (None, None) if is_any_time => (ALL, args![before, limit]),
+            (Some(source), Some(id)) if is_any_time => {
+                (OF_TICKET, args![before, limit, source, id])
+            }
+            (source, id) => {
+                let (source, id) = (source.as_ref(), id.as_ref());
+                (OF_SOME, args![before, limit, source, id, since, until])
+            }
         };
         sql::fetch_all(&self.readers, statement, args).await
     }

@@ -42,6 +42,7 @@ pub use error::{OpenError, SettleError, StoreError};
 pub use file::backup::{Backup, back_up, restore};
 pub use file::copy::{BackupError, saved_copy};
 pub use file::erase::{EraseError, Erased};
+pub use file::erase_beside::ErasedBeside;
 pub use file::inspect::Depth;
 pub use file::lock::{DatabaseLock, file_of};
 pub use file::retention::Purged;
@@ -66,11 +67,13 @@ pub use server::{
     Caller, Inspected, Migrated, ReplicaInfo, ServerFacts, SessionLimits, StoredSession,
 };
 pub use views::activity::{Activity, Bucket, Range};
+pub use views::arrived::Arrived;
 pub use views::dead::{DeadGroup, Failure};
 pub use views::event::{ChangeRow, EventDetail};
 pub use views::events::{EventFilter, EventRow};
 pub use views::find::{Found, FoundTicket};
 pub use views::levels::{FileSizes, Levels};
+pub use views::mentions::Searched;
 pub use views::parked::ParkedRow;
 pub use views::ticket::TicketPage;
 pub use views::ticket_rows::{Connection, PendingUnlink};

@@ -111,6 +111,11 @@ pub(crate) fn note(text: impl Display) {
     eprintln!("{text}");
 }
 
+/// Prints a question on the standard error, and leaves the cursor behind it.
+pub(crate) fn ask(question: &str) {
+    eprint!("{question}");
+}
+
 /// Prints a warning on the standard error.
 pub(crate) fn warn(text: impl Display) {
     eprintln!("warning: {text}");

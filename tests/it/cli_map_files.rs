@@ -122,6 +122,24 @@ async fn files_go_in_and_out_the_same_with_and_without_the_daemon() {
     assert_eq!(other.run("map export").await.text(), directly[0]);
 }
 
+#[tokio::test]
+async fn columns_of_others_are_named_once() {
+    let site = Site::new(MockConfig::default()).await;
+    site.run("migrate").await;
+    let text = format!(
+        "Source;External ID;Ticket ID;Comment;\r\nservicenow;{};T-1;x;\r\n;;;;\r\n",
+        sys_id(1)
+    );
+    let file = write(&site, "excel.csv", &text);
+    let done = site.run(&format!("map import {file}")).await;
+    let lines: Vec<_> = done.text().lines().collect();
+    assert_eq!(lines.len(), 2, "{done:?}");
+    assert!(lines[0].contains("1 mapping imported"), "{done:?}");
+    assert!(lines[1].ends_with(": Comment"), "{done:?}");
+    let done = site.run(&format!("map import {file} --json")).await;
+    assert_eq!(done.json()["passed_over"], json!(["Comment"]));
+}
+
 /// What a faulty file, one that is not there and a format that is not known come to.
 async fn faults(site: &Site) {
     let mut text = HEAD.to_owned() + "servicenow,not-an-id,T-0,\n";
@@ -148,10 +166,14 @@ async fn faults(site: &Site) {
 
     let here = site.path("").display().to_string();
     let odd = write(site, "pairs.txt", HEAD);
+    let workbook = write(site, "pairs.xlsx", "PK\u{3}\u{4}\u{14}");
+    let array = write(site, "pairs.json", "[{\"source\":\"slack\"}]");
     for (line, code, part) in [
         (format!("map import {here}none.csv"), 1, "No such file"),
         (format!("map import {here} --format csv"), 1, "directory"),
         (format!("map import {odd}"), 2, "--format csv or"),
+        (format!("map import {workbook}"), 2, "CSV UTF-8"),
+        (format!("map import {array}"), 2, "JSON array"),
         (format!("map import {odd} --format xml"), 2, "ndjson"),
         ("map export --source jira".to_owned(), 2, "configured:"),
         ("map export --ticket-id n/a".to_owned(), 2, "ticket id"),
@@ -166,9 +188,22 @@ async fn faults(site: &Site) {
         assert_eq!(ended.code, code, "{line}: {ended:?}");
         assert!(ended.err.contains(part), "{line}: {ended:?}");
     }
-    let empty = fed(site.command("map import -"), "").await;
-    assert_eq!(empty.code, 2, "{empty:?}");
-    assert!(empty.err.contains("header line is missing"), "{empty:?}");
+    for (line, input, part) in [
+        ("map import -", "", "header line is missing"),
+        ("map import -", "\r\n", "header line is missing"),
+        (
+            "map import - --format ndjson",
+            "",
+            "standard input is empty",
+        ),
+        ("map import -", "[{\"source\":\"slack\"}]", "JSON array"),
+        ("map import - --format ndjson", "[\n{}\n]\n", "JSON array"),
+        ("map import -", "{\"source\":\"slack\"}", "--format ndjson"),
+    ] {
+        let refused = fed(site.command(line), input).await;
+        assert_eq!(refused.code, 2, "{line} {input:?}: {refused:?}");
+        assert!(refused.err.contains(part), "{line} {input:?}: {refused:?}");
+    }
     assert_eq!(count(site).await, 0);
 }
 

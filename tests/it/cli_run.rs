@@ -143,6 +143,15 @@ impl Site {
 
     /// Has `ServiceNow` send an incident; answers the event's id.
     pub(crate) async fn incident(&self, sys_id: &str) -> String {
+        let record = json!({
+            "sys_id": sys_id, "sys_class_name": "incident", "number": "INC0010001",
+            "short_description": "The printer on the second floor prints in green only",
+        });
+        self.webhook(&record.to_string()).await
+    }
+
+    /// Has `ServiceNow` send a record; answers the event's id.
+    pub(crate) async fn webhook(&self, record: &str) -> String {
         serval_connect::edge::outbound::install_tls_provider();
         let client =
             serval_connect::edge::outbound::client(serval_connect::edge::outbound::Limits {
@@ -152,17 +161,13 @@ impl Site {
                 is_local: true,
             })
             .unwrap();
-        let record = json!({
-            "sys_id": sys_id, "sys_class_name": "incident", "number": "INC0010001",
-            "short_description": "The printer on the second floor prints in green only",
-        });
         let answer = client
             .post(format!(
                 "http://127.0.0.1:{}/webhooks/servicenow",
                 self.public
             ))
             .bearer_auth(BEARER)
-            .json(&record)
+            .body(record.to_owned())
             .send()
             .await
             .unwrap();

@@ -40,18 +40,42 @@ async fn a_faulty_file_changes_nothing_and_each_fault_has_its_line() {
         (String::new(), &["1: the header line is missing"]),
         ("\n\r\n".to_owned(), &["1: the header line is missing"]),
         ("\u{feff}".to_owned(), &["1: the header line is missing"]),
-        (good.clone(), &["1: there is no column \"servicenow\""]),
+        (
+            good.clone(),
+            &[
+                "1: the columns source, external_id, ticket_id are missing from the header line; it has \"servicenow\", ",
+            ],
+        ),
+        // The rows have another separator than the header line.
         (
             format!("source;external_id;ticket_id\n{good}"),
-            &["1: there is no column \"source;external_id;ticket_id\""],
+            &["2: the number of fields is 1, but the header line has 3"],
         ),
         (
             format!("source,external_id\nservicenow,{id}\n"),
             &["1: the column ticket_id is missing"],
         ),
         (
-            format!("source,external_id,ticket_id,origin\n{good}"),
-            &["1: there is no column \"origin\""],
+            format!("source external_id ticket_id\n{good}"),
+            &[
+                "1: the columns source, external_id, ticket_id are missing from the header line; it has \"source external_id",
+            ],
+        ),
+        (
+            format!("source,external_id,Source,ticket_id\n{good}"),
+            &["1: the column source is there twice"],
+        ),
+        (
+            format!("[{{\"source\":\"servicenow\",\"external_id\":\"{id}\"}}]"),
+            &["1: this is a JSON array"],
+        ),
+        (
+            format!("{{\"source\":\"servicenow\",\"external_id\":\"{id}\"}}"),
+            &["1: this is JSON, expected CSV"],
+        ),
+        (
+            format!("{HEAD}{good},,\nservicenow,{other},\n"),
+            &["4: ticket_id: "],
         ),
         (
             format!("source,source,external_id,ticket_id\n{good}"),
@@ -116,7 +140,7 @@ async fn a_faulty_file_changes_nothing_and_each_fault_has_its_line() {
         (
             format!("{row}\n{{\n[]\n\"x\"\n{{\"source\": oops}}\n{row}}}\n"),
             &[
-                "2: this is not a JSON object: the error is at column 1",
+                "2: this object does not end on its line",
                 "3: this is a list, expected an object",
                 "4: this is text, expected an object",
                 "5: this is not a JSON object: the error is at column 12",
@@ -125,8 +149,10 @@ async fn a_faulty_file_changes_nothing_and_each_fault_has_its_line() {
         ),
         (
             format!("{row}\n\n{}\n", row.replace("ticket_id", "ticket")),
-            &["3: ticket: unknown field `ticket`"],
+            &["3: missing field `ticket_id`; there is `ticket`"],
         ),
+        (format!("\n [{row}]\n"), &["2: this is a JSON array"]),
+        (format!("[\n{row}\n]\n"), &["1: this is a JSON array"]),
         (
             row.replace(",\"ticket_id\":\"t-1\"", ""),
             &["1: missing field `ticket_id`"],
@@ -158,12 +184,26 @@ async fn a_faulty_file_changes_nothing_and_each_fault_has_its_line() {
         }
         assert_eq!(count(&daemon).await, 0, "{shown}");
     }
-    // Bytes that are no text.
-    let (status, answer) = daemon.import(CSV, b"\xff\xfes\0o\0".to_vec()).await;
-    assert_eq!(
-        (status, faults(&answer)[0].as_str()),
-        (422, "1: this is not UTF-8")
-    );
+    let bytes: [(&[u8], &str); 5] = [
+        (b"PK\x03\x04\x14\0", "1: this is a workbook"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "1: this is an old Excel workbook"),
+        (b"\xff\xfes\0o\0", "1: the columns source, "),
+        (
+            b"source,external_id,ticket_id\nservicenow,x,\xe4\n",
+            "2: this is neither UTF-8 nor UTF-16: in Excel, save it",
+        ),
+        (
+            b"\xff\xfes\0o\0u\0r\0c\0e\0,\0t\0i\0c\0k\0e\0t\0_\0i\0d\0,\0e\0x\0t\0e\0r\0n\0a\0l\0_\0i\0d\0\n\0s\0,\0a\0,\0\x00\xd8\n\0",
+            "2: this is neither UTF-8 nor UTF-16",
+        ),
+    ];
+    for (file, expected) in bytes {
+        let (status, answer) = daemon.import(CSV, file.to_vec()).await;
+        assert_eq!(status, 422, "{expected}: {answer}");
+        let found = faults(&answer);
+        assert!(found[0].starts_with(expected), "{expected}: {found:?}");
+        assert_eq!(count(&daemon).await, 0);
+    }
     daemon.stop().await;
 }
 
@@ -243,6 +283,123 @@ async fn files_are_taken_as_programs_write_them() {
             (json!("C111:1779146751.000200"), json!("t\"1,;"), json!([])),
         ]
     );
+    daemon.stop().await;
+}
+
+/// The text as `PowerShell` writes it with `-Encoding Unicode`.
+fn utf16(text: &str) -> Vec<u8> {
+    let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+    units.flat_map(u16::to_le_bytes).collect()
+}
+
+#[tokio::test]
+async fn files_of_spreadsheets_are_read_whatever_they_put_around_the_rows() {
+    let daemon = Daemon::start().await;
+    let row = format!("servicenow,{},t-1", sys_id(1));
+    let semicolons = row.replace(',', ";");
+    let quoted = format!("\"{}\"", row.replace(',', "\",\""));
+    let head = "source,external_id,ticket_id";
+    let object = format!(
+        r#""source":"servicenow","external_id":"{}","ticket_id":"t-1""#,
+        sys_id(1)
+    );
+    let none = &[][..];
+    for (kind, file, passed_over) in [
+        (
+            CSV,
+            format!("source;external_id;ticket_id\r\n{semicolons}\r\n").into_bytes(),
+            none,
+        ),
+        (
+            CSV,
+            format!("source\texternal_id\tticket_id\n{}", row.replace(',', "\t")).into_bytes(),
+            none,
+        ),
+        (
+            CSV,
+            format!("sep=;\r\nsource;external_id;ticket_id\r\n{semicolons}").into_bytes(),
+            none,
+        ),
+        (
+            CSV,
+            format!("\u{feff}sep=,\r\n{head}\r\n{row}").into_bytes(),
+            none,
+        ),
+        (
+            CSV,
+            format!("#TYPE System.Management.Automation.PSCustomObject\r\n{head}\r\n{quoted}\r\n")
+                .into_bytes(),
+            none,
+        ),
+        (CSV, utf16(&format!("{head}\r\n{quoted}\r\n")), none),
+        (
+            CSV,
+            utf16(&format!("{head}\r\n{row}\r\n").replace(',', "\t")),
+            none,
+        ),
+        // Rows and columns of nothing, headers as people write them.
+        (
+            CSV,
+            format!(",,\r\n{head}\r\n,,\r\n{row}\r\n , ,\r\n,,\r\n").into_bytes(),
+            none,
+        ),
+        (
+            CSV,
+            format!("{head},,\r\n{row},,\r\n{row},\r\n{row}\r\n").into_bytes(),
+            none,
+        ),
+        (
+            CSV,
+            format!("Source, External ID,TICKET-ID\n{row}\n").into_bytes(),
+            none,
+        ),
+        (
+            CSV,
+            format!("{head},accounted_for_message_ids\n{row},NULL\n{row}\n").into_bytes(),
+            none,
+        ),
+        // Other columns, in whatever encoding.
+        (
+            CSV,
+            [
+                format!("{head},Zust").as_bytes(),
+                b"\xe4",
+                format!("ndig,Note\n{row},J\u{fc}rgen,\"a\nb\"\n").as_bytes(),
+            ]
+            .concat(),
+            &["Note", "Zust\u{fffd}ndig"],
+        ),
+        (
+            NDJSON,
+            format!("{{{object},\"accounted_for_message_ids\":null}}").into_bytes(),
+            none,
+        ),
+        (
+            NDJSON,
+            format!("{{{object},\"n\":1}}\n{{{object},\"n\":[2],\"m\":null}}").into_bytes(),
+            &["m", "n"],
+        ),
+        (NDJSON, utf16(&format!("{{{object}}}\r\n")), none),
+        (
+            NDJSON,
+            format!("{{{}}}\n", object.replace("external_id", "External ID")).into_bytes(),
+            none,
+        ),
+    ] {
+        let shown = String::from_utf8_lossy(&file).into_owned();
+        let (status, answer) = daemon.import(kind, file).await;
+        assert_eq!(status, 200, "{shown}: {answer}");
+        assert_eq!(answer["created"], 1, "{shown}: {answer}");
+        let named = answer["passed_over"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        assert_eq!(named, passed_over, "{shown}");
+        let path = format!("/mappings/servicenow/{}", sys_id(1));
+        assert_eq!(daemon.get(&path).await["ticket_id"], "t-1", "{shown}");
+        let removed = daemon.api(Method::DELETE, &path).send().await;
+        assert_eq!(removed.unwrap().status(), 204);
+    }
     daemon.stop().await;
 }
 

@@ -217,6 +217,7 @@ async fn the_list_goes_by_cursor_and_by_ticket_and_ends_by_age() {
             external_id: about.map(|n| ticket(n).external_id),
             before,
             limit: 2,
+            ..AuditFilter::default()
         };
         let rows = bench.store.audit(&filter).await.unwrap();
         rows.into_iter().map(|row| row.id).collect::<Vec<_>>()

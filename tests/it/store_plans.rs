@@ -7,6 +7,7 @@ use std::sync::{LazyLock, Mutex};
 use serval_connect::domain::event::{Disposition, EventState, Question, Rank};
 use serval_connect::domain::ids::EventId;
 use serval_connect::domain::report::Report;
+use serval_connect::edge::window::Window;
 use serval_connect::sources::{BUILT_IN, find};
 use serval_connect::store::{AuditFilter, EventFilter, MappingFilter, Range, Settlement};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -99,6 +100,7 @@ pub(crate) async fn look_at_everything(bench: &Bench) {
                 external_id: is_of_id.then(|| one.external_id.clone()),
                 before: Some(7),
                 limit: 10,
+                ..AuditFilter::default()
             };
             store.audit(&filter).await.unwrap();
         }
@@ -129,6 +131,27 @@ pub(crate) async fn look_at_everything(bench: &Bench) {
     };
     store.events(&dead).await.unwrap();
     store.count_replayable(&dead).await.unwrap();
+    let window = Window {
+        since: Some(at(0)),
+        until: Some(at(9)),
+    };
+    let of_a_range = EventFilter {
+        arrived: store.arrived(&window).await.unwrap(),
+        limit: 10,
+        ..EventFilter::default()
+    };
+    store.events(&of_a_range).await.unwrap();
+    let dead = EventFilter {
+        arrived: of_a_range.arrived,
+        ..dead
+    };
+    store.count_replayable(&dead).await.unwrap();
+    let actions = AuditFilter {
+        window,
+        limit: 10,
+        ..AuditFilter::default()
+    };
+    store.audit(&actions).await.unwrap();
 }
 
 /// What a save, a mapping and a question about a message ask for, while the record has a history.
@@ -208,6 +231,7 @@ async fn what_people_look_at_is_found_by_an_index() {
     let mut connection = options.connect().await.unwrap();
     let modules = [
         "activity",
+        "arrived",
         "find",
         "ticket_rows",
         "dead",

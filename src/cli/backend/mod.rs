@@ -129,11 +129,16 @@ impl Backend {
 
     /// Makes a call. An answer other than 2xx is a failure.
     pub(super) async fn call(&self, call: &Call) -> Result<Answer, Failure> {
-        let answer = self.upload(call, call.pieces()).await?;
+        let answer = self.answer(call).await?;
         match answer.refusal() {
             Some(refusal) => Err(refusal),
             None => Ok(answer),
         }
+    }
+
+    /// Makes a call and returns the answer, also if it is a refusal.
+    pub(super) async fn answer(&self, call: &Call) -> Result<Answer, Failure> {
+        self.upload(call, call.pieces()).await
     }
 
     /// Sends a file and returns the answer of the API, also if it is a refusal.

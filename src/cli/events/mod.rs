@@ -1,18 +1,17 @@
 //! `events`: the inbox, and the events that were given up.
 
+mod args;
+mod replay;
 mod show;
 
-use clap::builder::PossibleValuesParser;
 use http::Method;
-use serde_json::json;
 
 use super::backend::{Backend, Call};
-use super::list::{Cell, Column, List, Options};
-use super::source::source;
-use crate::config::Config;
+use super::list::{Cell, Column, List, Options, Times};
 use crate::domain::event::EventState;
-use crate::domain::ids::{EventId, InvalidId};
-use crate::terminal::{Form, Global, Outcome, output};
+use crate::domain::ids::EventId;
+use crate::terminal::{Form, Global, Outcome};
+use args::{event_id, states};
 
 /// Arguments of `events`.
 #[derive(Debug, clap::Args)]
@@ -41,7 +40,7 @@ enum Command {
     },
     /// Sends dead or expired events to the queue again, one or many; also ignored ones that the present
     /// configuration would connect
-    Replay(ReplayArgs),
+    Replay(replay::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -55,39 +54,13 @@ struct ListArgs {
     /// Only with this reason, such as `not_found`
     #[arg(long)]
     reason: Option<String>,
+    /// Only events whose stored bodies mention this: an e-mail address, the id of a user
+    #[arg(long, value_name = "VALUE")]
+    mentions: Option<String>,
+    #[command(flatten)]
+    window: Times,
     #[command(flatten)]
     options: Options,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("which").required(true).args(["id", "state"]))]
-struct ReplayArgs {
-    /// One event, such as `evt_42`
-    #[arg(value_parser = event_id)]
-    id: Option<EventId>,
-    /// All events in this state that match the other options
-    #[arg(long, value_parser = states(&[EventState::Dead, EventState::Expired, EventState::Ignored]))]
-    state: Option<String>,
-    /// Only of this source
-    #[arg(long, conflicts_with = "id")]
-    source: Option<String>,
-    /// Only about this external ticket
-    #[arg(long, conflicts_with = "id")]
-    external_id: Option<String>,
-    /// Only events given up for this reason, such as `gave_up`
-    #[arg(long, value_name = "REASON", conflicts_with = "id")]
-    event_reason: Option<String>,
-    /// Only the oldest N
-    #[arg(long, value_name = "N", conflicts_with = "id", value_parser = clap::value_parser!(u32).range(1..))]
-    limit: Option<u32>,
-    /// Only counts the events that match
-    #[arg(long, conflicts_with = "id")]
-    dry_run: bool,
-    /// Why, for the history of the event
-    #[arg(long)]
-    reason: Option<String>,
-    #[command(flatten)]
-    form: Form,
 }
 
 const EVENTS: List = List {
@@ -126,17 +99,6 @@ const PARKED: List = List {
     advice: Some("map one with: map set SOURCE EXTERNAL_ID TICKET_ID"),
 };
 
-fn states(states: &[EventState]) -> PossibleValuesParser {
-    PossibleValuesParser::new(states.iter().map(|state| state.as_str()))
-}
-
-/// Reads an event id, also without its `evt_`.
-fn event_id(text: &str) -> Result<EventId, String> {
-    text.parse()
-        .or_else(|error| format!("evt_{text}").parse().map_err(|_| error))
-        .map_err(|error: InvalidId| error.to_string())
-}
-
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     let config = global.load()?.config;
     match args.command {
@@ -145,8 +107,17 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
                 ("state", args.state.as_deref()),
                 ("external_id", args.external_id.as_deref()),
                 ("reason", args.reason.as_deref()),
+                ("since", args.window.since.as_deref()),
+                ("until", args.window.until.as_deref()),
             ];
-            EVENTS.print(&config, &args.options, &filters).await
+            match &args.mentions {
+                None => EVENTS.print(&config, &args.options, &filters).await,
+                Some(value) => {
+                    EVENTS
+                        .print_mentions(&config, &args.options, value, &filters)
+                        .await
+                }
+            }
         }
         Command::Parked(options) => PARKED.print(&config, &options, &[]).await,
         Command::Show { id, body, json } => {
@@ -161,61 +132,14 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
             });
             Ok(())
         }
-        Command::Replay(args) => match args.id {
-            Some(id) => replay_one(&config, id, &args).await,
-            None => replay_many(&config, &args).await,
-        },
+        Command::Replay(args) => replay::run(&config, &args).await,
     }
-}
-
-async fn replay_one(config: &Config, id: EventId, args: &ReplayArgs) -> Outcome {
-    let call = Call::new(Method::POST, &["events", &id.to_string(), "replay"])
-        .body(json!({ "reason": args.reason }));
-    let answer = Backend::ask(config, &call).await;
-    let answer = answer.map_err(|failure| failure.about(id))?;
-    args.form.show(&answer.body, |_| {
-        let once_it_runs = answer.once_it_runs();
-        output::line(format_args!(
-            "{id} is in the queue again{once_it_runs}; watch it with: events show {id}"
-        ));
-    });
-    Ok(())
-}
-
-async fn replay_many(config: &Config, args: &ReplayArgs) -> Outcome {
-    if let Some(name) = &args.source {
-        // A misspelled source would match no event, and "replayed 0" would look like a success.
-        source(config, name)?;
-    }
-    let call = Call::new(Method::POST, &["events", "replay"]).body(json!({
-        "state": args.state,
-        "source": args.source,
-        "external_id": args.external_id,
-        "event_reason": args.event_reason,
-        "limit": args.limit,
-        "dry_run": args.dry_run,
-        "reason": args.reason,
-    }));
-    let answer = Backend::ask(config, &call).await;
-    let answer = answer.map_err(|failure| failure.about("replay"))?;
-    args.form.show(&answer.body, |outcome| {
-        let matched = output::cell(outcome, "matched");
-        output::line(if args.dry_run {
-            format!("matched {matched}, replayed none: --dry-run")
-        } else {
-            let replayed = output::cell(outcome, "replayed");
-            format!(
-                "matched {matched}, replayed {replayed}{}",
-                answer.once_it_runs()
-            )
-        });
-    });
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use serde_json::json;
 
     use super::*;
     use crate::cli::list::TEXT_WIDTH;
@@ -244,6 +168,8 @@ mod tests {
             ("replay evt_1 --dry-run", false),
             ("replay evt_x", false),
             ("replay --state dead --limit 0", false),
+            ("replay --state dead --since 24h --until 1h", true),
+            ("replay evt_1 --since 24h", false),
         ] {
             let words = std::iter::once("events").chain(line.split(' '));
             assert_eq!(Line::try_parse_from(words).is_ok(), is_good, "{line}");

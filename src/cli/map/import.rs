@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use http::Method;
 use serde_json::Value;
 
-use super::format::Format;
 use crate::cli::backend::{Answer, Backend, Call};
-use crate::cli::feed::Feed;
+use crate::cli::files::feed::Feed;
+use crate::cli::files::format::Format;
 use crate::config::Config;
 use crate::terminal::{Failure, Form, Outcome, output};
 
@@ -22,11 +22,12 @@ pub(super) struct Args {
     /// The file; `-` for the standard input
     ///
     /// CSV begins with a header line: the columns `source`, `external_id` and `ticket_id` in any order,
-    /// and perhaps `accounted_for_message_ids`, separated by spaces or semicolons. NDJSON has an object
-    /// with these members on each line. At most 64 MiB and 200,000 mappings.
+    /// and perhaps `accounted_for_message_ids`, its ids separated by spaces or semicolons. Fields are
+    /// separated by commas, semicolons or tabs. NDJSON has an object with these members on each line.
+    /// Other columns are passed over and named. UTF-8 or UTF-16, at most 64 MiB and 200,000 mappings.
     #[arg(verbatim_doc_comment)]
     file: PathBuf,
-    /// The format; by default that of the file name (.csv, .ndjson, .jsonl), CSV for `-`
+    /// The format; by default that of the file name (.csv, .tsv, .ndjson, .jsonl, .json), CSV for `-`
     #[arg(long)]
     format: Option<Format>,
     #[command(flatten)]
@@ -40,6 +41,9 @@ pub(super) async fn run(config: &Config, args: Args) -> Outcome {
     // Waits for the first bytes: a program at the other end of a pipe may start slowly, and the
     // database must not be locked meanwhile.
     feed.wait().await;
+    if is_stdin(&file) && feed.is_empty() {
+        return Err(Failure::Usage(nothing_came(format)));
+    }
     Backend::with(config, async |backend: &Backend| {
         // Checks the token before the file is sent: the client could miss an early refusal while
         // it is still sending.
@@ -63,6 +67,11 @@ pub(super) async fn run(config: &Config, args: Args) -> Outcome {
         }
         if !form.json {
             output::line(done(&file, &answer));
+            if let Some(names) = output::member(&answer.body, "passed_over") {
+                output::line(format_args!(
+                    "passed over, since they are not read: {names}"
+                ));
+            }
         }
         Ok(())
     })
@@ -72,12 +81,36 @@ pub(super) async fn run(config: &Config, args: Args) -> Outcome {
 fn format_of(file: &Path, format: Option<Format>) -> Result<Format, Failure> {
     let is_stdin = is_stdin(file);
     let guess = || is_stdin.then_some(Format::Csv).or_else(|| Format::of(file));
-    format.or_else(guess).ok_or_else(|| {
-        Failure::Usage(format!(
-            "{} does not end in .csv, .ndjson or .jsonl: give --format csv or --format ndjson",
-            file.display()
-        ))
-    })
+    format
+        .or_else(guess)
+        .or_else(|| read_as(file))
+        .ok_or_else(|| {
+            Failure::Usage(format!(
+                "{} does not end in .csv, .ndjson or .jsonl: give --format csv or --format ndjson",
+                file.display()
+            ))
+        })
+}
+
+/// The format as which a file with another extension is read. Of a workbook, the API says how to save it.
+fn read_as(file: &Path) -> Option<Format> {
+    let extension = file.extension()?.to_str()?.to_ascii_lowercase();
+    match extension.as_str() {
+        "tsv" | "tab" | "xls" | "xlsx" | "ods" => Some(Format::Csv),
+        "json" => Some(Format::Ndjson),
+        _ => None,
+    }
+}
+
+/// The refusal of an empty pipe: the program at its other end probably failed.
+fn nothing_came(format: Format) -> String {
+    let missing = match format {
+        Format::Csv => ", and even the header line is missing",
+        Format::Ndjson => "",
+    };
+    format!(
+        "the standard input is empty{missing}: nothing was imported; did the command before it fail?"
+    )
 }
 
 fn is_stdin(file: &Path) -> bool {
@@ -157,6 +190,9 @@ mod tests {
             ("b/a.ndjson", None, ndjson),
             ("-", None, csv),
             ("-", ndjson, ndjson),
+            ("a.tsv", None, csv),
+            ("a.XLSX", None, csv),
+            ("a.json", None, ndjson),
             ("a.txt", csv, csv),
             ("a.txt", None, None),
             ("csv", None, None),

@@ -1,7 +1,6 @@
 //! `map`: the mappings from external tickets to Serval tickets.
 
 mod export;
-mod format;
 mod import;
 #[cfg(test)]
 mod tests;

@@ -46,8 +46,8 @@ pub struct Erased {
     /// Number of errors and answers about other external tickets that named this one. They are
     /// cleared.
     pub mentions: u64,
-    /// Number of bodies of other external tickets that name it. They stay.
-    pub naming_bodies: u64,
+    /// Number of bodies of other external tickets that name it. They stay. `None`: they were not counted.
+    pub naming_bodies: Option<u64>,
     /// Number of rows that still are about the ticket, or name it in an error or an answer.
     pub left: u64,
     /// True if the write-ahead log was emptied into the database file. A long read, such as a backup,
@@ -91,6 +91,17 @@ impl Store {
         ticket: &ExternalTicket,
         now: Timestamp,
     ) -> Result<Erased, EraseError> {
+        let mut erased = self.erase_uncounted(ticket, now).await?;
+        erased.naming_bodies = Some(self.count_naming(ticket.external_id.as_str()).await?);
+        Ok(erased)
+    }
+
+    /// Like [`Self::erase`], but does not count the bodies that name the ticket, which takes a search of all bodies.
+    pub async fn erase_uncounted(
+        &self,
+        ticket: &ExternalTicket,
+        now: Timestamp,
+    ) -> Result<Erased, EraseError> {
         let mut erased = Erased::default();
         // People name the ticket by its number too. It is erased with the last step.
         let number = self.number(ticket).await?;
@@ -119,7 +130,6 @@ impl Store {
         for name in names.iter().flatten() {
             erased.left += self.clear_mentions(name).await?;
         }
-        erased.naming_bodies = self.count_naming(ticket.external_id.as_str()).await?;
         Ok(erased)
     }
 
@@ -199,35 +209,36 @@ impl Store {
     }
 
     /// Clears the errors and answers about other external tickets, and the words of people, that hold
-    /// this name. Returns their number.
-    async fn clear_mentions(&self, name: &str) -> Result<u64, StoreError> {
+    /// this name, in upper or lower case. Returns their number.
+    pub(super) async fn clear_mentions(&self, name: &str) -> Result<u64, StoreError> {
         // Each with the last id, the search, and the statement that clears.
         const PLACES: [(&str, &str, &str); 3] = [
             (
                 "SELECT COALESCE(MAX(id), 0) FROM audit",
                 "SELECT id FROM audit WHERE id > $1 AND id <= $2
-                    AND (instr(subject, $3) > 0 OR instr(reason, $3) > 0)",
+                    AND (instr(lower(subject), $3) > 0 OR instr(lower(reason), $3) > 0)",
                 "UPDATE audit SET subject = NULL, reason = NULL
                     WHERE id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))",
             ),
             (
                 "SELECT COALESCE(MAX(id), 0) FROM events",
-                "SELECT id FROM events WHERE id > $1 AND id <= $2 AND instr(last_error, $3) > 0",
+                "SELECT id FROM events WHERE id > $1 AND id <= $2 AND instr(lower(last_error), $3) > 0",
                 "UPDATE events SET last_error = NULL WHERE id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))",
             ),
             (
                 "SELECT COALESCE(MAX(id), 0) FROM attempts",
-                "SELECT id FROM attempts WHERE id > $1 AND id <= $2 AND instr(answer, $3) > 0",
+                "SELECT id FROM attempts WHERE id > $1 AND id <= $2 AND instr(lower(answer), $3) > 0",
                 "UPDATE attempts SET answer = NULL WHERE id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))",
             ),
         ];
+        let name = name.to_ascii_lowercase();
         let mut cleared = 0;
         for (last, find, clear) in PLACES {
             let last: i64 = sql::fetch_one(&self.readers, last, args![]).await?;
             let mut from = 0;
             while from < last {
                 let until = from.saturating_add(SEARCH_STEP);
-                let args = args![from, until, name];
+                let args = args![from, until, &name];
                 let found: Vec<i64> = sql::fetch_all(&self.readers, find, args).await?;
                 from = until;
                 if !found.is_empty() {

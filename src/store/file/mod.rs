@@ -6,6 +6,7 @@ pub(crate) mod copied;
 pub(crate) mod copy;
 mod damage;
 pub(crate) mod erase;
+pub(crate) mod erase_beside;
 pub(crate) mod inspect;
 pub(crate) mod lock;
 mod open;

@@ -11,6 +11,7 @@ use crate::store::engine::Query;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::sql::read_all;
+use crate::store::views::arrived::Arrived;
 use crate::store::views::events::{EventFilter, index, narrow};
 
 impl Store {
@@ -123,6 +124,7 @@ fn subject(filter: &EventFilter) -> String {
     let mut words = vec![format!("{state} events")];
     words.extend(filter.source.as_ref().map(|source| format!("of {source}")));
     words.extend(filter.external_id.as_ref().map(|id| format!("about {id}")));
+    words.extend(filter.arrived.as_ref().map(Arrived::in_words));
     words.extend(filter.reason.as_ref().map(|reason| format!("({reason})")));
     words.join(" ")
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::arrived::Arrived;
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalId, SourceName};
 use crate::store::engine::Query;
@@ -20,6 +21,8 @@ pub struct EventFilter {
     pub external_id: Option<String>,
     /// Only events with this reason.
     pub reason: Option<String>,
+    /// Only events that arrived within a range of time.
+    pub arrived: Option<Arrived>,
     /// Only events older than this one.
     pub before: Option<EventId>,
     /// Page size.
@@ -151,6 +154,15 @@ pub(crate) fn narrow(query: &mut Query, filter: &EventFilter) {
     }
     if let Some(reason) = &filter.reason {
         query.push(" AND e.reason = ").push_bind(reason);
+    }
+    if let Some(Arrived { ids, times, .. }) = filter.arrived {
+        // Of one external ticket there are few events. Postgres would take the ids for the better way to them.
+        if filter.external_id.is_none() {
+            query.push(" AND e.id >= ").push_bind(ids[0]);
+            query.push(" AND e.id < ").push_bind(ids[1]);
+        }
+        query.push(" AND e.received_at >= ").push_bind(times[0]);
+        query.push(" AND e.received_at < ").push_bind(times[1]);
     }
 }
 

@@ -78,8 +78,8 @@ impl Store {
         let about = AuditFilter {
             source: Some(ticket.source.clone()),
             external_id: Some(ticket.external_id.clone()),
-            before: None,
             limit: MAX_BESIDE,
+            ..AuditFilter::default()
         };
         let history = History {
             events: &events,

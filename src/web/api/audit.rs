@@ -9,6 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::input;
 use super::list::{List, Page, Paging};
 use crate::domain::ids::ExternalId;
+use crate::edge::window::Window;
 use crate::store::{Action, AuditFilter, AuditRow};
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
@@ -18,22 +19,22 @@ use crate::web::state::AppState;
 #[schema(as = AuditEntry)]
 pub(crate) struct AuditView {
     /// Number of the entry.
-    id: i64,
+    pub(super) id: i64,
     /// Time of the action.
-    at: Timestamp,
+    pub(super) at: Timestamp,
     /// Operator: the name of a token.
-    actor: String,
+    pub(super) actor: String,
     /// Kind of action.
     #[schema(schema_with = Action::schema)]
-    action: String,
+    pub(super) action: String,
     /// Source of the external ticket; null: the action was about none, or the ticket was erased.
-    source: Option<String>,
+    pub(super) source: Option<String>,
     /// Id of the external ticket in its system.
-    external_id: Option<String>,
+    pub(super) external_id: Option<String>,
     /// Further subject: an event, a Serval ticket, a number.
-    subject: Option<String>,
+    pub(super) subject: Option<String>,
     /// Reason, in the operator's words.
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
 }
 
 impl From<AuditRow> for AuditView {
@@ -60,6 +61,10 @@ pub(super) struct ListQuery {
     source: Option<String>,
     /// Only external tickets with this id.
     external_id: Option<String>,
+    /// Only actions from this time on: RFC 3339, or a duration back from now, such as `24h`.
+    since: Option<String>,
+    /// Only actions before this time, likewise.
+    until: Option<String>,
 }
 
 /// List the actions of operators
@@ -83,9 +88,12 @@ pub(super) async fn list(
 ) -> Result<Json<Page<AuditView>>, Problem> {
     // As stored: the source may no longer be configured.
     let source = list.filter.source.as_deref().map(str::parse).transpose();
+    let (since, until) = (list.filter.since.as_deref(), list.filter.until.as_deref());
+    let window = Window::read(since, until, state.clock.now());
     let filter = AuditFilter {
         source: source.map_err(|error| input::bad_request(format!("source: {error}")))?,
         external_id: list.filter.external_id.clone().map(ExternalId::checked),
+        window: window.map_err(input::bad_request)?,
         before: list.after,
         limit: list.rows(),
     };

@@ -3,16 +3,21 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::input;
 use crate::domain::ids::{ExternalId, SourceName};
+use crate::domain::mention::Mention;
 use crate::operators::{Operator, Why};
 use crate::web::extract::RawBody;
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
+
+/// Largest number of events in a request.
+const MAX_EVENTS: usize = 1000;
 
 /// External ticket to erase.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -23,6 +28,9 @@ pub(crate) struct Body {
     source: String,
     /// External ticket, named by id, link or number.
     external_id: String,
+    /// False: the bodies of other tickets that name this one are not counted, which takes a search of all bodies.
+    /// Default true.
+    count_naming: Option<bool>,
 }
 
 /// Result of an erasure.
@@ -40,8 +48,8 @@ pub(crate) struct ErasedView {
     removed: BTreeMap<&'static str, u64>,
     /// Number of errors and answers about other tickets that were cleared because they named this one.
     mentions_cleared: u64,
-    /// Number of bodies of other tickets that name this one. They stay.
-    naming_bodies: u64,
+    /// Number of bodies of other tickets that name this one. They stay. Null: they were not counted.
+    naming_bodies: Option<u64>,
     /// Number of rows about the ticket that are left.
     left: u64,
     /// True if the write-ahead log was moved into the database file; null: the database is on a server, which keeps
@@ -74,13 +82,19 @@ pub(super) async fn erase(
     let Body {
         source,
         external_id,
+        count_naming,
     } = input::json(&body)?;
     // The source need not be configured any more: its data must be removable after it was taken
     // out.
     let ticket = state.operators.stored_ticket(&source, &external_id).await?;
     let erased = state
         .operators
-        .erase(&operator, &ticket, &Why::default())
+        .erase(
+            &operator,
+            &ticket,
+            count_naming.unwrap_or(true),
+            &Why::default(),
+        )
         .await?;
     Ok(Json(ErasedView {
         source: ticket.source,
@@ -89,6 +103,74 @@ pub(super) async fn erase(
         mentions_cleared: erased.mentions,
         naming_bodies: erased.naming_bodies,
         left: erased.left,
+        log_emptied: erased.is_log_empty,
+    }))
+}
+
+/// Value by which a person is known, and events that mention it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = EraseMentions)]
+pub(crate) struct MentionsBody {
+    /// The value. Errors, answers and reasons that hold it are cleared.
+    #[schema(min_length = 3, max_length = 320)]
+    value: String,
+    /// Events to erase, at most 1000. Those of an external ticket stay: erase the ticket.
+    #[serde(default, deserialize_with = "input::or_default")]
+    #[schema(value_type = Option<Vec<String>>)]
+    events: Vec<String>,
+}
+
+/// Result of an erasure.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MentionsErased)]
+pub(crate) struct MentionsView {
+    /// Number of events that were erased.
+    events: u64,
+    /// Number of errors, answers and reasons that were cleared.
+    mentions_cleared: u64,
+    /// True if the write-ahead log was moved into the database file; null: the database is on a server, which keeps
+    /// deleted rows for a while.
+    log_emptied: Option<bool>,
+}
+
+/// Erase what mentions a person beside external tickets
+///
+/// Erases events without an external ticket, and clears the errors, answers and reasons that hold the value.
+#[utoipa::path(
+    post,
+    path = "/erase/mentions",
+    operation_id = "erase_mentions",
+    tag = "events",
+    request_body = MentionsBody,
+    responses(
+        (status = 200, body = MentionsView),
+        (status = 400, description = "The body is not JSON"),
+        (status = 404, description = "No such event id"),
+        (status = 422, description = "The body is not what is expected"),
+    )
+)]
+pub(super) async fn erase_mentions(
+    State(state): State<AppState>,
+    Extension(operator): Extension<Operator>,
+    RawBody(body): RawBody,
+) -> Result<Json<MentionsView>, Problem> {
+    let body: MentionsBody = input::json(&body)?;
+    let invalid = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
+    let mention = Mention::read(&body.value);
+    let mention = mention.map_err(|fault| invalid(format!("value: {fault}")))?;
+    if body.events.len() > MAX_EVENTS {
+        return Err(invalid(format!("events: at most {MAX_EVENTS} at once")));
+    }
+    let events = body.events.iter().map(|id| state.operators.event_id(id));
+    let events = events.collect::<Result<Vec<_>, _>>()?;
+    let operators = &state.operators;
+    let erased = operators
+        .erase_mentions(&operator, &mention, events)
+        .await?;
+    Ok(Json(MentionsView {
+        events: erased.events,
+        mentions_cleared: erased.mentions,
         log_emptied: erased.is_log_empty,
     }))
 }

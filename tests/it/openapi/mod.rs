@@ -214,6 +214,24 @@ fn examples() -> Vec<Example> {
             json!({ "source": "servicenow", "external_id": sys_id(2) }),
             200,
         ),
+        example(
+            "POST /api/v1/erase/mentions",
+            "/api/v1/erase/mentions",
+            json!({ "value": "ann@example.com", "events": ["evt_99"] }),
+            200,
+        ),
+        example(
+            "POST /api/v1/events/mentioning",
+            "/api/v1/events/mentioning",
+            json!({ "value": "ann@example.com" }),
+            200,
+        ),
+        example(
+            "POST /api/v1/events/mentioning",
+            "/api/v1/events/mentioning",
+            json!({ "value": "an" }),
+            422,
+        ),
         example("GET /api/v1/parked", "/api/v1/parked?limit=10", "", 200),
         example(
             "GET /api/v1/conflicts",
@@ -231,6 +249,13 @@ fn examples() -> Vec<Example> {
         example("GET /api/v1/replicas", "/api/v1/replicas", "", 200),
         example("GET /api/v1/audit", "/api/v1/audit?limit=5", "", 200),
         example("GET /api/v1/audit", "/api/v1/audit?cursor=x", "", 400),
+        example("GET /api/v1/audit/export", "/api/v1/audit/export", "", 200),
+        example(
+            "GET /api/v1/audit/export",
+            "/api/v1/audit/export?since=x",
+            "",
+            400,
+        ),
         with(
             Some(MAPPER),
             example("GET /api/v1/stats", "/api/v1/stats", "", 403),

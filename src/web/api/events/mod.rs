@@ -1,5 +1,6 @@
 //! `/api/v1/events`
 
+pub(super) mod mentions;
 mod views;
 
 use axum::extract::State;
@@ -13,6 +14,7 @@ use super::input;
 use super::list::{List, Page, Paging};
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, SourceName};
+use crate::edge::window::Window;
 use crate::operators::{Operator, Operators, Why};
 use crate::store::EventFilter;
 use crate::web::extract::{Path, RawBody};
@@ -33,6 +35,10 @@ pub(super) struct ListQuery {
     external_id: Option<String>,
     /// Only this reason.
     reason: Option<String>,
+    /// Only events that arrived from this time on: RFC 3339, or a duration back from now, such as `24h`.
+    since: Option<String>,
+    /// Only events that arrived before this time, likewise.
+    until: Option<String>,
 }
 
 /// List events
@@ -57,12 +63,15 @@ pub(super) async fn list(
     list: List<ListQuery, EventId>,
 ) -> Result<Json<Page<EventView>>, Problem> {
     let query = &list.filter;
+    let (since, until) = (query.since.as_deref(), query.until.as_deref());
+    let window = Window::read(since, until, state.clock.now()).map_err(input::bad_request)?;
     let source = input::source(&state, query.source.clone())?;
     let filter = EventFilter {
         state: query.state.as_deref().map(read_state).transpose()?,
         external_id: external(&state, source.as_ref(), query.external_id.as_deref()).await?,
         source,
         reason: query.reason.clone(),
+        arrived: state.store.arrived(&window).await?,
         before: list.after,
         limit: list.rows(),
     };
@@ -183,6 +192,10 @@ pub(crate) struct ReplayManyBody {
     /// Only this reason.
     #[serde(rename = "event_reason")]
     with_reason: Option<String>,
+    /// Only events that arrived from this time on: RFC 3339, or a duration back from now, such as `24h`.
+    since: Option<String>,
+    /// Only events that arrived before this time, likewise.
+    until: Option<String>,
     /// Reason, for the events' histories; at most 200 characters.
     #[schema(max_length = 200, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
     reason: Option<String>,
@@ -242,12 +255,16 @@ pub(super) async fn replay_many(
         .as_deref()
         .map_or(Ok(EventState::Dead), read_state)?;
     Operators::replayable(from)?;
+    let (since, until) = (body.since.as_deref(), body.until.as_deref());
+    let window = Window::read(since, until, state.clock.now())
+        .map_err(|fault| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, fault))?;
     let source = input::source(&state, body.source)?;
     let filter = EventFilter {
         state: Some(from),
         external_id: external(&state, source.as_ref(), body.external_id.as_deref()).await?,
         source,
         reason: body.with_reason,
+        arrived: state.store.arrived(&window).await?,
         before: None,
         limit: body.limit.unwrap_or(u32::MAX),
     };

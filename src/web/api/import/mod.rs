@@ -3,13 +3,19 @@
 //! Rows go to a staging table as they arrive. When all are correct, the store writes the mappings in steps.
 //! Invariant: at most one row and one batch of the file are in memory.
 
+mod advice;
+mod columns;
 mod csv;
+mod decode;
 mod faults;
 mod formula;
+mod header;
 mod names;
 mod ndjson;
+mod object;
 mod reader;
 mod row;
+mod separator;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -26,10 +32,10 @@ use crate::store::{Clash, Import, StoreError};
 use crate::web::openapi::CsvFile;
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
+pub(super) use columns::COLUMNS;
 use faults::Faults;
 pub(super) use formula::defused;
 use reader::{NumberedRow, Reader};
-pub(super) use row::COLUMNS;
 use row::{Configured, ReadRow};
 
 /// Size limit of a file, in bytes.
@@ -52,14 +58,19 @@ pub(crate) struct ImportAnswer {
     created: u64,
     /// Number of mappings that existed, changed or not.
     replaced: u64,
+    /// Names of columns or members that were not read, if there were any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    passed_over: Vec<String>,
 }
 
 /// Import mappings
 ///
 /// All rows are imported, or none. CSV has a header line with the columns `source`, `external_id` and
-/// `ticket_id` in any order. The column `accounted_for_message_ids` is optional; its ids are separated
-/// by spaces or semicolons. NDJSON has one object with these members per line. The limit is 64 MiB and
-/// 200,000 rows.
+/// `ticket_id` in any order and case. The column `accounted_for_message_ids` is optional; its ids are separated
+/// by spaces or semicolons. Fields are separated by commas, semicolons, tabs, or what a line `sep=` says. NDJSON
+/// has one object with these members per line. The text is UTF-8 or UTF-16. Other columns and members are
+/// passed over; the answer names them. The limit is 64 MiB and 200,000 rows.
 #[utoipa::path(
     post,
     path = "/mappings/import",
@@ -105,7 +116,7 @@ pub(super) async fn import(
         rows: 0,
         failed: None,
     };
-    intake.stage_all(reader, body, &one_per_ticket).await?;
+    let passed_over = intake.stage_all(reader, body, &one_per_ticket).await?;
     let applied = import.apply(&one_per_ticket, state.clock.now()).await?;
     let imported = match applied {
         Ok(imported) => imported,
@@ -117,6 +128,7 @@ pub(super) async fn import(
         imported: created + replaced,
         created,
         replaced,
+        passed_over,
     }))
 }
 
@@ -149,13 +161,14 @@ struct Intake<'a> {
 }
 
 impl Intake<'_> {
-    /// Stages the whole file. It is refused if it does not arrive, or if any row is faulty.
+    /// Stages the whole file, and returns the names of what was not read. It is refused if it does not arrive, or if
+    /// any row is faulty.
     async fn stage_all(
         mut self,
         mut reader: Reader,
         body: Body,
         one_per_ticket: &[SourceName],
-    ) -> Result<(), Problem> {
+    ) -> Result<Vec<String>, Problem> {
         let mut body = Limited::new(body, MAX_FILE);
         let mut bytes = 0;
         while let Some(chunk) = self.chunk(&mut body).await? {
@@ -192,7 +205,7 @@ impl Intake<'_> {
             self.faults.add(line, detail);
         }
         if self.faults.is_empty() {
-            Ok(())
+            Ok(reader.passed_over())
         } else {
             Err(self.faults.into_problem())
         }

@@ -4,14 +4,17 @@
 
 use super::row::{MAX_ROW, TOO_LONG};
 
-/// Number of a line that is not blank, from 1; and its bytes without the line break, or its fault.
-pub(super) type Line = (u64, Result<Vec<u8>, &'static str>);
+/// Number of a line that is not blank, from 1; true for the first of these; and its bytes without the line break,
+/// or its fault.
+pub(super) type Line = (u64, bool, Result<Vec<u8>, &'static str>);
 
 /// Splits a file into lines.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     /// Complete lines so far.
     ended: u64,
+    /// True once a line was not blank.
+    has_begun: bool,
     held: Vec<u8>,
     is_too_long: bool,
 }
@@ -38,17 +41,20 @@ impl Reader {
     }
 
     fn end_line(&mut self) -> Option<Line> {
-        let mut bytes = std::mem::take(&mut self.held);
-        if self.ended == 0 && bytes.starts_with(b"\xef\xbb\xbf") {
-            bytes.drain(..3);
-        }
+        let bytes = std::mem::take(&mut self.held);
         self.ended += 1;
         // Nothing is held of a line that is too long, so it would look blank.
-        if std::mem::take(&mut self.is_too_long) {
-            return Some((self.ended, Err(TOO_LONG)));
+        let is_too_long = std::mem::take(&mut self.is_too_long);
+        if bytes.trim_ascii().is_empty() && !is_too_long {
+            return None;
         }
-        let is_blank = bytes.trim_ascii().is_empty();
-        (!is_blank).then_some((self.ended, Ok(bytes)))
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        let bytes = if is_too_long {
+            Err(TOO_LONG)
+        } else {
+            Ok(bytes)
+        };
+        Some((self.ended, is_first, bytes))
     }
 }
 
@@ -56,23 +62,29 @@ impl Reader {
 mod tests {
     use super::*;
 
-    fn lines(text: &[u8], cut: usize) -> Vec<(u64, Option<Vec<u8>>)> {
+    fn lines(text: &[u8], cut: usize) -> Vec<(u64, bool, Option<Vec<u8>>)> {
         let mut lines = Vec::new();
         let mut reader = Reader::default();
         for chunk in text.chunks(cut) {
             reader.read(chunk, &mut lines);
         }
         reader.read(&[], &mut lines);
-        let shown = lines.into_iter().map(|(line, bytes)| (line, bytes.ok()));
+        let shown = lines.into_iter();
+        let shown = shown.map(|(line, is_first, bytes)| (line, is_first, bytes.ok()));
         shown.collect()
     }
 
     #[test]
     fn lines_are_numbered_however_the_file_is_cut() {
         let long = "x".repeat(MAX_ROW + 1);
-        let text = format!("\u{feff}{{}}\r\n\n  \n[1]\n{long}\n\nlast");
-        let line = |number, text: &str| (number, Some(text.as_bytes().to_vec()));
-        let expected = vec![line(1, "{}\r"), line(4, "[1]"), (5, None), line(7, "last")];
+        let text = format!("\n{{}}\r\n\n  \n[1]\n{long}\n\nlast");
+        let line = |number, text: &str| (number, number == 2, Some(text.as_bytes().to_vec()));
+        let expected = vec![
+            line(2, "{}\r"),
+            line(5, "[1]"),
+            (6, false, None),
+            line(8, "last"),
+        ];
         for cut in [1, 2, 3, 1000, text.len()] {
             assert_eq!(lines(text.as_bytes(), cut), expected, "{cut}");
         }

@@ -7,11 +7,12 @@ use axum::http::request::Parts;
 use jiff::Timestamp;
 
 use super::assets;
-use super::fault::Fault;
+use super::fault::{Fault, sentence};
 use super::fields::Fields;
 use super::time::When;
 use super::viewer::Viewer;
 use crate::domain::event::EventState;
+use crate::edge::window::Window;
 use crate::operators::{Operator, Operators, Refusal, Why};
 use crate::web::console::state::Console;
 
@@ -143,6 +144,12 @@ impl View {
 
     pub(crate) fn operators(&self) -> &Operators {
         self.console.operators()
+    }
+
+    /// The range of time between these two texts.
+    pub(crate) fn window(&self, since: Option<&str>, until: Option<&str>) -> Result<Window, Fault> {
+        let window = Window::read(since, until, self.operators().now());
+        window.map_err(|fault| Fault::malformed(sentence(&fault)))
     }
 
     /// Refuses to show payloads if the configuration forbids it.

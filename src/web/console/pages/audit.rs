@@ -12,15 +12,17 @@ use crate::web::console::frame::{
 #[template(path = "audit.html", config = "src/web/console/askama.toml")]
 struct AuditPage<'a> {
     page: Page,
-    list: List<'a, 0>,
+    list: List<'a, 2>,
     rows: Vec<AuditRow>,
     numbers: Numbers,
 }
 
 /// The list.
 pub(crate) async fn show(view: View) -> Result<Response, Fault> {
-    let mut list = List::read(&view.fields, "/audit", []);
+    let mut list = List::read(&view.fields, "/audit", ["since", "until"]);
+    let [since, until] = list.set;
     let filter = AuditFilter {
+        window: view.window(since, until)?,
         before: list.after()?,
         // One row more than is shown tells whether there is a next page.
         limit: ROWS + 1,

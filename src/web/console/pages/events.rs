@@ -14,7 +14,7 @@ use crate::web::console::frame::{
 #[template(path = "events.html", config = "src/web/console/askama.toml")]
 struct EventsPage<'a> {
     page: Page,
-    list: List<'a, 4>,
+    list: List<'a, 6>,
     rows: Vec<EventRow>,
     numbers: Numbers,
     /// Why the external id of the filter names nothing.
@@ -30,9 +30,10 @@ pub(crate) fn tickets(rows: &[EventRow]) -> impl Iterator<Item = (&str, Option<&
 /// The list.
 pub(crate) async fn show(view: View) -> Result<Response, Fault> {
     let operators = view.operators();
-    let filters = ["state", "source", "external_id", "reason"];
+    let filters = ["state", "source", "external_id", "reason", "since", "until"];
     let mut list = List::read(&view.fields, "/events", filters);
-    let [word, source, external_id, reason] = list.set;
+    let [word, source, external_id, reason, since, until] = list.set;
+    let window = view.window(since, until)?;
     let read = |word| {
         let unknown = || Fault::malformed(format!("No state is called {word:?}."));
         EventState::parse(word).ok_or_else(unknown)
@@ -53,6 +54,7 @@ pub(crate) async fn show(view: View) -> Result<Response, Fault> {
         source,
         external_id: external_id.map(|id| id.to_string()),
         reason: reason.map(str::to_owned),
+        arrived: operators.store().arrived(&window).await?,
         before: list.after()?,
         limit: ROWS + 1,
     };

@@ -176,7 +176,7 @@ pub(crate) async fn forget(
     let ticket = operators.stored_ticket(&source, &external_id).await?;
     let erased = async {
         let why = view.why()?;
-        operators.erase(view.who(), &ticket, &why).await
+        operators.erase(view.who(), &ticket, true, &why).await
     };
     let flash = Flash::of(erased.await, |erased| {
         let rows: u64 = erased.tables().map(|(_, n)| n).iter().sum();

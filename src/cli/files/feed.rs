@@ -26,7 +26,7 @@ const AHEAD: usize = 4;
 type Piece = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 /// A file that is being read.
-pub(super) struct Feed {
+pub(crate) struct Feed {
     pieces: Option<mpsc::Receiver<Piece>>,
     first: Option<Piece>,
     fault: Arc<OnceLock<Fault>>,
@@ -42,12 +42,12 @@ enum Fault {
 
 impl Feed {
     /// Reads the standard input.
-    pub(super) fn of_stdin() -> Self {
+    pub(crate) fn of_stdin() -> Self {
         Self::of(io::stdin(), None)
     }
 
     /// Reads a file.
-    pub(super) fn of_file(path: &Path) -> io::Result<Self> {
+    pub(crate) fn of_file(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
@@ -80,14 +80,19 @@ impl Feed {
     }
 
     /// Waits for the first piece, or for the end.
-    pub(super) async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         if let Some(pieces) = &mut self.pieces {
             self.first = pieces.recv().await;
         }
     }
 
+    /// True if there is no first piece, after the wait for it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
     /// The pieces of the file. A second call returns none.
-    pub(super) fn pieces(&mut self) -> Pieces {
+    pub(crate) fn pieces(&mut self) -> Pieces {
         let first = stream::iter(self.first.take());
         let rest = self.pieces.take().map(|mut pieces| {
             let next = move |context: &mut std::task::Context<'_>| pieces.poll_recv(context);
@@ -97,7 +102,7 @@ impl Feed {
     }
 
     /// Removes the bar, and returns the failure if the file was not read to its end.
-    pub(super) fn end(&self) -> Option<Failure> {
+    pub(crate) fn end(&self) -> Option<Failure> {
         self.progress.end();
         Some(match self.fault.get()? {
             Fault::Unreadable(error) => Failure::failed(format_args!(

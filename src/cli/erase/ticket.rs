@@ -1,4 +1,4 @@
-//! `erase`: removes everything that is stored about one external ticket, and proves it.
+//! `erase --external-id`: removes everything that is stored about one external ticket, and proves it.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -8,12 +8,12 @@ use std::path::Path;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::backend::{Backend, Call};
-use super::file::existing;
+use crate::cli::backend::{Backend, Call};
+use crate::cli::file::existing;
 use crate::config::Config;
 use crate::process::database;
 use crate::store::Database;
-use crate::terminal::{Failure, Form, Global, Outcome, output};
+use crate::terminal::{Failure, Form, Outcome, output};
 
 /// Number of bytes of the database file that are searched at once.
 const CHUNK: usize = 1 << 20;
@@ -25,29 +25,20 @@ const ON_SERVER: &str = "This proves nothing about the server's files: deleted r
 const ELSEWHERE: &str =
     "The daemon's files are not here, so they were not searched: run this command where they are";
 
-/// Arguments of `erase`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    /// ServiceNow: the `sys_id`, or a number such as INC0010421. Slack: the link of a message, or channel
-    /// and thread, such as C9DDYQ1B4:1779146751.061339
-    #[arg(long, value_name = "ID")]
-    external_id: String,
-    /// The source; by default every configured source for which the id is valid
-    #[arg(long, value_name = "NAME")]
-    source: Option<String>,
-    #[command(flatten)]
+/// Erases one external ticket, of this source or of all that know the id.
+pub(super) async fn run(
+    config: &Config,
+    external_id: &str,
+    source: Option<&str>,
     form: Form,
-}
-
-pub(super) async fn run(global: &Global, args: Args) -> Outcome {
-    let config = global.load()?.config;
-    let sources = sources(&config, &args)?;
+) -> Outcome {
+    let sources = sources(config, external_id, source)?;
     // All sources are erased under one lock, so that no daemon starts in between.
-    let answers = Backend::with(&config, async |backend: &Backend| {
+    let answers = Backend::with(config, async |backend: &Backend| {
         let mut answers = Vec::new();
-        for source in &knowing(backend, &args, sources).await? {
+        for name in &knowing(backend, external_id, source, sources).await? {
             let call = Call::new(Method::POST, &["erase"])
-                .body(json!({ "source": source, "external_id": args.external_id }));
+                .body(json!({ "source": name, "external_id": external_id }));
             answers.push(backend.call(&call).await?.body);
         }
         Ok(answers)
@@ -59,7 +50,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
         .collect();
     // The files are searched after the database is closed, or while the daemon goes on: the API
     // cannot prove that deleted bytes are gone. Those of a server are out of reach.
-    let database = database(&config);
+    let database = database(config);
     let places = if database.is_on_server() {
         Err(ON_SERVER)
     } else if existing(&database).is_err() {
@@ -69,7 +60,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
             search(&database, id).map(|places| sum + places)
         })?)
     };
-    if args.form.json {
+    if form.json {
         output::json(&json!({ "erased": answers, "places_in_file": places.ok() }));
     } else {
         answers.iter().for_each(show);
@@ -79,9 +70,13 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
 }
 
 /// The sources whose data is erased.
-fn sources(config: &Config, args: &Args) -> Result<Vec<String>, Failure> {
-    if let Some(source) = &args.source {
-        return Ok(vec![source.clone()]);
+fn sources(
+    config: &Config,
+    external_id: &str,
+    source: Option<&str>,
+) -> Result<Vec<String>, Failure> {
+    if let Some(source) = source {
+        return Ok(vec![source.to_owned()]);
     }
     let possible: Vec<String> = config
         .sources
@@ -89,16 +84,15 @@ fn sources(config: &Config, args: &Args) -> Result<Vec<String>, Failure> {
         // The form of the id tells the kind of its source. Several sources of one kind may know it,
         // and nothing of it may remain, so all of them are erased.
         .filter(|(_, source)| {
-            let typed = args.external_id.as_str();
-            source.kind.read_typed(typed).is_ok() || source.kind.parse_external_id(typed).is_ok()
+            source.kind.read_typed(external_id).is_ok()
+                || source.kind.parse_external_id(external_id).is_ok()
         })
         .map(|(name, _)| name.to_string())
         .collect();
     if possible.is_empty() {
         return Err(Failure::Usage(format!(
-            "{:?} is not a valid id for any configured source: name the source with --source, or \
-             give the daemon's configuration with --config",
-            args.external_id
+            "{external_id:?} is not a valid id for any configured source: name the source with --source, or \
+             give the daemon's configuration with --config"
         )));
     }
     Ok(possible)
@@ -107,17 +101,18 @@ fn sources(config: &Config, args: &Args) -> Result<Vec<String>, Failure> {
 /// Leaves out the sources that do not know a number. Nothing is erased before all of them have answered.
 async fn knowing(
     backend: &Backend,
-    args: &Args,
+    external_id: &str,
+    source: Option<&str>,
     sources: Vec<String>,
 ) -> Result<Vec<String>, Failure> {
-    if args.source.is_some() {
+    if source.is_some() {
         return Ok(sources);
     }
     let (mut knowing, mut refused) = (Vec::new(), None);
     for source in sources {
         let call = Call::new(Method::GET, &["events"])
             .with("source", Some(&source))
-            .with("external_id", Some(&args.external_id))
+            .with("external_id", Some(external_id))
             .with("limit", Some("1"));
         match backend.call(&call).await {
             Ok(_) => knowing.push(source),

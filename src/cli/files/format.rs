@@ -1,11 +1,11 @@
-//! The two formats of files of mappings.
+//! The two formats of files that hold a list.
 
 use std::path::Path;
 
-/// Format of a file of mappings.
+/// Format of a file that holds a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Format {
-    /// A header line and a line for each mapping
+pub(crate) enum Format {
+    /// A header line and a line for each row
     Csv,
     /// A JSON object on each line
     Ndjson,
@@ -13,7 +13,7 @@ pub(super) enum Format {
 
 impl Format {
     /// The format that belongs to the extension of a file name.
-    pub(super) fn of(path: &Path) -> Option<Self> {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         match extension.as_str() {
             "csv" => Some(Self::Csv),
@@ -23,7 +23,7 @@ impl Format {
     }
 
     /// The word for this format in the API.
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Csv => "csv",
             Self::Ndjson => "ndjson",
@@ -31,7 +31,7 @@ impl Format {
     }
 
     /// The content type of a file in this format.
-    pub(super) fn content_type(self) -> &'static str {
+    pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv",
             Self::Ndjson => "application/x-ndjson",

@@ -1,0 +1,236 @@
+//! `erase --mentions`: removes all external tickets whose stored bodies mention a person.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _};
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::cli::backend::{Backend, Call};
+use crate::cli::mentions::{Search, Searched};
+use crate::cli::source::source;
+use crate::config::Config;
+use crate::terminal::progress::Progress;
+use crate::terminal::{Failure, Form, Outcome, output};
+
+/// Number of events without an external ticket that are erased with one call.
+const STEP: usize = 1000;
+
+/// External tickets and events that are to be erased.
+#[derive(Debug, Default)]
+struct Doomed {
+    /// External tickets by source and external id, with the number of events that mention the value.
+    tickets: BTreeMap<(String, String), usize>,
+    /// Ids of events without an external ticket.
+    loose: Vec<String>,
+}
+
+pub(super) async fn run(
+    config: &Config,
+    value: &str,
+    name: Option<&str>,
+    is_sure: bool,
+    form: Form,
+) -> Outcome {
+    if let Some(name) = name {
+        source(config, name)?;
+    }
+    let search = Search::new(value, &[("source", name)]);
+    // The database is not held while a person thinks: no daemon could start.
+    let searched = find(config, &search).await?;
+    let doomed = Doomed::of(&searched);
+    if !form.json {
+        doomed.show(&searched);
+    }
+    if !is_sure && !confirmed(&doomed, &searched, form)? {
+        return Err(Failure::failed("nothing was erased"));
+    }
+    let erased = Backend::with(config, async |backend: &Backend| {
+        erase(backend, &doomed, value).await
+    })
+    .await?;
+    let left = find(config, &search).await?;
+    if form.json {
+        output::json(
+            &json!({ "found": doomed.json(), "erased": erased, "left": left.events.len() }),
+        );
+    } else {
+        report(&erased);
+    }
+    verdict(&doomed, &erased, &left)
+}
+
+async fn find(config: &Config, search: &Search) -> Result<Searched, Failure> {
+    Backend::with(config, async |backend: &Backend| {
+        search.run(backend, None).await
+    })
+    .await
+}
+
+impl Doomed {
+    fn of(searched: &Searched) -> Self {
+        let mut doomed = Self::default();
+        for event in &searched.events {
+            let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+            if event["external_id"].is_string() {
+                let ticket = (text("source"), text("external_id"));
+                *doomed.tickets.entry(ticket).or_default() += 1;
+            } else {
+                doomed.loose.push(text("id"));
+            }
+        }
+        doomed
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tickets.is_empty() && self.loose.is_empty()
+    }
+
+    fn show(&self, searched: &Searched) {
+        if !self.tickets.is_empty() {
+            let rows = self.tickets.iter().map(|((source, external_id), events)| {
+                vec![
+                    output::shown(source),
+                    output::shown(external_id),
+                    events.to_string(),
+                ]
+            });
+            output::table(["SOURCE", "EXTERNAL ID", "EVENTS THAT MENTION IT"], rows);
+        }
+        output::line(format_args!(
+            "{} in {} bodies",
+            self.in_words(),
+            searched.bodies
+        ));
+    }
+
+    fn in_words(&self) -> String {
+        let count =
+            |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+        let tickets = count(self.tickets.len(), "external ticket", "external tickets");
+        match self.loose.len() {
+            0 => tickets,
+            n => format!(
+                "{tickets} and {}",
+                count(n, "event without one", "events without one")
+            ),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let tickets = self.tickets.iter().map(|((source, external_id), events)| {
+            json!({ "source": source, "external_id": external_id, "events": events })
+        });
+        json!({ "tickets": tickets.collect::<Vec<_>>(), "events": self.loose })
+    }
+}
+
+/// Asks on a terminal. Elsewhere the answer has to be given before.
+fn confirmed(doomed: &Doomed, searched: &Searched, form: Form) -> Result<bool, Failure> {
+    if doomed.is_empty() {
+        return Err(Failure::failed(format_args!(
+            "none of {} stored bodies mentions it: check the spelling; with --yes, errors and answers that hold it \
+             are cleared all the same",
+            searched.bodies
+        )));
+    }
+    if form.json {
+        output::json(&json!({ "found": doomed.json() }));
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Failure::Usage(
+            "nothing was erased: say --yes to erase these, each with all its events, its mapping and its history".to_owned(),
+        ));
+    }
+    let question = format!(
+        "Erase {}, with all events, mappings and history? [y/N] ",
+        doomed.in_words()
+    );
+    output::ask(&question);
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer);
+    read.map_err(|error| Failure::Failed(error.into()))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Erases ticket by ticket, then what is beside them.
+async fn erase(backend: &Backend, doomed: &Doomed, value: &str) -> Result<Value, Failure> {
+    let progress = Progress::of_rows(doomed.tickets.len() as u64, "external tickets are erased");
+    let (mut tickets, mut events, mut busy) = (0, 0, 0);
+    for (done, (source, external_id)) in doomed.tickets.keys().enumerate() {
+        progress.is_at(done as u64);
+        let body = json!({ "source": source, "external_id": external_id, "count_naming": false });
+        let call = Call::new(Method::POST, &["erase"])
+            .body(body)
+            .transfer(None);
+        let answer = backend.answer(&call).await?;
+        if answer.status == StatusCode::CONFLICT {
+            busy += 1;
+            continue;
+        }
+        if let Some(refusal) = answer.refusal() {
+            progress.end();
+            return Err(refusal);
+        }
+        tickets += 1;
+        events += answer.body["removed"]["events"]
+            .as_u64()
+            .unwrap_or_default();
+    }
+    progress.end();
+    let mut cleared = 0;
+    let mut rest = doomed.loose.as_slice();
+    let is_log_empty = loop {
+        let (step, after) = rest.split_at(rest.len().min(STEP));
+        let body = json!({ "value": value, "events": step });
+        let call = Call::new(Method::POST, &["erase", "mentions"])
+            .body(body)
+            .transfer(None);
+        let answer = backend.call(&call).await?.body;
+        events += answer["events"].as_u64().unwrap_or_default();
+        cleared += answer["mentions_cleared"].as_u64().unwrap_or_default();
+        rest = after;
+        if rest.is_empty() {
+            break answer["log_emptied"].clone();
+        }
+    };
+    Ok(json!({
+        "tickets": tickets,
+        "events": events,
+        "mentions_cleared": cleared,
+        "in_flight": busy,
+        "log_emptied": is_log_empty,
+    }))
+}
+
+fn report(erased: &Value) {
+    let [tickets, events, cleared] =
+        ["tickets", "events", "mentions_cleared"].map(|name| output::cell(erased, name));
+    output::line(format_args!(
+        "erased {tickets} external tickets, {events} events in all; cleared {cleared} errors, answers and reasons that \
+         held it"
+    ));
+    if erased["log_emptied"] == false {
+        output::warn(
+            "the write-ahead log could not be emptied, because another process reads it (a backup?): \
+             run the same command again later",
+        );
+    }
+}
+
+/// Fails if something is left, and if there was nothing: the value may be mistyped.
+fn verdict(doomed: &Doomed, erased: &Value, left: &Searched) -> Outcome {
+    if !left.events.is_empty() {
+        return Err(Failure::failed(format_args!(
+            "{} events still mention it: a call about them was under way, or they were stored meanwhile; run the same \
+             command again",
+            left.events.len()
+        )));
+    }
+    if doomed.is_empty() && erased["mentions_cleared"] == 0 {
+        return Err(Failure::failed(
+            "nothing that is stored mentions it: check the spelling",
+        ));
+    }
+    Ok(())
+}
