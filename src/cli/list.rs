@@ -84,6 +84,18 @@ impl List {
         options: &Options,
         filters: &[(&'static str, Option<&str>)],
     ) -> Outcome {
+        let nothing = async |_: &Backend, _: Option<&str>| Vec::new();
+        self.print_or_say(config, options, filters, nothing).await
+    }
+
+    /// Prints what matches `filters`. Where nothing does, also prints what `absent` says of this source.
+    pub(super) async fn print_or_say(
+        &self,
+        config: &Config,
+        options: &Options,
+        filters: &[(&'static str, Option<&str>)],
+        absent: impl AsyncFnOnce(&Backend, Option<&str>) -> Vec<String>,
+    ) -> Outcome {
         // The command line knows the configured names, and its message lists them.
         if let Some(name) = &options.source {
             source(config, name)?;
@@ -93,11 +105,19 @@ impl List {
             Call::new(Method::GET, &[self.path]),
             |call, (key, value)| call.with(key, *value),
         );
-        let list = Backend::with(config, async |backend: &Backend| {
-            read(backend, &call, options).await
+        let (list, said) = Backend::with(config, async |backend: &Backend| {
+            let list = read(backend, &call, options).await?;
+            let is_empty = list["data"].as_array().is_none_or(Vec::is_empty);
+            let said = if is_empty && !options.form.json {
+                absent(backend, options.source.as_deref()).await
+            } else {
+                Vec::new()
+            };
+            Ok((list, said))
         })
         .await?;
         options.form.show(&list, |list| self.show(list));
+        said.into_iter().for_each(output::note);
         Ok(())
     }
 

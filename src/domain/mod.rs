@@ -14,6 +14,7 @@ pub mod rank;
 pub mod reason;
 pub mod report;
 pub mod retry;
+pub mod silence;
 pub mod token;
 pub mod trace;
 pub mod uptime;

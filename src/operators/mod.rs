@@ -16,6 +16,7 @@ mod refusal;
 pub mod reload;
 mod replicas;
 mod service;
+mod silence;
 
 pub use access::{Access, AdminTokens, Fingerprint, Operator, fingerprint, is_loopback_host};
 pub use act::Why;

@@ -10,8 +10,9 @@ use super::refusal::Refusal;
 use super::service::Operators;
 use crate::domain::find::Wanted;
 use crate::domain::ids::{ExternalId, ExternalTicket, InvalidId, SourceName};
+use crate::domain::silence::elsewhere;
 use crate::sources::{SourceKind, TypedId};
-use crate::store::Found;
+use crate::store::{Found, FoundTicket};
 
 /// Refusal of a number that no webhook has named.
 pub fn unheard(number: &str) -> String {
@@ -63,8 +64,27 @@ impl Operators {
         }
     }
 
-    /// Reads an external id by which a list is filtered, of any source if none is named.
+    /// Reads an external id by which a list is filtered, of any source if none is named. The refusal of a number
+    /// that nobody has heard of also says who has gone silent.
     pub async fn external_filter(
+        &self,
+        source: Option<&SourceName>,
+        typed: &str,
+    ) -> Result<ExternalId, Refusal> {
+        let read = self.filtered_by(source, typed).await;
+        let Err(Refusal::Invalid(text)) = read else {
+            return read;
+        };
+        let is_number = matches!(read_by_any(self.kinds(), typed), Ok(TypedId::Number(_)));
+        let mut lines = vec![text];
+        if is_number {
+            lines.push("what retention has deleted is not found any more".to_owned());
+            lines.extend(self.heard_of(source).await?);
+        }
+        Err(Refusal::Invalid(lines.join("\n")))
+    }
+
+    async fn filtered_by(
         &self,
         source: Option<&SourceName>,
         typed: &str,
@@ -129,11 +149,17 @@ impl Operators {
         source: Option<&SourceName>,
         number: &str,
     ) -> Result<ExternalId, Refusal> {
-        let wanted = [Wanted::Number(number.to_owned())];
-        let mut ids: Vec<String> = self.found(source, &wanted).await?.into_iter().collect();
-        match ids.len() {
-            0 => Err(Refusal::Invalid(unheard(number))),
-            1 => Ok(ExternalId::checked(ids.remove(0))),
+        let found = self.stored(&[Wanted::Number(number.to_owned())]).await?;
+        let (here, others) = apart(found, source);
+        let ids: BTreeSet<String> = here.into_iter().map(|ticket| ticket.external_id).collect();
+        let mut ids: Vec<String> = ids.into_iter().collect();
+        match (ids.len(), source) {
+            (0, Some(source)) if !others.is_empty() => Err(Refusal::Invalid(format!(
+                "no webhook has named {number} yet under {source}; {}",
+                elsewhere(&others)
+            ))),
+            (0, _) => Err(Refusal::Invalid(unheard(number))),
+            (1, _) => Ok(ExternalId::checked(ids.remove(0))),
             _ => Err(Refusal::Conflict(of_several(number, &ids))),
         }
     }
@@ -143,25 +169,28 @@ impl Operators {
         source: Option<&SourceName>,
         id: &ExternalId,
     ) -> Result<bool, Refusal> {
-        let wanted = [Wanted::External(id.clone())];
-        Ok(!self.found(source, &wanted).await?.is_empty())
+        let found = self.stored(&[Wanted::External(id.clone())]).await?;
+        Ok(!apart(found, source).0.is_empty())
     }
 
-    /// The ids of the stored external tickets under these names.
-    async fn found(
-        &self,
-        source: Option<&SourceName>,
-        wanted: &[Wanted],
-    ) -> Result<BTreeSet<String>, Refusal> {
-        let found = self.store.find(wanted).await?;
-        let ids = found.into_iter().filter_map(|found| match found {
+    /// The external tickets that are stored under these names.
+    async fn stored(&self, wanted: &[Wanted]) -> Result<Vec<FoundTicket>, Refusal> {
+        let found = self.store.find(wanted).await?.into_iter();
+        let tickets = found.filter_map(|found| match found {
             Found::Ticket(ticket) => Some(ticket),
             Found::Event { .. } => None,
         });
-        let is_of_it = |of: &str| source.is_none_or(|source| source.as_str() == of);
-        let ids = ids.filter(|ticket| is_of_it(&ticket.source));
-        Ok(ids.map(|ticket| ticket.external_id).collect())
+        Ok(tickets.collect())
     }
+}
+
+/// Parts external tickets into those of this source, or of any, and the names of the other sources.
+fn apart(found: Vec<FoundTicket>, source: Option<&SourceName>) -> (Vec<FoundTicket>, Vec<String>) {
+    let is_here =
+        |ticket: &FoundTicket| source.is_none_or(|source| source.as_str() == ticket.source);
+    let (here, others): (Vec<_>, Vec<_>) = found.into_iter().partition(is_here);
+    let others: BTreeSet<String> = others.into_iter().map(|ticket| ticket.source).collect();
+    (here, others.into_iter().collect())
 }
 
 fn as_typed(source: SourceName, typed: &str) -> ExternalTicket {

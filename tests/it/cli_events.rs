@@ -127,8 +127,80 @@ async fn what_is_not_there_fails_and_what_is_wrong_is_usage() {
         assert_eq!(ended.code, code, "{line}: {ended:?}");
         assert!(ended.err.contains(part), "{line}: {ended:?}");
     }
-    let empty = site.run("events list").await;
-    assert_eq!((empty.text(), empty.err.trim()), ("", "no event matches"));
+}
+
+#[tokio::test]
+async fn an_empty_list_says_who_is_silent_and_what_else_may_be() {
+    let site = Site::new(MockConfig::default()).await;
+    let daemon = site.serve().await;
+    site.incident(LOST).await;
+    for _ in 0..2 {
+        site.refused_webhook().await;
+    }
+    let unnamed = "no webhook has named it yet, or retention has deleted its events";
+    let heard = "servicenow: last webhook ";
+    let refused = "; 2 refused in the last hour: mismatch";
+    let never = "slack: no webhook yet";
+    let number = "no webhook has named INC0099999 yet";
+    let deleted = "what retention has deleted is not found any more";
+    let unheard = "no daemon answers on this machine";
+    let rows: [(&str, i32, &[&str], &[&str]); 6] = [
+        (
+            "",
+            0,
+            &["no event matches", heard, refused, never],
+            &[unnamed, unheard],
+        ),
+        (
+            " --source slack",
+            0,
+            &["no event matches", never],
+            &[heard, unheard],
+        ),
+        (
+            " --external-id 00000000000000000000000000000001",
+            0,
+            &["no event matches", unnamed, heard, refused],
+            &[unheard],
+        ),
+        // It has events, which are not dead.
+        (
+            " --external-id 3b9e41d7c0f24a18857d6e02fa91b3c6",
+            0,
+            &["no event matches", heard],
+            &[unnamed],
+        ),
+        (
+            " --external-id INC0099999",
+            2,
+            &[number, deleted, heard, refused, never],
+            &[unheard],
+        ),
+        (" --json", 0, &[], &[heard, never]),
+    ];
+    for (more, code, parts, absent) in rows {
+        let line = format!("events list --state dead{more}");
+        let ended = site.run(&line).await;
+        assert_eq!(ended.code, code, "{line}: {ended:?}");
+        for part in parts {
+            assert!(ended.err.contains(part), "{line}: {part}: {ended:?}");
+        }
+        for part in absent {
+            assert!(!ended.err.contains(part), "{line}: {part}: {ended:?}");
+        }
+    }
+    daemon.stop().await;
+    // What was refused is known only to the daemon.
+    for line in [
+        "events list --state dead",
+        "events list --external-id INC0099999",
+    ] {
+        let ended = site.run(line).await;
+        for part in [heard, never, unheard] {
+            assert!(ended.err.contains(part), "{line}: {part}: {ended:?}");
+        }
+        assert!(!ended.err.contains("refused in the last hour"), "{ended:?}");
+    }
 }
 
 #[tokio::test]

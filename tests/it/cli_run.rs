@@ -152,6 +152,18 @@ impl Site {
 
     /// Has `ServiceNow` send a record; answers the event's id.
     pub(crate) async fn webhook(&self, record: &str) -> String {
+        let answer = self.post(record, BEARER).await;
+        assert_eq!(answer.status(), 202);
+        let answer: Value = answer.json().await.unwrap();
+        answer["events"][0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends a webhook with a token that is not the right one.
+    pub(crate) async fn refused_webhook(&self) {
+        assert_eq!(self.post("{}", "wrong").await.status(), 401);
+    }
+
+    async fn post(&self, record: &str, token: &str) -> reqwest::Response {
         serval_connect::edge::outbound::install_tls_provider();
         let client =
             serval_connect::edge::outbound::client(serval_connect::edge::outbound::Limits {
@@ -161,19 +173,16 @@ impl Site {
                 is_local: true,
             })
             .unwrap();
-        let answer = client
+        client
             .post(format!(
                 "http://127.0.0.1:{}/webhooks/servicenow",
                 self.public
             ))
-            .bearer_auth(BEARER)
+            .bearer_auth(token)
             .body(record.to_owned())
             .send()
             .await
-            .unwrap();
-        assert_eq!(answer.status(), 202);
-        let answer: Value = answer.json().await.unwrap();
-        answer["events"][0]["id"].as_str().unwrap().to_owned()
+            .unwrap()
     }
 
     /// Waits until an event is in a state.

@@ -8,7 +8,7 @@ use serval_connect::rehearsal::mock_serval::{MockConfig, MockServal};
 use serval_connect::store::Webhook;
 
 use crate::store::{Bench, at, webhook};
-use crate::support::bodies::{callback, incident, slack_message};
+use crate::support::bodies::{callback, incident, incident_with, slack_message, sys_id};
 use crate::support::{Admin, Daemon, Delivery, Settings, TestApp, eventually};
 
 /// What the statistics say about a source.
@@ -119,6 +119,82 @@ async fn a_source_that_refuses_all_webhooks_is_in_trouble_until_one_is_accepted(
     // One that was accepted within the hour: not all are refused.
     assert_eq!(wrong(1).send().await.status, 401);
     assert_trouble(&app.admin, "servicenow", None).await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn where_nothing_is_found_it_is_said_who_is_silent_and_where_else_it_is() {
+    let app = TestApp::start().await;
+    let (id, other, number) = (sys_id(1), sys_id(2), "INC0081927");
+    app.save(incident_with(1, 1, &json!({"number": number})))
+        .await;
+    let wrong = app.webhooks.slack("{}").unsigned();
+    assert_eq!(wrong.send().await.status, 401);
+    let elsewhere = "it is stored under another source: servicenow";
+    let unnamed = "has named it yet, or retention has deleted its events";
+    let heard = "servicenow: last webhook ";
+    let (never, refused) = (
+        "servicenow-eu: no webhook yet",
+        "slack: no webhook yet; 1 refused in the last hour: missing",
+    );
+    let mut browser = app.admin.browser().logged_in().await;
+    for (path, parts, absent) in [
+        (
+            "/events?state=dead".to_owned(),
+            vec![heard, never, refused],
+            vec![unnamed],
+        ),
+        (
+            "/events?state=dead&source=slack".to_owned(),
+            vec![refused],
+            vec![heard],
+        ),
+        (
+            format!("/events?state=dead&external_id={id}"),
+            vec![heard],
+            vec![unnamed, elsewhere],
+        ),
+        (
+            format!("/events?external_id={other}"),
+            vec![unnamed, heard],
+            vec![elsewhere],
+        ),
+        (
+            format!("/events?source=servicenow-eu&external_id={id}"),
+            vec![elsewhere, never],
+            vec![unnamed],
+        ),
+        (
+            format!("/events?source=servicenow-eu&external_id={number}"),
+            vec![elsewhere, never],
+            vec![heard],
+        ),
+        (
+            "/events?external_id=INC0099999".to_owned(),
+            vec!["No webhook has named INC0099999 yet", heard, refused],
+            vec![elsewhere],
+        ),
+        (
+            "/events?external_id=nonsense".to_owned(),
+            vec![],
+            vec![heard],
+        ),
+        (
+            "/find?q=INC0099999".to_owned(),
+            vec![heard, never, refused],
+            vec![],
+        ),
+        ("/find?q=".to_owned(), vec![], vec![heard]),
+        ("/events".to_owned(), vec![], vec![heard]),
+    ] {
+        let page = browser.page(&path).await;
+        for part in parts {
+            assert!(page.contains(part), "{path}: {part}: {page}");
+        }
+        for part in absent {
+            assert!(!page.contains(part), "{path}: {part}: {page}");
+        }
+    }
     app.stop().await;
 }
 

@@ -1,5 +1,6 @@
 //! `events`: the inbox, and the events that were given up.
 
+mod absent;
 mod args;
 mod replay;
 mod show;
@@ -110,8 +111,15 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
                 ("since", args.window.since.as_deref()),
                 ("until", args.window.until.as_deref()),
             ];
+            let absent = async |backend: &Backend, source: Option<&str>| {
+                absent::lines(backend, source, args.external_id.as_deref()).await
+            };
             match &args.mentions {
-                None => EVENTS.print(&config, &args.options, &filters).await,
+                None => {
+                    EVENTS
+                        .print_or_say(&config, &args.options, &filters, absent)
+                        .await
+                }
                 Some(value) => {
                     EVENTS
                         .print_mentions(&config, &args.options, value, &filters)

@@ -19,6 +19,8 @@ struct EventsPage<'a> {
     numbers: Numbers,
     /// Why the external id of the filter names nothing.
     refused: Option<String>,
+    /// Possible causes, where no event is found.
+    absent: Vec<String>,
 }
 
 /// The external tickets of the events.
@@ -63,6 +65,11 @@ pub(crate) async fn show(view: View) -> Result<Response, Fault> {
     } else {
         Vec::new()
     };
+    let absent = if rows.is_empty() && refused.is_none() {
+        absent(&view, &filter).await?
+    } else {
+        Vec::new()
+    };
     list.cut(&mut rows, |row| row.id.to_string());
     // One query for the numbers of all rows.
     let numbers = view.numbers(tickets(&rows)).await?;
@@ -72,6 +79,18 @@ pub(crate) async fn show(view: View) -> Result<Response, Fault> {
         rows,
         numbers,
         refused,
+        absent,
     };
     Ok(render(&page))
+}
+
+/// Says what may be the cause that no event matches.
+async fn absent(view: &View, filter: &EventFilter) -> Result<Vec<String>, Fault> {
+    let (operators, source) = (view.operators(), filter.source.as_ref());
+    let mut lines = Vec::new();
+    if let Some(id) = &filter.external_id {
+        lines.extend(operators.absent(source, id).await?);
+    }
+    lines.extend(operators.heard_of(source).await?);
+    Ok(lines)
 }

@@ -15,6 +15,8 @@ struct FindPage {
     hits: Vec<Hit>,
     /// Where to map what is not stored, for those that could be of a source.
     unknown: Vec<Hit>,
+    /// A line about each source, where nothing was found.
+    heard: Vec<String>,
 }
 
 struct Hit {
@@ -36,15 +38,17 @@ pub(crate) async fn show(view: View) -> Result<Response, Fault> {
     }
     let mut page = view.page("Find", Tab::Elsewhere).await?;
     query.clone_into(&mut page.query);
-    let unknown = if hits.is_empty() {
-        could_be(&view, &wanted)
+    let (unknown, heard) = if hits.is_empty() && !query.is_empty() {
+        let heard = view.operators().heard_of(None).await?;
+        (could_be(&view, &wanted), heard)
     } else {
-        Vec::new()
+        (Vec::new(), Vec::new())
     };
     let page = FindPage {
         page,
         hits,
         unknown,
+        heard,
     };
     Ok(render(&page))
 }
