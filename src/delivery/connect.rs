@@ -95,7 +95,6 @@ async fn send(
         !is_paused
             && context.clock.now() < claim.expires_at
             && context.store.is_current(claim).await.unwrap_or(false)
-            && context.store.may_call()
     };
     let error = match context.serval.connect(request, is_current).await {
         Ok(answer) => return Ok(answer.map(Linked::Connected)),

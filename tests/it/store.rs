@@ -36,9 +36,7 @@ pub(crate) async fn open_after_others(
     now: Timestamp,
 ) -> Result<(Store, Writer), OpenError> {
     database::is_left(url).await;
-    let mut database = Database::at(url);
-    database.dead_after = Duration::ZERO;
-    Store::open_database(&database, now).await
+    Store::open_database(&Database::at(url), now).await
 }
 
 /// Takes over from dead processes, as each daemon does when it starts. A store on a file has done so when it opened.

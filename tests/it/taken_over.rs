@@ -250,8 +250,11 @@ async fn a_process_that_the_others_may_take_for_dead_makes_no_call() {
     for (dead_after, expected) in [(LONG, true), (Duration::ZERO, false)] {
         let test = format!("taken_over_fence_{expected}");
         let (_, [leader, other]) = pair(&test, dead_after).await;
-        assert!(leader.store.may_call());
-        assert_eq!(other.store.may_call(), expected);
+        other.queued(1).await;
+        let claim = other.claim(1, at(0)).await.remove(0);
+        // Nobody took anything over.
+        assert!(leader.claim(1, at(1)).await.is_empty());
+        assert_eq!(other.store.is_current(&claim).await.unwrap(), expected);
         close([other, leader]).await;
     }
 }

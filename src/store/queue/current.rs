@@ -7,6 +7,7 @@ use crate::domain::ids::ServalTicketId;
 use crate::store::body::{Body, body_columns};
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
+use crate::store::server::replica::Replica;
 use crate::store::sql::{self, args, is_direct, is_outranked, row};
 
 row! {
@@ -21,8 +22,16 @@ row! {
 
 impl Store {
     /// True if the event of a claim is still to be sent, as it was claimed: no newer save came, it was neither
-    /// deleted nor edited, and its mapping is the same.
+    /// deleted nor edited, and its mapping is the same. False behind the fence: other processes may take this one for
+    /// dead before a call ends that begins now.
     pub async fn is_current(&self, claim: &Claim) -> Result<bool, StoreError> {
+        let is_as_claimed = self.is_as_claimed(claim).await?;
+        // The fence comes last: that look may have taken seconds.
+        let replica = self.shared.replica.as_ref();
+        Ok(is_as_claimed && replica.is_none_or(Replica::may_call))
+    }
+
+    async fn is_as_claimed(&self, claim: &Claim) -> Result<bool, StoreError> {
         const REVISION: &str = "\
             -- store::current::revision
             SELECT last_value FROM revisions";

@@ -52,11 +52,6 @@ impl Store {
         self.shared.replica.as_ref().is_none_or(Replica::leads)
     }
 
-    /// The fence: false if a call that begins now may end after other processes took this one for dead.
-    pub fn may_call(&self) -> bool {
-        self.shared.replica.as_ref().is_none_or(Replica::may_call)
-    }
-
     /// True if calls are paused, as the replicas agree; `None`: there are none, or it is not known yet.
     pub fn paused_by_others(&self) -> Option<bool> {
         self.shared.replica.as_ref()?.is_paused()

@@ -118,7 +118,8 @@ where
     value
 }
 
-/// Waits until the session of the replica that made the calls has ended, if the database is on a server.
+/// Waits until the session of the replica that made the calls has ended, if the database is on a server, and has the
+/// others take all replicas for dead.
 pub(crate) async fn is_left(url: &str) {
     const SESSIONS: &str = "SELECT COUNT(*) FROM lead JOIN replicas ON replicas.id = lead.replica \
         JOIN pg_stat_activity AS a ON a.pid = backend AND a.backend_start = replicas.backend_start";
@@ -130,6 +131,7 @@ pub(crate) async fn is_left(url: &str) {
         (database.value::<i64>(SESSIONS).await == 0).then_some(())
     })
     .await;
+    database.run("DELETE FROM replicas").await;
     database.close().await;
 }
 
