@@ -14,6 +14,7 @@ mod events;
 mod file;
 mod files;
 mod healthcheck;
+mod init;
 mod list;
 mod map;
 mod mentions;
@@ -47,6 +48,8 @@ pub struct Cli {
 enum Command {
     /// Runs the daemon
     Serve,
+    /// Writes a first configuration file
+    Init(init::Args),
     /// Shows everything at work on this machine, with nothing to set up
     Demo(demo::Args),
     /// Checks the configuration and the database, and online the account at Serval
@@ -106,6 +109,7 @@ impl Cli {
         let Self { global, command } = self;
         match command {
             Command::Serve => serve::run(&global).await,
+            Command::Init(args) => init::run(args),
             Command::Demo(args) => demo::run(&global, args).await,
             Command::Check(args) => check::run(&global, args).await,
             Command::Map(args) => map::run(&global, args).await,

@@ -8,6 +8,7 @@ use std::fmt;
 use super::keys;
 use super::layers::{Layer, Origin, Place, Problems, Raw, Written};
 use crate::domain::ids::SourceName;
+use crate::sources;
 
 /// Prefix of the variables for all keys.
 const PREFIX: &str = "SERVAL_CONNECT__";
@@ -82,12 +83,42 @@ pub(super) fn check(
     }
     for name in environment.variables.keys() {
         // Kubernetes sets names such as SERVAL_CONNECT_PORT, which must not cause a warning.
-        if name.starts_with("SERVAL_CONNECT_") && !name.starts_with(PREFIX) && name.contains("__") {
+        let Some(rest) = name.strip_prefix("SERVAL_CONNECT_") else {
+            continue;
+        };
+        if rest.starts_with('_') {
+            continue;
+        }
+        if let Some(meant) = meant(&rest.to_ascii_lowercase()) {
+            warnings.push(format!("{name} is not read: did you mean {meant}?"));
+        } else if rest.contains("__") {
             warnings.push(format!(
                 "{name} is not read: names of settings begin with {PREFIX}, with two underscores"
             ));
         }
     }
+}
+
+/// The variable that was meant by a name with single underscores.
+fn meant(written: &str) -> Option<String> {
+    let flat = |path: &str| path.replace('.', "_");
+    let written = written.replace("__", "_");
+    let sections = keys::section_spellings();
+    if let Some(path) = sections.iter().find(|path| flat(path) == written) {
+        return Some(variable(path));
+    }
+    // Of a source, the key at the end tells where its name ends.
+    let rest = written.strip_prefix("sources_")?;
+    let kinds = sources::BUILT_IN.iter();
+    let keys = kinds.flat_map(|kind| keys::spellings("", &sources::keys_of(*kind)));
+    let of_this = keys.filter_map(|key| {
+        let name = rest.strip_suffix(&flat(&key))?;
+        (!name.is_empty()).then(|| format!("sources.{name}{key}"))
+    });
+    // `secrets_file` ends in no other key, and `signing_secrets` in `secrets`, too.
+    of_this
+        .max_by_key(|path| path.rsplit('.').next().map(str::len))
+        .map(|path| variable(&path))
 }
 
 /// The layer of Serval's own names.

@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::checks::{self, database};
 use super::common;
-use super::database;
 use super::env::{self, Environment};
 use super::keys;
 use super::layers::{self, Layer, Problems};
 use super::loaded::{ConfigError, Loaded};
 use super::merge::{self, Merged};
 use super::settings::Config;
-use super::validate;
 use crate::domain::ids::SourceName;
 use crate::sources::{self, Kinds, SourceConfig};
 
@@ -51,9 +50,9 @@ pub(super) fn assemble(
     let mut problems = Problems::default();
     database::complete(&mut merged);
     let mut config = build(&merged)?;
-    validate::values(&mut config, &merged.settings, &mut problems);
+    checks::values(&mut config, &merged.settings, &mut problems);
     problems.none()?;
-    validate::warn(&config, &merged, &mut warnings);
+    checks::warn(&config, &merged, &mut warnings);
     Ok(Loaded {
         config,
         warnings,

@@ -25,7 +25,7 @@ pub(super) struct Setting {
     pub(super) origin: Origin,
     /// The file that holds the secret.
     pub(super) file: Option<PathBuf>,
-    shape: Shape,
+    pub(super) shape: Shape,
     /// Number of the layer: two settings in one layer are a fault, in two layers a replacement.
     layer: usize,
 }

@@ -8,8 +8,8 @@
 //! nothing contains a secret.
 
 mod alone;
+mod checks;
 mod common;
-mod database;
 mod env;
 mod keys;
 mod layers;
@@ -19,13 +19,12 @@ mod merge;
 mod places;
 mod reload;
 mod report;
-mod secrets;
 mod settings;
 #[cfg(test)]
 mod tests;
-mod validate;
 
 pub use alone::Alone;
+pub use checks::placeholders::PLACEHOLDER;
 pub use env::Environment;
 pub use layers::Origin;
 pub use loaded::{ConfigError, Loaded};

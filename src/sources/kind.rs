@@ -108,6 +108,12 @@ pub trait Kind: fmt::Debug + Send + Sync {
         Sign::Alive
     }
 
+    /// The first lines of a new `[sources.<name>]`, in TOML: how its webhooks are authenticated. `random`: for a
+    /// secret that we choose.
+    fn first_lines(&self, _random: &[u8; 32]) -> String {
+        String::new()
+    }
+
     /// The targets with which an integration can be configured, by key.
     fn targets(&self, integration_id: &str) -> Vec<(&'static str, Value)>;
 }

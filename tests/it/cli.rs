@@ -74,7 +74,7 @@ async fn check_advises_to_name_the_instance_where_a_clone_could_be_taken_for_it(
 }
 
 #[tokio::test]
-async fn the_example_configuration_is_accepted() {
+async fn the_example_configuration_lacks_nothing_but_what_it_leaves_to_fill_in() {
     let folder = tempfile::tempdir().unwrap();
     let example = concat!(env!("CARGO_MANIFEST_DIR"), "/config/example.toml");
     // Its ports may be in use on this machine.
@@ -82,7 +82,13 @@ async fn the_example_configuration_is_accepted() {
     fs::write(folder.path().join("ports.toml"), ports).unwrap();
     let files = ["check", "--config", example, "--config", "ports.toml"];
     let output = run(folder.path(), &files).await;
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    let said = said(&output);
+    let mut errors = said.lines().filter(|line| line.starts_with("error: s"));
+    assert!(
+        errors.all(|error| error.contains("our documents")),
+        "{said}"
+    );
     assert!(
         !folder.path().join("data").exists(),
         "a check creates nothing"

@@ -119,11 +119,51 @@ async fn check_online_finds_the_integration_that_serval_does_not_know() {
 
     site.serval.set_faults(at(Endpoint::Directory, 403));
     let blind = site.run("check --online").await;
-    assert_eq!(blind.code, 0, "the key may be good for connects: {blind:?}");
-    assert!(
-        blind.err.contains("warning") && blind.err.contains("scopes"),
-        "{blind:?}"
-    );
+    assert_eq!(blind.code, 1, "{blind:?}");
+    assert!(blind.err.contains("scopes"), "{blind:?}");
     site.serval.set_faults(at(Endpoint::Token, 401));
     assert_eq!(ended(mended("check --online")).await.code, 1);
+}
+
+#[tokio::test]
+async fn check_online_fails_where_every_connect_would() {
+    let site = Site::new(MockConfig::default()).await;
+    let slack = format!(r#"{{"slackChannel":{{"integrationId":"{SLACK_INTEGRATION}"}}}}"#);
+    for (target, code, part) in [
+        (slack.clone(), 0, "is "),
+        (
+            slack.replace("slackChannel", "slack_channel"),
+            1,
+            "write slackChannel",
+        ),
+        (
+            slack.replace("integrationId", "integration_id"),
+            1,
+            "write integrationId",
+        ),
+        (
+            slack.replace("slackChannel", "ticketSource"),
+            1,
+            "a target of servicenow",
+        ),
+        (
+            slack.replace(SLACK_INTEGRATION, SERVICENOW_INTEGRATION),
+            1,
+            "is one of servicenow",
+        ),
+        (
+            r#"{"slackChannel":{}}"#.to_owned(),
+            1,
+            "has no integrationId",
+        ),
+        (r#"{"email":{}}"#.to_owned(), 0, "not checked"),
+    ] {
+        let mut command = site.command("check --online");
+        command.env("SERVAL_CONNECT__SOURCES__SLACK__CHANNEL_TARGET", &target);
+        let check = ended(command).await;
+        assert_eq!(check.code, code, "{target}: {check:?}");
+        let key = "sources.slack.channel_target: ";
+        let mut lines = check.out.lines().filter(|line| line.starts_with(key));
+        assert!(lines.any(|line| line.contains(part)), "{target}: {check:?}");
+    }
 }

@@ -9,6 +9,8 @@ use secrecy::ExposeSecret as _;
 use serval_connect::config::{Config, Environment};
 use yaml_rust2::{Yaml, YamlLoader};
 
+use crate::docs::lacks_only_what_is_to_be_filled_in;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -316,7 +318,7 @@ fn the_configuration_of_kubernetes_is_ready_for_serve_with_the_secret_beside_it(
     let file = folder.path().join("serval-connect.toml");
     fs::write(&file, toml).unwrap();
     let loaded = Config::load(&[file], &Environment::default()).unwrap();
-    loaded.validate_for_serve().unwrap();
+    lacks_only_what_is_to_be_filled_in(&loaded);
 }
 
 const OVERLAY: &str = "deploy/kubernetes-postgres";

@@ -59,6 +59,7 @@ mod hostile;
 mod http_edges;
 mod import_effects;
 mod imports_beside;
+mod init;
 mod interleavings;
 mod invariants;
 mod jumps;

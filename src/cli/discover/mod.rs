@@ -3,6 +3,7 @@
 mod advice;
 mod directory;
 mod online;
+mod target;
 
 use serde_json::json;
 

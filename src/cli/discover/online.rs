@@ -6,11 +6,12 @@ use serde_json::Value;
 
 use super::advice;
 use super::directory::{Directory, is_forbidden};
+use super::target::{self, Shape};
 use crate::config::{Config, ServalConfig};
 use crate::edge::blot::Blot;
 use crate::edge::clock::SystemClock;
 use crate::serval::ServalClient;
-use crate::sources::SourceKind;
+use crate::sources::{BUILT_IN, SourceKind};
 use crate::terminal::{Failure, Outcome, output};
 
 /// A client for `[serval]`.
@@ -41,43 +42,58 @@ pub(crate) async fn check_online(config: &Config) -> Outcome {
     let directory = match Directory::read(&client, None).await {
         Ok(directory) => directory,
         Err(error) if is_forbidden(&error) => {
-            unchecked("the API key may not list teams");
-            return Ok(());
+            return Err(sees_nothing("the API key may not list teams"));
         }
         Err(error) => return Err(advice::failure(&error, serval)),
     };
     for what in &directory.hidden {
         unchecked(what);
     }
-    let mut n_unknown = 0_usize;
+    let mut apps = directory.teams.iter().flat_map(|team| &team.app_instances);
+    if let ([what, ..], true) = (
+        &directory.hidden[..],
+        apps.all(|app| app.integrations.is_empty()),
+    ) {
+        return Err(sees_nothing(what));
+    }
+    let mut n_wrong = 0_usize;
     for (name, source) in &config.sources {
         for (key, target) in source.targets() {
             let key = format!("sources.{name}.{key}");
-            n_unknown += usize::from(leads_nowhere(&key, source.kind, target, &directory));
+            n_wrong += usize::from(leads_nowhere(&key, source.kind, target, &directory));
         }
     }
-    if n_unknown == 0 {
+    if n_wrong == 0 {
         return Ok(());
     }
     Err(Failure::failed(format_args!(
-        "{n_unknown} of the configured integrations are unknown to Serval, so every connect of \
-         those sources would fail: `serval-connect discover` lists the ids that exist"
+        "{n_wrong} of the configured targets lead nowhere, so every connect with them would fail: `serval-connect \
+         discover` lists what can be written"
     )))
 }
 
-/// The `integrationId` of a target, whatever its kind.
-fn integration_of(target: &Value) -> Option<&str> {
-    let (_, fields) = target.as_object()?.iter().next()?;
-    fields["integrationId"].as_str()
+/// The failure where the key may read nothing of what is needed.
+fn sees_nothing(what: &str) -> Failure {
+    Failure::failed(format_args!(
+        "serval: {what}, so no integrationId can be checked; {}",
+        advice::SCOPE
+    ))
 }
 
-/// Prints what Serval knows about a target. True if Serval certainly does not know it.
+/// Prints what Serval knows about a target. True if every connect with it would certainly fail.
 fn leads_nowhere(key: &str, kind: SourceKind, target: &Value, directory: &Directory) -> bool {
-    let Some(id) = integration_of(target) else {
-        output::line(format_args!("{key}: names no integrationId, not checked"));
-        return false;
+    let id = match target::shape(BUILT_IN, kind, target) {
+        Shape::Names(id) => id,
+        Shape::Unknown(remark) => {
+            output::line(format_args!("{key}: {remark}"));
+            return false;
+        }
+        Shape::Wrong(fault) => {
+            output::line(format_args!("{key}: {fault}"));
+            return true;
+        }
     };
-    let Some((team, app, integration)) = directory.integration(id) else {
+    let Some((team, app, integration)) = directory.integration(&id) else {
         // The integration may be in a part that the API key may not see.
         let is_certain = directory.hidden.is_empty();
         if is_certain {
@@ -96,33 +112,13 @@ fn leads_nowhere(key: &str, kind: SourceKind, target: &Value, directory: &Direct
         output::shown(&team.name),
         output::shown(domain)
     ));
-    if app.is_standard && app.service != kind.name() {
-        output::warn(format_args!(
+    let is_of_another = app.is_standard && app.service != kind.name();
+    if is_of_another {
+        output::line(format_args!(
             "{key}: that integration is one of {}, and the source is of kind {}",
             output::shown(&app.service),
             kind.name()
         ));
     }
-    false
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn the_integration_of_a_target_is_found_whatever_its_kind() {
-        for (target, expected) in [
-            (json!({"ticketSource": {"integrationId": "i"}}), Some("i")),
-            (json!({"tomorrow": {"integrationId": "i"}}), Some("i")),
-            (json!({"email": {"targetUserType": "x"}}), None),
-            (json!({"ticketSource": {"integrationId": 1}}), None),
-            (json!({}), None),
-            (json!("x"), None),
-        ] {
-            assert_eq!(integration_of(&target), expected, "{target}");
-        }
-    }
+    is_of_another
 }

@@ -3,6 +3,7 @@
 mod database;
 mod guide;
 mod layering;
+mod placeholders;
 mod reference;
 mod refusals;
 

@@ -341,7 +341,6 @@ fn doubtful_settings_are_warned_of() {
             Some("admin.mapping_tokens"),
             Some("admin.mapping_tokens"),
             Some("serval.base_url"),
-            Some("sources.slack.signing_secrets"),
         ]
     );
 }

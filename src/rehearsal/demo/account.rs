@@ -20,14 +20,16 @@ pub(super) struct Account {
     about: &'static str,
     rows: Vec<(&'static str, String)>,
     faults: Vec<String>,
+    is_verbose: bool,
 }
 
 impl Account {
     /// An empty report. `about` is a sentence about what the step shows.
-    pub(super) fn new(title: &'static str, about: &'static str) -> Self {
+    pub(super) fn new(title: &'static str, about: &'static str, is_verbose: bool) -> Self {
         Self {
             title,
             about,
+            is_verbose,
             ..Self::default()
         }
     }
@@ -35,6 +37,13 @@ impl Account {
     /// Adds a row. Without a label it belongs to the row before.
     pub(super) fn tell(&mut self, label: &'static str, text: impl Display) {
         self.rows.push((label, printable(&text.to_string())));
+    }
+
+    /// Adds a row that only those want to see who look at every byte.
+    pub(super) fn detail(&mut self, text: impl Display) {
+        if self.is_verbose {
+            self.tell("", text);
+        }
     }
 
     /// Records something that was not as expected.
@@ -54,14 +63,13 @@ impl Account {
         self.faults.is_empty()
     }
 
-    /// The report as lines.
+    /// The report as lines: what it proves, then the details.
     pub(super) fn lines(&self, number: usize, colours: bool) -> Vec<String> {
         let title = painted(self.title, Tone::Strong, colours);
         let mut lines = vec![
             format!("{number}  {title}"),
             format!("   {}", painted(self.about, Tone::Faint, colours)),
         ];
-        lines.extend(self.rows.iter().map(|(label, text)| row(label, text)));
         if self.is_good() {
             let good = painted("as expected", Tone::Good, colours);
             lines.push(row("result", &good));
@@ -71,6 +79,7 @@ impl Account {
             let label = if place == 0 { "result" } else { "" };
             lines.push(row(label, &format!("{bad}: {fault}")));
         }
+        lines.extend(self.rows.iter().map(|(label, text)| row(label, text)));
         lines
     }
 }
@@ -133,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_fault_is_marked_and_explained() {
-        let mut account = Account::new("A step", "What it shows.");
+        let mut account = Account::new("A step", "What it shows.", false);
         account.tell("sent", "POST /");
         account.expect("the status", &202, &202);
         let lines = account.lines(3, false);
@@ -143,8 +152,8 @@ mod tests {
             [
                 "3  A step",
                 "   What it shows.",
-                "   sent       POST /",
                 "   result     as expected",
+                "   sent       POST /",
             ]
         );
         account.expect("the status", &202, &401);
@@ -152,7 +161,7 @@ mod tests {
         assert!(!account.is_good());
         let lines = account.lines(3, false);
         assert_eq!(
-            lines[3..],
+            lines[2..4],
             [
                 "   result     NOT AS EXPECTED: the status: expected 202, found 401",
                 "              NOT AS EXPECTED: nothing came",

@@ -32,8 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const DETAILS: &str = "\
 The demo starts a stand-in for Serval and the real daemon in this process, on free ports of 127.0.0.1,
 with a SQLite database in a temporary folder and random secrets. Then it plays ServiceNow
-and Slack: it signs sample webhooks as they would, posts them, and shows for each what was sent, what
-the daemon answered, the states of the event, and the connect call that Serval got.
+and Slack: it signs sample webhooks as they would, posts them, and shows for each whether all was as
+expected, what the daemon answered, the states of the event, and the connect call that Serval got.
+With --verbose it shows headers and bodies, too.
 
 The demo reads no configuration file and no SERVAL_… variable of yours, changes nothing, and uses no
 network beyond this machine. The folder is removed at the end.
@@ -53,7 +54,7 @@ pub(crate) struct Args {
     /// Ends after the last step; exit code 0 only if all was as expected
     #[arg(long)]
     once: bool,
-    /// Shows the daemon's log on the standard error
+    /// Shows headers and bodies, and the daemon's log on the standard error
     #[arg(long, short)]
     verbose: bool,
 }
@@ -66,7 +67,8 @@ pub(crate) async fn run(_global: &Global, args: Args) -> Outcome {
     };
     telemetry::init(&log).map_err(anyhow::Error::from)?;
     let colours = output::takes_colours(&Environment::from_process());
-    let (stage, app) = Stage::set_up(MockConfig::default(), PATIENCE).await?;
+    let (mut stage, app) = Stage::set_up(MockConfig::default(), PATIENCE).await?;
+    stage.is_verbose = args.verbose;
 
     let stop = CancellationToken::new();
     let daemon = app.run(stop.clone().cancelled_owned());
@@ -133,6 +135,9 @@ async fn show(stage: &Stage, once: bool, colours: bool) -> anyhow::Result<()> {
     };
     output::line(row("connects", &verdict(faults.is_empty(), connects)));
 
+    for line in outlook(colours) {
+        output::line(line);
+    }
     if !once {
         for line in invitation(stage, colours) {
             output::line(line);
@@ -193,6 +198,9 @@ fn introduction(stage: &Stage, colours: bool) -> Vec<String> {
     let serval = stage.mock.base_url();
     vec![
         output::painted(title, Tone::Strong, colours),
+        "It proves that a webhook which was answered is stored, and reaches Serval once and byte for byte; that a".to_owned(),
+        "repetition, an echo and a forged one reach it not at all; and that an unmapped one waits for its mapping.".to_owned(),
+        String::new(),
         row(
             "daemon",
             &format!(
@@ -207,11 +215,33 @@ fn introduction(stage: &Stage, colours: bool) -> Vec<String> {
     ]
 }
 
+/// The path of this program, so that a command works as it is printed, in any folder.
+fn program() -> String {
+    let path = std::env::current_exe();
+    path.map_or_else(
+        |_| "serval-connect".to_owned(),
+        |path| path.display().to_string(),
+    )
+}
+
+/// Lines about Serval afterwards, and about how to go on with one's own systems.
+fn outlook(colours: bool) -> Vec<String> {
+    let program = program();
+    vec![
+        String::new(),
+        "At the real Serval, each of these tickets then shows its incident, requested item or thread as a connected"
+            .to_owned(),
+        "external ticket, and Serval keeps both in step.".to_owned(),
+        String::new(),
+        output::painted("With your own systems", Tone::Strong, colours),
+        format!("   {program} init              # writes ./serval-connect.toml"),
+        format!("   {program} check --online    # names what is left to fill in"),
+        format!("   {program} serve"),
+    ]
+}
+
 fn invitation(stage: &Stage, colours: bool) -> Vec<String> {
-    // The commands are printed with the path that the demo was started with, so that they work as they
-    // are.
-    let program = std::env::args_os().next().unwrap_or_default();
-    let program = program.to_string_lossy();
+    let program = program();
     let (public, admin) = (&stage.public, &stage.admin);
     let (console, serval) = (admin.origin().ascii_serialization(), stage.mock.base_url());
     let token = &stage.admin_token;

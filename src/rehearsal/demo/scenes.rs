@@ -75,7 +75,7 @@ pub(super) const SCENES: [Scene; 8] = [
 impl Scene {
     /// Plays the step, and reports how far it got.
     pub(super) async fn play(&self, stage: &Stage, memory: &mut Memory) -> Account {
-        let mut account = Account::new(self.title, self.about);
+        let mut account = Account::new(self.title, self.about, stage.is_verbose);
         let mut step = Step::new(stage, &mut account);
         let played = match self.play {
             Play::Connects(sample) => step.connects(sample, memory).await,

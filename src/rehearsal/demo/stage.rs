@@ -53,6 +53,8 @@ pub(super) struct Stage {
     slack: Signer,
     client: reqwest::Client,
     patience: Duration,
+    /// True if each step shows headers and bodies.
+    pub(super) is_verbose: bool,
     /// The last field, so that the folder is dropped last.
     folder: TempDir,
 }
@@ -139,6 +141,7 @@ impl Stage {
             secret_file,
             to_try,
             patience,
+            is_verbose: false,
             folder,
         };
         Ok((stage, app))

@@ -135,10 +135,11 @@ impl<'a> Step<'a> {
     async fn send(&mut self, delivery: &Delivery) -> anyhow::Result<Answer> {
         self.tell("sent", format!("POST {}", delivery.url));
         for line in header_lines(&delivery.headers) {
-            self.tell("", line);
+            self.account.detail(line);
         }
         let body = delivery.sample.body;
-        self.tell("", format!("{} bytes: {}", body.len(), excerpt(body)));
+        self.account
+            .detail(format!("{} bytes: {}", body.len(), excerpt(body)));
         let answer = self.stage.post(delivery).await?;
         let text = String::from_utf8_lossy(&answer.body);
         self.tell(
@@ -219,7 +220,8 @@ impl<'a> Step<'a> {
         };
         let path = format!("/v2/tickets/{}/connect", connect.ticket_id);
         self.tell("connect", format!("POST {path} -> {answered}"));
-        self.tell("", format!("channelTarget          {}", connect.target));
+        self.account
+            .detail(format!("channelTarget          {}", connect.target));
         self.tell(
             "",
             format!("externalTicketId       {}", connect.external_id),

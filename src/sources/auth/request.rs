@@ -120,7 +120,10 @@ pub enum Refused {
         header: &'static str,
     },
     /// The timestamp is too old.
-    #[error("the timestamp is {seconds} s in the past, more than the {tolerance} s allowed")]
+    #[error(
+        "the timestamp is {seconds} s in the past by our clock, more than the {tolerance} s allowed: it was on the way for \
+         long, or the sender's clock or ours is wrong"
+    )]
     Stale {
         /// Age in seconds.
         seconds: i64,
@@ -128,7 +131,10 @@ pub enum Refused {
         tolerance: u64,
     },
     /// The timestamp is from the future.
-    #[error("the timestamp is {seconds} s in the future, more than the {tolerance} s allowed")]
+    #[error(
+        "the timestamp is {seconds} s in the future by our clock, more than the {tolerance} s allowed: the sender's clock \
+         or ours is wrong"
+    )]
     Future {
         /// Seconds ahead of our clock.
         seconds: i64,

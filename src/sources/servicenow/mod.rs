@@ -13,6 +13,8 @@ mod named;
 mod record;
 mod values;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -85,6 +87,18 @@ impl Kind for ServiceNowKind {
             FOREIGN_INSTANCE => Sign::Trouble(Trouble::ForeignInstance),
             _ => Sign::Alive,
         }
+    }
+
+    fn first_lines(&self, random: &[u8; 32]) -> String {
+        format!(
+            "\
+# What follows whsec_ belongs into the property x_serval_connect.signing_key of the instance.
+secrets = [\"whsec_{}\"]
+# The user that Serval writes with.
+ignore_users = [\"serval.integration\"]
+",
+            STANDARD.encode(random)
+        )
     }
 
     fn targets(&self, integration_id: &str) -> Vec<(&'static str, Value)> {

@@ -126,6 +126,14 @@ impl Kind for SlackKind {
         }
     }
 
+    fn first_lines(&self, _random: &[u8; 32]) -> String {
+        "\
+# From the Slack app's page *Basic Information*: only Slack can make it.
+signing_secrets = [\"replace-me-with-the-signing-secret\"]
+"
+        .to_owned()
+    }
+
     fn targets(&self, integration_id: &str) -> Vec<(&'static str, Value)> {
         let direct = json!({ "slackDm": {
             "integrationId": integration_id,

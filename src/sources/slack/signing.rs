@@ -29,6 +29,16 @@ fn never_right(secret: &str) -> Option<&'static str> {
              Information* in the Slack app's settings",
         );
     }
+    if secret.starts_with("whsec_") {
+        return Some("is a secret for Standard Webhooks, not one of Slack: copy *Signing Secret*");
+    }
+    let is_id = |part: &str| part.len() > 5 && part.bytes().all(|b| b.is_ascii_digit());
+    if secret
+        .split_once('.')
+        .is_some_and(|(app, id)| is_id(app) && is_id(id))
+    {
+        return Some("is the app's *Client ID*, which is no secret: copy *Signing Secret*");
+    }
     let is_short = secret.chars().count() < SHORTEST;
     is_short.then_some("is too short for a signing secret, which has 32 characters: is it cut?")
 }

@@ -32,7 +32,7 @@ pub struct Backup {
 pub async fn back_up(url: &str, target: &Path) -> Result<Backup, BackupError> {
     const REMEDY: &str = "give the backup a name of its own";
     let path = file_of(url)?;
-    if !path.exists() {
+    if !path.try_exists().map_err(OpenError::file(&path))? {
         return Err(missing(&path));
     }
     let target = std::path::absolute(target).map_err(OpenError::file(target))?;
@@ -65,7 +65,9 @@ pub async fn back_up(url: &str, target: &Path) -> Result<Backup, BackupError> {
 pub async fn restore(url: &str, from: &Path) -> Result<Backup, BackupError> {
     const REMEDY: &str = "stop the daemon and move the old database away first, with the files \
                           -wal and -shm beside it";
-    if !from.is_file() {
+    // A file that may not be looked at is not a missing one.
+    let is_there = from.try_exists().map_err(OpenError::file(from))?;
+    if !is_there || from.is_dir() {
         return Err(missing(from));
     }
     if beside(from, "-wal")

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
-use super::layers::Origin;
-use super::merge::{Merged, Setting};
+use super::super::layers::Origin;
+use super::super::merge::{Merged, Setting};
 use crate::domain::token;
 
 /// Secrets of fewer characters are a mistake, or can be guessed.
 const SHORT: usize = 8;
-/// Keys that have warnings of their own: see `validate`.
+/// Keys that have warnings of their own: see the module above.
 const ADMIN: &str = "admin.";
 /// Remedy for a file of another user.
 const SHARED: &str = "give it to the user or the group of this program, and chmod o= FILE";

@@ -1,31 +1,30 @@
 //! Checks beyond the shape of one value: those for every command, and those for `serve` only.
 
+pub(super) mod database;
+pub(super) mod placeholders;
+mod secrets;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::EnvFilter;
 
-use super::database;
+use self::placeholders::is_placeholder;
 use super::layers::Problems;
 use super::loaded::{ConfigError, Loaded};
 use super::merge::{Merged, Setting};
-use super::secrets;
 use super::settings::{AdminConfig, Config};
 use crate::domain::ids::SourceName;
 use crate::domain::token;
-use crate::edge::shapes::{Key, Shape};
 use crate::edge::{outbound, telemetry, tls};
-use crate::sources::{self, SourceConfig};
+use crate::sources::SourceConfig;
 
 /// Tokens of fewer characters can be guessed.
 const SHORT_TOKEN: usize = 16;
 
 /// The shortest retention of events.
 const MIN_RETENTION: Duration = Duration::from_hours(24);
-
-/// Texts in placeholders; the last is the Base64 of `replace-me`, as in `whsec_…`.
-const PLACEHOLDERS: [&str; 3] = ["change-me", "replace-me", "cmVwbGFjZS1t"];
 
 /// Checks single values beyond their shape, and normalises URLs.
 pub(super) fn values(
@@ -161,17 +160,12 @@ fn is_filter(level: &str, directives: &str) -> bool {
 
 /// Warns of values that are allowed but are probably a mistake.
 pub(super) fn warn(config: &Config, merged: &Merged, warnings: &mut Vec<String>) {
-    let is_copied = |path: &str| {
-        let setting = merged.settings.get(path);
-        setting.is_some_and(|setting| is_placeholder(&setting.value.to_string()))
-    };
     let lists = token_lists(&config.admin);
     for (key, tokens) in lists {
-        let is_weak = |token: &str| token.chars().count() < SHORT_TOKEN || is_placeholder(token);
+        let is_weak = |token: &str| token.chars().count() < SHORT_TOKEN;
         if tokens.iter().any(|entry| is_weak(bare(entry))) {
             warnings.push(format!(
-                "admin.{key}: a token is shorter than {SHORT_TOKEN} characters or a placeholder; \
-                 make one with: openssl rand -hex 32"
+                "admin.{key}: a token is shorter than {SHORT_TOKEN} characters; make one with: openssl rand -hex 32"
             ));
         }
     }
@@ -186,33 +180,10 @@ pub(super) fn warn(config: &Config, merged: &Merged, warnings: &mut Vec<String>)
             }
         }
     }
-    for path in [
-        "database.url",
-        "serval.client_id",
-        "serval.client_secret",
-        "serval.bearer_token",
-    ] {
-        if is_copied(path) {
-            warnings.push(format!("{path} is a placeholder"));
-        }
-    }
     secrets::warn(merged, is_placeholder, warnings);
     let url = &config.serval.base_url;
     if url.starts_with("http:") && !outbound::is_local(url) {
         warnings.push("serval.base_url: http sends the credentials in clear text".to_owned());
-    }
-    for (name, source) in &config.sources {
-        // Other keys of an example may work as they are.
-        let may_be_copied = |key: &Key| key.shape.is_secret() || key.shape == Shape::Object;
-        for key in sources::keys_of(source.kind)
-            .iter()
-            .filter(|key| may_be_copied(key))
-        {
-            let path = format!("sources.{name}.{}", key.name);
-            if is_copied(&path) {
-                warnings.push(format!("{path} holds a placeholder"));
-            }
-        }
     }
 }
 
@@ -222,16 +193,16 @@ fn bare(entry: &SecretString) -> &str {
     token::split(entry).map_or(entry, |split| split.token)
 }
 
-fn is_placeholder(text: &str) -> bool {
-    PLACEHOLDERS.iter().any(|mark| text.contains(mark))
-}
-
 impl Loaded {
     /// Refuses a configuration that `serve` cannot run with: no credentials, no source, an admin
-    /// listener without a token.
+    /// listener without a token, a published secret.
     pub fn validate_for_serve(&self) -> Result<(), ConfigError> {
         let config = &self.config;
         let mut problems = Vec::from_iter(self.credentials());
+        problems.extend(placeholders::problems(
+            &self.merged,
+            &config.serval.base_url,
+        ));
         let (server, admin) = (&config.server, &config.admin);
         let has_token = token_lists(admin).iter().any(|(_, list)| !list.is_empty());
         let faults = [

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::layers::Origin;
-use super::merge::{Merged, Setting};
-use super::settings::Config;
+use super::super::layers::Origin;
+use super::super::merge::{Merged, Setting};
+use super::super::settings::Config;
 use crate::edge::server_url::{ServerUrl, names_a_server};
 use crate::edge::units;
 
@@ -25,7 +25,7 @@ const USUAL_DEAD_AFTER: Duration = Duration::from_secs(45);
 const FENCE: Duration = Duration::from_secs(10);
 
 /// Sets the time after which a replica counts as dead, where nobody wrote it. A reload keeps it as it was at the start.
-pub(super) fn complete(merged: &mut Merged) {
+pub(crate) fn complete(merged: &mut Merged) {
     let text = |merged: &Merged, path: &str| {
         let value = merged.settings.get(path)?.value.as_str()?;
         Some(value.to_owned())
