@@ -21,17 +21,17 @@ const PAGES: [&str; 11] = [
     "/events/evt_1",
     "/mappings",
     "/audit",
-    "/tickets/slack/C9DDYQ1B4:1.000001",
+    "/tickets/slack/C9DDYQ1B4:1779146751.061339",
 ];
 
 /// Every address that takes a form of somebody who is logged in.
 const FORMS: [&str; 13] = [
     "/connects",
-    "/tickets/slack/C9DDYQ1B4:1.000001/map",
-    "/tickets/slack/C9DDYQ1B4:1.000001/release",
-    "/tickets/slack/C9DDYQ1B4:1.000001/replay",
-    "/tickets/slack/C9DDYQ1B4:1.000001/payload",
-    "/tickets/slack/C9DDYQ1B4:1.000001/forget",
+    "/tickets/slack/C9DDYQ1B4:1779146751.061339/map",
+    "/tickets/slack/C9DDYQ1B4:1779146751.061339/release",
+    "/tickets/slack/C9DDYQ1B4:1779146751.061339/replay",
+    "/tickets/slack/C9DDYQ1B4:1779146751.061339/payload",
+    "/tickets/slack/C9DDYQ1B4:1779146751.061339/forget",
     "/parked",
     "/dead",
     "/dead/replay",

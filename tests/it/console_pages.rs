@@ -120,6 +120,17 @@ async fn one_box_finds_a_ticket_by_whatever_people_have_of_it() {
     app.stop().await;
 }
 
+/// The classes of the stations on a ticket's page; the colour only of the one where it stands.
+fn stations(page: &str) -> Vec<&str> {
+    let stations = page.split("<li class=\"station ").skip(1);
+    let classes = stations.map(|station| station.split('"').next().unwrap());
+    let shown = classes.map(|class| match class.split_once(' ') {
+        Some((mark, _)) if mark != "here" => mark,
+        _ => class,
+    });
+    shown.collect()
+}
+
 #[tokio::test]
 async fn a_ticket_shows_where_it_stands_and_what_happened() {
     let app = TestApp::start().await;
@@ -136,9 +147,11 @@ async fn a_ticket_shows_where_it_stands_and_what_happened() {
     ] {
         assert!(page.contains(text), "{text}: {page}");
     }
+    assert_eq!(stations(&page), ["passed", "here at-parked", "ahead"]);
     app.admin.map("servicenow", &sys_id(1), "tkt-one").await;
     app.admin.wait_for_state(&event, "connected").await;
     let page = browser.page(&ticket(1)).await;
+    assert_eq!(stations(&page), ["passed"; 3]);
     for text in [
         "tkt-one",
         "through the API",
@@ -149,6 +162,7 @@ async fn a_ticket_shows_where_it_stands_and_what_happened() {
     }
     let unknown = browser.page(&ticket(7)).await;
     assert!(unknown.contains("Nothing is stored about it"), "{unknown}");
+    assert_eq!(stations(&unknown), ["here at-skipped", "ahead", "ahead"]);
     app.stop().await;
 }
 

@@ -3,6 +3,7 @@
 //! This facade holds the page and composes the actions, because a refused action shows the page again.
 
 mod actions;
+mod stations;
 mod story;
 
 use askama::Template;
@@ -15,10 +16,11 @@ pub(crate) use actions::{confirm_forget, forget, map, release, replay, reveal};
 use super::payload::Payload;
 use crate::domain::event::EventState;
 use crate::domain::ids::{EventId, ExternalTicket};
-use crate::store::TicketPage;
+use crate::store::{EventRow, TicketPage};
 use crate::web::console::frame::{
     Fault, List, Numbers, Page, ROWS, Tab, View, href, render_with, words,
 };
+use stations::{Mark, Station, way};
 pub(crate) use story::{Step, of_event as event_steps};
 
 #[derive(Template)]
@@ -31,6 +33,7 @@ struct TicketView<'a> {
     number: Option<String>,
     title: Option<String>,
     standing: Standing,
+    stations: [Station; 3],
     found: TicketPage,
     /// Refusal of the form that maps.
     error: Option<String>,
@@ -96,6 +99,7 @@ async fn page(
     let next = found.next.map(|next| next.to_string());
     // Both read all connections and conflicts, so they come before the lists are shortened.
     let (standing, is_known) = (standing(&found), found.is_known());
+    let stations = way(&facts(&found, operators.calls().is_paused));
     // Serval may still have the record on tickets that it was mapped to before.
     let mapped_to = found.mapping.as_ref().map(|mapping| &mapping.ticket_id);
     found
@@ -117,6 +121,7 @@ async fn page(
         external_id,
         title: title.title,
         standing,
+        stations,
         error,
         typed: field("ticket_id"),
         why: field("reason"),
@@ -146,22 +151,44 @@ fn replayable(found: &TicketPage) -> Option<EventId> {
     stuck.next().filter(|_| !is_moving).map(|event| event.id)
 }
 
-/// The state of the external ticket, from its most relevant event.
-fn standing(found: &TicketPage) -> Standing {
-    let is_connected = found
-        .mapping
-        .as_ref()
-        .is_some_and(|mapping| mapping.connected_at.is_some());
+/// Facts for the line of stations.
+fn facts(found: &TicketPage, is_paused: bool) -> stations::Facts<'_> {
+    let of_state = |state| found.counts.iter().filter(move |(of, _)| *of == state);
+    let ignored = of_state(EventState::Ignored).map(|(_, n)| n).sum();
+    stations::Facts {
+        telling: telling(found).map(|event| event.state),
+        events: found.counts.iter().map(|(_, n)| n).sum(),
+        ignored,
+        ticket_id: found
+            .mapping
+            .as_ref()
+            .map(|mapping| mapping.ticket_id.as_str()),
+        is_connected: is_connected(found),
+        is_paused,
+    }
+}
+
+fn is_connected(found: &TicketPage) -> bool {
+    let mapping = found.mapping.as_ref();
+    mapping.is_some_and(|mapping| mapping.connected_at.is_some())
+}
+
+/// The event that tells most about the external ticket.
+fn telling(found: &TicketPage) -> Option<&EventRow> {
     let of = |states: &[EventState]| {
         let mut events = found.events.iter();
         events.find(|event| states.contains(&event.state))
     };
     // An event that will be sent tells more than one that waits, and that more than one that ended. An
     // old dead event of a connected ticket tells nothing.
-    let telling = of(&[EventState::Queued])
+    of(&[EventState::Queued])
         .or_else(|| of(&[EventState::Parked]))
-        .or_else(|| of(&[EventState::Dead, EventState::Expired]).filter(|_| !is_connected));
-    if let Some(event) = telling {
+        .or_else(|| of(&[EventState::Dead, EventState::Expired]).filter(|_| !is_connected(found)))
+}
+
+/// The state of the external ticket, from its most relevant event.
+fn standing(found: &TicketPage) -> Standing {
+    if let Some(event) = telling(found) {
         return Standing {
             tone: event.state.as_str(),
             state: event.state.as_str(),
@@ -171,7 +198,7 @@ fn standing(found: &TicketPage) -> Standing {
         };
     }
     let map_now = "You can map it now; its next webhook then connects it.";
-    let (tone, state, text, advice) = if is_connected {
+    let (tone, state, text, advice) = if is_connected(found) {
         let text = "Serval has linked the external ticket.";
         ("connected", "connected", text, None)
     } else if found.mapping.is_some() {
