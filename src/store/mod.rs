@@ -61,6 +61,7 @@ pub use moving::{MoveError, Moved, move_to_server};
 pub use queue::claim::{Claim, ClaimScope, ClaimToken};
 pub use queue::offer::Offer;
 pub use queue::replay::{ReadAgain, Replay, SetAside};
+pub use queue::replay_many::Fates;
 pub use queue::settings::Expired;
 pub use queue::settle::types::Settlement;
 pub use server::{

@@ -215,6 +215,73 @@ async fn the_dead_are_replayed_one_by_one_or_all_of_a_reason() {
 }
 
 #[tokio::test]
+async fn the_confirmation_of_a_replay_says_what_becomes_of_each_event() {
+    let app = TestApp::start().await;
+    app.faults(&["status=403,path=connect"]);
+    let mut dead = Vec::new();
+    for n in 1..=4 {
+        let to = format!("tkt-{n}");
+        app.admin.map("servicenow", &sys_id(n), &to).await;
+        let event = app.save(incident(n)).await;
+        app.admin.wait_for_state(&event, "dead").await;
+        dead.push(event);
+    }
+    app.faults(&[]);
+    let path = format!("/mappings/servicenow/{}", sys_id(3));
+    assert_eq!(app.admin.delete(&path).await.status, 204);
+    let again = app.save(incident_with(4, 2, &json!({}))).await;
+    app.admin.wait_for_state(&again, "connected").await;
+    app.admin.post("/connects/pause", &json!({})).await;
+
+    let mut browser = operator(&app).await;
+    let confirm = "/dead/replay?source=servicenow&reason=permission_denied";
+    let (sent, queued) = (
+        "2 events are sent to Serval again.",
+        "2 events are queued, and sent again when the calls are resumed: they are paused.",
+    );
+    let of_each = [
+        "Replay 4 events?",
+        "Dead events of",
+        "1 event is skipped: Serval has the pair already.",
+        "1 event is parked: there is no mapping yet.",
+        "Of several saves of one record only the newest is sent",
+    ];
+    for (is_paused, said, unsaid) in [(true, queued, sent), (false, sent, queued)] {
+        if !is_paused {
+            app.admin.post("/connects/resume", &json!({})).await;
+        }
+        let page = browser.page(confirm).await;
+        for part in of_each.iter().chain([&said]) {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+        assert!(!page.contains(unsaid), "{page}");
+    }
+    for (event, said) in [
+        (&dead[0], "1 event is sent to Serval again."),
+        (&dead[2], "1 event is parked: there is no mapping yet."),
+        (&dead[3], "1 event is skipped: Serval has the pair already."),
+    ] {
+        let page = browser.page(&format!("/events/{event}")).await;
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    let page = browser.page(&ticket(1)).await;
+    assert!(page.contains("1 event is sent to Serval again."), "{page}");
+
+    let of_group = [
+        ("source", "servicenow"),
+        ("event_reason", "permission_denied"),
+    ];
+    browser.submit(confirm, "/dead/replay", &of_group).await;
+    for (event, state) in dead
+        .iter()
+        .zip(["connected", "connected", "parked", "skipped"])
+    {
+        app.admin.wait_for_state(event, state).await;
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_ticket_that_was_given_up_connects_again_from_its_page() {
     let app = TestApp::start().await;
     app.faults(&["status=403,path=connect"]);

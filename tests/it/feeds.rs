@@ -185,6 +185,15 @@ async fn where_nothing_is_found_it_is_said_who_is_silent_and_where_else_it_is() 
             vec![],
         ),
         ("/find?q=".to_owned(), vec![], vec![heard]),
+        (
+            "/".to_owned(),
+            vec![
+                "/events?source=servicenow-eu\"",
+                "1, the last for: missing",
+                "state-dead\">refusing<",
+            ],
+            vec!["state-dead\">silent<"],
+        ),
         ("/events".to_owned(), vec![], vec![heard]),
     ] {
         let page = browser.page(&path).await;

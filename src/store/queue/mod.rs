@@ -9,7 +9,7 @@ pub(crate) mod hold;
 pub(crate) mod offer;
 pub(crate) mod on_mapped;
 pub(crate) mod replay;
-mod replay_many;
+pub(crate) mod replay_many;
 pub(crate) mod schedule;
 pub(crate) mod settings;
 pub(crate) mod settle;

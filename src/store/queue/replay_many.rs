@@ -10,11 +10,59 @@ use crate::store::audit::{self, Action};
 use crate::store::engine::Query;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
-use crate::store::sql::read_all;
+use crate::store::sql::{read_all, row};
 use crate::store::views::arrived::Arrived;
 use crate::store::views::events::{EventFilter, index, narrow};
 
+row! {
+    struct FatesRow {
+        matched: i64,
+        connected: i64,
+        unmapped: i64,
+    }
+}
+
+/// Events that may be replayed, by what is known of their external tickets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fates {
+    /// All events.
+    pub matched: u64,
+    /// Events whose pair Serval has already.
+    pub connected: u64,
+    /// Events without a mapping.
+    pub unmapped: u64,
+}
+
 impl Store {
+    /// Tells what a replay of the events that match a filter finds.
+    pub async fn fates(&self, filter: &EventFilter) -> Result<Fates, StoreError> {
+        let mut query = Query::new(
+            "SELECT COUNT(*), COALESCE(SUM(found.connected), 0), COALESCE(SUM(found.unmapped), 0) FROM (
+                SELECT CASE WHEN EXISTS (SELECT 1 FROM connections AS c
+                        WHERE c.external = x.id AND c.ticket_id = x.ticket_id) THEN 1 ELSE 0 END AS connected,
+                    CASE WHEN x.ticket_id IS NULL THEN 1 ELSE 0 END AS unmapped
+                FROM events AS e ",
+        );
+        query.push(index(filter));
+        query.push(" LEFT JOIN external_tickets AS x ON x.id = e.external WHERE TRUE");
+        narrow(&mut query, filter);
+        leave_out_refused(&mut query);
+        query
+            .push(" LIMIT ")
+            .push_bind(i64::from(filter.limit))
+            .push(") AS found");
+        let rows: Vec<FatesRow> = read_all(&query.fetch_all(&self.readers).await?)?;
+        let n = |of: fn(&FatesRow) -> i64| {
+            let n = rows.first().map(of).unwrap_or_default();
+            u64::try_from(n).unwrap_or_default()
+        };
+        Ok(Fates {
+            matched: n(|row| row.matched),
+            connected: n(|row| row.connected),
+            unmapped: n(|row| row.unmapped),
+        })
+    }
+
     /// Counts the events that match a filter and may be replayed.
     pub async fn count_replayable(&self, filter: &EventFilter) -> Result<u64, StoreError> {
         let mut query = Query::new("SELECT COUNT(*) FROM (SELECT 1 FROM events AS e ");

@@ -40,6 +40,8 @@ struct ConfirmPage<'a> {
     reason: &'a str,
     n: u64,
     what: String,
+    /// Sentences about what happens to them.
+    outlook: Vec<String>,
     back: String,
 }
 
@@ -108,11 +110,13 @@ pub(crate) async fn confirm(view: View) -> Result<Response, Fault> {
     let [source, reason] =
         ["source", "reason"].map(|name| view.fields.get(name).unwrap_or_default());
     let filter = filter(view.operators(), source, reason)?;
-    let n = view.operators().store().count_replayable(&filter).await?;
+    let outlook = view.operators().outlook(&filter).await?;
+    let n = outlook.fates.matched;
     let page = ConfirmPage {
         page: view.page("Replay", Tab::Dead).await?,
         n,
         what: count(i64::try_from(n).unwrap_or(i64::MAX), "event", "events"),
+        outlook: outlook.words(),
         back: group_at("/dead", source, reason),
         source,
         reason,

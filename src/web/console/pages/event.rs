@@ -21,6 +21,8 @@ struct EventPage {
     meaning: &'static str,
     advice: Option<&'static str>,
     can_replay: bool,
+    /// Sentences about what a replay does.
+    outlook: Vec<String>,
     steps: Vec<Step>,
     payload: Payload,
 }
@@ -61,9 +63,15 @@ async fn page(
         EventState::Dead | EventState::Expired | EventState::Ignored
     );
     let is_final = words::is_final(reason.as_deref());
+    let can_replay = is_stuck && !is_final && object.is_some();
+    let outlook = match ticket(&detail).filter(|_| can_replay) {
+        Some(ticket) => view.operators().outlook_of_one(&ticket).await?.words(),
+        None => Vec::new(),
+    };
     let event_page = EventPage {
         page: view.page(id.to_string(), Tab::Events).await?,
-        can_replay: is_stuck && !is_final && object.is_some(),
+        can_replay,
+        outlook,
         steps: event_steps(&detail, now),
         number: title.number,
         title: title.title,

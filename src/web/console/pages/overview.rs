@@ -1,14 +1,18 @@
 //! The overview: one sentence about the state, then counts, calls, charts and recent failures.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::response::Response;
 use jiff::Timestamp;
 
 use super::chart::Chart;
 use super::replicas::Replicas;
-use super::verdict::{Facts, Verdict, verdict};
+use super::verdict::{Facts, Verdict, tone, verdict};
 use crate::delivery::gate::breaker::Mode;
 use crate::domain::event::EventState;
+use crate::domain::feed::Feed;
+use crate::domain::ids::SourceName;
 use crate::operators::{By, Calls};
 use crate::store::{Activity, AttemptOutcome, Failure, Levels, Range};
 use crate::web::console::frame::{
@@ -24,6 +28,7 @@ struct Overview {
     page: Page,
     verdict: Verdict,
     states: Vec<StateTile>,
+    feeds: BTreeMap<SourceName, Feed>,
     calls: Calls,
     mode: &'static str,
     detail: String,
@@ -96,6 +101,7 @@ pub(crate) async fn show(view: View) -> Result<Response, Fault> {
             &store.activity(now, Range::Day).await?,
         ),
         replicas: Replicas::read(operators).await?,
+        feeds,
         calls,
         levels,
         failures,
@@ -206,6 +212,14 @@ fn charts(
             source,
         })
         .collect()
+}
+
+/// The state whose colour the trouble of a feed has.
+fn coloured(feed: &Feed) -> &'static str {
+    match feed.trouble.map(|(trouble, _)| tone(trouble)) {
+        Some("look") => "parked",
+        Some(_) | None => "dead",
+    }
 }
 
 /// Serval's answer to a failed call.

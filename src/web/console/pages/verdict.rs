@@ -53,17 +53,9 @@ pub(super) fn verdict(facts: &Facts<'_>) -> Verdict {
     }
     for (source, feed) in facts.feeds {
         if let Some((trouble, since)) = feed.trouble {
-            let tone = match trouble {
-                Trouble::RateLimited => "look",
-                Trouble::Uninstalled
-                | Trouble::TokensRevoked
-                | Trouble::Refusing
-                | Trouble::ForeignInstance
-                | Trouble::Silent => "bad",
-            };
             let cause = feed.refused_cause.unwrap_or_default();
             say(
-                tone,
+                tone(trouble),
                 of_trouble(source, trouble, cause, &ago(since, facts.now)),
                 None,
             );
@@ -157,6 +149,18 @@ pub(super) fn verdict(facts: &Facts<'_>) -> Verdict {
         tone,
         sentence,
         reasons: link.into_iter().chain(rest).collect(),
+    }
+}
+
+/// The tone of a trouble.
+pub(super) fn tone(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::RateLimited => "look",
+        Trouble::Uninstalled
+        | Trouble::TokensRevoked
+        | Trouble::Refusing
+        | Trouble::ForeignInstance
+        | Trouble::Silent => "bad",
     }
 }
 

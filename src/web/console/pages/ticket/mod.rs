@@ -41,6 +41,8 @@ struct TicketView<'a> {
     why: &'a str,
     /// Event that may be replayed.
     again: Option<EventId>,
+    /// Sentences about what its replay does.
+    outlook: Vec<String>,
     /// True if anything is stored that can be erased.
     is_known: bool,
     /// True if its source is configured, so that it can be mapped.
@@ -108,6 +110,11 @@ async fn page(
     found
         .conflicts
         .retain(|conflict| conflict.decision.is_none());
+    let again = replayable(&found);
+    let outlook = match again {
+        Some(_) => operators.outlook_of_one(ticket).await?.words(),
+        None => Vec::new(),
+    };
     let status = match error {
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
         None => StatusCode::OK,
@@ -125,7 +132,8 @@ async fn page(
         error,
         typed: field("ticket_id"),
         why: field("reason"),
-        again: replayable(&found),
+        again,
+        outlook,
         is_known,
         is_configured: operators.kind(source).is_some(),
         numbers: Numbers::one(source, external_id, number.as_deref()),
