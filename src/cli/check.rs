@@ -16,7 +16,8 @@ use crate::terminal::{Failure, Global, Outcome, output};
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Also asks Serval whether it accepts the credentials and knows the integration ids
+    /// Also asks Serval whether it accepts the credentials and knows the integration ids, and a running daemon what
+    /// it has heard of its sources
     #[arg(long)]
     online: bool,
     /// Has SQLite check the whole database with its indexes; takes minutes if it is large
@@ -48,6 +49,9 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     check_database(&loaded.config, args.integrity).await?;
     check_ports(&loaded.config).await?;
     if args.online {
+        for line in super::events::heard(&loaded.config).await {
+            output::line(line);
+        }
         super::discover::check_online(&loaded.config).await?;
     }
     Ok(())

@@ -189,7 +189,13 @@ async fn an_empty_list_says_who_is_silent_and_what_else_may_be() {
             assert!(!ended.err.contains(part), "{line}: {part}: {ended:?}");
         }
     }
+    // Serval does not know the integrations of this configuration, which fails the check.
+    let checked = site.run("check --online").await;
+    for part in [heard, refused, never] {
+        assert!(checked.out.contains(part), "{part}: {checked:?}");
+    }
     daemon.stop().await;
+    assert!(!site.run("check --online").await.out.contains(heard));
     // What was refused is known only to the daemon.
     for line in [
         "events list --state dead",

@@ -27,7 +27,7 @@ pub(super) async fn lines(
 }
 
 /// Says what was heard of each source, or of one: a line for each.
-pub(in crate::cli) async fn heard(backend: &Backend, only: Option<&str>) -> Vec<String> {
+pub(super) async fn heard(backend: &Backend, only: Option<&str>) -> Vec<String> {
     let Ok(answer) = backend.call(&Call::new(Method::GET, &["stats"])).await else {
         return Vec::new();
     };

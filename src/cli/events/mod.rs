@@ -7,8 +7,9 @@ mod show;
 
 use http::Method;
 
-use super::backend::{Backend, Call};
+use super::backend::{self, Backend, Call};
 use super::list::{Cell, Column, List, Options, Times};
+use crate::config::Config;
 use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
 use crate::terminal::{Form, Global, Outcome};
@@ -99,6 +100,17 @@ const PARKED: List = List {
     kept: "oldest",
     advice: Some("map one with: map set SOURCE EXTERNAL_ID TICKET_ID"),
 };
+
+/// Says what a running daemon has heard of each source, a line for each; empty where none runs.
+pub(super) async fn heard(config: &Config) -> Vec<String> {
+    if !backend::answers(config).await {
+        return Vec::new();
+    }
+    let heard = Backend::with(config, async |backend: &Backend| {
+        Ok(absent::heard(backend, None).await)
+    });
+    heard.await.unwrap_or_default()
+}
 
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     let config = global.load()?.config;
