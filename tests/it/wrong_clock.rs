@@ -1,4 +1,4 @@
-//! A database meets a clock that shows another time than was left to it: what the store makes of it.
+//! A database meets a clock that shows another time than was left to it: what the store makes of it. On a server its clock counts.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serval_connect::store::{Settlement, Store};
 use tempfile::TempDir;
 
 use crate::store::{Bench, at, url, webhook};
-use crate::support::database;
+use crate::support::{database, needs_a_file};
 
 const DAY: i64 = 86_400;
 const MONTH: Duration = Duration::from_hours(30 * 24);
@@ -37,6 +37,7 @@ async fn runs(folder: TempDir, from: Timestamp, until: Timestamp) -> TempDir {
 
 #[tokio::test]
 async fn what_waits_is_moved_with_the_clock_at_a_start_and_again_when_it_is_right() {
+    needs_a_file!();
     for days in [40, -40, 4000, -4000] {
         let bench = Bench::open().await;
         let queued = bench.queued(1).await;
@@ -70,6 +71,7 @@ async fn what_waits_is_moved_with_the_clock_at_a_start_and_again_when_it_is_righ
 
 #[tokio::test]
 async fn what_was_stored_by_the_clock_before_it_was_set_back_is_not_late() {
+    needs_a_file!();
     let bench = Bench::open().await;
     let waits = bench.queued(1).await;
     let asked = |asked| Settlement::Retry {
@@ -101,6 +103,7 @@ async fn what_was_stored_by_the_clock_before_it_was_set_back_is_not_late() {
 
 #[tokio::test]
 async fn retention_counts_neither_a_clock_that_is_ahead_nor_the_time_of_one_that_is_behind() {
+    needs_a_file!();
     // Ahead by 40 days: nothing is old before 30 days of work.
     let bench = Bench::open().await;
     skipped(&bench, 1, at(0)).await;
@@ -135,6 +138,7 @@ async fn retention_counts_neither_a_clock_that_is_ahead_nor_the_time_of_one_that
 
 #[tokio::test]
 async fn a_database_of_an_earlier_version_is_judged_by_its_newest_row() {
+    needs_a_file!();
     let bench = Bench::open().await;
     let parked = bench.store.record(webhook(1, at(0))).await.unwrap()[0].id;
     let folder = bench.close().await;
@@ -152,6 +156,7 @@ async fn a_database_of_an_earlier_version_is_judged_by_its_newest_row() {
 
 #[tokio::test]
 async fn a_short_pause_is_no_step() {
+    needs_a_file!();
     let mut folder = tempfile::tempdir().unwrap();
     for second in [0, 60, 600, 1200, 1198] {
         let bench = Bench::open_at(folder, at(second)).await;

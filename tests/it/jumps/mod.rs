@@ -9,10 +9,11 @@ use stage::{
     DAYS_MS, HOUR_MS, SOON, Stage, all_arrive, goes_on_as_before, with_an_event_of_each_kind,
 };
 
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, eventually, needs_a_file};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_set_back_an_hour_costs_no_event_an_hour() {
+    needs_a_file!();
     let stage = Stage::new().await;
     stage.site.faults(&["500,count=1"]);
     stage.arrives(1).await;
@@ -24,6 +25,7 @@ async fn a_clock_that_is_set_back_an_hour_costs_no_event_an_hour() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_due_before_the_clock_was_set_back_stays_due() {
+    needs_a_file!();
     let stage = Stage::new().await;
     stage.act("pause").await;
     stage.arrives(1).await;
@@ -37,6 +39,7 @@ async fn what_was_due_before_the_clock_was_set_back_stays_due() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_set_forward_an_hour_shortens_no_wait_that_serval_asked_for() {
+    needs_a_file!();
     let stage = Stage::new().await;
     stage.site.faults(&["503,retry_after=30,count=1"]);
     stage.arrives(1).await;
@@ -55,6 +58,7 @@ async fn a_clock_that_is_set_forward_an_hour_shortens_no_wait_that_serval_asked_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_arrives_right_after_the_clock_was_set_goes_at_once() {
+    needs_a_file!();
     for jump in [HOUR_MS, -HOUR_MS] {
         let stage = Stage::new().await;
         assert!(
@@ -74,6 +78,7 @@ async fn what_arrives_right_after_the_clock_was_set_goes_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_wrong_at_the_start_expires_kills_and_deletes_nothing() {
+    needs_a_file!();
     let to_1970 = -SystemClock.now().as_millisecond();
     for (jump, told) in [
         (DAYS_MS, "the clock went ahead by 40 d 0 h 0 min to"),
@@ -106,6 +111,7 @@ async fn a_clock_that_is_wrong_at_the_start_expires_kills_and_deletes_nothing() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_set_by_days_while_it_runs_makes_nothing_older() {
+    needs_a_file!();
     for jump in [DAYS_MS, -DAYS_MS] {
         let case = format!("{jump}");
         let stage = with_an_event_of_each_kind().await;
@@ -120,6 +126,7 @@ async fn a_clock_that_is_set_by_days_while_it_runs_makes_nothing_older() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ticket_that_is_too_new_for_serval_is_tried_on_after_a_start_with_a_wrong_clock() {
+    needs_a_file!();
     let stage = Stage::new().await;
     stage.site.faults(&["404,ticket=T-1"]);
     stage.arrives(1).await;
@@ -137,6 +144,7 @@ async fn a_ticket_that_is_too_new_for_serval_is_tried_on_after_a_start_with_a_wr
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_is_in_flight_while_the_clock_is_set_gives_no_event_up() {
+    needs_a_file!();
     let stage = Stage::new().await;
     stage.site.faults(&["500,latency=3s,count=1"]);
     stage.arrives(1).await;
