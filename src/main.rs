@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use serval_connect::cli::Cli;
 
 fn main() -> ExitCode {
     serval_connect::edge::outbound::install_tls_provider();
-    Cli::parse().run()
+    match Cli::read() {
+        Ok(cli) => cli.run(),
+        Err(code) => code,
+    }
 }

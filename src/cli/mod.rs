@@ -24,6 +24,7 @@ mod openapi;
 mod restore;
 mod serve;
 mod source;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -85,6 +86,15 @@ enum Command {
 }
 
 impl Cli {
+    /// Reads the command line. If it is wrong, or asks for help, that is printed.
+    ///
+    /// # Errors
+    ///
+    /// The exit code: 0 for help, 2 for a wrong command line.
+    pub fn read() -> Result<Self, ExitCode> {
+        usage::parse()
+    }
+
     /// Runs the command.
     pub fn run(self) -> ExitCode {
         if let Err(error) = memory::keep_private() {

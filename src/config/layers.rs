@@ -176,7 +176,11 @@ impl Reader<'_> {
                 let sections = keys::SECTIONS.iter().map(|(section, _)| *section);
                 let known = sections.chain(["sources"]).map(str::to_owned).collect();
                 let near = keys::nearest(&name, known);
-                let what = format!("unknown section {name}, did you mean [{near}]?");
+                let what = if strsim::damerau_levenshtein(&name, &near) > 2 {
+                    format!("unknown section {name}; a source is a section [sources.{name}]")
+                } else {
+                    format!("unknown section {name}, did you mean [{near}]?")
+                };
                 self.problems.at(origin, what);
             } else {
                 let near = keys::nearest(&name, keys::section_spellings());

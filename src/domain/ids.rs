@@ -149,7 +149,7 @@ impl FromStr for EventId {
             .filter(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
             .and_then(|digits| digits.parse().ok())
             .map(Self)
-            .ok_or_else(|| InvalidId::new("an event id is evt_ and a number, such as evt_42"))
+            .ok_or_else(|| InvalidId::new("an event id is evt_ and a number, such as evt_42; a list of events shows the ids"))
     }
 }
 

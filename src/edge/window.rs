@@ -26,6 +26,11 @@ impl Window {
         };
         match window {
             Self {
+                since: Some(since), ..
+            } if since >= now => Err(format!(
+                "since ({since:.0}) is not in the past: nothing can have come since then"
+            )),
+            Self {
                 since: Some(since),
                 until: Some(until),
             } if since >= until => Err(format!(
@@ -117,6 +122,16 @@ mod tests {
                 Some("2026-02-01T00:00:00"),
                 None,
                 "since: expected a duration",
+            ),
+            (
+                Some("2026-03-01T12:00:01Z"),
+                None,
+                "since (2026-03-01T12:00:01Z) is not in the past",
+            ),
+            (
+                Some("0h"),
+                None,
+                "since (2026-03-01T12:00:00Z) is not in the past",
             ),
             (Some("99999999d"), None, "since: this is too long ago"),
             (

@@ -64,14 +64,15 @@ impl Operators {
             // has or gets, so the wish of the person is fulfilled.
             Replay::Queued | Replay::Superseded | Replay::NewerQueued | Replay::Applied => {}
             Replay::NotReplayable(EventState::Ignored) => {
-                let detail = "the event is ignored, and its body was not kept, or another replay has \
-                              just read it";
+                let detail = "the event is ignored, and there is nothing to send: its body was not kept, or \
+                              another replay has just read it. `events show` tells why it was ignored";
                 return Err(Refusal::Conflict(detail.to_owned()));
             }
             Replay::NotReplayable(before) => {
                 return Err(Refusal::Conflict(format!(
-                    "the event is {}; only dead, expired and ignored events are replayed",
-                    before.as_str()
+                    "the event is {}; only dead, expired and ignored events are replayed{}",
+                    before.as_str(),
+                    instead_of_replay(before)
                 )));
             }
             Replay::Refused(why) => {
@@ -109,8 +110,10 @@ impl Operators {
         if REPLAYED.contains(&state) {
             return Ok(());
         }
-        let detail = "state: only dead, expired and ignored events are replayed";
-        Err(Refusal::Invalid(detail.to_owned()))
+        Err(Refusal::Invalid(format!(
+            "state: only dead, expired and ignored events are replayed{}",
+            instead_of_replay(state)
+        )))
     }
 
     /// Replays the events that match; returns their number.
@@ -257,5 +260,18 @@ impl Operators {
             tracing::warn!("an operator resumed the calls to Serval");
         }
         Ok(())
+    }
+}
+
+/// Advice about an event in a state that is not replayed.
+fn instead_of_replay(state: EventState) -> &'static str {
+    match state {
+        EventState::Parked => "; what is parked waits for a mapping: set one",
+        EventState::Queued => {
+            "; what is queued is sent by itself: if it fails, `events show` tells why"
+        }
+        EventState::Connected => "; what is connected has arrived",
+        EventState::Skipped => "; what is skipped has nothing left to send",
+        EventState::Dead | EventState::Expired | EventState::Ignored => "",
     }
 }

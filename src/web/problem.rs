@@ -6,7 +6,7 @@
 use std::any::Any;
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tower_http::csrf::ProtectionError;
@@ -165,16 +165,17 @@ fn usual_cause(status: u16) -> Option<&'static str> {
 
 /// Answer for an unknown path.
 pub(super) async fn not_found() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "nothing is served at this path").because("not_found")
+    let detail = "nothing is served at this path: webhooks go to /webhooks/<source> of server.listen, and the \
+                  API is under /api/v1 of admin.listen";
+    Problem::new(StatusCode::NOT_FOUND, detail).because("not_found")
 }
 
 /// Answer for a known path with another method.
-pub(super) async fn method_not_allowed() -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "this path takes another method; see Allow",
-    )
-    .because("method")
+pub(super) async fn method_not_allowed(method: Method) -> Problem {
+    let detail = format!(
+        "this path does not take {method}; the header Allow of this answer names what it takes"
+    );
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).because("method")
 }
 
 /// Answer for a request that a page of another site made a browser send.

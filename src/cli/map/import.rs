@@ -85,9 +85,12 @@ fn format_of(file: &Path, format: Option<Format>) -> Result<Format, Failure> {
         .or_else(guess)
         .or_else(|| read_as(file))
         .ok_or_else(|| {
+            let path = file.display();
+            if file.is_dir() {
+                return Failure::Usage(format!("{path} is a folder; give the file that is in it"));
+            }
             Failure::Usage(format!(
-                "{} does not end in .csv, .ndjson or .jsonl: give --format csv or --format ndjson",
-                file.display()
+                "{path} does not end in .csv, .ndjson or .jsonl: give --format csv or --format ndjson"
             ))
         })
 }

@@ -24,7 +24,9 @@ client_secret = 'a'
 client_secret_file = '/nowhere'
 bearer_token_file = '/nowhere'
 [log]
-format = 'xml'";
+format = 'xml'
+[slack]
+signing_secrets = []";
     let variables = [
         ("SERVAL_CONNECT__DELIVERY__CONCURENCY", "4"),
         ("SERVAL_CONNECT__SERVER__BODY_LIMIT", "1TiB"),
@@ -39,6 +41,7 @@ format = 'xml'";
             "0.toml:10: sources.Bad: a source name has 1 to 64 lower-case letters, digits, hyphens and underscores",
             "0.toml:13: serval.client_secret and serval.client_secret_file are both set, keep one of them",
             "0.toml:16: log.format: expected one of text, json",
+            "0.toml:17: unknown section slack; a source is a section [sources.slack]",
             "0.toml:2: unknown key delivery.concurency, did you mean delivery.concurrency?",
             "0.toml:3: delivery.rate: expected a whole number from 0 to 1000000",
             "0.toml:4: unknown section delivry, did you mean [delivery]?",

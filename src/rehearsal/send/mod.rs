@@ -187,7 +187,8 @@ fn secret(args: &Args, environment: &Environment) -> Result<SecretString, Failur
         .map(SecretString::from)
         .ok_or_else(|| {
             Failure::Usage(format!(
-                "no secret to sign with: give --secret-file FILE, --secret SECRET or {SECRET_VARIABLE}"
+                "no secret to sign with: give --secret-file FILE, --secret SECRET or {SECRET_VARIABLE}; \
+                 it is the secret of the source in the daemon's configuration"
             ))
         })
 }

@@ -66,8 +66,8 @@ pub(crate) struct Server {
     /// Name of the host.
     host: String,
     pub(super) connection: PgConnection,
-    /// Begins a transaction in one round trip. There are only numbers and a name of ours in it, so it needs no
-    /// placeholders.
+    /// The statements after `BEGIN`, which go in one round trip with it. There are only numbers and a name of ours in
+    /// them, so they need no placeholders.
     begin: String,
     /// When the plans of the statements were made at the earliest.
     planned: Instant,
@@ -80,7 +80,7 @@ impl Server {
     pub(crate) async fn connect(address: Address, replica: &str) -> Result<Self, StoreError> {
         let (host, connection) = open(&address).await?;
         let begin = format!(
-            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL serval.replica = '{replica}'; \
+            "SET LOCAL serval.replica = '{replica}'; \
              SELECT pg_advisory_xact_lock({TURN}); \
              SELECT l.last_value, EXISTS (SELECT 1 FROM imports) AS is_importing, r.last_value AS revision, \
              {TAKES_WRITES} AS takes_writes FROM events_last AS l, revisions AS r"
@@ -114,12 +114,14 @@ impl Server {
 
     /// A host that is gone does not say so, and a cut network neither.
     async fn begin_in_time(&mut self) -> Result<Begun, StoreError> {
-        let text = if self.planned.elapsed() < PLANS_LAST {
-            self.begin.clone()
+        let discard = if self.planned.elapsed() < PLANS_LAST {
+            ""
         } else {
             self.planned = Instant::now();
-            format!("DISCARD PLANS; {}", self.begin)
+            "DISCARD PLANS; "
         };
+        let rest = &self.begin;
+        let text = format!("BEGIN ISOLATION LEVEL READ COMMITTED; {discard}{rest}");
         let begun = timeout(BEGIN, begin(&mut self.connection, text)).await;
         let begun = begun.unwrap_or_else(|_| Err(silent(BEGIN)));
         match &begun {
