@@ -1,9 +1,11 @@
 //! Asks Serval about the ticket that a payload names, before a mapping is learned from it.
 
 use super::context::Context;
+use super::directory::{id_of, remember};
 use crate::domain::event::NAMED_IN_VAIN;
 use crate::domain::ids::ServalTicketId;
-use crate::serval::{ServalError, Ticket};
+use crate::domain::typed::{is_identifier, prefix};
+use crate::serval::ServalError;
 use crate::sources::SourcePolicy;
 use crate::sources::policy::OnConflict;
 use crate::store::{Claim, Decision, Lesson};
@@ -77,7 +79,7 @@ async fn as_mapped(context: &Context, claim: &Claim, ticket_id: ServalTicketId) 
     let Some(mapped_to) = claim
         .mapped_to
         .as_ref()
-        .filter(|mapped_to| is_friendly(mapped_to))
+        .filter(|mapped_to| is_identifier(mapped_to.as_str()))
     else {
         return ticket_id;
     };
@@ -94,7 +96,7 @@ async fn resolve(
     hint: &ServalTicketId,
     verifies: bool,
 ) -> Result<Resolved, ServalError> {
-    let is_friendly = is_friendly(hint);
+    let is_friendly = is_identifier(hint.as_str());
     if !verifies && !is_friendly {
         return Ok(Resolved::Id(hint.clone()));
     }
@@ -111,71 +113,16 @@ async fn resolve(
     }
     // The last page may take as long as a whole call, and must end within the step's limit.
     let patience = context.settings.call_timeout;
-    let search = context
-        .serval
-        .ticket_by_friendly_identifier(hint.as_str(), patience)
-        .await?;
+    let serval = &context.serval;
+    let mut teams = serval.teams().await?;
+    teams.retain(|team| team.prefix.eq_ignore_ascii_case(prefix(hint.as_str())));
+    let search = serval.search(&teams, hint.as_str(), patience).await?;
     let found = search.found.as_ref().and_then(id_of);
     let n = search.seen.len();
-    remember(context, search.seen).await;
+    remember(&context.store, search.seen, context.clock.now()).await;
     Ok(match found {
         Some(ticket_id) => Resolved::Id(ticket_id),
         None if search.is_cut_short => Resolved::TooMany(n),
         None => Resolved::Unknown,
     })
-}
-
-/// Stores the identifiers that were read on the way: other payloads will name them.
-async fn remember(context: &Context, seen: Vec<Ticket>) {
-    let known = |ticket: Ticket| {
-        let friendly: ServalTicketId = ticket.friendly_identifier.parse().ok()?;
-        Some((friendly, id_of(&ticket)?))
-    };
-    let known: Vec<_> = seen.into_iter().filter_map(known).collect();
-    let now = context.clock.now();
-    if !known.is_empty()
-        && let Err(error) = context.store.remember_friendly_ids(known, now).await
-    {
-        tracing::debug!(%error, "friendly identifiers could not be remembered");
-    }
-}
-
-fn id_of(ticket: &Ticket) -> Option<ServalTicketId> {
-    ticket.id.parse().ok()
-}
-
-/// True if an id looks like a friendly identifier: a prefix, a hyphen, a number.
-fn is_friendly(id: &ServalTicketId) -> bool {
-    id.as_str()
-        .rsplit_once('-')
-        .is_some_and(|(prefix, number)| {
-            prefix.starts_with(|c: char| c.is_ascii_alphabetic())
-                && prefix
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
-                && (1..=10).contains(&number.len())
-                && number.bytes().all(|b| b.is_ascii_digit())
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn friendly_identifiers_are_told_from_ids() {
-        for (id, expected) in [
-            ("ACM-10", true),
-            ("plat-eng-7", true),
-            ("x-1", true),
-            ("9d385017-c611-4228-8701-d22104cc95c3", false),
-            ("ACM-", false),
-            ("-10", false),
-            ("10-10", false),
-            ("ticket_01H8", false),
-            ("a-12345678901", false),
-        ] {
-            assert_eq!(is_friendly(&id.parse().unwrap()), expected, "{id}");
-        }
-    }
 }

@@ -11,6 +11,7 @@ pub mod classify;
 mod clock;
 mod connect;
 mod context;
+mod directory;
 pub mod gate;
 mod learn;
 mod monitor;
@@ -22,6 +23,7 @@ mod unlink;
 mod watch;
 mod worker;
 
+pub use directory::{Directory, Named, NoAnswer};
 pub use monitor::Monitor;
 pub use settings::Settings;
 pub use worker::Worker;

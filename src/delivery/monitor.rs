@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::context::Context;
+use super::directory::Directory;
 use super::gate::breaker::Mode;
 use super::gate::pace::AskedToWait;
 use super::settings::Settings;
@@ -34,6 +35,11 @@ impl Monitor {
             beat: Arc::default(),
             progress: Arc::default(),
         }
+    }
+
+    /// Serval's directory, asked with the worker's client.
+    pub fn directory(&self) -> Directory {
+        Directory::of_worker(self.live.clone())
     }
 
     /// The worker polls its queue.

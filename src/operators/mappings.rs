@@ -3,8 +3,9 @@
 use super::access::Operator;
 use super::act::Why;
 use super::refusal::Refusal;
+use super::serval_names::NamedTicket;
 use super::service::Operators;
-use crate::domain::ids::{ExternalTicket, ServalTicketId, check_message_id};
+use crate::domain::ids::{ExternalTicket, check_message_id};
 use crate::sources::SourcePolicy;
 use crate::store::{
     Conflict, Decided, Decision, Mapping, Origin, Precondition, PutMapping, Removal, Replacement,
@@ -64,11 +65,15 @@ impl Operators {
             origin,
             condition,
         } = map;
-        let ticket_id: ServalTicketId = ticket_id
-            .trim()
-            .parse()
-            .map_err(|error| Refusal::Invalid(format!("ticket_id: {error}")))?;
         message_ids(&accounted_for).map_err(Refusal::Invalid)?;
+        let named = self.serval_ticket(Some(&ticket.source), &ticket_id).await?;
+        let NamedTicket {
+            id: ticket_id,
+            warning,
+        } = named;
+        if let Some(warning) = warning {
+            tracing::warn!(source = %ticket.source, "{warning}");
+        }
         // A mapping may be written before its source is configured, so a missing policy is no
         // error: the defaults hold.
         let policy = self.policy(&ticket.source);

@@ -16,6 +16,7 @@ mod outlook;
 mod refusal;
 pub mod reload;
 mod replicas;
+mod serval_names;
 mod service;
 mod silence;
 
@@ -27,4 +28,5 @@ pub use mappings::{MAX_MESSAGE_IDS, MapTicket, message_ids, taken};
 pub use names::{of_several, unheard};
 pub use outlook::Outlook;
 pub use refusal::Refusal;
+pub use serval_names::{NamedTicket, ServalNames, read_serval_ticket};
 pub use service::{Operators, Rules};

@@ -19,6 +19,9 @@ pub enum Refusal {
     /// The action contradicts what is stored.
     #[error("{0}")]
     Conflict(String),
+    /// Serval had to be asked, and gave no answer.
+    #[error("{0}")]
+    NoAnswer(String),
     /// The mapping changed since the caller read it.
     #[error("somebody else changed the mapping meanwhile; look at it again, then decide")]
     Stale,
@@ -55,7 +58,7 @@ impl Refusal {
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Conflict(_) | Self::Stale => StatusCode::CONFLICT,
             Self::Store(StoreError::Corrupt(_)) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoAnswer(_) | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

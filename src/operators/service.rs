@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::access::AdminTokens;
 use super::feeds::Feeds;
 use super::refusal::Refusal;
-use crate::delivery::Monitor;
+use crate::delivery::{Directory, Monitor};
 use crate::domain::ids::SourceName;
 use crate::edge::clock::SharedClock;
 use crate::edge::live::Live;
@@ -41,6 +41,7 @@ pub struct Rules {
 pub struct Operators {
     pub(super) store: Store,
     pub(super) worker: Option<Monitor>,
+    pub(super) directory: Option<Directory>,
     pub(super) clock: SharedClock,
     pub(super) metrics: Metrics,
     pub(super) rules: Live<Rules>,
@@ -57,6 +58,7 @@ impl Operators {
             // Somebody waits for every answer.
             store: store.in_time(),
             worker: None,
+            directory: None,
             clock,
             metrics,
             rules: Live::new(rules),
@@ -68,9 +70,17 @@ impl Operators {
     #[must_use]
     pub fn with_worker(self, worker: Monitor) -> Self {
         Self {
+            directory: Some(worker.directory()),
             worker: Some(worker),
             ..self
         }
+    }
+
+    /// Asks Serval by this directory.
+    #[must_use]
+    pub fn with_directory(self, directory: Directory) -> Self {
+        let directory = Some(directory);
+        Self { directory, ..self }
     }
 
     /// Replaces the rules, for all clones.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::client::ServalClient;
 use super::error::ServalError;
 use super::exchange::{MAX_ANSWER, MAX_LIST};
-use super::records::{Listed, Ticket};
+use super::records::{Listed, Team, Ticket};
 use crate::domain::ids::{ExternalId, ServalTicketId};
 
 /// Most messages in one request.
@@ -80,33 +80,26 @@ impl ServalClient {
         Ok(answered.await?.map(drop))
     }
 
-    /// Searches the ticket with a friendly identifier such as `ACM-10` in the lists of the teams with
-    /// its prefix, since Serval has no filter for it. After `patience` no further page is requested,
-    /// so that a long list cannot take forever.
-    pub async fn ticket_by_friendly_identifier(
+    /// Searches the ticket with a friendly identifier such as `ACM-10` in the lists of these teams, since
+    /// Serval has no filter for it. After `patience` no further page is requested, so that a long list
+    /// cannot take forever.
+    pub async fn search(
         &self,
+        teams: &[Team],
         friendly: &str,
         patience: Duration,
     ) -> Result<Search, ServalError> {
         let started = Instant::now();
         let mut search = Search::default();
-        let Some((prefix, _)) = friendly.rsplit_once('-') else {
-            return Ok(search);
-        };
-        for team in self.teams().await? {
-            if !team.prefix.eq_ignore_ascii_case(prefix) {
-                continue;
-            }
+        for team in teams {
             // Not with `list`, since the time is checked between two pages.
-            let mut route = self.route("tickets", &[]);
-            route.url.query_pairs_mut().append_pair("teamId", &team.id);
             let mut next: Option<String> = None;
             loop {
                 if started.elapsed() >= patience {
                     search.is_cut_short = true;
                     return Ok(search);
                 }
-                let (tickets, token) = self.page::<Ticket>(&route, next.as_deref(), false).await?;
+                let (tickets, token) = self.tickets_of(team, next.as_deref()).await?;
                 let is_it = |t: &&Ticket| t.friendly_identifier.eq_ignore_ascii_case(friendly);
                 search.found = tickets.iter().find(is_it).cloned();
                 search.seen.extend(tickets);
@@ -120,6 +113,18 @@ impl ServalClient {
             }
         }
         Ok(search)
+    }
+
+    /// Reads a page of the tickets of a team: the first, or the one that `token` names. Returns also the
+    /// token of the next page.
+    pub async fn tickets_of(
+        &self,
+        team: &Team,
+        token: Option<&str>,
+    ) -> Result<(Vec<Ticket>, Option<String>), ServalError> {
+        let mut route = self.route("tickets", &[]);
+        route.url.query_pairs_mut().append_pair("teamId", &team.id);
+        self.page::<Ticket>(&route, token, false).await
     }
 }
 

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::auth::request::{Refused, Unverified, Verified};
+use super::hint::HintReader;
 use super::invalid::{InvalidKey, InvalidSource};
 use super::json::drop_fields::DropFields;
 use super::kind::{KindConfig, SourceKind};
@@ -17,7 +18,7 @@ use super::policy::SourcePolicy;
 use super::source::{Receipt, Source, StoredBody, Unreadable};
 use crate::domain::event::NewEvent;
 use crate::domain::feed::Sign;
-use crate::domain::ids::{ExternalId, SourceName};
+use crate::domain::ids::{ExternalId, ServalTicketId, SourceName};
 
 /// The configuration of one source, `[sources.<name>]`.
 #[derive(Debug, Clone)]
@@ -63,6 +64,11 @@ impl SourceConfig {
     /// See [`KindConfig::advice`].
     pub fn advice(&self) -> Option<(&'static str, &'static str)> {
         self.own.advice()
+    }
+
+    /// The ticket in the address of a Serval ticket, by the source's `ticket_url_pattern`.
+    pub fn ticket_of(&self, url: &str) -> Option<ServalTicketId> {
+        HintReader::try_new(&self.policy).ok()?.url(url)
     }
 
     /// The configured targets by key.

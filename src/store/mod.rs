@@ -21,6 +21,7 @@ mod database;
 mod engine;
 mod error;
 mod file;
+mod friendly;
 mod handle;
 mod inbox;
 mod links;

@@ -53,12 +53,12 @@ async fn fill(app: &TestApp) -> Value {
         let id = sys_id(n);
         app.admin.map("servicenow", &id, ticket_id).await;
     };
-    // Connected, and a requested item that is mapped by a friendly identifier.
+    // Connected, and a requested item that is mapped by what looks like an identifier.
     map(1, "tkt-vpn").await;
     let connected = numbered(1, "INC0010001", "VPN drops every hour");
     let connected = app.save(connected).await;
     app.admin.wait_for_state(&connected, "connected").await;
-    map(2, "ACM-77").await;
+    map(2, "ABC-77").await;
     let item = json!({"number": "RITM0010042", "short_description": "A second screen", "sys_class_name": "sc_req_item"});
     let item = app.save(incident_with(2, 1, &item)).await;
     app.admin.wait_for_state(&item, "connected").await;
@@ -117,8 +117,8 @@ async fn fill(app: &TestApp) -> Value {
             [permalink, format!("/tickets/slack/{thread}")],
             [thread, format!("/tickets/slack/{thread}")],
             ["tkt-vpn", ticket(1)],
-            ["ACM-77", ticket(2)],
-            ["https://app.serval.com/ACM/tickets/ACM-77", ticket(2)],
+            ["ABC-77", ticket(2)],
+            ["https://app.serval.com/ACM/tickets/ABC-77", ticket(2)],
             [connected, format!("/events/{connected}")],
         ],
         "pages": {

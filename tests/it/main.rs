@@ -119,6 +119,7 @@ mod timing;
 mod tls;
 mod traces;
 mod typed_ids;
+mod typed_tickets;
 mod upgrade;
 mod windows;
 mod wrong_clock;

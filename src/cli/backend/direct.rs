@@ -1,7 +1,7 @@
 //! The admin API in this process, over a database that no daemon has, or over one on a server.
 //!
 //! Invariant: it holds the lock of a database file from the first read to the end of the last write. It
-//! makes no call to Serval and takes no webhook.
+//! asks Serval only for the ticket that an identifier names, and takes no webhook.
 
 use std::sync::Arc;
 
@@ -14,10 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::Call;
 use crate::config::Config;
+use crate::delivery::Directory;
+use crate::edge::blot::Blot;
 use crate::edge::clock::{Clock as _, SystemClock};
 use crate::edge::metrics::Metrics;
 use crate::edge::telemetry::{self, LogConfig, LogFormat};
 use crate::operators::{AdminTokens, Operators, Rules};
+use crate::serval::ServalClient;
 use crate::store::{Database, DatabaseLock, Store, Writer};
 use crate::web::{InProcess, Pieces};
 
@@ -122,5 +125,17 @@ fn operators(config: &Config, store: Store) -> Operators {
         kinds: config.kinds,
         config_hash: config.hash.clone(),
     };
-    Operators::new(store, Arc::new(SystemClock), Metrics::default(), rules)
+    let directory = directory(config, store.clone());
+    let operators = Operators::new(store, Arc::new(SystemClock), Metrics::default(), rules);
+    match directory {
+        Some(directory) => operators.with_directory(directory),
+        None => operators,
+    }
+}
+
+/// Serval's directory, if the configuration tells how to ask.
+fn directory(config: &Config, store: Store) -> Option<Directory> {
+    let blot = Blot::new(&config.secrets);
+    let serval = ServalClient::new(&config.serval, Arc::new(SystemClock), 1, blot).ok()?;
+    Some(Directory::alone(serval, store, Arc::new(SystemClock)))
 }

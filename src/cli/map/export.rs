@@ -6,7 +6,7 @@ use crate::cli::backend::Call;
 use crate::cli::files::download::Target;
 use crate::cli::source::source;
 use crate::config::Config;
-use crate::domain::ids::{ServalTicketId, SourceName};
+use crate::domain::ids::SourceName;
 use crate::terminal::Outcome;
 
 /// Arguments of `map export`.
@@ -19,12 +19,12 @@ pub(super) struct Args {
     source: Option<String>,
     /// Only of this Serval ticket
     #[arg(long)]
-    ticket_id: Option<ServalTicketId>,
+    ticket_id: Option<String>,
 }
 
 pub(super) async fn run(config: &Config, args: Args) -> Outcome {
     let name = args.source.map(|name| source(config, &name)).transpose()?;
-    let ticket_id = args.ticket_id.as_ref().map(ServalTicketId::as_str);
+    let ticket_id = args.ticket_id.as_deref();
     let call = Call::new(Method::GET, &["mappings", "export"])
         .with("source", name.as_ref().map(SourceName::as_str))
         .with("ticket_id", ticket_id);

@@ -12,7 +12,7 @@ use super::backend::{Answer, Backend, Call};
 use super::list::{Cell, Column, List, Options};
 use super::source::{Named, Ticket};
 use crate::config::Config;
-use crate::domain::ids::ServalTicketId;
+use crate::operators::read_serval_ticket;
 use crate::terminal::{Failure, Form, Global, Outcome, output};
 
 /// Arguments of `map`.
@@ -28,8 +28,8 @@ enum Command {
     Set {
         #[command(flatten)]
         ticket: Ticket,
-        /// The Serval ticket's id
-        ticket_id: ServalTicketId,
+        /// The Serval ticket: its id, its identifier such as ACM-10, or its address
+        ticket_id: String,
         /// A Serval message that the external ticket already has; may be repeated
         #[arg(long, value_name = "MESSAGE_ID")]
         accounted_for: Vec<String>,
@@ -75,6 +75,9 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
             form,
         } => {
             let ticket = ticket.read(&config)?;
+            // Nothing is opened for a text that names no ticket.
+            read_serval_ticket(config.sources.get(&ticket.source).into_iter(), &ticket_id)
+                .map_err(Failure::Usage)?;
             let call = to(Method::PUT, &ticket)
                 .with("origin", Some("cli"))
                 .body(json!({

@@ -19,7 +19,9 @@ const DETAILS: &str = "\
 The stand-in answers what Serval's public API documents: the token endpoint, connect and disconnect,
 the external tickets and messages of a ticket, teams, app instances and integrations. It is strict:
 a connect with an unknown field, or without a valid token, is refused as Serval would refuse it.
-It keeps everything in memory, and it is for rehearsals only: its own paths ask for no credential.
+An identifier such as ACM-10 is no id of a ticket, as at Serval; the list of tickets (GET /v2/tickets)
+has the identifier of each ticket that was named as known or is connected. It keeps everything in
+memory, and it is for rehearsals only: its own paths ask for no credential.
 
 A fault is text, its parts separated by commas: what happens, and where and when.
 
@@ -132,6 +134,7 @@ pub(crate) async fn run(_global: &Global, args: Args) -> Outcome {
     let config = MockConfig::from(args);
     let (id, secret) = (config.client_id.clone(), config.client_secret.clone());
     let faults: Vec<String> = config.faults.iter().map(ToString::to_string).collect();
+    let known: Vec<String> = config.known_tickets.iter().flatten().cloned().collect();
     let mock = MockServal::start(config)
         .await
         .with_context(|| format!("cannot listen on {listen}"))?;
@@ -144,6 +147,10 @@ pub(crate) async fn run(_global: &Global, args: Args) -> Outcome {
         "  export SERVAL_CLIENT_SECRET={}",
         secret.expose_secret()
     ));
+    for id in known {
+        let identifier = MockServal::friendly_identifier(&id);
+        output::line(format!("the ticket {id} has the identifier {identifier}"));
+    }
     let faults = if faults.is_empty() {
         "none".to_owned()
     } else {

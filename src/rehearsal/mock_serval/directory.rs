@@ -8,6 +8,7 @@ use axum::response::Response;
 use axum::routing::get;
 use serde_json::json;
 
+use super::pairs::PREFIX;
 use super::reply::PageQuery;
 use super::state::Shared;
 use crate::serval::Code;
@@ -34,7 +35,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 
 async fn teams(State(shared): State<Arc<Shared>>, Query(query): Query<PageQuery>) -> Response {
     let team = json!({
-        "id": TEAM, "name": "IT", "prefix": "ACM", "description": "Service desk",
+        "id": TEAM, "name": "IT", "prefix": PREFIX, "description": "Service desk",
         "organizationId": "org-mock", "createdAt": CREATED_AT, "userIds": [],
     });
     query.page(shared.config.dialect, &[team])

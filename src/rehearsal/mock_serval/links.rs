@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::directory::TEAM;
+use super::pairs::friendly;
 use super::reply::{PageQuery, data};
 use super::state::Shared;
 use crate::serval::Code;
@@ -135,14 +136,6 @@ fn ticket_json(id: &str) -> Value {
         "id": id, "friendlyIdentifier": friendly(id), "teamId": TEAM, "name": format!("Ticket {id}"),
         "description": "", "createdAt": CREATED_AT, "type": "TICKET_TYPE_REQUEST", "labelIds": [],
     })
-}
-
-/// A stable number for any id, so that a ticket always has the same name.
-pub(super) fn friendly(id: &str) -> String {
-    let number = id.bytes().fold(7_u32, |sum, byte| {
-        sum.wrapping_mul(31).wrapping_add(byte.into())
-    });
-    format!("ACM-{}", number % 100_000)
 }
 
 fn unknown(shared: &Shared, id: &str) -> Response {

@@ -1,11 +1,15 @@
-//! Links between Serval tickets and external tickets, and messages of tickets.
+//! Links between Serval tickets and external tickets, messages of tickets, and their identifiers.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::domain::typed;
 use crate::edge::clock::{Clock as _, SystemClock};
+
+/// The prefix of the team's identifiers.
+pub(super) const PREFIX: &str = "ACM";
 
 /// A link between a Serval ticket and an external ticket, as `external-tickets` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -100,4 +104,17 @@ impl Links {
     pub(super) fn of(&self, ticket_id: &str) -> &[Link] {
         self.by_ticket.get(ticket_id).map_or(&[], Vec::as_slice)
     }
+}
+
+/// A stable number for any id, so that a ticket always has the same name.
+pub(super) fn friendly(id: &str) -> String {
+    let number = id.bytes().fold(7_u32, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(byte.into())
+    });
+    format!("{PREFIX}-{}", number % 100_000)
+}
+
+/// True if a text is an identifier of the team.
+pub(super) fn is_identifier(text: &str) -> bool {
+    typed::is_identifier(text) && typed::prefix(text).eq_ignore_ascii_case(PREFIX)
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::MockConfig;
 use super::fault::Fault;
-use super::pairs::{Link, Message};
+use super::pairs::{self, Link, Message};
 use super::state::{Journal, RecordedConnect, RecordedRequest, Shared};
 use super::{access, connect, control, directory, links, observe, socket};
 
@@ -89,7 +89,7 @@ impl MockServal {
 
     /// The friendly identifier of a ticket, such as `ACM-10`.
     pub fn friendly_identifier(ticket_id: &str) -> String {
-        links::friendly(ticket_id)
+        pairs::friendly(ticket_id)
     }
 
     /// Sets the messages of a ticket.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::MockConfig;
 use super::fault::{Effect, Endpoint, Fault};
-use super::pairs::{Links, Message};
+use super::pairs::{Links, Message, is_identifier};
 use crate::serval::Code;
 
 /// A request that arrived.
@@ -154,8 +154,10 @@ pub(super) struct State {
 }
 
 impl State {
+    /// True if an id is one of a ticket. An identifier never is, as at Serval: a ticket is known by its id.
     pub(super) fn has_ticket(&self, id: &str) -> bool {
-        !self.unknown_tickets.contains(id)
+        !is_identifier(id)
+            && !self.unknown_tickets.contains(id)
             && self
                 .known_tickets
                 .as_ref()

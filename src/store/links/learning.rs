@@ -1,7 +1,5 @@
 //! Applies the answer about a Serval ticket that a payload named.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
 use super::channel_moves;
@@ -17,10 +15,7 @@ use crate::store::error::{SettleError, StoreError};
 use crate::store::handle::Store;
 use crate::store::queue::claim::Claim;
 use crate::store::queue::transition;
-use crate::store::sql::{self, args, external, millis, row};
-
-/// Maximum number of friendly identifiers that one transaction writes.
-const REMEMBERED_AT_ONCE: usize = 1000;
+use crate::store::sql::{args, external, millis, row};
 
 /// Answer about the Serval ticket that a payload named.
 #[derive(Debug, Clone)]
@@ -86,43 +81,6 @@ impl Store {
             })
             .await?;
         is_held.then_some(()).ok_or(SettleError::LostClaim)
-    }
-
-    /// Returns the id that Serval gave for a friendly identifier.
-    pub async fn friendly_id(&self, friendly: &str) -> Result<Option<ServalTicketId>, StoreError> {
-        const FIND: &str = "\
-            -- store::learning::friendly_id
-            SELECT ticket_id FROM friendly_ids WHERE friendly = $1";
-        let args = args![friendly.to_ascii_uppercase()];
-        let id: Option<String> = sql::fetch_optional(&self.readers, FIND, args).await?;
-        Ok(id.and_then(|id| id.parse().ok()))
-    }
-
-    /// Stores the ids that Serval gave for friendly identifiers.
-    pub async fn remember_friendly_ids(
-        &self,
-        known: Vec<(ServalTicketId, ServalTicketId)>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        const REMEMBER: &str = "\
-            -- store::learning::remember
-            INSERT INTO friendly_ids (friendly, ticket_id, found_at)
-            SELECT value ->> 0, value ->> 1, $2 FROM json_each($1) WHERE TRUE
-            ON CONFLICT (friendly) DO UPDATE
-            SET ticket_id = excluded.ticket_id, found_at = excluded.found_at
-            WHERE friendly_ids.ticket_id <> excluded.ticket_id";
-        // Each once: a statement writes no row twice.
-        let known: BTreeMap<String, ServalTicketId> = (known.into_iter())
-            .map(|(friendly, id)| (friendly.as_str().to_ascii_uppercase(), id))
-            .collect();
-        let known: Vec<_> = known.into_iter().collect();
-        // In steps, because webhooks wait while one is written.
-        for known in known.chunks(REMEMBERED_AT_ONCE) {
-            let rows = sql::json(known);
-            self.run(REMEMBER, move || args![&rows, millis(now)])
-                .await?;
-        }
-        Ok(())
     }
 }
 

@@ -87,3 +87,16 @@ pub(super) fn source(
     let found = name.map(|name| state.operators.source(&name));
     Ok(found.transpose()?)
 }
+
+/// Finds the Serval ticket of a filter, if one is named.
+pub(super) async fn serval_ticket(
+    state: &AppState,
+    source: Option<&SourceName>,
+    typed: Option<&str>,
+) -> Result<Option<String>, Problem> {
+    let Some(typed) = typed else {
+        return Ok(None);
+    };
+    let id = state.operators.serval_filter(source, typed).await?;
+    Ok(Some(id.to_string()))
+}

@@ -25,7 +25,7 @@ use crate::web::state::AppState;
 #[serde(deny_unknown_fields)]
 #[schema(as = NewMapping)]
 pub(crate) struct PutBody {
-    /// Id of the Serval ticket.
+    /// Serval ticket: its id, its identifier such as `ACM-10`, or its address. The id is stored.
     ticket_id: String,
     /// Serval messages that the external ticket already has; at most 1000.
     #[serde(default, deserialize_with = "input::or_default")]
@@ -122,7 +122,7 @@ fn tagged(mapping: Mapping) -> Tagged {
         (status = 404, description = "No such source"),
         (status = 409, description = "The Serval ticket has another external ticket of the source, or several records have the number"),
         (status = 412, description = "The condition does not hold; nothing was written"),
-        (status = 422, description = "An id is not valid, or no webhook has named the number"),
+        (status = 422, description = "An id is not valid, no webhook has named the number, or Serval does not know the ticket"),
     )
 )]
 pub(super) async fn put(
@@ -231,7 +231,7 @@ fn none() -> Problem {
 pub(super) struct ListQuery {
     /// Only this source.
     source: Option<String>,
-    /// Only this Serval ticket.
+    /// Only this Serval ticket, named by id, identifier or address.
     ticket_id: Option<String>,
 }
 
@@ -246,15 +246,18 @@ pub(super) struct ListQuery {
         (status = 200, body = Page<Mapping>),
         (status = 400, description = "A wrong query"),
         (status = 404, description = "No such source"),
+        (status = 422, description = "The Serval ticket is not valid, or Serval does not know it"),
     )
 )]
 pub(super) async fn list(
     State(state): State<AppState>,
     list: List<ListQuery, Key>,
 ) -> Result<Json<Page<Mapping>>, Problem> {
+    let source = input::source(&state, list.filter.source.clone())?;
+    let ticket_id = list.filter.ticket_id.as_deref();
     let filter = MappingFilter {
-        source: input::source(&state, list.filter.source.clone())?,
-        ticket_id: list.filter.ticket_id.clone(),
+        ticket_id: input::serval_ticket(&state, source.as_ref(), ticket_id).await?,
+        source,
         after: list.after.as_ref().map(|Key(key)| key.clone()),
         limit: list.rows(),
     };

@@ -114,7 +114,8 @@ const API_REFUSALS: [(&str, &str); 4] = [
     ),
     (
         "503",
-        "The database is not available, or there are too many requests at once",
+        "The database is not available, there are too many requests at once, or Serval had to be asked and gave no \
+         answer",
     ),
 ];
 

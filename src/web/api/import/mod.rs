@@ -27,8 +27,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::ids::SourceName;
-use crate::operators::{Operator, Why};
-use crate::store::{Clash, Import, StoreError};
+use crate::operators::{Operator, Refusal, ServalNames, Why};
+use crate::store::{Clash, Import};
 use crate::web::openapi::CsvFile;
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
@@ -114,6 +114,7 @@ pub(super) async fn import(
         batch: Vec::new(),
         faults: Faults::default(),
         rows: 0,
+        serval: ServalNames::new(&state.operators),
         failed: None,
     };
     let passed_over = intake.stage_all(reader, body, &one_per_ticket).await?;
@@ -156,8 +157,9 @@ struct Intake<'a> {
     batch: Vec<ReadRow>,
     faults: Faults,
     rows: u64,
-    /// Why the rows could not be staged.
-    failed: Option<StoreError>,
+    serval: ServalNames<'a>,
+    /// Why the rows could not be looked up or staged.
+    failed: Option<Refusal>,
 }
 
 impl Intake<'_> {
@@ -271,8 +273,9 @@ impl Intake<'_> {
         }
     }
 
-    async fn resolve_and_stage(&mut self, batch: Vec<ReadRow>) -> Result<Vec<Clash>, StoreError> {
-        let rows = names::resolve(&self.state.store, batch, &mut self.faults).await?;
-        self.import.stage(&rows).await
+    async fn resolve_and_stage(&mut self, batch: Vec<ReadRow>) -> Result<Vec<Clash>, Refusal> {
+        let (store, serval) = (&self.state.store, &mut self.serval);
+        let rows = names::resolve(store, serval, batch, &mut self.faults).await?;
+        Ok(self.import.stage(&rows).await?)
     }
 }

@@ -1,10 +1,12 @@
 //! Rows of an import: from text to checked values, for both formats.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use super::columns::SHOWN;
-use crate::domain::ids::{ServalTicketId, SourceName};
-use crate::operators::message_ids;
+use crate::domain::ids::SourceName;
+use crate::domain::typed::TypedTicket;
+use crate::operators::{message_ids, read_serval_ticket};
 use crate::sources::{SourceConfig, TypedId};
 
 /// Size limit of a row, in bytes.
@@ -23,13 +25,13 @@ pub(super) struct RawRow {
 /// The configured sources by name.
 pub(super) type Configured = BTreeMap<SourceName, SourceConfig>;
 
-/// A row whose ids are read. A number is not looked up yet.
+/// A row whose ids are read. Numbers and identifiers are not looked up yet.
 #[derive(Debug)]
 pub(super) struct ReadRow {
     pub(super) line: u64,
     pub(super) source: SourceName,
     pub(super) typed: TypedId,
-    pub(super) ticket_id: ServalTicketId,
+    pub(super) ticket: TypedTicket,
     pub(super) accounted_for: Vec<String>,
     pub(super) unlinks_old: bool,
     pub(super) reconnects: bool,
@@ -49,14 +51,13 @@ pub(super) fn check(sources: &Configured, line: u64, raw: RawRow) -> Result<Read
         .kind
         .read_typed(&raw.external_id)
         .map_err(|error| format!("external_id: {error}"))?;
-    let ticket_id = raw.ticket_id.trim().parse();
-    let ticket_id = ticket_id.map_err(|error| format!("ticket_id: {error}"))?;
+    let ticket = read_serval_ticket(iter::once(config), &raw.ticket_id)?;
     message_ids(&raw.accounted_for_message_ids)?;
     Ok(ReadRow {
         line,
         source: source.clone(),
         typed,
-        ticket_id,
+        ticket,
         accounted_for: raw.accounted_for_message_ids,
         unlinks_old: config.policy.disconnect_on_remap,
         reconnects: config.policy.reconnects(),

@@ -62,6 +62,7 @@ impl Flash {
             | Refusal::Missing(_)
             | Refusal::Invalid(_)
             | Refusal::Conflict(_)
+            | Refusal::NoAnswer(_)
             | Refusal::Stale => Ok(Self::refused(sentence(&refusal.to_string()))),
         }
     }
