@@ -15,6 +15,7 @@ mod file;
 mod files;
 mod healthcheck;
 mod init;
+mod links;
 mod list;
 mod map;
 mod mentions;
@@ -57,6 +58,8 @@ enum Command {
     Check(check::Args),
     /// Reads and writes the mapping table
     Map(map::Args),
+    /// Shows which Serval tickets have an external ticket, and unlinks them
+    Links(links::Args),
     /// Reads the inbox, and replays events that were given up
     Events(events::Args),
     /// Exports the list of what operators did
@@ -123,6 +126,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&global, args).await,
             Command::Check(args) => check::run(&global, args).await,
             Command::Map(args) => map::run(&global, args).await,
+            Command::Links(args) => links::run(&global, args).await,
             Command::Events(args) => events::run(&global, args).await,
             Command::Audit(args) => audit::run(&global, args).await,
             Command::Connects(args) => connects::run(&global, args).await,

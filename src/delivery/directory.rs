@@ -8,8 +8,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::context::Context;
+use crate::domain::find::prefix;
 use crate::domain::ids::ServalTicketId;
-use crate::domain::typed::prefix;
 use crate::edge::clock::SharedClock;
 use crate::edge::live::Live;
 use crate::serval::{Search, ServalClient, ServalError, Team, Ticket};

@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::directory::{id_of, remember};
 use crate::domain::event::NAMED_IN_VAIN;
+use crate::domain::find::{is_identifier, prefix};
 use crate::domain::ids::ServalTicketId;
-use crate::domain::typed::{is_identifier, prefix};
 use crate::serval::ServalError;
 use crate::sources::SourcePolicy;
 use crate::sources::policy::OnConflict;

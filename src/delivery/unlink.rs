@@ -71,6 +71,12 @@ pub(super) async fn wait_for_unlink(
         if let Ok(Some(pair)) = context.store.unlink_of(source, ticket_id, now).await {
             unlink(context, &pair, Some(ticket)).await;
         }
+        // Old pairs come apart before the new one is made.
+        while let Ok(Some(pair)) = context.store.unlink_of_own(ticket, now).await {
+            if unlink(context, &pair, Some(ticket)).await == Progress::Nothing {
+                break;
+            }
+        }
     };
     let clear = tokio::time::timeout(WAIT_LIMIT, clear).await;
     clear.map_err(|_| Settlement::Release {

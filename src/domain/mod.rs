@@ -17,6 +17,5 @@ pub mod retry;
 pub mod silence;
 pub mod token;
 pub mod trace;
-pub mod typed;
 pub mod uptime;
 pub(crate) mod words;

@@ -16,7 +16,6 @@ mod outlook;
 mod refusal;
 pub mod reload;
 mod replicas;
-mod serval_names;
 mod service;
 mod silence;
 
@@ -24,9 +23,8 @@ pub use access::{Access, AdminTokens, Fingerprint, Operator, fingerprint, is_loo
 pub use act::Why;
 pub use calls::{By, Calls};
 pub use feeds::Feeds;
-pub use mappings::{MAX_MESSAGE_IDS, MapTicket, message_ids, taken};
-pub use names::{of_several, unheard};
+pub use mappings::{Link, MAX_MESSAGE_IDS, MapTicket, Mapped, message_ids, taken};
+pub use names::{NamedTicket, ServalNames, of_several, read_serval_ticket, unheard};
 pub use outlook::Outlook;
 pub use refusal::Refusal;
-pub use serval_names::{NamedTicket, ServalNames, read_serval_ticket};
 pub use service::{Operators, Rules};

@@ -41,7 +41,7 @@ pub struct Rules {
 pub struct Operators {
     pub(super) store: Store,
     pub(super) worker: Option<Monitor>,
-    pub(super) directory: Option<Directory>,
+    pub(in crate::operators) directory: Option<Directory>,
     pub(super) clock: SharedClock,
     pub(super) metrics: Metrics,
     pub(super) rules: Live<Rules>,

@@ -54,8 +54,11 @@ pub use links::conflicts::{Decided, Replacement};
 pub use links::import::staged::Import;
 pub use links::import::types::{Clash, ImportRow, Imported, Taken};
 pub use links::learning::Lesson;
-pub use links::mapping::{Mapping, MappingFilter, Origin, PutMapping, Removal, Stored};
+pub use links::mapping::{
+    Idle, Mapping, MappingFilter, Origin, PutMapping, Removal, Stored, Written,
+};
 pub use links::rename_source::{Rename, RenameError};
+pub use links::unlink::apart::Apart;
 pub use links::unlink::{MayUnlink, Unlink};
 pub use links::version::{Precondition, Stale, Versions};
 pub use moving::{MoveError, Moved, move_to_server};

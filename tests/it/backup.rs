@@ -48,7 +48,7 @@ async fn what_was_acknowledged_before_a_backup_under_load_survives_the_loss_of_t
     for n in (2..=40).step_by(2) {
         daemon
             .admin
-            .map("servicenow", &sys_id(n), &format!("tkt-{n}"))
+            .map("servicenow", &sys_id(n), &format!("tkt_{n}"))
             .await;
     }
     let acknowledged: Arc<Mutex<Vec<(String, u32)>>> = Arc::default();
@@ -93,7 +93,7 @@ async fn what_was_acknowledged_before_a_backup_under_load_survives_the_loss_of_t
         assert_eq!(event["external_id"], sys_id(*n).as_str(), "{id}");
         daemon
             .admin
-            .map("servicenow", &sys_id(*n), &format!("tkt-{n}"))
+            .map("servicenow", &sys_id(*n), &format!("tkt_{n}"))
             .await;
     }
     daemon.admin.drained().await;

@@ -27,13 +27,13 @@ fn parrot(call: &Call) -> Reply {
     }
     let bare = shown.rsplit(' ').next().unwrap();
     // The refusal with 400 is in Serval's form, the others are not.
-    let code = call.path.contains("tkt-400").then_some("invalid_argument");
+    let code = call.path.contains("tkt_400").then_some("invalid_argument");
     let body = json!({"code": code, "message": format!("bad: {shown} ({bare})")});
     let headers = vec![("x-request-id", bare.to_owned())];
     let status = match call.path.as_str() {
-        path if path.contains("tkt-400") => StatusCode::BAD_REQUEST,
-        path if path.contains("tkt-500") => StatusCode::INTERNAL_SERVER_ERROR,
-        path if path.contains("tkt-429") => StatusCode::TOO_MANY_REQUESTS,
+        path if path.contains("tkt_400") => StatusCode::BAD_REQUEST,
+        path if path.contains("tkt_500") => StatusCode::INTERNAL_SERVER_ERROR,
+        path if path.contains("tkt_429") => StatusCode::TOO_MANY_REQUESTS,
         _ => return (StatusCode::OK, Vec::new(), r#"{"data":[]}"#.to_owned()),
     };
     (status, headers, body.to_string())
@@ -57,8 +57,8 @@ fn gossip(call: &Call) -> Reply {
     let quoted = String::from_utf8_lossy(&call.body);
     let body = json!({"code": "invalid_argument", "message": format!("bad field: {quoted}")});
     let status = match call.path.as_str() {
-        path if path.contains("tkt-400") => StatusCode::BAD_REQUEST,
-        path if path.contains("tkt-401") => StatusCode::UNAUTHORIZED,
+        path if path.contains("tkt_400") => StatusCode::BAD_REQUEST,
+        path if path.contains("tkt_401") => StatusCode::UNAUTHORIZED,
         _ => StatusCode::NOT_FOUND,
     };
     (status, Vec::new(), body.to_string())
@@ -235,14 +235,14 @@ async fn through_all_of_it(format: &str) {
     let serval = Peer::start(parrot).await;
     let mock = MockServal::start(MockConfig::default()).await.unwrap();
     let mut daemon = Daemon::start(&mock, &settings(&serval, format)).await;
-    for (n, ticket) in [(1, "tkt-1"), (2, "tkt-400"), (3, "tkt-500"), (4, "tkt-429")] {
+    for (n, ticket) in [(1, "tkt_1"), (2, "tkt_400"), (3, "tkt_500"), (4, "tkt_429")] {
         daemon.admin.map("servicenow", &sys_id(n), ticket).await;
     }
     send_all(&daemon).await;
     eventually("every refusal was met", async || {
         let calls = serval.calls();
         let met = |ticket: &str| calls.iter().any(|call| call.path.contains(ticket));
-        ["tkt-1", "tkt-400", "tkt-500", "tkt-429"]
+        ["tkt_1", "tkt_400", "tkt_500", "tkt_429"]
             .iter()
             .all(|ticket| met(ticket))
             .then_some(())
@@ -301,7 +301,7 @@ async fn what_serval_quotes_of_a_ticket_is_on_record_but_in_no_log() {
     let serval = Peer::start(gossip).await;
     let mock = MockServal::start(MockConfig::default()).await.unwrap();
     let mut daemon = Daemon::start(&mock, &settings(&serval, "json")).await;
-    for (n, ticket) in [(1, "tkt-400"), (2, "tkt-401")] {
+    for (n, ticket) in [(1, "tkt_400"), (2, "tkt_401")] {
         daemon.admin.map("servicenow", &sys_id(n), ticket).await;
         let body = record("incident", &sys_id(n));
         let answer = daemon.webhooks.servicenow(body).key(KEY).send().await;

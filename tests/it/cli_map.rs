@@ -31,7 +31,11 @@ async fn tour(site: &Site) -> Vec<Value> {
     let get = site
         .run(&format!("map get servicenow {INCIDENT} --json"))
         .await;
-    assert_eq!(get.json(), set);
+    let mut mapping = set.clone();
+    for name in ["still_connected", "waiting", "idle", "warning"] {
+        mapping.as_object_mut().unwrap().remove(name);
+    }
+    assert_eq!(get.json(), mapping);
     let text = site.run(&format!("map get servicenow {INCIDENT}")).await;
     assert!(text.text().contains("m1, m2"), "{text:?}");
 

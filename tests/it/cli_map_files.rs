@@ -65,7 +65,8 @@ async fn tour(site: &Site) -> Vec<String> {
     let first = site.run(&format!("map import {file} --json")).await;
     assert_eq!(first.err.lines().count(), 0, "no bar without a terminal");
     let total = ROWS + 1;
-    let expected = json!({ "imported": total, "created": total, "replaced": 0 });
+    let expected =
+        json!({ "imported": total, "created": total, "replaced": 0, "still_connected": 0 });
     assert_eq!(first.json(), expected);
     let again = site.run(&format!("map import {file}")).await;
     let said = format!("pairs.csv: {total} mappings imported, 0 of them new");

@@ -36,7 +36,7 @@ async fn while_the_credentials_are_wrong_events_wait_and_readyz_says_why() {
         .allow_pending()
         .start()
         .await;
-    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     let answer = app.webhooks.servicenow(incident(1)).send().await;
     assert_eq!(answer.status, 202, "webhooks are taken all the same");
     let ready = held(&app).await;
@@ -75,7 +75,7 @@ async fn wrong_credentials_are_said_once_and_loudly() {
     for n in 0..4 {
         daemon
             .admin
-            .map("servicenow", &sys_id(n), &format!("tkt-{n}"))
+            .map("servicenow", &sys_id(n), &format!("tkt_{n}"))
             .await;
         daemon.webhooks.servicenow(incident(n)).send().await;
     }
@@ -98,12 +98,12 @@ async fn wrong_credentials_are_said_once_and_loudly() {
 #[tokio::test]
 async fn credentials_that_go_bad_hold_the_line_and_cost_no_event_anything() {
     let app = TestApp::builder().allow_pending().start().await;
-    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     let first = app.webhooks.servicenow(incident(1)).send().await.id();
     app.admin.wait_for_state(&first, "connected").await;
     app.faults(&["status=401,path=token"]);
     app.mock.revoke_tokens();
-    app.admin.map("servicenow", &sys_id(2), "tkt-2").await;
+    app.admin.map("servicenow", &sys_id(2), "tkt_2").await;
     let second = app.webhooks.servicenow(incident(2)).send().await.id();
     held(&app).await;
     eventually("the call that met it is on record", async || {
@@ -124,7 +124,7 @@ async fn a_hold_lasts_at_least_as_long_as_serval_asks() {
     ] {
         let app = TestApp::builder().allow_pending().start().await;
         app.faults(&[fault]);
-        app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+        app.admin.map("servicenow", &sys_id(1), "tkt_1").await;
         app.save(incident(1)).await;
         held(&app).await;
         let hold = app.admin.stats().await["hold"].clone();
@@ -138,12 +138,12 @@ async fn a_hold_lasts_at_least_as_long_as_serval_asks() {
 #[tokio::test]
 async fn a_revoked_token_is_renewed_and_the_call_made_once_more() {
     let app = TestApp::start().await;
-    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     let first = app.webhooks.servicenow(incident(1)).send().await.id();
     app.admin.wait_for_state(&first, "connected").await;
     assert_eq!(app.mock.look(|journal| journal.token_count), 1);
     app.mock.revoke_tokens();
-    app.admin.map("servicenow", &sys_id(2), "tkt-2").await;
+    app.admin.map("servicenow", &sys_id(2), "tkt_2").await;
     let second = app.webhooks.servicenow(incident(2)).send().await.id();
     let event = app.admin.wait_for_state(&second, "connected").await;
     assert_eq!(
@@ -162,7 +162,7 @@ async fn one_token_serves_all_calls() {
     let app = TestApp::start().await;
     for n in 0..8 {
         app.admin
-            .map("servicenow", &sys_id(n), &format!("tkt-{n}"))
+            .map("servicenow", &sys_id(n), &format!("tkt_{n}"))
             .await;
     }
     let batch: Vec<String> = (0..8).map(incident).collect();
@@ -187,7 +187,7 @@ async fn a_token_is_refreshed_before_its_end() {
         .await;
     for n in 0..3 {
         app.admin
-            .map("servicenow", &sys_id(n), &format!("tkt-{n}"))
+            .map("servicenow", &sys_id(n), &format!("tkt_{n}"))
             .await;
         let id = app.webhooks.servicenow(incident(n)).send().await.id();
         app.admin.wait_for_state(&id, "connected").await;
@@ -214,7 +214,7 @@ async fn a_fixed_bearer_token_does_without_the_token_endpoint() {
         })
         .start()
         .await;
-    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     let id = app.webhooks.servicenow(incident(1)).send().await.id();
     app.admin.wait_for_state(&id, "connected").await;
     assert_eq!(app.mock.look(|journal| journal.token_count), 0);
@@ -228,7 +228,7 @@ async fn a_fixed_bearer_token_that_is_refused_holds_the_line_too() {
         .allow_pending()
         .start()
         .await;
-    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     app.webhooks.servicenow(incident(1)).send().await;
     let ready = held(&app).await;
     assert_eq!(app.admin.stats().await["totals"]["queued"], json!(1));
@@ -261,7 +261,7 @@ async fn a_redirect_leads_neither_tickets_nor_tokens_elsewhere() {
         .allow_pending()
         .start()
         .await;
-    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     let id = app.save(incident(1)).await;
     let tried = eventually("a call was made", async || {
         let event = app.admin.event(&id).await;
@@ -274,7 +274,7 @@ async fn a_redirect_leads_neither_tickets_nor_tokens_elsewhere() {
     assert!(
         calls
             .iter()
-            .any(|call| call.path == "/v2/tickets/tkt-1/connect")
+            .any(|call| call.path == "/v2/tickets/tkt_1/connect")
     );
     app.stop().await;
     assert_eq!(elsewhere.calls().len(), 0, "nobody went there");

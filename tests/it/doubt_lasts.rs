@@ -92,6 +92,7 @@ async fn record(bench: &Bench, webhook: Webhook) -> EventId {
 
 async fn map(bench: &Bench, ticket_id: &str, unlinks_old: bool) {
     let put = PutMapping {
+        disconnects_others: false,
         ticket: thread(),
         ticket_id: ticket_id.parse().unwrap(),
         accounted_for: Vec::new(),

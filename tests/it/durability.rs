@@ -87,7 +87,7 @@ async fn an_event_that_was_killed_between_its_answer_and_its_call_is_delivered_b
     let mock = mock().await;
     mock.set_faults(vec!["hang".parse().unwrap()]);
     let mut daemon = Daemon::start(&mock, &Settings::default()).await;
-    daemon.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    daemon.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     let id = daemon.webhooks.servicenow(incident(1)).send().await.id();
     let called = |journal: &Journal| journal.connect_count == 1;
     assert!(
@@ -109,14 +109,14 @@ async fn a_call_that_arrived_before_the_kill_is_not_made_twice() {
     let mock = mock().await;
     let mut daemon = Daemon::start(&mock, &Settings::default()).await;
     mock.set_faults(vec!["latency=60s,path=connect".parse().unwrap()]);
-    daemon.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    daemon.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     let id = daemon.webhooks.servicenow(incident(1)).send().await.id();
     let called = |journal: &Journal| journal.requests_to(Endpoint::Connect) == 1;
     assert!(mock.wait_for(PATIENCE, called).await);
     daemon.kill().await;
     // Serval took it, though nobody was left to hear so.
     let servicenow = "EXTERNAL_TICKET_SOURCE_TYPE_SERVICENOW";
-    mock.add_link("tkt-1", &sys_id(1), servicenow);
+    mock.add_link("tkt_1", &sys_id(1), servicenow);
     mock.set_faults(Vec::new());
     daemon.start_again().await;
     let event = daemon.admin.wait_for_state(&id, "connected").await;
@@ -214,7 +214,7 @@ async fn an_import_that_is_killed_at_any_step_is_whole_after_the_next_start() {
             .send()
             .await
             .id();
-        let row = |n| format!("servicenow,{},T-{round}-{n}\n", sys_id(round * 10_000 + n));
+        let row = |n| format!("servicenow,{},T_{round}_{n}\n", sys_id(round * 10_000 + n));
         let file: String = (1..=ROWS).map(row).collect();
         let mut reader = Database::open(&database_url(daemon.folder())).await;
         let few = i64::from(fastrand::u32(1..ROWS));
@@ -240,14 +240,14 @@ async fn an_import_that_is_killed_at_any_step_is_whole_after_the_next_start() {
         reader.close().await;
         let exported = daemon.admin.get("/mappings/export?format=csv").await.body;
         let exported = String::from_utf8(exported.to_vec()).unwrap();
-        let of_round = exported.matches(&format!(",T-{round}-")).count();
+        let of_round = exported.matches(&format!(",T_{round}_")).count();
         assert_eq!(
             of_round, ROWS as usize,
             "after a kill with {kills:?} rows left"
         );
         assert_eq!(
             daemon.admin.wait_for_state(&waiting, "connected").await["ticket_id"],
-            format!("T-{round}-1")
+            format!("T_{round}_1")
         );
     }
 }
@@ -285,7 +285,7 @@ async fn while_the_database_takes_no_writes_senders_are_told_to_come_again() {
 async fn a_daemon_that_was_stopped_for_long_takes_up_where_it_was() {
     let mut app = TestApp::builder().allow_pending().start().await;
     app.faults(&["status=503"]);
-    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     let id = app.webhooks.servicenow(incident(1)).send().await.id();
     eventually("a failed try", async || {
         let event = app.admin.event(&id).await;

@@ -45,7 +45,7 @@ fn parrot(call: &Call) -> Reply {
         let body = json!({"access_token": TOKEN, "expires_in": 3600});
         return (StatusCode::OK, Vec::new(), body.to_string());
     }
-    let number = call.path.split('-').nth(1).unwrap_or_default();
+    let number = call.path.split('_').nth(1).unwrap_or_default();
     let number: usize = number.split('/').next().unwrap().parse().unwrap_or(0);
     let secret = secrets().swap_remove(number % secrets().len());
     let message = format!("no {secret} and not {shown}");
@@ -98,7 +98,7 @@ base_url = "{}"
     for n in 1..=n {
         daemon
             .admin
-            .map("servicenow", &sys_id(n), &format!("tkt-{n}"))
+            .map("servicenow", &sys_id(n), &format!("tkt_{n}"))
             .await;
         let answer = daemon.webhooks.servicenow(incident(n)).send().await;
         assert_eq!(answer.status, 202);

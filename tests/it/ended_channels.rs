@@ -41,6 +41,7 @@ fn notice() -> Webhook {
 
 async fn map(bench: &Bench, n: usize) {
     let put = PutMapping {
+        disconnects_others: false,
         ticket: thread(n),
         ticket_id: format!("tkt-{n}").parse().unwrap(),
         accounted_for: Vec::new(),

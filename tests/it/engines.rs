@@ -79,6 +79,7 @@ async fn mappings_are_listed_in_the_order_of_their_bytes_on_pages_that_show_each
         let mut ticket = ticket(1);
         ticket.source = source.parse().unwrap();
         let put = PutMapping {
+            disconnects_others: false,
             ticket,
             ticket_id: id("T-1"),
             accounted_for: Vec::new(),

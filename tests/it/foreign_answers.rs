@@ -6,11 +6,11 @@ use serval_connect::rehearsal::mock_serval::{Endpoint, Message, MockConfig, Mock
 use crate::support::bodies::{incident, naming, sys_id};
 use crate::support::{Daemon, Settings, TestApp, eventually};
 
-/// Maps the incidents 1 to `n` to `tkt-1` and so on, and has them arrive; answers their events.
+/// Maps the incidents 1 to `n` to `tkt_1` and so on, and has them arrive; answers their events.
 async fn mapped_incidents(app: &TestApp, n: u32) -> Vec<String> {
     let mut ids = Vec::new();
     for n in 1..=n {
-        let to = format!("tkt-{n}");
+        let to = format!("tkt_{n}");
         app.admin.map("servicenow", &sys_id(n), &to).await;
         ids.push(app.save(incident(n)).await);
     }
@@ -111,10 +111,10 @@ async fn a_ticket_that_is_too_new_for_serval_is_tried_again() {
         app.stop().await;
     }
     let app = TestApp::start().await;
-    app.mock.forget_ticket("tkt-1");
+    app.mock.forget_ticket("tkt_1");
     let id = mapped_incident(&app).await;
-    failed_with(&app, &id, &["404 not_found", "no ticket tkt-1"]).await;
-    app.mock.add_ticket("tkt-1");
+    failed_with(&app, &id, &["404 not_found", "no ticket tkt_1"]).await;
+    app.mock.add_ticket("tkt_1");
     app.admin.wait_for_state(&id, "connected").await;
     app.stop().await;
 }
@@ -150,7 +150,7 @@ async fn the_question_after_an_unknown_ticket_is_a_call_in_flight() {
         .start()
         .await;
     app.faults(&["404", "path=tickets,latency=3s"]);
-    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     app.age_mappings().await;
     app.save(incident(1)).await;
     eventually("the question", async || {
@@ -184,7 +184,7 @@ async fn a_call_that_the_server_does_not_have_is_named_and_not_the_ticket() {
     ] {
         let app = TestApp::builder().config(toml).start().await;
         app.faults(&[fault, also]);
-        app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+        app.admin.map("servicenow", &sys_id(1), "tkt_1").await;
         app.age_mappings().await;
         let id = app.save(incident(1)).await;
         let event = app.admin.wait_for_state(&id, "dead").await;
@@ -203,7 +203,7 @@ async fn a_page_for_a_call_beside_the_connect_is_tried_again_and_names_the_call(
     let all = "[sources.servicenow]\naccounted_for = \"all_existing\"";
     let app = TestApp::builder().config(all).start().await;
     app.mock.set_messages(
-        "tkt-1",
+        "tkt_1",
         vec![Message {
             id: "m-1".to_owned(),
             content: "seen".to_owned(),
@@ -221,7 +221,7 @@ async fn a_page_for_a_call_beside_the_connect_is_tried_again_and_names_the_call(
     app.admin.wait_for_state(&id, "connected").await;
 
     app.faults(&["conflict", "404,path=external-tickets,dialect=text"]);
-    app.admin.map("servicenow", &sys_id(2), "tkt-2").await;
+    app.admin.map("servicenow", &sys_id(2), "tkt_2").await;
     let id = app.save(incident(2)).await;
     failed_with(
         &app,
@@ -241,11 +241,11 @@ async fn a_page_teaches_nothing_about_a_ticket_that_a_payload_names() {
         .start()
         .await;
     app.faults(&["404,path=tickets,dialect=html"]);
-    let id = app.save(naming(1, 1, "tkt-1")).await;
+    let id = app.save(naming(1, 1, "tkt_1")).await;
     failed_with(&app, &id, &["/v2/tickets/{ticket} was answered 404"]).await;
     app.faults(&[]);
     app.admin.wait_for_state(&id, "connected").await;
-    assert_eq!(app.connected_to(), ["tkt-1"]);
+    assert_eq!(app.connected_to(), ["tkt_1"]);
     app.stop().await;
 }
 
@@ -311,7 +311,7 @@ async fn a_page_with_429_slows_the_pace_down_as_servals_own_does() {
 async fn an_unlink_that_the_server_does_not_have_is_said() {
     let mock = MockServal::start(MockConfig::default()).await.unwrap();
     let mut daemon = Daemon::start(&mock, &Settings::default()).await;
-    daemon.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    daemon.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     let id = daemon.webhooks.servicenow(incident(1)).send().await.id();
     daemon.admin.wait_for_state(&id, "connected").await;
     mock.set_faults(vec!["404,path=connect".parse().unwrap()]);

@@ -50,13 +50,13 @@ async fn everybody_gets_an_answer_in_time_and_what_was_refused_is_not_done_later
     let mappings = async {
         for n in 11..=14 {
             let path = format!("/mappings/servicenow/{}", sys_id(n));
-            let mapping = json!({"ticket_id": "tkt-1"});
+            let mapping = json!({"ticket_id": "tkt_1"});
             refused("a mapping", admin.put(&path, &mapping)).await;
         }
     };
     let others = async {
         refused("a pause", admin.post("/connects/pause", &Value::Null)).await;
-        let row = format!("servicenow,{},tkt-2\n", sys_id(15));
+        let row = format!("servicenow,{},tkt_2\n", sys_id(15));
         refused("an import", admin.import(&row)).await;
         refused(
             "a removal",
@@ -127,7 +127,7 @@ async fn the_state_follows_the_holder_also_without_traffic() {
 #[tokio::test]
 async fn the_result_of_a_call_is_written_when_the_database_is_free_again() {
     let app = TestApp::start().await;
-    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     app.faults(&["latency=1s,path=connect"]);
     let event = app.save(incident(1)).await;
     crate::gone::under_way(&app).await;
@@ -143,7 +143,7 @@ async fn the_result_of_a_call_is_written_when_the_database_is_free_again() {
     .await;
     holder.close().await;
     app.admin.wait_for_state(&event, "connected").await;
-    assert_eq!(app.connected_to(), ["tkt-1"], "the call is not made again");
+    assert_eq!(app.connected_to(), ["tkt_1"], "the call is not made again");
     app.stop().await;
 }
 

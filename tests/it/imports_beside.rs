@@ -107,6 +107,7 @@ async fn a_mapping_whose_writer_gave_up_is_still_checked_by_the_next_import() {
         staged = import.stage(&rows) => assert!(staged.unwrap().is_empty()),
     }
     let put = PutMapping {
+        disconnects_others: false,
         ticket: ticket(2),
         ticket_id: "shared".parse().unwrap(),
         accounted_for: Vec::new(),

@@ -66,6 +66,7 @@ mod jumps;
 mod layers;
 mod learning;
 mod limits;
+mod links;
 mod mapping_access;
 mod mapping_files;
 mod mappings;

@@ -9,7 +9,7 @@ use crate::api_daemon::{ADMIN, Daemon, MAPPER, sys_id};
 #[tokio::test]
 async fn a_token_for_mappings_opens_mappings_and_nothing_else() {
     let one = format!("/mappings/servicenow/{}", sys_id(1));
-    let put = json!({ "ticket_id": "t-1" }).to_string();
+    let put = json!({ "ticket_id": "t_1" }).to_string();
     let csv = "source,external_id,ticket_id\n";
     let unknown_path = [(Method::GET, "/nothing", ""), (Method::PUT, "/stats", "")];
     let mapping_calls = [
@@ -96,35 +96,35 @@ async fn two_writers_do_not_undo_each_others_work_unseen() {
     let delete = || daemon.api(Method::DELETE, &path);
 
     // Nothing to match, and nothing in the way.
-    assert_eq!(send(put("t-1").header("if-match", "*")).await.0, 412);
+    assert_eq!(send(put("t_1").header("if-match", "*")).await.0, 412);
     assert_eq!(send(get()).await, (404, None));
     assert_eq!(send(delete().header("if-match", "*")).await.0, 404);
-    let (status, first) = send(put("t-1").header("if-none-match", "*")).await;
+    let (status, first) = send(put("t_1").header("if-none-match", "*")).await;
     assert_eq!(status, 201);
     let first = first.unwrap();
     assert_eq!(send(get()).await, (200, Some(first.clone())));
-    assert_eq!(send(put("t-2").header("if-none-match", "*")).await.0, 412);
+    assert_eq!(send(put("t_2").header("if-none-match", "*")).await.0, 412);
 
     // The same again changes nothing, so the tag holds.
-    assert_eq!(send(put("t-1")).await, (200, Some(first.clone())));
+    assert_eq!(send(put("t_1")).await, (200, Some(first.clone())));
 
     // One of two who read the same wins.
-    let (status, second) = send(put("t-2").header("if-match", &first)).await;
+    let (status, second) = send(put("t_2").header("if-match", &first)).await;
     assert_eq!(status, 200);
     let second = second.unwrap();
     assert_ne!(first, second);
-    assert_eq!(send(put("t-3").header("if-match", &first)).await.0, 412);
+    assert_eq!(send(put("t_3").header("if-match", &first)).await.0, 412);
     assert_eq!(send(delete().header("if-match", &first)).await.0, 412);
-    let (_, third) = send(put("t-1")).await;
-    assert_ne!(third.as_ref(), Some(&first), "t-1 again is not the same");
+    let (_, third) = send(put("t_1")).await;
+    assert_ne!(third.as_ref(), Some(&first), "t_1 again is not the same");
     assert_eq!(
         daemon.get(&path).await["ticket_id"],
-        "t-1",
+        "t_1",
         "what was refused is not written"
     );
 
     // A condition that cannot be read is not taken for none.
-    assert_eq!(send(put("t-4").header("if-match", "t-1")).await.0, 400);
+    assert_eq!(send(put("t_4").header("if-match", "t_1")).await.0, 400);
     let list = format!("\"x\", {}", third.unwrap());
     assert_eq!(send(delete().header("if-match", list)).await.0, 204);
     assert_eq!(send(get()).await.0, 404);
@@ -136,7 +136,7 @@ async fn of_many_who_create_at_once_one_does() {
     let daemon = Daemon::start().await;
     let path = format!("/mappings/servicenow/{}", sys_id(1));
     let create = |n: usize| {
-        let body = json!({ "ticket_id": format!("t-{n}") }).to_string();
+        let body = json!({ "ticket_id": format!("t_{n}") }).to_string();
         let request = daemon.api(Method::PUT, &path).header("if-none-match", "*");
         send(request.body(body))
     };

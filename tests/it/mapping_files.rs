@@ -34,7 +34,7 @@ async fn a_faulty_file_changes_nothing_and_each_fault_has_its_line() {
     let daemon = Daemon::start().await;
     let id = sys_id(1);
     let other = sys_id(2);
-    let good = format!("servicenow,{id},t-1\n");
+    let good = format!("servicenow,{id},t_1\n");
     let long = format!("servicenow,{other},{}\n", "x".repeat(1 << 20));
     let csv: Vec<(String, &[&str])> = vec![
         (String::new(), &["1: the header line is missing"]),
@@ -82,12 +82,12 @@ async fn a_faulty_file_changes_nothing_and_each_fault_has_its_line() {
             &["1: the column source is there twice"],
         ),
         (
-            format!("{HEAD}{good}servicenow,6f1d,t-2\n"),
+            format!("{HEAD}{good}servicenow,6f1d,t_2\n"),
             &["3: external_id: a ServiceNow external id is a sys_id"],
         ),
         (
             format!(
-                "{HEAD}{good}nobody,{other},t-2\nslack,C1:1,t\nslack,C111:1779146751.000200,null\n"
+                "{HEAD}{good}nobody,{other},t_2\nslack,C1:1,t\nslack,C111:1779146751.000200,null\n"
             ),
             &[
                 "3: source: no source is named \"nobody\"",
@@ -103,7 +103,7 @@ async fn a_faulty_file_changes_nothing_and_each_fault_has_its_line() {
             ],
         ),
         (
-            format!("{HEAD}{good}servicenow,\"{other}\"x,t-2\nservicenow,{other},\"t\nservicenow"),
+            format!("{HEAD}{good}servicenow,\"{other}\"x,t_2\nservicenow,{other},\"t\nservicenow"),
             &[
                 "3: there is text after a closing quote",
                 "4: a quote is opened here and never closed",
@@ -111,7 +111,7 @@ async fn a_faulty_file_changes_nothing_and_each_fault_has_its_line() {
         ),
         // A quoted break counts as the line that it is.
         (
-            format!("{HEAD}servicenow,\"{id}\n\",t-1\r\nservicenow,x,t\r\n"),
+            format!("{HEAD}servicenow,\"{id}\n\",t_1\r\nservicenow,x,t\r\n"),
             &["4: external_id"],
         ),
         (
@@ -123,7 +123,7 @@ async fn a_faulty_file_changes_nothing_and_each_fault_has_its_line() {
             &["2: this is longer than 512 KiB"],
         ),
         (
-            format!("{HEAD}{good}{good}servicenow,{id},t-2\n"),
+            format!("{HEAD}{good}{good}servicenow,{id},t_2\n"),
             &["4: lines 2 and 4 map the same external ticket to different Serval tickets"],
         ),
         (
@@ -135,7 +135,7 @@ async fn a_faulty_file_changes_nothing_and_each_fault_has_its_line() {
             &["2: accounted_for_message_ids: a Serval message id has"],
         ),
     ];
-    let row = format!(r#"{{"source":"servicenow","external_id":"{id}","ticket_id":"t-1"}}"#);
+    let row = format!(r#"{{"source":"servicenow","external_id":"{id}","ticket_id":"t_1"}}"#);
     let ndjson: Vec<(String, &[&str])> = vec![
         (
             format!("{row}\n{{\n[]\n\"x\"\n{{\"source\": oops}}\n{row}}}\n"),
@@ -154,16 +154,16 @@ async fn a_faulty_file_changes_nothing_and_each_fault_has_its_line() {
         (format!("\n [{row}]\n"), &["2: this is a JSON array"]),
         (format!("[\n{row}\n]\n"), &["1: this is a JSON array"]),
         (
-            row.replace(",\"ticket_id\":\"t-1\"", ""),
+            row.replace(",\"ticket_id\":\"t_1\"", ""),
             &["1: missing field `ticket_id`"],
         ),
         (
-            row.replace("\"t-1\"", "1"),
+            row.replace("\"t_1\"", "1"),
             &["1: ticket_id: this is a number"],
         ),
-        (row.replace("t-1", "t\\u0000"), &["1: ticket_id"]),
+        (row.replace("t_1", "t\\u0000"), &["1: ticket_id"]),
         (
-            format!("{row}\n{}", row.replace("t-1", "t-2")),
+            format!("{row}\n{}", row.replace("t_1", "t_2")),
             &["2: lines 1 and 2 map the same"],
         ),
         (
@@ -230,24 +230,24 @@ async fn files_are_taken_as_programs_write_them() {
     let (a, b) = (sys_id(1), sys_id(2));
     let (upper, ids) = (a.to_uppercase(), "accounted_for_message_ids");
     let row = |id: &str, ids: &str| {
-        format!(r#"{{"source":"servicenow","external_id":"{id}","ticket_id":"t-1"{ids}}}"#)
+        format!(r#"{{"source":"servicenow","external_id":"{id}","ticket_id":"t_1"{ids}}}"#)
     };
     for (n, (kind, file, rows)) in [
         (CSV, HEAD.to_owned(), 0),
-        (CSV, format!("{HEAD}servicenow,{a},t-1"), 1),
+        (CSV, format!("{HEAD}servicenow,{a},t_1"), 1),
         // The byte order mark and the line breaks of Windows, upper case, spaces.
         (
             "text/csv; charset=UTF-8",
-            format!("\u{feff}ticket_id, source ,external_id\r\nt-1, servicenow,{upper} \r\n"),
+            format!("\u{feff}ticket_id, source ,external_id\r\nt_1, servicenow,{upper} \r\n"),
             1,
         ),
         (
             CSV,
-            format!("{ids},source,external_id,ticket_id\nm1 m2;m3,servicenow,{a},t-1\n,servicenow,{b},t-1\n"),
+            format!("{ids},source,external_id,ticket_id\nm1 m2;m3,servicenow,{a},t_1\n,servicenow,{b},t_1\n"),
             2,
         ),
         // The same twice is no contradiction.
-        (CSV, format!("{HEAD}servicenow,{a},t-1\nservicenow,{upper},t-1\n"), 1),
+        (CSV, format!("{HEAD}servicenow,{a},t_1\nservicenow,{upper},t_1\n"), 1),
         (CSV, format!("{HEAD}slack,C111:1779146751.000200,\"t\"\"1,;\"\n\n\n"), 1),
         (NDJSON, String::new(), 0),
         (
@@ -278,8 +278,8 @@ async fn files_are_taken_as_programs_write_them() {
     assert_eq!(
         shown,
         [
-            (json!(b), json!("t-1"), json!(["m1"])),
-            (json!(a), json!("t-1"), json!([])),
+            (json!(b), json!("t_1"), json!(["m1"])),
+            (json!(a), json!("t_1"), json!([])),
             (json!("C111:1779146751.000200"), json!("t\"1,;"), json!([])),
         ]
     );
@@ -295,12 +295,12 @@ fn utf16(text: &str) -> Vec<u8> {
 #[tokio::test]
 async fn files_of_spreadsheets_are_read_whatever_they_put_around_the_rows() {
     let daemon = Daemon::start().await;
-    let row = format!("servicenow,{},t-1", sys_id(1));
+    let row = format!("servicenow,{},t_1", sys_id(1));
     let semicolons = row.replace(',', ";");
     let quoted = format!("\"{}\"", row.replace(',', "\",\""));
     let head = "source,external_id,ticket_id";
     let object = format!(
-        r#""source":"servicenow","external_id":"{}","ticket_id":"t-1""#,
+        r#""source":"servicenow","external_id":"{}","ticket_id":"t_1""#,
         sys_id(1)
     );
     let none = &[][..];
@@ -396,7 +396,7 @@ async fn files_of_spreadsheets_are_read_whatever_they_put_around_the_rows() {
             .unwrap_or_default();
         assert_eq!(named, passed_over, "{shown}");
         let path = format!("/mappings/servicenow/{}", sys_id(1));
-        assert_eq!(daemon.get(&path).await["ticket_id"], "t-1", "{shown}");
+        assert_eq!(daemon.get(&path).await["ticket_id"], "t_1", "{shown}");
         let removed = daemon.api(Method::DELETE, &path).send().await;
         assert_eq!(removed.unwrap().status(), 204);
     }

@@ -139,6 +139,7 @@ impl Model {
 
     async fn map(&self, n: u8) {
         let put = PutMapping {
+            disconnects_others: false,
             ticket: ticket(1),
             ticket_id: format!("tkt-{n}").parse().unwrap(),
             accounted_for: Vec::new(),

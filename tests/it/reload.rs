@@ -145,8 +145,8 @@ async fn sources_come_and_go() {
         whsec(OLD)
     );
     assert_eq!(changed(&mut app, &crm).await, ["sources.crm"]);
-    app.admin.map("crm", &sys_id(1), "tkt-1").await;
-    app.admin.map("crm", &sys_id(2), "tkt-2").await;
+    app.admin.map("crm", &sys_id(1), "tkt_1").await;
+    app.admin.map("crm", &sys_id(2), "tkt_2").await;
     let id = first.send().await.id();
     app.admin.wait_for_state(&id, "connected").await;
 
@@ -224,7 +224,7 @@ async fn new_credentials_end_a_hold() {
         ..MockConfig::default()
     };
     let mut app = TestApp::builder().serval(serval).start().await;
-    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     let id = app.webhooks.servicenow(incident(1)).send().await.id();
     eventually("calls are held", async || {
         (app.admin.readyz().await.status == 503).then_some(())
@@ -248,7 +248,7 @@ async fn calls_under_way_end_as_they_began() {
     app.faults(&["latency=4s"]);
     for n in 1..=4 {
         app.admin
-            .map("servicenow", &sys_id(n), &format!("tkt-{n}"))
+            .map("servicenow", &sys_id(n), &format!("tkt_{n}"))
             .await;
         app.save(incident(n)).await;
     }
@@ -267,14 +267,14 @@ async fn calls_under_way_end_as_they_began() {
     app.admin.drained().await;
     let mut connected = app.connected_to();
     connected.sort();
-    assert_eq!(connected, ["tkt-1", "tkt-2", "tkt-3", "tkt-4"], "each once");
+    assert_eq!(connected, ["tkt_1", "tkt_2", "tkt_3", "tkt_4"], "each once");
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shorter_retention_is_followed_at_once() {
     let mut app = TestApp::start().await;
-    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     let id = app.save(incident(1)).await;
     app.admin.wait_for_state(&id, "connected").await;
     assert!(!app.admin.event(&id).await["body"].is_null());

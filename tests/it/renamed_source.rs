@@ -42,9 +42,9 @@ async fn a_renamed_source_keeps_its_events_and_mappings_and_connects_no_pair_aga
     for n in [1, 2] {
         send(&app, incident(n), "crm", &format!("msg_{n}")).await;
     }
-    app.admin.map("crm", &sys_id(2), "tkt-2").await;
+    app.admin.map("crm", &sys_id(2), "tkt_2").await;
     app.admin.wait_for_state("evt_2", "connected").await;
-    app.admin.map("crm", &sys_id(3), "tkt-3").await;
+    app.admin.map("crm", &sys_id(3), "tkt_3").await;
     // One of another source stays where it is.
     app.save(incident(1)).await;
     let counts = app.admin.stats().await["events"]["crm"].clone();
@@ -68,7 +68,7 @@ async fn a_renamed_source_keeps_its_events_and_mappings_and_connects_no_pair_aga
     ];
     assert_eq!(states(&app).await, expected);
     let mapping = app.admin.mapping("support", &sys_id(2)).await;
-    assert_eq!(mapping["ticket_id"], "tkt-2");
+    assert_eq!(mapping["ticket_id"], "tkt_2");
 
     // Deliveries, pairs and mappings are known under the new name.
     let again = send(&app, incident(1), "support", "msg_1").await;
@@ -78,13 +78,13 @@ async fn a_renamed_source_keeps_its_events_and_mappings_and_connects_no_pair_aga
     );
     let update = send(&app, record("incident", 2, 2), "support", "msg_3").await;
     assert_eq!(update["state"], "skipped");
-    app.admin.map("support", &sys_id(1), "tkt-1").await;
+    app.admin.map("support", &sys_id(1), "tkt_1").await;
     app.admin.wait_for_state("evt_1", "connected").await;
     let mapped = send(&app, incident(3), "support", "msg_4").await;
     app.admin
         .wait_for_state(mapped["id"].as_str().unwrap(), "connected")
         .await;
-    assert_eq!(app.connected_to(), ["tkt-2", "tkt-1", "tkt-3"]);
+    assert_eq!(app.connected_to(), ["tkt_2", "tkt_1", "tkt_3"]);
     app.stop().await;
 }
 
@@ -92,7 +92,7 @@ async fn a_renamed_source_keeps_its_events_and_mappings_and_connects_no_pair_aga
 async fn what_waits_in_the_queue_is_sent_by_the_renamed_source() {
     let mut app = TestApp::builder().config(&source("crm", "")).start().await;
     app.admin.post("/connects/pause", &json!({})).await;
-    app.admin.map("crm", &sys_id(1), "tkt-1").await;
+    app.admin.map("crm", &sys_id(1), "tkt_1").await;
     let webhook = to(app.webhooks.servicenow(incident(1)), "crm", "msg_1");
     assert_eq!(webhook.send().await.event()["state"], "queued");
     app.rewrite(&source("support", "renamed_from = \"crm\""));
@@ -159,7 +159,7 @@ async fn all_sources_are_renamed_or_none_and_check_says_which_cannot_be() {
         ("talk", THREAD.to_owned()),
     ];
     for (name, id) in &stored {
-        daemon.admin.map(name, id, &format!("tkt-{name}")).await;
+        daemon.admin.map(name, id, &format!("tkt_{name}")).await;
     }
     daemon.terminate().await;
     assert!(daemon.ended().await.success());
@@ -197,7 +197,7 @@ async fn all_sources_are_renamed_or_none_and_check_says_which_cannot_be() {
         daemon.start_again().await;
         for (name, id) in &stored {
             let mapping = daemon.admin.mapping(name, id).await;
-            assert_eq!(mapping["ticket_id"], format!("tkt-{name}"), "{reason}");
+            assert_eq!(mapping["ticket_id"], format!("tkt_{name}"), "{reason}");
         }
         daemon.terminate().await;
         assert!(daemon.ended().await.success());
@@ -209,8 +209,8 @@ async fn all_sources_are_renamed_or_none_and_check_says_which_cannot_be() {
     assert!(checked.status.success());
     daemon.start_again().await;
     for (name, id, ticket) in [
-        ("chat", THREAD, "tkt-talk"),
-        ("support", &sys_id(1), "tkt-crm"),
+        ("chat", THREAD, "tkt_talk"),
+        ("support", &sys_id(1), "tkt_crm"),
     ] {
         let mapping = daemon.admin.mapping(name, id).await;
         assert_eq!(mapping["ticket_id"], ticket);

@@ -69,7 +69,7 @@ async fn a_sender_that_names_its_webhooks_by_the_record_has_its_last_save_sent()
         assert_eq!(save(n).await["duplicate"], false);
     }
     assert_eq!(save(2).await["id"], "evt_2", "it is known");
-    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     app.admin.wait_for_state("evt_3", "connected").await;
     let sent = app.mock.connects();
     assert_eq!(sent.len(), 1);

@@ -15,7 +15,7 @@ use crate::support::bodies::{incident, sys_id};
 use crate::support::{Daemon, Settings, eventually, needs_a_file};
 
 async fn map(daemon: &Daemon, n: u32) {
-    let to = format!("tkt-{n}");
+    let to = format!("tkt_{n}");
     daemon.admin.map("servicenow", &sys_id(n), &to).await;
 }
 
@@ -119,6 +119,7 @@ async fn the_first_start_from_a_backup_asks_for_a_month_and_unlinks_nothing() {
     };
     bench.settle(event, connected, at(1)).await;
     let put = PutMapping {
+        disconnects_others: false,
         ticket: ticket(1),
         ticket_id: "tkt-2".parse().unwrap(),
         accounted_for: Vec::new(),

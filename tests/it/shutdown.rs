@@ -22,7 +22,7 @@ fn is_called(journal: &Journal) -> bool {
 async fn a_sigterm_finishes_the_call_under_way_and_exits_0() {
     let mock = mock("latency=1s").await;
     let mut daemon = Daemon::start(&mock, &Settings::default()).await;
-    daemon.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    daemon.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     let id = daemon.webhooks.servicenow(incident(1)).send().await.id();
     assert!(mock.wait_for(PATIENCE, is_called).await);
     let asked = Instant::now();
@@ -60,7 +60,7 @@ async fn a_call_that_does_not_end_in_time_is_handed_back_and_the_exit_is_still_0
         ..Settings::default()
     };
     let mut daemon = Daemon::start(&mock, &settings).await;
-    daemon.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    daemon.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     let id = daemon.webhooks.servicenow(incident(1)).send().await.id();
     assert!(mock.wait_for(PATIENCE, is_called).await);
     let asked = Instant::now();

@@ -101,6 +101,7 @@ impl Bench {
 
     pub(crate) async fn map(&self, n: u32, ticket_id: &str) {
         let put = PutMapping {
+            disconnects_others: false,
             ticket: ticket(n),
             ticket_id: ticket_id.parse().unwrap(),
             accounted_for: Vec::new(),
@@ -738,6 +739,7 @@ async fn a_clock_that_is_set_back_delays_no_unlink() {
     };
     bench.settle(event, connected, at(1)).await;
     let put = PutMapping {
+        disconnects_others: false,
         ticket: ticket(1),
         ticket_id: "tkt-2".parse().unwrap(),
         accounted_for: Vec::new(),

@@ -56,6 +56,7 @@ async fn what_a_person_does_is_noted_and_what_a_machine_does_is_not() {
 
     let ada = ada(&bench);
     let put = |n, ticket_id: &str| serval_connect::store::PutMapping {
+        disconnects_others: false,
         ticket: ticket(n),
         ticket_id: ticket_id.parse().unwrap(),
         accounted_for: Vec::new(),

@@ -100,6 +100,7 @@ async fn one_id_in_two_sources_and_one_number_of_two_tickets_are_all_found() {
     numbered(&bench, 1, "INC1234").await;
     numbered(&bench, 2, "INC1234").await;
     let put = PutMapping {
+        disconnects_others: false,
         ticket: serval_connect::domain::ids::ExternalTicket {
             source: "servicenow-eu".parse().unwrap(),
             external_id: ticket(1).external_id,

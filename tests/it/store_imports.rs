@@ -109,6 +109,7 @@ async fn mappings(store: &Store) -> Vec<Mapping> {
 
 fn put(n: u32, ticket_id: &str) -> PutMapping {
     PutMapping {
+        disconnects_others: false,
         ticket: ticket(n),
         ticket_id: ticket_id.parse().unwrap(),
         accounted_for: Vec::new(),
@@ -150,6 +151,7 @@ async fn webhooks_are_acknowledged_between_the_steps_of_an_import() {
     };
     let (imported, seen) = tokio::join!(importing, webhooks);
     let expected = Imported {
+        still_connected: 0,
         created: 10_000,
         replaced: 0,
     };

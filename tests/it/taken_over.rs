@@ -155,6 +155,7 @@ impl Change {
 
 async fn map(bench: &Bench, ticket: ExternalTicket, ticket_id: &str) {
     let put = PutMapping {
+        disconnects_others: false,
         ticket,
         ticket_id: ticket_id.parse().unwrap(),
         accounted_for: Vec::new(),

@@ -19,7 +19,7 @@ async fn running(settings: &Settings) -> (Site, Sender) {
 async fn arrive(sender: &Sender, tickets: std::ops::Range<u32>) {
     for n in tickets {
         let id = format!("{n:032x}");
-        assert!(sender.map(&id, &format!("T-{n}")).await.is_some());
+        assert!(sender.map(&id, &format!("T_{n}")).await.is_some());
         let body = format!(r#"{{"sys_id":"{id}","sys_class_name":"incident"}}"#);
         let answer = sender.webhook(&format!("msg_{n}"), &body).await;
         assert_eq!(answer.map(|(status, ..)| status), Some(202));
@@ -41,7 +41,7 @@ async fn stats(sender: &Sender, within: Duration, holds: impl Fn(&Value) -> bool
 /// The calls for one external ticket.
 fn calls(site: &Site, n: u32) -> Vec<RecordedConnect> {
     let mut calls = site.mock.connects();
-    calls.retain(|connect| connect.ticket_id == format!("T-{n}"));
+    calls.retain(|connect| connect.ticket_id == format!("T_{n}"));
     calls
 }
 
@@ -104,7 +104,7 @@ async fn serval_is_never_called_earlier_than_it_asked() {
     assert!(site.connected(8, Duration::from_secs(20)).await.is_some());
     for n in asked {
         let gap = gaps(&site, n)[0];
-        assert!(gap >= Duration::from_millis(5990), "T-{n}: {gap:?}");
+        assert!(gap >= Duration::from_millis(5990), "T_{n}: {gap:?}");
     }
 }
 

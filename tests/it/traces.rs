@@ -35,7 +35,7 @@ async fn connected(serval: &Peer, toml: &str, traceparent: &str) -> (Daemon, Opt
         ..Settings::default()
     };
     let daemon = Daemon::start(&mock, &settings).await;
-    daemon.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    daemon.admin.map("servicenow", &sys_id(1), "tkt_1").await;
     let sent = daemon.webhooks.servicenow(incident(1));
     let answer = sent.header("traceparent", traceparent).send().await;
     daemon.admin.wait_for_state(&answer.id(), "connected").await;

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use serval_connect::rehearsal::mock_serval::{MockConfig, MockServal};
 
 use crate::cli_run::Site;
-use crate::support::TestApp;
 use crate::support::bodies::sys_id;
+use crate::support::{TestApp, eventually};
 
 const ID: &str = "9d385017-c611-4228-8701-d22104cc95c3";
 
@@ -104,7 +104,14 @@ async fn nothing_is_stored_while_serval_cannot_tell() {
     assert!(app.admin.list("/mappings").await.is_empty());
     app.faults(&[]);
     // The teams are known from now on, whatever becomes of Serval.
-    app.admin.map("servicenow", &sys_id(1), "tk-1").await;
+    eventually("Serval is asked again", async || {
+        let answer = app
+            .admin
+            .put(&path(1), &json!({ "ticket_id": "tk-1" }))
+            .await;
+        (answer.status == 201).then_some(())
+    })
+    .await;
     app.faults(&["status=503,path=all"]);
     app.admin.map("servicenow", &sys_id(1), "tk-2").await;
     app.stop().await;
@@ -126,10 +133,9 @@ async fn an_import_reads_the_list_of_a_team_once() {
         .iter()
         .map(|id| (MockServal::friendly_identifier(id), id))
         .collect();
-    let rows: String = (0..)
-        .zip(&by_friendly)
-        .map(|(n, (friendly, _))| format!("servicenow,{},{friendly}\n", sys_id(n)))
-        .collect();
+    let named = (0..).zip(by_friendly.keys());
+    let rows = named.map(|(n, friendly)| format!("servicenow,{},{friendly}\n", sys_id(n)));
+    let rows = rows.collect::<Vec<_>>().concat();
     let faulty = app
         .admin
         .import(&format!("{rows}servicenow,{},acm-100001\n", sys_id(9999)))

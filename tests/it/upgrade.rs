@@ -65,7 +65,7 @@ async fn writes_the_database_of_this_version() {
         settled.await.unwrap();
     };
     bench.queued(1).await;
-    let ticket_id = "tkt-1".parse().unwrap();
+    let ticket_id = "tkt_1".parse().unwrap();
     let connected = Settlement::Connected {
         ticket_id,
         reason: None,
@@ -94,7 +94,7 @@ async fn writes_the_database_of_this_version() {
         webhook.events[0].disposition = disposition;
         bench.store.record(webhook).await.unwrap();
     }
-    bench.map(7, "tkt-7").await;
+    bench.map(7, "tkt_7").await;
     bench.store.record(webhook(7, at(100_000))).await.unwrap();
     for (n, state) in (1..).zip(STATES) {
         assert_eq!(bench.state(EventId(n)).await, state);
@@ -149,7 +149,7 @@ async fn a_database_of_every_released_version_opens_and_works() {
         other.events[0].delivery_key = named(4).events.remove(0).delivery_key;
         let other = bench.store.record(other).await.unwrap().remove(0);
         assert_eq!((other.id, other.duplicate), (EventId(9), false), "{shown}");
-        bench.map(4, "tkt-4").await;
+        bench.map(4, "tkt_4").await;
         let claims = bench.claim(10, at(200_000)).await;
         let mut claimed: Vec<_> = claims.iter().map(|claim| claim.event).collect();
         claimed.sort();
@@ -178,16 +178,16 @@ const GIVEN_UP: [(GivenUp, EventState, &str); 12] = [
     ((52, 100, 2, None, true), EventState::Skipped, "superseded"),
     ((53, 100, 9, None, false), EventState::Expired, "no_mapping"),
     (
-        (54, 100, 0, Some("tkt-5"), true),
+        (54, 100, 0, Some("tkt_5"), true),
         EventState::Queued,
         "learning",
     ),
     ((55, 101, 4, None, true), EventState::Skipped, "superseded"),
     ((56, 102, 5, None, true), EventState::Parked, "no_mapping"),
     ((57, 103, 1, None, true), EventState::Queued, ""),
-    ((58, 103, 1, Some("tkt-103"), true), EventState::Queued, ""),
+    ((58, 103, 1, Some("tkt_103"), true), EventState::Queued, ""),
     (
-        (59, 103, 1, Some("tkt-5"), true),
+        (59, 103, 1, Some("tkt_5"), true),
         EventState::Queued,
         "learning",
     ),
@@ -197,7 +197,7 @@ const GIVEN_UP: [(GivenUp, EventState, &str); 12] = [
         "already_connected",
     ),
     (
-        (61, 104, 1, Some("tkt-104"), true),
+        (61, 104, 1, Some("tkt_104"), true),
         EventState::Skipped,
         "already_connected",
     ),
@@ -220,7 +220,7 @@ async fn events_of_a_second_workspace_go_to_where_they_would_stand_today() {
         sqlx::query(statement).execute(&mut database).await.unwrap();
     };
     for id in 100..105 {
-        let ticket_id = Some(format!("'tkt-{id}'")).filter(|_| id >= 103);
+        let ticket_id = Some(format!("'tkt_{id}'")).filter(|_| id >= 103);
         let ticket_id = ticket_id.unwrap_or("NULL".to_owned());
         run(format!(
             "INSERT INTO external_tickets (id, source, external_id, team, ticket_id, origin,
@@ -229,7 +229,7 @@ async fn events_of_a_second_workspace_go_to_where_they_would_stand_today() {
         ))
         .await;
     }
-    run("INSERT INTO connections VALUES (104, 'tkt-104', 1, 1)".to_owned()).await;
+    run("INSERT INTO connections VALUES (104, 'tkt_104', 1, 1)".to_owned()).await;
     let event = |id: i64, external: i64, rank: i64, state: &str, reason: &str, hint: &str| {
         // The second number of a message is negative.
         let rank = rank - 100;

@@ -30,12 +30,20 @@ pub(super) struct Args {
     /// The format; by default that of the file name (.csv, .tsv, .ndjson, .jsonl, .json), CSV for `-`
     #[arg(long)]
     format: Option<Format>,
+    /// Also unlinks the pairs at Serval whose mappings are replaced
+    #[arg(long)]
+    disconnect_others: bool,
     #[command(flatten)]
     form: Form,
 }
 
 pub(super) async fn run(config: &Config, args: Args) -> Outcome {
-    let Args { file, format, form } = args;
+    let Args {
+        file,
+        format,
+        disconnect_others,
+        form,
+    } = args;
     let format = format_of(&file, format)?;
     let mut feed = open(&file)?;
     // Waits for the first bytes: a program at the other end of a pipe may start slowly, and the
@@ -50,7 +58,9 @@ pub(super) async fn run(config: &Config, args: Args) -> Outcome {
         let any = Call::new(Method::GET, &["mappings"]).with("limit", Some("1"));
         backend.call(&any).await?;
         let call =
-            Call::new(Method::POST, &["mappings", "import"]).transfer(Some(format.content_type()));
+            Call::new(Method::POST, &["mappings", "import"])
+                .with("disconnect_others", disconnect_others.then_some("true"))
+                .transfer(Some(format.content_type()));
         let sent = backend.upload(&call, feed.pieces()).await;
         // If the file could not be read to its end, the answer is about half a file. The reason
         // for that is the better message.
@@ -70,6 +80,13 @@ pub(super) async fn run(config: &Config, args: Args) -> Outcome {
             if let Some(names) = output::member(&answer.body, "passed_over") {
                 output::line(format_args!(
                     "passed over, since they are not read: {names}"
+                ));
+            }
+            if let Some(n) = answer.body["still_connected"].as_u64().filter(|n| *n > 0) {
+                let pairs = if n == 1 { "pair" } else { "pairs" };
+                output::line(format_args!(
+                    "Serval still has {n} {pairs} of before, since a corrected mapping leaves the old pair; see: links \
+                     list, or --disconnect-others"
                 ));
             }
         }

@@ -2,18 +2,19 @@
 
 mod export;
 mod import;
+mod said;
 #[cfg(test)]
 mod tests;
 
-use http::{Method, StatusCode};
+use http::Method;
 use serde_json::{Value, json};
 
-use super::backend::{Answer, Backend, Call};
+use super::backend::Backend;
 use super::list::{Cell, Column, List, Options};
 use super::source::{Named, Ticket};
-use crate::config::Config;
 use crate::operators::read_serval_ticket;
 use crate::terminal::{Failure, Form, Global, Outcome, output};
+use said::to;
 
 /// Arguments of `map`.
 #[derive(Debug, clap::Args)]
@@ -33,6 +34,9 @@ enum Command {
         /// A Serval message that the external ticket already has; may be repeated
         #[arg(long, value_name = "MESSAGE_ID")]
         accounted_for: Vec<String>,
+        /// Also unlinks it from all other Serval tickets, before it is connected to this one
+        #[arg(long)]
+        disconnect_others: bool,
         #[command(flatten)]
         form: Form,
     },
@@ -72,6 +76,7 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
             ticket,
             ticket_id,
             accounted_for,
+            disconnect_others,
             form,
         } => {
             let ticket = ticket.read(&config)?;
@@ -80,20 +85,26 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
                 .map_err(Failure::Usage)?;
             let call = to(Method::PUT, &ticket)
                 .with("origin", Some("cli"))
+                .with("disconnect_others", disconnect_others.then_some("true"))
                 .body(json!({
                     "ticket_id": ticket_id,
                     "accounted_for_message_ids": accounted_for,
                 }));
             Backend::with(&config, async |backend: &Backend| {
                 let answer = backend.call(&call).await?;
-                form.show(&answer.body, |_| output::line(written(&ticket, &answer)));
+                form.show(&answer.body, |_| {
+                    said::written(&ticket, &answer)
+                        .iter()
+                        .for_each(output::line);
+                });
                 Ok(())
             })
             .await
         }
         Command::Get { ticket, form } => {
             let ticket = ticket.read_known(&config)?;
-            let answer = ask(&config, Method::GET, &ticket, None).await?;
+            let answer = Backend::ask(&config, &to(Method::GET, &ticket)).await;
+            let answer = answer.map_err(|failure| failure.about(&ticket))?;
             form.show(&answer.body, |mapping| show(&ticket, mapping));
             Ok(())
         }
@@ -103,10 +114,10 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
         }
         Command::Remove { ticket, disconnect } => {
             let ticket = ticket.read_known(&config)?;
-            let disconnect = disconnect.then_some("true");
-            ask(&config, Method::DELETE, &ticket, disconnect).await?;
-            output::line(format_args!("removed the mapping of {ticket}"));
-            Ok(())
+            Backend::with(&config, async |backend: &Backend| {
+                said::removed(backend, &ticket, disconnect).await
+            })
+            .await
         }
         Command::Import(args) => import::run(&config, args).await,
         Command::Export(args) => export::run(&config, args).await,
@@ -127,39 +138,6 @@ const MAPPINGS: List = List {
     kept: "first",
     advice: None,
 };
-
-fn to(method: Method, ticket: &Named) -> Call {
-    Call::new(method, &["mappings", ticket.source.as_str(), &ticket.typed])
-}
-
-/// Makes a call about one mapping. A failure names it.
-async fn ask(
-    config: &Config,
-    method: Method,
-    ticket: &Named,
-    disconnect: Option<&str>,
-) -> Result<Answer, Failure> {
-    let call = to(method, ticket).with("disconnect", disconnect);
-    let answer = Backend::ask(config, &call).await;
-    answer.map_err(|failure| failure.about(ticket))
-}
-
-fn written(ticket: &Named, answer: &Answer) -> String {
-    let verb = if answer.status == StatusCode::CREATED {
-        "mapped"
-    } else {
-        "was mapped before, now"
-    };
-    let mapping = &answer.body;
-    let once_it_runs = answer.once_it_runs();
-    let ticket_id = output::cell(mapping, "ticket_id");
-    let pair = match output::time(mapping, "connected_at") {
-        Some(at) => format!("connected since {at}"),
-        None => format!("not yet connected, what waits for it is queued{once_it_runs}"),
-    };
-    let ticket = ticket.in_answer(mapping);
-    format!("{ticket} {verb} to {ticket_id}; {pair}")
-}
 
 fn show(ticket: &Named, mapping: &Value) {
     let connected = output::time(mapping, "connected_at");

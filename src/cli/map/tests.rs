@@ -1,8 +1,11 @@
 //! Tests of how `map` reads its words and says what it did.
 
+use http::StatusCode;
+
 use super::*;
+use crate::cli::backend::Answer;
 use crate::cli::source::source;
-use crate::config::Environment;
+use crate::config::{Config, Environment};
 use crate::terminal::Failure;
 
 fn config(pairs: &[(&str, &str)]) -> Config {
@@ -47,24 +50,59 @@ fn an_external_id_is_read_as_one_of_its_source() {
 }
 
 #[test]
-fn a_written_mapping_says_whether_it_is_connected() {
+fn a_written_mapping_says_what_comes_of_it() {
     let ticket = Named {
         source: "slack".parse().unwrap(),
         typed: "C111:1779146751.061339".to_owned(),
     };
-    let mut answer = Answer {
-        status: StatusCode::CREATED,
-        body: json!({ "ticket_id": "T1", "connected_at": null }),
-        is_direct: true,
-    };
-    let text = written(&ticket, &answer);
-    assert!(
-        text.starts_with("slack/C111:1779146751.061339 mapped to T1; "),
-        "{text}"
-    );
-    assert!(text.contains("queued; the daemon is not running"), "{text}");
-    answer.status = StatusCode::OK;
-    answer.body["connected_at"] = "2026-03-01T02:03:04.987Z".into();
-    let text = written(&ticket, &answer);
-    assert!(text.ends_with("since 2026-03-01T02:03:04Z"), "{text}");
+    let at = "2026-03-01T02:03:04.987Z";
+    for (body, is_direct, parts) in [
+        (
+            json!({"waiting": 1}),
+            true,
+            "1 event is queued; the daemon is not running",
+        ),
+        (json!({"waiting": 2}), false, "2 events are queued"),
+        (
+            json!({"waiting": 0, "idle": "no_event"}),
+            true,
+            "no webhook has named it yet",
+        ),
+        (
+            json!({"waiting": 0, "idle": "body_deleted"}),
+            false,
+            "before its next webhook",
+        ),
+        (
+            json!({"waiting": 0, "idle": "nothing_to_send"}),
+            false,
+            "nothing waits for it",
+        ),
+        (
+            json!({"waiting": 0, "idle": "already_connected", "connected_at": at}),
+            false,
+            "connected since 2026-03-01T02:03:04Z",
+        ),
+    ] {
+        let mut body = body;
+        body["ticket_id"] = "T1".into();
+        body["external_id"] = "C111:1779146751.061339".into();
+        body["still_connected"] = json!(["T0"]);
+        let answer = Answer {
+            status: StatusCode::CREATED,
+            body,
+            is_direct,
+        };
+        let lines = said::written(&ticket, &answer);
+        let first = &lines[0];
+        assert!(
+            first.starts_with("slack/C111:1779146751.061339 mapped to T1; "),
+            "{first}"
+        );
+        assert!(first.contains(parts), "{first}");
+        assert!(
+            lines[1].ends_with("links remove slack C111:1779146751.061339 T0"),
+            "{lines:?}"
+        );
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::domain::typed;
+use crate::domain::find;
 use crate::edge::clock::{Clock as _, SystemClock};
 
 /// The prefix of the team's identifiers.
@@ -116,5 +116,5 @@ pub(super) fn friendly(id: &str) -> String {
 
 /// True if a text is an identifier of the team.
 pub(super) fn is_identifier(text: &str) -> bool {
-    typed::is_identifier(text) && typed::prefix(text).eq_ignore_ascii_case(PREFIX)
+    find::is_identifier(text) && find::prefix(text).eq_ignore_ascii_case(PREFIX)
 }

@@ -133,6 +133,7 @@ async fn decide(
     // The mapping comes first: if its Serval ticket is taken, the conflict stays open.
     if decision == Decision::Replace {
         let put = PutMapping {
+            disconnects_others: false,
             ticket: conflict.ticket(),
             ticket_id: conflict.learned,
             accounted_for: Vec::new(),

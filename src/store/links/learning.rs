@@ -172,6 +172,7 @@ async fn learn(
         return Ok(true);
     }
     let put = PutMapping {
+        disconnects_others: false,
         ticket: ticket.clone(),
         ticket_id: ticket_id.clone(),
         accounted_for: Vec::new(),

@@ -22,6 +22,20 @@ words! {
     }
 }
 
+words! {
+    /// Why a mapping sets nothing in motion.
+    pub enum Idle {
+        /// Serval has the pair.
+        Connected = "already_connected",
+        /// No webhook has named the external ticket.
+        NoEvent = "no_event",
+        /// The bodies of its events are deleted.
+        BodyDeleted = "body_deleted",
+        /// Its events are none to connect.
+        Nothing = "nothing_to_send",
+    }
+}
+
 /// A mapping to write.
 #[derive(Debug, Clone)]
 pub struct PutMapping {
@@ -37,6 +51,8 @@ pub struct PutMapping {
     pub taught_by: Option<EventId>,
     /// True if the replaced pair is unlinked at Serval.
     pub unlinks_old: bool,
+    /// True if all other pairs of the external ticket are unlinked at Serval.
+    pub disconnects_others: bool,
     /// True if a Serval ticket may have several external tickets of the source.
     pub several_per_ticket: bool,
     /// True if changed records of a connected external ticket are sent again.
@@ -71,13 +87,26 @@ row! {
     }
 }
 
+/// A mapping that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The mapping.
+    pub mapping: Mapping,
+    /// Other Serval tickets that have the external ticket, without those that are about to be unlinked.
+    pub still_connected: Vec<String>,
+    /// Number of events that the mapping sets in motion.
+    pub waiting: i64,
+    /// Why there are none.
+    pub idle: Option<Idle>,
+}
+
 /// Result of writing a mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stored {
     /// The external ticket had no mapping.
-    Created(Mapping),
+    Created(Box<Written>),
     /// The external ticket had a mapping, perhaps an equal one.
-    Replaced(Mapping),
+    Replaced(Box<Written>),
     /// Nothing was written: the Serval ticket is mapped to this external ticket of the source.
     Taken(String),
 }

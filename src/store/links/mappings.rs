@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use super::mapping::{Mapping, MappingFilter, PutMapping, Removal, Stored};
+use super::unlink::apart;
 use super::version::{Precondition, Stale};
-use super::{channel_moves, conflict, unlink};
+use super::{channel_moves, conflict, unlink, written};
 use crate::domain::ids::ExternalTicket;
 use crate::store::audit::{self, Action};
 use crate::store::commit::tx::Tx;
@@ -189,7 +190,9 @@ pub(super) async fn put_mapping(
     tx.run(PUT, mapping).await?;
     let old_ticket_id = before.as_ref().map(|before| before.ticket_id.as_str());
     let changed_from = old_ticket_id.filter(|old| *old != ticket_id.as_str());
-    if let Some(old) = changed_from
+    if put.disconnects_others {
+        apart::take_others_apart(tx, ticket, ticket_id.as_str(), now).await?;
+    } else if let Some(old) = changed_from
         && put.unlinks_old
     {
         unlink::request(tx, ticket, old, now).await?;
@@ -207,8 +210,11 @@ pub(super) async fn put_mapping(
         tx.effects.revises = true;
         schedule::restart(tx, ticket, now).await?;
     }
-    Ok(match before {
-        Some(_) => Stored::Replaced(after),
-        None => Stored::Created(after),
+    let is_new = before.is_none();
+    let written = Box::new(written::look(tx, ticket, after).await?);
+    Ok(if is_new {
+        Stored::Created(written)
+    } else {
+        Stored::Replaced(written)
     })
 }

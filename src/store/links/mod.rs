@@ -14,3 +14,4 @@ pub(crate) mod rename_channel;
 pub(crate) mod rename_source;
 pub(crate) mod unlink;
 pub(crate) mod version;
+pub(crate) mod written;

@@ -125,7 +125,8 @@ impl Store {
         sql::fetch_all(&self.readers, COUNTS, args).await
     }
 
-    pub(super) async fn connections(
+    /// Returns the pairs that Serval has of an external ticket.
+    pub async fn connections(
         &self,
         ticket: &ExternalTicket,
     ) -> Result<Vec<Connection>, StoreError> {
@@ -140,7 +141,8 @@ impl Store {
         sql::fetch_all(&self.readers, CONNECTIONS, args).await
     }
 
-    pub(super) async fn unlinks_of(
+    /// Returns the pairs of an external ticket that wait to be unlinked.
+    pub async fn unlinks_of(
         &self,
         ticket: &ExternalTicket,
     ) -> Result<Vec<PendingUnlink>, StoreError> {

@@ -7,15 +7,15 @@ use axum::extract::State;
 use axum::http::header::ETAG;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::{Extension, Json};
-use serde::Deserialize;
-use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::conditions::{etag, precondition};
 use super::input;
 use super::list::{List, Page, Paging};
-use crate::operators::{MapTicket, Operator, Why};
-use crate::store::{Mapping, MappingFilter, Origin};
+use crate::operators::{MapTicket, Mapped, Operator, Why};
+use crate::store::{Idle, Mapping, MappingFilter, Origin};
 use crate::web::extract::{Path, Query, RawBody};
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
@@ -79,6 +79,36 @@ pub(super) struct PutQuery {
     /// Writer in the mapping: `api` (default), or `cli` for the command line.
     #[param(schema_with = origins)]
     origin: Option<String>,
+    /// True to unlink the external ticket from all other Serval tickets, before it is connected to this one.
+    #[serde(default)]
+    #[param(required = false)]
+    disconnect_others: bool,
+}
+
+/// A mapping that was written.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WrittenMapping)]
+pub(crate) struct PutAnswer {
+    #[serde(flatten)]
+    mapping: Mapping,
+    /// Other Serval tickets that have the external ticket, without those that are about to be unlinked. See `/links`.
+    still_connected: Vec<String>,
+    /// Number of events that the mapping sets in motion.
+    waiting: i64,
+    /// Why there are none: `already_connected`, `no_event` (no webhook has named the external ticket),
+    /// `body_deleted` (nothing can be sent before its next webhook), or `nothing_to_send`.
+    #[schema(schema_with = idle)]
+    idle: Option<Idle>,
+    /// Remark about the name of the Serval ticket, which is taken all the same.
+    warning: Option<String>,
+}
+
+fn idle() -> Object {
+    let words = Idle::ALL.map(|idle| Some(idle.as_str()));
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .enum_values(Some(words.into_iter().chain([None])))
+        .build()
 }
 
 fn origins() -> Object {
@@ -116,8 +146,8 @@ fn tagged(mapping: Mapping) -> Tagged {
     params(TicketPath, PutQuery, Conditions),
     request_body = PutBody,
     responses(
-        (status = 200, description = "The mapping existed", body = Mapping, headers(("ETag" = String))),
-        (status = 201, description = "The mapping is new", body = Mapping, headers(("ETag" = String))),
+        (status = 200, description = "The mapping existed", body = PutAnswer, headers(("ETag" = String))),
+        (status = 201, description = "The mapping is new", body = PutAnswer, headers(("ETag" = String))),
         (status = 400, description = "The body is not JSON, or the query or a condition cannot be read"),
         (status = 404, description = "No such source"),
         (status = 409, description = "The Serval ticket has another external ticket of the source, or several records have the number"),
@@ -132,7 +162,7 @@ pub(super) async fn put(
     Query(query): Query<PutQuery>,
     headers: HeaderMap,
     RawBody(body): RawBody,
-) -> Result<(StatusCode, Tagged), Problem> {
+) -> Result<(StatusCode, [(HeaderName, HeaderValue); 1], Json<PutAnswer>), Problem> {
     let origin = query.origin()?;
     let ticket = state.operators.ticket(&source, &external_id).await?;
     let body: PutBody = input::json(&body)?;
@@ -142,15 +172,28 @@ pub(super) async fn put(
         accounted_for: body.accounted_for_message_ids,
         origin,
         condition: precondition(&headers)?,
+        disconnects_others: query.disconnect_others,
     };
-    let (mapping, is_new) = state.operators.map(&operator, map, &Why::default()).await?;
+    let Mapped {
+        written,
+        is_new,
+        warning,
+    } = state.operators.map(&operator, map, &Why::default()).await?;
     // PUT tells whether it created the resource (RFC 9110, section 9.3.4).
     let status = if is_new {
         StatusCode::CREATED
     } else {
         StatusCode::OK
     };
-    Ok((status, tagged(mapping)))
+    let tag = [(ETAG, etag(&written.mapping))];
+    let answer = PutAnswer {
+        mapping: written.mapping,
+        still_connected: written.still_connected,
+        waiting: written.waiting,
+        idle: written.idle,
+        warning,
+    };
+    Ok((status, tag, Json(answer)))
 }
 
 /// Read a mapping

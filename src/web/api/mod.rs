@@ -10,6 +10,7 @@ mod events;
 mod export;
 mod import;
 mod input;
+mod links;
 mod list;
 mod mappings;
 mod parked;
@@ -64,6 +65,8 @@ pub(super) fn for_all() -> OpenApiRouter<Live<AppState>> {
         .routes(routes!(events::get))
         .routes(routes!(events::replay))
         .routes(routes!(parked::list))
+        .routes(routes!(links::list))
+        .routes(routes!(links::remove))
         .routes(routes!(erase::erase))
         .routes(routes!(erase::erase_mentions))
         .routes(routes!(stats::get))

@@ -42,6 +42,10 @@ pub fn routes<S: Clone + Send + Sync + 'static>(console: Console) -> Router<S> {
             post(pages::ticket::release),
         )
         .route(
+            "/tickets/{source}/{external_id}/disconnect",
+            post(pages::ticket::disconnect),
+        )
+        .route(
             "/tickets/{source}/{external_id}/replay",
             post(pages::ticket::replay),
         )

@@ -217,6 +217,7 @@ impl Stage {
 
     async fn map(&mut self, n: u8, to: u8) {
         let put = PutMapping {
+            disconnects_others: false,
             ticket: ticket(n),
             ticket_id: target(to),
             accounted_for: Vec::new(),

@@ -234,6 +234,18 @@ fn examples() -> Vec<Example> {
         ),
         example("GET /api/v1/parked", "/api/v1/parked?limit=10", "", 200),
         example(
+            "GET /api/v1/links/{source}/{external_id}",
+            &format!("/api/v1/links/servicenow/{}", sys_id(1)),
+            "",
+            200,
+        ),
+        example(
+            "DELETE /api/v1/links/{source}/{external_id}/{ticket_id}",
+            &format!("/api/v1/links/servicenow/{}/nobody?force=true", sys_id(1)),
+            "",
+            404,
+        ),
+        example(
             "GET /api/v1/conflicts",
             "/api/v1/conflicts?decided=true",
             "",

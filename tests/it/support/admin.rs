@@ -101,7 +101,12 @@ impl Admin {
 
     /// Imports mappings from a CSV file, given without its header line.
     pub(crate) async fn import(&self, rows: &str) -> Answer {
-        let url = format!("{}/api/v1/mappings/import", self.base);
+        self.import_with("", rows).await
+    }
+
+    /// The same with a query, such as `?disconnect_others=true`.
+    pub(crate) async fn import_with(&self, query: &str, rows: &str) -> Answer {
+        let url = format!("{}/api/v1/mappings/import{query}", self.base);
         let request = self.client.post(url).bearer_auth(ADMIN_TOKEN);
         let request = request.header("content-type", "text/csv");
         let file = format!("source,external_id,ticket_id\n{rows}");

@@ -13,6 +13,7 @@ use crate::store::audit::{self, Action};
 use crate::store::commit::tx::Tx;
 use crate::store::engine::Via;
 use crate::store::error::StoreError;
+use crate::store::handle::Store;
 use crate::store::sql::{self, args, json, millis};
 
 /// Finds the rows whose Serval ticket has, and keeps, another external ticket of the source. A row
@@ -38,6 +39,21 @@ const COUNT: &str = "\
     FROM import_rows AS r
     LEFT JOIN mappings AS m ON m.source = r.source AND m.external_id = r.external_id
     WHERE r.import_id = $1";
+/// Counts the pairs that Serval has with other Serval tickets, and keeps: see `UNLINK` in `step.rs`.
+const STILL: &str = "\
+    -- store::decide::still_connected
+    SELECT COUNT(*)
+    FROM import_rows AS r
+    CROSS JOIN external_tickets AS x ON x.source = r.source AND x.external_id = r.external_id
+    CROSS JOIN connections AS c ON c.external = x.id AND c.ticket_id <> r.ticket_id
+    WHERE r.import_id = $1
+        AND NOT (r.unlinks_old = 1 AND x.ticket_id IS NOT DISTINCT FROM c.ticket_id
+            AND NOT EXISTS (SELECT 1 FROM mappings AS o
+                JOIN connections AS oc ON oc.external = o.external AND oc.ticket_id = o.ticket_id
+                WHERE o.ticket_id = c.ticket_id AND o.source = r.source AND o.external <> x.id
+                AND NOT EXISTS (SELECT 1 FROM import_rows AS other
+                    WHERE other.import_id = $1 AND other.source = o.source
+                    AND other.external_id = o.external_id AND other.ticket_id <> o.ticket_id)))";
 const DECIDE: &str = "\
     -- store::decide::decide
     INSERT INTO imports (id, decided_at) VALUES ($1, $2)";
@@ -69,7 +85,7 @@ impl Import {
             if !taken.is_empty() {
                 return Ok(Err(taken));
             }
-            Some(count(&store.readers, id).await?)
+            Some(count(store, id).await?)
         };
         let decided = Arc::new(Decided::new(id, now, alone));
         let (end, by) = (decided.end(), store.by.clone());
@@ -85,7 +101,9 @@ impl Import {
                     },
                 };
                 tx.run(DECIDE, args![id, millis(now)]).await?;
-                let Imported { created, replaced } = imported;
+                let Imported {
+                    created, replaced, ..
+                } = imported;
                 let subject = format!("{created} created, {replaced} replaced");
                 let action = Action::Import;
                 audit::note(tx, by.as_deref(), action, None, Some(&subject), now).await?;
@@ -116,7 +134,9 @@ async fn check_alone(
     if !taken.is_empty() {
         return Ok(Err(taken));
     }
-    Ok(Ok(count(tx.connection().await?, id).await?))
+    let counted = tx.fetch_one(COUNT, args![id]).await?;
+    let still = tx.fetch_one(STILL, args![id]).await?;
+    Ok(Ok(imported(counted, still)))
 }
 
 /// Returns the rows whose Serval ticket is taken.
@@ -129,10 +149,16 @@ async fn taken<'c>(
 }
 
 /// Returns the numbers of the mappings that the import writes.
-async fn count<'c>(via: impl Into<Via<'c>>, id: i64) -> Result<Imported, StoreError> {
-    let (staged, known): (i64, i64) = sql::fetch_one(via, COUNT, args![id]).await?;
-    Ok(Imported {
+async fn count(store: &Store, id: i64) -> Result<Imported, StoreError> {
+    let counted = sql::fetch_one(&store.readers, COUNT, args![id]).await?;
+    let still = sql::fetch_one(&store.readers, STILL, args![id]).await?;
+    Ok(imported(counted, still))
+}
+
+fn imported((staged, known): (i64, i64), still_connected: i64) -> Imported {
+    Imported {
         created: (staged - known).unsigned_abs(),
         replaced: known.unsigned_abs(),
-    })
+        still_connected: still_connected.unsigned_abs(),
+    }
 }

@@ -49,4 +49,6 @@ pub struct Imported {
     pub created: u64,
     /// Number of mappings that existed before.
     pub replaced: u64,
+    /// Number of pairs with other Serval tickets that Serval has and keeps.
+    pub still_connected: u64,
 }

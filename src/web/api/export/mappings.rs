@@ -88,6 +88,7 @@ fn json_line(mapping: &Mapping) -> Vec<u8> {
         (status = 200, content((String = "text/csv"), (String = "application/x-ndjson"))),
         (status = 400, description = "A wrong query"),
         (status = 404, description = "No such source"),
+        (status = 422, description = "The Serval ticket is not valid, or Serval does not know it"),
     )
 )]
 pub(in crate::web::api) async fn export(
@@ -95,13 +96,15 @@ pub(in crate::web::api) async fn export(
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, Problem> {
     let source = input::source(&state, query.source)?;
+    let ticket_id = query.ticket_id.as_deref();
+    let ticket_id = input::serval_ticket(&state, source.as_ref(), ticket_id).await?;
     let format = query.format;
     let pages = Rest {
         store: state.store.clone(),
         format,
         filter: MappingFilter {
             source,
-            ticket_id: query.ticket_id,
+            ticket_id,
             limit: PAGE,
             ..MappingFilter::default()
         },

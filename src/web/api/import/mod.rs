@@ -23,12 +23,13 @@ use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::ids::SourceName;
 use crate::operators::{Operator, Refusal, ServalNames, Why};
 use crate::store::{Clash, Import};
+use crate::web::extract::Query;
 use crate::web::openapi::CsvFile;
 use crate::web::problem::Problem;
 use crate::web::state::AppState;
@@ -62,6 +63,18 @@ pub(crate) struct ImportAnswer {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     passed_over: Vec<String>,
+    /// Number of pairs with other Serval tickets that Serval has, and keeps. See `/links`.
+    still_connected: u64,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ImportQuery {
+    /// True to unlink the pairs at Serval whose mappings are replaced.
+    #[serde(default)]
+    #[param(required = false)]
+    disconnect_others: bool,
 }
 
 /// Import mappings
@@ -76,6 +89,7 @@ pub(crate) struct ImportAnswer {
     path = "/mappings/import",
     operation_id = "import_mappings",
     tag = "mappings",
+    params(ImportQuery),
     request_body(content(
         (CsvFile = "text/csv"),
         (String = "application/x-ndjson"),
@@ -92,6 +106,7 @@ pub(crate) struct ImportAnswer {
 pub(super) async fn import(
     State(state): State<AppState>,
     Extension(operator): Extension<Operator>,
+    Query(query): Query<ImportQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ImportAnswer>, Problem> {
@@ -115,6 +130,7 @@ pub(super) async fn import(
         faults: Faults::default(),
         rows: 0,
         serval: ServalNames::new(&state.operators),
+        disconnects_others: query.disconnect_others,
         failed: None,
     };
     let passed_over = intake.stage_all(reader, body, &one_per_ticket).await?;
@@ -130,6 +146,7 @@ pub(super) async fn import(
         created,
         replaced,
         passed_over,
+        still_connected: imported.still_connected,
     }))
 }
 
@@ -158,6 +175,7 @@ struct Intake<'a> {
     faults: Faults,
     rows: u64,
     serval: ServalNames<'a>,
+    disconnects_others: bool,
     /// Why the rows could not be looked up or staged.
     failed: Option<Refusal>,
 }
@@ -216,7 +234,10 @@ impl Intake<'_> {
     fn check(&mut self, rows: Vec<NumberedRow>) {
         for (line, raw) in rows {
             match raw.and_then(|raw| row::check(self.sources, line, raw)) {
-                Ok(row) => self.batch.push(row),
+                Ok(mut row) => {
+                    row.unlinks_old |= self.disconnects_others;
+                    self.batch.push(row);
+                }
                 Err(detail) => self.faults.add(line, detail),
             }
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::iter;
 
 use super::columns::SHOWN;
+use crate::domain::find::TypedTicket;
 use crate::domain::ids::SourceName;
-use crate::domain::typed::TypedTicket;
 use crate::operators::{message_ids, read_serval_ticket};
 use crate::sources::{SourceConfig, TypedId};
 

@@ -3,6 +3,8 @@
 use askama::Template;
 use axum::response::Response;
 
+use crate::domain::ids::SourceName;
+use crate::operators::Refusal;
 use crate::store::{Mapping, MappingFilter};
 use crate::web::console::frame::{
     Fault, List, Numbers, Page, ROWS, Tab, View, href, render, words,
@@ -29,9 +31,14 @@ pub(crate) async fn show(view: View) -> Result<Response, Fault> {
         let (source, id) = after.split_once('/').ok_or_else(wrong)?;
         Ok::<_, Fault>((source.to_owned(), id.to_owned()))
     });
+    let source = source.map(|name| operators.source(name)).transpose()?;
+    let ticket_id = match ticket_id {
+        Some(typed) => Some(named(&view, source.as_ref(), typed).await?),
+        None => None,
+    };
     let filter = MappingFilter {
-        source: source.map(|name| operators.source(name)).transpose()?,
-        ticket_id: ticket_id.map(str::to_owned),
+        source,
+        ticket_id,
         after: after.transpose()?,
         limit: ROWS + 1,
     };
@@ -50,4 +57,13 @@ pub(crate) async fn show(view: View) -> Result<Response, Fault> {
         numbers,
     };
     Ok(render(&page))
+}
+
+/// The Serval ticket that was typed. A name that names none finds nothing.
+async fn named(view: &View, source: Option<&SourceName>, typed: &str) -> Result<String, Fault> {
+    match view.operators().serval_filter(source, typed).await {
+        Ok(id) => Ok(id.to_string()),
+        Err(refusal @ Refusal::Store(_)) => Err(refusal.into()),
+        Err(_) => Ok(typed.to_owned()),
+    }
 }

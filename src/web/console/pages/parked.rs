@@ -137,6 +137,7 @@ async fn map_all(view: &View, why: &Why) -> Result<Outcome, Fault> {
                 origin: Origin::Console,
                 // Another operator may have mapped it since the page was opened.
                 condition: Precondition::MatchesNot(Versions::Any),
+                disconnects_others: false,
             };
             operators.map(view.who(), map, why).await
         };

@@ -6,10 +6,10 @@ use axum::response::Response;
 
 use super::page;
 use crate::domain::ids::ExternalTicket;
-use crate::operators::{MapTicket, Refusal};
-use crate::store::{Action as Done, Origin, Precondition, Versions};
+use crate::operators::{MapTicket, Mapped, Refusal};
+use crate::store::{Action as Done, Idle, Origin, Precondition, Versions, Written};
 use crate::web::console::frame::{
-    Action, Fault, Flash, Page, Tab, View, field_error, href, render,
+    Action, Fault, Flash, Page, Tab, View, field_error, href, render, sentence,
 };
 use crate::web::console::pages::payload::{Block, Payload};
 
@@ -36,10 +36,11 @@ pub(crate) async fn map(
     let ticket = operators.ticket(&source, &external_id).await?;
     let typed = view.fields.get("ticket_id").unwrap_or_default();
     let before = operators.store().mapping(&ticket).await?;
-    // A form without a change keeps the messages that the mapping has.
-    let kept = before.filter(|mapping| mapping.ticket_id == typed);
     let done = async {
         let why = view.why()?;
+        let named = operators.serval_ticket(Some(&ticket.source), typed).await?;
+        // A form without a change keeps the messages that the mapping has.
+        let kept = before.filter(|mapping| mapping.ticket_id == named.id.as_str());
         let map = MapTicket {
             ticket: ticket.clone(),
             ticket_id: typed.to_owned(),
@@ -49,19 +50,68 @@ pub(crate) async fn map(
                 .unwrap_or_default(),
             origin: Origin::Console,
             condition: condition(&view),
+            disconnects_others: view.fields.get("disconnect_others").is_some(),
         };
         operators.map(view.who(), map, &why).await
     };
     let refusal = match done.await {
-        Ok((mapping, _)) => {
-            let text = format!("Mapped to {}. Waiting events are sent.", mapping.ticket_id);
-            return Ok(Flash::done(text).at(&page_of(&ticket)));
-        }
+        Ok(mapped) => return Ok(Flash::done(said(&mapped)).at(&page_of(&ticket))),
         Err(refusal @ Refusal::Store(_)) => return Err(refusal.into()),
         Err(refusal) => refusal,
     };
     // The page is shown again, with the typed text and the refusal beside the field.
     page(&view, &ticket, Some(field_error(&refusal)), None).await
+}
+
+/// Words about a mapping that was written.
+fn said(mapped: &Mapped) -> String {
+    let Written {
+        mapping,
+        still_connected,
+        idle,
+        ..
+    } = &mapped.written;
+    let mut text = format!("Mapped to {}.", mapping.ticket_id);
+    text.push_str(match idle {
+        None => " Waiting events are sent.",
+        Some(Idle::Connected) => " Serval has linked the external ticket already.",
+        Some(Idle::NoEvent) => " Nothing waits: no webhook has named it yet.",
+        Some(Idle::BodyDeleted) => {
+            " Nothing can be sent before its next webhook: the stored content is deleted."
+        }
+        Some(Idle::Nothing) => " Nothing waits for it.",
+    });
+    if !still_connected.is_empty() {
+        text.push_str(" At Serval ");
+        text.push_str(&still_connected.join(", "));
+        text.push_str(" still has it, too; the button below takes it apart.");
+    }
+    if let Some(warning) = &mapped.warning {
+        text.push(' ');
+        text.push_str(&sentence(warning));
+    }
+    text
+}
+
+/// Takes a pair apart at Serval.
+pub(crate) async fn disconnect(
+    Path((source, external_id)): TicketPath,
+    Action(view): Action,
+) -> Result<Response, Fault> {
+    let operators = view.operators();
+    let ticket = operators.stored_ticket(&source, &external_id).await?;
+    let done = async {
+        let why = view.why()?;
+        let ticket_id = view.fields.get("ticket_id").unwrap_or_default();
+        let force = view.fields.get("force").is_some();
+        operators
+            .take_apart(view.who(), &ticket, ticket_id, force, &why)
+            .await
+    };
+    let flash = Flash::of(done.await, |()| {
+        Flash::done("Serval is asked to unlink it.")
+    })?;
+    Ok(flash.at(&page_of(&ticket)))
 }
 
 /// Removes the mapping.

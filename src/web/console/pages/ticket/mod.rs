@@ -11,7 +11,7 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-pub(crate) use actions::{confirm_forget, forget, map, release, replay, reveal};
+pub(crate) use actions::{confirm_forget, disconnect, forget, map, release, replay, reveal};
 
 use super::payload::Payload;
 use crate::domain::event::EventState;

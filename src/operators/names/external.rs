@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use super::refusal::Refusal;
-use super::service::Operators;
 use crate::domain::find::Wanted;
 use crate::domain::ids::{ExternalId, ExternalTicket, InvalidId, SourceName};
 use crate::domain::silence::elsewhere;
+use crate::operators::refusal::Refusal;
+use crate::operators::service::Operators;
 use crate::sources::{SourceKind, TypedId};
 use crate::store::{Found, FoundTicket};
 

@@ -3,6 +3,8 @@
 //! Invariant: a pair that waits is in doubt, and not stored as connected, even if the call that connects it
 //! is still under way.
 
+pub(crate) mod apart;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -102,6 +104,26 @@ impl Store {
             return Ok(None);
         }
         sql::fetch_optional(&self.readers, OF, args![source, ticket_id, millis(now)]).await
+    }
+
+    /// Returns a pair of this external ticket that is due to be unlinked.
+    pub async fn unlink_of_own(
+        &self,
+        ticket: &ExternalTicket,
+        now: Timestamp,
+    ) -> Result<Option<Unlink>, StoreError> {
+        const OWN: &str = concat!(
+            "-- store::unlink::own
+            SELECT id, source, external_id, ticket_id, tries, queued_at, ",
+            is_direct!("source", "external_id"),
+            " FROM disconnects
+            WHERE source = $1 AND external_id = $2 AND due_at <= $3 LIMIT 1"
+        );
+        if !self.shared.asked.is_open() {
+            return Ok(None);
+        }
+        let args = args![&ticket.source, &ticket.external_id, millis(now)];
+        sql::fetch_optional(&self.readers, OWN, args).await
     }
 
     /// Tells if a pair may be unlinked now. A connect call about `own` waits for this answer, so its
@@ -205,7 +227,7 @@ impl Store {
 ///
 /// Serval unlinks a ticket from a whole integration. If the Serval ticket has another external ticket
 /// of the source, that one would lose its link too. Then nothing is requested.
-pub(super) async fn request(
+pub(in crate::store::links) async fn request(
     tx: &mut Tx,
     ticket: &ExternalTicket,
     ticket_id: &str,
@@ -301,7 +323,7 @@ pub(crate) async fn forget_where_asked(
 }
 
 /// Withdraws the request to unlink a pair, because the pair is wanted again.
-pub(super) async fn withdraw(
+pub(in crate::store::links) async fn withdraw(
     tx: &mut Tx,
     ticket: &ExternalTicket,
     ticket_id: &ServalTicketId,

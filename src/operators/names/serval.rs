@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::refusal::Refusal;
-use super::service::Operators;
 use crate::delivery::{Directory, Named, NoAnswer};
-use crate::domain::find::Wanted;
+use crate::domain::find::{TypedTicket, Wanted, prefix};
 use crate::domain::ids::{ServalTicketId, SourceName};
-use crate::domain::typed::{TypedTicket, prefix};
+use crate::operators::refusal::Refusal;
+use crate::operators::service::Operators;
 use crate::sources::SourceConfig;
 use crate::store::{Found, StoreError};
 
@@ -17,7 +16,7 @@ use crate::store::{Found, StoreError};
 pub struct NamedTicket {
     /// Its id.
     pub id: ServalTicketId,
-    /// What the person should know, although the name is taken.
+    /// Remark about a name that is taken all the same.
     pub warning: Option<String>,
 }
 
