@@ -17,7 +17,7 @@ async fn ends(site: &mut Site, faults: &[&str]) -> Value {
     site.start().await;
     site.faults(faults);
     let sender = site.sender();
-    assert!(sender.map(ID, "T-1").await.is_some());
+    assert!(sender.map(ID, "t_1").await.is_some());
     let body = format!(r#"{{"sys_id":"{ID}","sys_class_name":"incident"}}"#);
     let answer = sender.webhook("msg_1", &body).await;
     assert_eq!(answer.map(|(status, ..)| status), Some(202));
@@ -67,7 +67,7 @@ async fn a_doubt_lasts_until_a_look_succeeds() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_conflict_is_a_success_where_serval_lists_the_pair() {
     let mut site = Site::new(&Settings::default()).await;
-    site.mock.add_link("T-1", ID, SOURCE_TYPE);
+    site.mock.add_link("t_1", ID, SOURCE_TYPE);
     // The first look fails: that is no proof of anything.
     let faults = ["conflict", "503,path=external-tickets,count=1"];
     let event = ends(&mut site, &faults).await;
