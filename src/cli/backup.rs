@@ -1,6 +1,8 @@
 //! `backup`: copies the database into a file, while the daemon runs or not.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use secrecy::ExposeSecret as _;
 
@@ -32,12 +34,31 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
         // What was written so far is removed as its future is dropped.
         () = interrupted => return Err(Failure::failed("a signal ended it; no backup was made")),
     };
+    note(&existing(&database)?);
     output::line(format_args!(
         "{}: {}",
         args.file.display(),
         described(&backup)
     ));
     Ok(())
+}
+
+/// The file whose time is that of the last backup.
+fn mark(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".last-backup");
+    name.into()
+}
+
+/// Notes the time of a backup beside the database, for `check`. A user who may not write there makes backups all the
+/// same.
+fn note(database: &Path) {
+    drop(File::create(mark(database)));
+}
+
+/// Time of the last backup that this program made of the database.
+pub(super) fn last_backup(database: &Path) -> Option<SystemTime> {
+    mark(database).metadata().ok()?.modified().ok()
 }
 
 /// Describes a backup.

@@ -3,38 +3,100 @@
 use std::io::ErrorKind;
 use std::net::TcpListener;
 
+use reqwest::Url;
 use secrecy::ExposeSecret as _;
 
 use super::backend;
 use super::file::refuse_to_leave_behind;
-use crate::config::{self, Config, Environment};
+use super::running::{self, findings::Findings};
+use crate::config::{self, Config, ConfigError, Environment, Loaded};
 use crate::edge::clock::{Clock as _, SystemClock};
 use crate::process::{certificate_warnings, database, renames};
 use crate::store::{Database, DatabaseLock, Depth, Inspected, OpenError, Store, saved_copy};
-use crate::terminal::{Failure, Global, Outcome, output};
+use crate::terminal::{Failure, Form, Global, Outcome, output};
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Also asks Serval whether it accepts the credentials and knows the integration ids, and a running daemon what
-    /// it has heard of its sources
+    /// Also asks Serval whether it accepts the credentials and knows the integration ids, and looks at the daemon that
+    /// runs: as a sender, by its own account, and at its disk
     #[arg(long)]
     online: bool,
     /// Has SQLite check the whole database with its indexes; takes minutes if it is large
     #[arg(long)]
     integrity: bool,
+    /// With --online: the URL that senders use, such as <https://connect.example.com>, to be looked at from outside
+    #[arg(long, requires = "online")]
+    url: Option<Url>,
+    #[command(flatten)]
+    form: Form,
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
+    if args.form.json {
+        output::divert_lines();
+    }
+    let is_json = args.form.json;
+    let mut findings = Findings::default();
+    let outcome = look(global, args, &mut findings).await;
+    if is_json {
+        output::json(&findings.view(outcome.is_ok()));
+    }
+    outcome
+}
+
+async fn look(global: &Global, args: Args, findings: &mut Findings) -> Outcome {
     let loaded = Config::load(&global.files(), &Environment::from_process());
-    let report = config::report(&loaded);
+    let ready = check_configuration(&loaded);
+    if ready.is_ok() {
+        findings.keep("configuration", &ready);
+    } else {
+        // The lines that were shown are the report; a program gets the faults alone.
+        let faults = match &loaded {
+            Ok(loaded) => loaded.validate_for_serve().err(),
+            Err(faults) => Some(faults.clone()),
+        };
+        let faults = faults.map(Failure::from);
+        findings.keep("configuration", &faults.map_or(Ok(()), Err));
+    }
+    ready?;
+    // A report that is ready was made from a configuration that loaded.
+    let Ok(loaded) = loaded else { return Ok(()) };
+    let config = &loaded.config;
+    let kept = refuse_to_leave_behind(&loaded, &database(config));
+    let checked = match kept {
+        Ok(()) => check_database(config, args.integrity).await,
+        refused => refused,
+    };
+    findings.keep("database", &checked);
+    checked?;
+    let ports = check_ports(config).await;
+    findings.keep("ports", &ports);
+    ports?;
+    // The network comes last: it is slow, and needs an account.
+    if !args.online {
+        return Ok(());
+    }
+    for line in super::events::heard(config).await {
+        output::line(line);
+    }
+    let serval = super::discover::check_online(config).await;
+    findings.keep("serval", &serval);
+    running::look(config, args.url, findings).await?;
+    // The failure at Serval is the better message, since others may follow from it.
+    serval?;
+    findings.verdict()
+}
+
+/// Shows the effective configuration, with warnings and faults.
+fn check_configuration(loaded: &Result<Loaded, ConfigError>) -> Outcome {
+    let report = config::report(loaded);
     output::line(report.text.trim_end());
     if !report.ready {
         return Err(Failure::Usage(
             "the configuration is not ready for `serve`".to_owned(),
         ));
     }
-    // A report that is ready was made from a configuration that loaded.
     let Ok(loaded) = loaded else { return Ok(()) };
     for warning in certificate_warnings(&loaded.config, SystemClock.now()) {
         output::line(format!("warning: {warning}"));
@@ -43,16 +105,6 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
         if let Some((key, why)) = source.advice() {
             output::line(format!("advice: sources.{name}.{key}: {why}"));
         }
-    }
-    // The network comes last: it is slow, and needs an account.
-    refuse_to_leave_behind(&loaded, &database(&loaded.config))?;
-    check_database(&loaded.config, args.integrity).await?;
-    check_ports(&loaded.config).await?;
-    if args.online {
-        for line in super::events::heard(&loaded.config).await {
-            output::line(line);
-        }
-        super::discover::check_online(&loaded.config).await?;
     }
     Ok(())
 }

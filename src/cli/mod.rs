@@ -23,6 +23,7 @@ mod migrate;
 mod move_to;
 mod openapi;
 mod restore;
+mod running;
 mod serve;
 mod source;
 mod usage;

@@ -4,6 +4,7 @@
 
 pub mod blot;
 pub mod clock;
+pub(crate) mod disk;
 pub mod live;
 pub mod memory;
 pub mod metrics;

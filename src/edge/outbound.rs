@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// Header of the webhooks that `check` sends: they are no sign of life of a sender.
+pub const CHECK: &str = "x-serval-connect-check";
+
 /// Limits of a client.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -37,6 +40,11 @@ pub fn client(limits: Limits) -> reqwest::Result<reqwest::Client> {
         builder
     };
     builder.build()
+}
+
+/// Builds a client that keeps the certificate of the peer with each answer.
+pub fn client_with_certificates(limits: Limits) -> reqwest::Result<reqwest::Client> {
+    builder(limits).tls_info(true).build()
 }
 
 /// Builds a client that trusts the certificates of `tls` instead of the system's authorities.

@@ -4,6 +4,7 @@
 
 pub(crate) mod demo;
 pub mod mock_serval;
+pub(crate) mod probe;
 pub(crate) mod send;
 mod sender;
 pub mod signer;

@@ -60,7 +60,14 @@ pub(crate) fn client(timeout: Duration, is_local: bool) -> Result<Client, Failur
     outbound::client(limits(timeout, is_local)).map_err(|error| Failure::Failed(error.into()))
 }
 
-fn limits(timeout: Duration, is_local: bool) -> Limits {
+/// True if the URL names this machine by its address.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Limits of a client.
+pub(crate) fn limits(timeout: Duration, is_local: bool) -> Limits {
     Limits {
         connect_timeout: PROBE_TIMEOUT,
         timeout,

@@ -7,6 +7,7 @@
 
 use std::fmt::Display;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
@@ -18,8 +19,24 @@ use crate::config::Environment;
 /// Stands for a missing value.
 pub(crate) const NOTHING: &str = "-";
 
+/// True if lines for people go to the standard error, because the result is JSON.
+static ARE_DIVERTED: AtomicBool = AtomicBool::new(false);
+
+/// Leaves the standard output to the JSON of the result.
+pub(crate) fn divert_lines() {
+    ARE_DIVERTED.store(true, Ordering::Relaxed);
+}
+
 /// Prints a line of a result.
 pub(crate) fn line(text: impl Display) {
+    if ARE_DIVERTED.load(Ordering::Relaxed) {
+        eprintln!("{text}");
+    } else {
+        result(text);
+    }
+}
+
+fn result(text: impl Display) {
     if let Err(error) = writeln!(std::io::stdout(), "{text}")
         && error.kind() != ErrorKind::BrokenPipe
     {
@@ -75,7 +92,7 @@ pub(crate) fn printable(text: &str) -> String {
 /// Prints a value as JSON.
 pub(crate) fn json<T: Serialize>(value: &T) {
     let text = serde_json::to_string_pretty(value).expect("our own values are JSON");
-    line(text);
+    result(text);
 }
 
 /// Prints a table.

@@ -14,6 +14,7 @@ use super::admission;
 use super::state::AppState;
 use crate::domain::ids::SourceName;
 use crate::domain::trace::TraceParent;
+use crate::edge::outbound;
 use crate::edge::telemetry::traces;
 
 /// Cause of an answer that the sender is not to blame for: nothing could be stored.
@@ -53,6 +54,7 @@ pub(super) async fn observe(
     if let Some(trace) = traces::traceparent(&span).or(sender) {
         request.extensions_mut().insert(Trace(trace));
     }
+    let is_check = request.headers().contains_key(outbound::CHECK);
     let started = Instant::now();
     let answer = admission::refuse_compressed(request, next);
     let mut response = answer.instrument(span.clone()).await;
@@ -64,11 +66,12 @@ pub(super) async fn observe(
     let source = source.as_ref();
     let cause = state.refusals.webhook(source, &path, &mut response);
     // A page that a browser opens is no webhook.
-    if let Some(source) = source.filter(|_| !is_page) {
+    let is_good = response.status().is_success();
+    if let Some(source) = source.filter(|_| !(is_page || is_check && is_good)) {
         let now = state.clock.now();
         let feeds = state.operators.heard();
         feeds.note(source, now, |heard| {
-            if response.status().is_success() {
+            if is_good {
                 heard.accepted(now);
             } else {
                 heard.refused(cause.unwrap_or(FAILED), now);

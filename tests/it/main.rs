@@ -19,6 +19,7 @@ mod browsers;
 mod business_rule;
 mod canaries;
 mod check;
+mod check_running;
 mod cli;
 mod cli_discover;
 mod cli_events;

@@ -149,6 +149,11 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
     })
 }
 
+/// Last moment at which a certificate counts; `None`: it cannot be read.
+pub fn end_of(certificate: &[u8]) -> Option<Timestamp> {
+    validity::validity(certificate).map(|(_, until)| until)
+}
+
 impl Identity {
     /// TLS configuration of a listener with this identity.
     pub fn server_config(&self) -> Arc<rustls::ServerConfig> {
