@@ -76,7 +76,7 @@ impl Mention {
         }
     }
 
-    /// True if any text of a JSON document mentions the value, also the name of a member.
+    /// True if any text of a JSON document mentions the value, also the name of a member, or a number is the value.
     pub fn is_in<'de, D: Deserializer<'de>>(&self, document: D) -> Result<bool, D::Error> {
         self.deserialize(document)
     }
@@ -109,16 +109,16 @@ impl<'de> Visitor<'de> for &Mention {
         Ok(false)
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<bool, E> {
-        Ok(false)
+    fn visit_i64<E: Error>(self, number: i64) -> Result<bool, E> {
+        Ok(number.to_string() == self.value)
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<bool, E> {
-        Ok(false)
+    fn visit_u64<E: Error>(self, number: u64) -> Result<bool, E> {
+        Ok(number.to_string() == self.value)
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> Result<bool, E> {
-        Ok(false)
+    fn visit_f64<E: Error>(self, number: f64) -> Result<bool, E> {
+        Ok(number.to_string() == self.value)
     }
 
     fn visit_unit<E: Error>(self) -> Result<bool, E> {
@@ -215,6 +215,26 @@ mod tests {
         ] {
             let mut document = serde_json::Deserializer::from_str(json);
             assert_eq!(mention.is_in(&mut document).ok(), Some(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_number_mentions_the_value_that_it_is() {
+        for (value, json, expected) in [
+            ("15550100", r#"{"phone":15550100}"#, true),
+            ("15550100", r#"{"phone":"15550100"}"#, true),
+            ("15550100", r#"[[155501001],[1555010],1.15550100]"#, false),
+            ("15550100", "-15550100", false),
+            ("-15550100", "-15550100", true),
+            ("0.15550100", "15550100", false),
+            ("18446744073709551615", "18446744073709551615", true),
+            ("12.5", "[12.5]", true),
+            ("555", "1.555", false),
+        ] {
+            let mention = Mention::read(value).unwrap();
+            let mut document = serde_json::Deserializer::from_str(json);
+            let found = mention.is_in(&mut document).ok();
+            assert_eq!(found, Some(expected), "{value}: {json}");
         }
     }
 

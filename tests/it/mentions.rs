@@ -8,7 +8,7 @@ use serval_connect::rehearsal::mock_serval::MockConfig;
 
 use crate::cli_run::{Ended, Site, ended};
 use crate::support::bodies::{incident_with, sys_id};
-use crate::support::{ADMIN_TOKEN, TestApp};
+use crate::support::{ADMIN_TOKEN, Database, TestApp};
 
 const ANN: &str = "Ann.Lee@Example.com";
 
@@ -145,6 +145,122 @@ async fn what_mentions_a_person_beside_external_tickets_is_erased_too() {
     let entry = app.admin.list("/audit?limit=1").await.remove(0);
     assert_eq!(entry["action"], "erase");
     assert_eq!(entry["subject"], "1 events without an external ticket");
+    app.stop().await;
+}
+
+/// Stores a text in a place where an error, an answer or the words of a person may be.
+fn stored_at(place: &str, text: &str) -> String {
+    match place {
+        "events.last_error" => format!("UPDATE events SET last_error = '{text}'"),
+        "events.reason" => format!("UPDATE events SET reason = '{text}'"),
+        "changes.reason" => format!(
+            "DELETE FROM changes; INSERT INTO changes (event_id, at, state, reason) VALUES (1, 0, 'parked', '{text}')"
+        ),
+        "attempts.answer" => format!(
+            "INSERT INTO attempts (event_id, started_at, duration_ms, ticket_id, outcome, answer, probe)
+            VALUES (1, 0, 0, 'T-1', 'dead', '{text}', FALSE)"
+        ),
+        "disconnects.last_error" => format!(
+            "INSERT INTO disconnects (source, external_id, ticket_id, due_at, tries, queued_at, last_error)
+            VALUES ('servicenow', 'x', 'T-1', 9000000000000, 0, 0, '{text}')"
+        ),
+        "audit.subject" | "audit.reason" => format!(
+            "DELETE FROM audit; INSERT INTO audit (at, actor, action, {}) VALUES (0, 'ada', 'map', '{text}')",
+            &place["audit.".len()..]
+        ),
+        _ => panic!("{place}"),
+    }
+}
+
+#[tokio::test]
+async fn texts_that_hold_the_value_are_cleared_wherever_they_are() {
+    const REPLAYED: Option<&str> = Some("replayed");
+    let app = TestApp::builder().allow_pending().start().await;
+    app.save(about(1, 1, "nobody")).await;
+    let mut database = Database::open(&app.database_url()).await;
+    let mut rows = Vec::new();
+    for (value, text, is_cleared) in [
+        (ANN, "no ticket for ann.lee@EXAMPLE.com.", true),
+        (ANN, "joann.lee@example.com", true),
+        (ANN, "ann.lee@example.org", false),
+        ("Özlem Kaya", "caller Özlem Kaya not found", true),
+        ("özlem kaya", "caller ÖZLEM KAYA not found", true),
+        ("ÖZLEM KAYA", "özlem kaya", true),
+        ("Özlem Kaya", "Ozlem Kaya, Ö", false),
+        ("ИВАНОВ", "Иванов", true),
+        ("李小龍", "by 李小龍", true),
+    ] {
+        for place in [
+            "events.last_error",
+            "attempts.answer",
+            "disconnects.last_error",
+            "audit.subject",
+            "audit.reason",
+        ] {
+            let left = (!is_cleared).then(|| text.to_owned());
+            rows.push((value, place, text.to_owned(), left));
+        }
+        for place in ["events.reason", "changes.reason"] {
+            let text = format!("replayed: {text}");
+            let left = if is_cleared { REPLAYED } else { Some(&*text) }.map(str::to_owned);
+            rows.push((value, place, text, left));
+        }
+    }
+    // Reasons of ours stay, whatever they hold.
+    for (value, text) in [
+        ("ann", "channel_archived"),
+        ("direct", "direct_message"),
+        ("replayed", "replayed"),
+    ] {
+        for place in ["events.reason", "changes.reason"] {
+            rows.push((value, place, text.to_owned(), Some(text.to_owned())));
+        }
+    }
+    for (value, place, text, left) in rows {
+        database.run(stored_at(place, &text)).await;
+        let answer = app
+            .admin
+            .post("/erase/mentions", &json!({ "value": value }))
+            .await
+            .json();
+        let cleared = json!(u64::from(left.as_ref() != Some(&text)));
+        assert_eq!(
+            answer["mentions_cleared"], cleared,
+            "{place}: {value} in {text}"
+        );
+        let (table, column) = place.split_once('.').unwrap();
+        let read = format!("SELECT {column} FROM {table}");
+        let texts: Vec<(Option<String>,)> = database.rows(read).await;
+        assert_eq!(texts, [(left,)], "{place}: {value} in {text}");
+        if table == "attempts" || table == "disconnects" {
+            database.run(format!("DELETE FROM {table}")).await;
+        }
+    }
+    database.close().await;
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_words_of_a_replay_leave_the_history() {
+    let app = TestApp::start().await;
+    app.mock.forget_ticket("tkt-1");
+    app.admin.map("servicenow", &sys_id(1), "tkt-1").await;
+    app.age_mappings().await;
+    app.save(about(1, 1, "nobody")).await;
+    app.admin.wait_for_state("evt_1", "dead").await;
+    let reason = json!({ "reason": format!("asked by {ANN}") });
+    let replayed = app.admin.post("/events/evt_1/replay", &reason).await;
+    assert_eq!(replayed.status, 202, "{replayed:?}");
+    app.admin.wait_for_state("evt_1", "dead").await;
+    let value = json!({ "value": ANN });
+    let erased = app.admin.post("/erase/mentions", &value).await.json();
+    // The audit list has it, too. The event itself has its new reason.
+    assert_eq!(erased["mentions_cleared"], 2, "{erased}");
+    let event = app.admin.event("evt_1").await;
+    let history = event["history"].as_array().unwrap();
+    let reasons: Vec<_> = history.iter().map(|change| &change["reason"]).collect();
+    let expected = [None, Some("not_found"), Some("replayed"), Some("not_found")];
+    assert_eq!(reasons, expected.map(|reason| json!(reason)).each_ref());
     app.stop().await;
 }
 

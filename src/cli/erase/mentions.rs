@@ -42,7 +42,16 @@ pub(super) async fn run(
     if !form.json {
         doomed.show(&searched);
     }
-    if !is_sure && !confirmed(&doomed, &searched, form)? {
+    let answer = if is_sure {
+        Ok(true)
+    } else {
+        confirmed(&doomed, &searched)
+    };
+    // One document, whatever the answer.
+    if form.json && !doomed.is_empty() && !matches!(answer, Ok(true)) {
+        output::json(&json!({ "found": doomed.json() }));
+    }
+    if !answer? {
         return Err(Failure::failed("nothing was erased"));
     }
     let erased = Backend::with(config, async |backend: &Backend| {
@@ -126,16 +135,13 @@ impl Doomed {
 }
 
 /// Asks on a terminal. Elsewhere the answer has to be given before.
-fn confirmed(doomed: &Doomed, searched: &Searched, form: Form) -> Result<bool, Failure> {
+fn confirmed(doomed: &Doomed, searched: &Searched) -> Result<bool, Failure> {
     if doomed.is_empty() {
         return Err(Failure::failed(format_args!(
             "none of {} stored bodies mentions it: check the spelling; with --yes, errors and answers that hold it \
              are cleared all the same",
             searched.bodies
         )));
-    }
-    if form.json {
-        output::json(&json!({ "found": doomed.json() }));
     }
     if !io::stdin().is_terminal() {
         return Err(Failure::Usage(

@@ -15,12 +15,10 @@ use crate::store::body::{BodyRow, body_columns};
 use crate::store::commit::tx::Tx;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
-use crate::store::sql::{self, args, external, json, millis};
+use crate::store::sql::{self, args, external, millis};
 
 /// Maximum number of events that one transaction erases.
 const STEP: u32 = 200;
-/// Number of ids that are searched together for texts that name the ticket.
-const SEARCH_STEP: i64 = 50_000;
 /// Longest time that one try to empty the write-ahead log may hold up the writer.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(300);
 const CHECKPOINT_TRIES: u32 = 10;
@@ -119,17 +117,13 @@ impl Store {
             }
         }
         let names = [Some(ticket.external_id.as_str()), number.as_deref()];
-        for name in names.iter().flatten() {
-            erased.mentions += self.clear_mentions(name).await?;
-        }
+        let names: Vec<&str> = names.into_iter().flatten().collect();
+        erased.mentions = self.clear_mentions(&names).await?;
         if self.shared.files.is_some() {
             erased.is_log_empty = Some(self.empty_log().await?);
         }
         // A webhook or a call that ended meanwhile may have stored the names again.
-        erased.left = self.left_of(ticket).await?;
-        for name in names.iter().flatten() {
-            erased.left += self.clear_mentions(name).await?;
-        }
+        erased.left = self.left_of(ticket).await? + self.clear_mentions(&names).await?;
         Ok(erased)
     }
 
@@ -206,49 +200,6 @@ impl Store {
         );
         let args = args![&ticket.source, &ticket.external_id];
         sql::fetch_one(&self.readers, LEFT, args).await
-    }
-
-    /// Clears the errors and answers about other external tickets, and the words of people, that hold
-    /// this name, in upper or lower case. Returns their number.
-    pub(super) async fn clear_mentions(&self, name: &str) -> Result<u64, StoreError> {
-        // Each with the last id, the search, and the statement that clears.
-        const PLACES: [(&str, &str, &str); 3] = [
-            (
-                "SELECT COALESCE(MAX(id), 0) FROM audit",
-                "SELECT id FROM audit WHERE id > $1 AND id <= $2
-                    AND (instr(lower(subject), $3) > 0 OR instr(lower(reason), $3) > 0)",
-                "UPDATE audit SET subject = NULL, reason = NULL
-                    WHERE id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))",
-            ),
-            (
-                "SELECT COALESCE(MAX(id), 0) FROM events",
-                "SELECT id FROM events WHERE id > $1 AND id <= $2 AND instr(lower(last_error), $3) > 0",
-                "UPDATE events SET last_error = NULL WHERE id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))",
-            ),
-            (
-                "SELECT COALESCE(MAX(id), 0) FROM attempts",
-                "SELECT id FROM attempts WHERE id > $1 AND id <= $2 AND instr(lower(answer), $3) > 0",
-                "UPDATE attempts SET answer = NULL WHERE id IN (SELECT CAST(atom AS BIGINT) FROM json_each($1))",
-            ),
-        ];
-        let name = name.to_ascii_lowercase();
-        let mut cleared = 0;
-        for (last, find, clear) in PLACES {
-            let last: i64 = sql::fetch_one(&self.readers, last, args![]).await?;
-            let mut from = 0;
-            while from < last {
-                let until = from.saturating_add(SEARCH_STEP);
-                let args = args![from, until, &name];
-                let found: Vec<i64> = sql::fetch_all(&self.readers, find, args).await?;
-                from = until;
-                if !found.is_empty() {
-                    cleared += found.len() as u64;
-                    let found = json(&found);
-                    self.run(clear, move || args![&found]).await?;
-                }
-            }
-        }
-        Ok(cleared)
     }
 
     /// Moves the write-ahead log into the database file and empties it; `false` if a long read

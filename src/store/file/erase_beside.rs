@@ -36,7 +36,7 @@ impl Store {
         for step in events.chunks(STEP) {
             erased.events += self.erase_loose(step.to_vec(), now).await?;
         }
-        erased.mentions = self.clear_mentions(mention.as_str()).await?;
+        erased.mentions = self.clear_mentions(&[mention.as_str()]).await?;
         if self.shared.files.is_some() {
             erased.is_log_empty = Some(self.empty_log().await?);
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod backup;
 mod checkpoint;
+mod clear;
 pub(crate) mod copied;
 pub(crate) mod copy;
 mod damage;
