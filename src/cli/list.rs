@@ -134,11 +134,14 @@ impl List {
         }
         let all = [filters, &[("source", options.source.as_deref())]].concat();
         let search = Search::new(value, &all);
-        let searched = Backend::with(config, async |backend: &Backend| {
-            search.run(backend, options.most()).await
+        let (found, next) = Backend::with(config, async |backend: &Backend| {
+            let mut found = Vec::new();
+            let take = |event| found.push(event);
+            let searched = search.run(backend, options.most(), take).await?;
+            Ok((found, searched.next))
         })
         .await?;
-        let list = json!({ "data": searched.events, "next_cursor": searched.next });
+        let list = json!({ "data": found, "next_cursor": next });
         options.form.show(&list, |list| self.show(list));
         Ok(())
     }

@@ -15,8 +15,8 @@ pub(super) struct Search(Map<String, Value>);
 
 /// Result of a search.
 pub(super) struct Searched {
-    /// Events whose bodies mention the value, newest first.
-    pub(super) events: Vec<Value>,
+    /// Number of events whose bodies mention the value.
+    pub(super) events: usize,
     /// Number of bodies that were read.
     pub(super) bodies: u64,
     /// Cursor of the rest; null: there is none.
@@ -36,22 +36,23 @@ impl Search {
         )
     }
 
-    /// Runs the search to its end, or until it has found `limit` events.
+    /// Runs the search to its end, or until it has found `limit` events. Each goes to `take`, newest first.
     pub(super) async fn run(
         &self,
         backend: &Backend,
         limit: Option<usize>,
+        mut take: impl FnMut(Value),
     ) -> Result<Searched, Failure> {
         let progress = Progress::of_share("of the stored bodies are searched");
         let mut searched = Searched {
-            events: Vec::new(),
+            events: 0,
             bodies: 0,
             next: Value::Null,
         };
         loop {
             let mut body = self.0.clone();
             body.insert("cursor".to_owned(), searched.next.take());
-            let left = limit.map(|limit| limit - searched.events.len());
+            let left = limit.map(|limit| limit - searched.events);
             let part = left.unwrap_or(LARGEST).min(LARGEST);
             body.insert("limit".to_owned(), part.into());
             let call = Call::new(Method::POST, &["events", "mentioning"]).body(body.into());
@@ -59,10 +60,11 @@ impl Search {
             searched.bodies += part["searched"].as_u64().unwrap_or_default();
             progress.is_at_share(part["progress"].as_f64().unwrap_or_default());
             if let Value::Array(events) = part["data"].take() {
-                searched.events.extend(events);
+                searched.events += events.len();
+                events.into_iter().for_each(&mut take);
             }
             searched.next = part["next_cursor"].take();
-            let is_full = limit.is_some_and(|limit| searched.events.len() >= limit);
+            let is_full = limit.is_some_and(|limit| searched.events >= limit);
             if searched.next.is_null() || is_full {
                 progress.end();
                 return Ok(searched);

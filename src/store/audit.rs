@@ -31,6 +31,8 @@ words! {
         LogOut = "log_out",
         /// Read the stored content of an external ticket.
         Reveal = "reveal",
+        /// Searched the stored bodies for a value.
+        Search = "search",
         /// Wrote a mapping.
         Map = "map",
         /// Removed a mapping.

@@ -99,6 +99,38 @@ async fn bodies_are_searched_for_words_newest_first_part_by_part() {
 }
 
 #[tokio::test]
+async fn each_search_is_in_the_audit_list_once_and_without_the_value() {
+    let config = "[admin]\nshow_payloads = false";
+    let app = TestApp::builder().config(config).start().await;
+    for n in 1..=3 {
+        app.save(about(n, 1, ANN)).await;
+    }
+    for (members, expected_parts) in [
+        (json!({ "value": ANN }), 1),
+        (json!({ "value": ANN, "limit": 1 }), 4),
+        (json!({ "value": "bob@example.com" }), 1),
+    ] {
+        let before = app.admin.list("/audit").await.len();
+        let (.., parts) = search(&app, members.clone()).await;
+        assert_eq!(parts, expected_parts, "{members}");
+        let entries = app.admin.list("/audit").await;
+        assert_eq!(entries.len(), before + 1, "{members}");
+        assert_eq!(entries[0]["action"], "search", "{members}");
+        let all = serde_json::to_string(&entries).unwrap().to_lowercase();
+        assert!(!all.contains("example.com"), "{all}");
+    }
+    // What is refused is no search.
+    let before = app.admin.list("/audit").await;
+    let short = json!({ "value": "an" });
+    app.admin
+        .post("/events/mentioning", &short)
+        .await
+        .problem(422);
+    assert_eq!(app.admin.list("/audit").await, before);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_token_that_may_not_see_payloads_may_not_search_them() {
     const READER: &str = "a-token-that-may-only-look-around";
     let tokens =

@@ -37,8 +37,7 @@ pub(super) async fn run(
     }
     let search = Search::new(value, &[("source", name)]);
     // The database is not held while a person thinks: no daemon could start.
-    let searched = find(config, &search).await?;
-    let doomed = Doomed::of(&searched);
+    let (doomed, searched) = find(config, &search).await?;
     if !form.json {
         doomed.show(&searched);
     }
@@ -58,37 +57,35 @@ pub(super) async fn run(
         erase(backend, &doomed, value).await
     })
     .await?;
-    let left = find(config, &search).await?;
+    let (_, left) = find(config, &search).await?;
     if form.json {
-        output::json(
-            &json!({ "found": doomed.json(), "erased": erased, "left": left.events.len() }),
-        );
+        output::json(&json!({ "found": doomed.json(), "erased": erased, "left": left.events }));
     } else {
         report(&erased);
     }
     verdict(&doomed, &erased, &left)
 }
 
-async fn find(config: &Config, search: &Search) -> Result<Searched, Failure> {
+async fn find(config: &Config, search: &Search) -> Result<(Doomed, Searched), Failure> {
     Backend::with(config, async |backend: &Backend| {
-        search.run(backend, None).await
+        let mut doomed = Doomed::default();
+        let take = |event| doomed.add(&event);
+        let searched = search.run(backend, None, take).await?;
+        Ok((doomed, searched))
     })
     .await
 }
 
 impl Doomed {
-    fn of(searched: &Searched) -> Self {
-        let mut doomed = Self::default();
-        for event in &searched.events {
-            let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
-            if event["external_id"].is_string() {
-                let ticket = (text("source"), text("external_id"));
-                *doomed.tickets.entry(ticket).or_default() += 1;
-            } else {
-                doomed.loose.push(text("id"));
-            }
+    /// Keeps of an event only what is needed: there may be very many.
+    fn add(&mut self, event: &Value) {
+        let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+        if event["external_id"].is_string() {
+            let ticket = (text("source"), text("external_id"));
+            *self.tickets.entry(ticket).or_default() += 1;
+        } else {
+            self.loose.push(text("id"));
         }
-        doomed
     }
 
     fn is_empty(&self) -> bool {
@@ -226,11 +223,11 @@ fn report(erased: &Value) {
 
 /// Fails if something is left, and if there was nothing: the value may be mistyped.
 fn verdict(doomed: &Doomed, erased: &Value, left: &Searched) -> Outcome {
-    if !left.events.is_empty() {
+    if left.events > 0 {
         return Err(Failure::failed(format_args!(
             "{} events still mention it: a call about them was under way, or they were stored meanwhile; run the same \
              command again",
-            left.events.len()
+            left.events
         )));
     }
     if doomed.is_empty() && erased["mentions_cleared"] == 0 {

@@ -2,9 +2,9 @@
 //!
 //! The value comes in the body of the request: addresses are logged by proxies, and it is personal data.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -14,7 +14,8 @@ use crate::domain::event::EventState;
 use crate::domain::ids::EventId;
 use crate::domain::mention::Mention;
 use crate::edge::window::Window;
-use crate::store::EventFilter;
+use crate::operators::Operator;
+use crate::store::{Action, EventFilter};
 use crate::web::api::input;
 use crate::web::extract::RawBody;
 use crate::web::problem::Problem;
@@ -70,7 +71,8 @@ pub(crate) struct Part {
 /// Search stored bodies
 ///
 /// Newest first. Each answer is a part of the search: it ends after some thousand bodies. Read-only tokens may not
-/// search, since they may not see payloads.
+/// search, since they may not see payloads. The first part adds an entry to the audit list, without the value. The
+/// search is also there where `show_payloads` hides payloads: erasure needs it.
 #[utoipa::path(
     post,
     path = "/events/mentioning",
@@ -86,6 +88,7 @@ pub(crate) struct Part {
 )]
 pub(in crate::web::api) async fn find(
     State(state): State<AppState>,
+    Extension(operator): Extension<Operator>,
     RawBody(body): RawBody,
 ) -> Result<Json<Part>, Problem> {
     let body: Body = input::json(&body)?;
@@ -115,6 +118,12 @@ pub(in crate::web::api) async fn find(
         before: cursor,
         limit,
     };
+    if cursor.is_none() {
+        let operators = &state.operators;
+        operators
+            .note(&operator, Action::Search, None, None)
+            .await?;
+    }
     let searched = state.store.mentioning(&mention, &filter).await?;
     let newest = state.store.newest_event().await?;
     Ok(Json(Part {

@@ -141,6 +141,7 @@ pub(crate) fn action(word: &str) -> &str {
         "log_in" => "logged in",
         "log_out" => "logged out",
         "reveal" => "viewed a payload",
+        "search" => "searched the payloads for a value",
         "map" => "mapped",
         "unmap" => "removed a mapping",
         "disconnect" => "removed a mapping, and asked Serval to unlink",
