@@ -208,14 +208,14 @@ impl Operators {
         &self,
         who: &Operator,
         ticket: &ExternalTicket,
-        counts_naming: bool,
+        is_one_of_many: bool,
         why: &Why,
     ) -> Result<Erased, Refusal> {
         let store = self.by(who, why);
-        let erased = if counts_naming {
-            store.erase(ticket, self.now()).await
+        let erased = if is_one_of_many {
+            store.erase_one_of_many(ticket, self.now()).await
         } else {
-            store.erase_uncounted(ticket, self.now()).await
+            store.erase(ticket, self.now()).await
         };
         let erased = erased.map_err(|error| match error {
             EraseError::InHand => Refusal::Conflict(error.to_string()),
@@ -228,15 +228,19 @@ impl Operators {
         Ok(erased)
     }
 
-    /// Erases events without an external ticket, and clears the texts that hold the value.
+    /// Erases events without an external ticket, and clears the texts that hold the value, or a name of an erased
+    /// external ticket.
     pub async fn erase_mentions(
         &self,
         who: &Operator,
         mention: &Mention,
+        names: &[String],
         events: Vec<EventId>,
     ) -> Result<ErasedBeside, Refusal> {
         let store = self.by(who, &Why::default());
-        let erased = store.erase_beside(mention, events, self.now()).await?;
+        let erased = store
+            .erase_beside(mention, names, events, self.now())
+            .await?;
         // The value is not logged: logs are kept elsewhere, and longer.
         let (events, mentions) = (erased.events, erased.mentions);
         tracing::info!(

@@ -273,6 +273,51 @@ async fn texts_that_hold_the_value_are_cleared_wherever_they_are() {
 }
 
 #[tokio::test]
+async fn texts_that_name_one_of_many_erased_tickets_are_cleared_at_the_end() {
+    let app = TestApp::builder().allow_pending().start().await;
+    let mut database = Database::open(&app.database_url()).await;
+    app.save(about(9, 1, "nobody")).await;
+    for (text, gives_names, cleared) in [
+        (sys_id(1).to_uppercase(), true, 1),
+        ("inc0000001 is mapped to T-1".to_owned(), true, 1),
+        (sys_id(1), false, 0),
+        (sys_id(2), true, 0),
+        ("for ann.lee@example.com".to_owned(), false, 1),
+    ] {
+        let members = json!({ "description": ANN, "number": "INC0000001" });
+        app.save(incident_with(1, 1, &members)).await;
+        database
+            .run(format!(
+                "UPDATE events SET last_error = '{text}' WHERE id = 1"
+            ))
+            .await;
+        let ticket =
+            json!({ "source": "servicenow", "external_id": sys_id(1), "one_of_many": true });
+        let erased = app.admin.post("/erase", &ticket).await.json();
+        assert_eq!(erased["removed"]["events"], 1, "{text}: {erased}");
+        assert_eq!(erased["names"], json!([sys_id(1), "INC0000001"]));
+        let left_out = ["mentions_cleared", "naming_bodies", "log_emptied"];
+        let left_out = left_out.map(|name| erased[name].clone());
+        assert_eq!(left_out, [json!(0), Value::Null, Value::Null], "{text}");
+        let last = database
+            .rows::<(Option<String>,)>("SELECT last_error FROM events")
+            .await;
+        assert_eq!(last, [(Some(text.clone()),)]);
+
+        let mut rest = json!({ "value": ANN });
+        if gives_names {
+            rest["names"] = erased["names"].clone();
+        }
+        let rest = app.admin.post("/erase/mentions", &rest).await.json();
+        assert_eq!(rest["mentions_cleared"], cleared, "{text}: {rest}");
+    }
+    let names = json!({ "value": ANN, "names": vec!["x"; 101] });
+    app.admin.post("/erase/mentions", &names).await.problem(422);
+    database.close().await;
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn the_words_of_a_replay_leave_the_history() {
     let app = TestApp::start().await;
     app.mock.forget_ticket("tkt-1");

@@ -15,6 +15,8 @@ use crate::terminal::{Failure, Form, Outcome, output};
 
 /// Number of events without an external ticket that are erased with one call.
 const STEP: usize = 1000;
+/// Number of names that texts are searched for with one call.
+const NAMES: usize = 100;
 
 /// External tickets and events that are to be erased.
 #[derive(Debug, Default)]
@@ -158,52 +160,81 @@ fn confirmed(doomed: &Doomed, searched: &Searched) -> Result<bool, Failure> {
 
 /// Erases ticket by ticket, then what is beside them.
 async fn erase(backend: &Backend, doomed: &Doomed, value: &str) -> Result<Value, Failure> {
+    let mut gone = Gone::default();
+    let broke_off = erase_tickets(backend, doomed, &mut gone).await;
+    // Texts that name the tickets are found by these names only now.
+    erase_beside(backend, doomed, value, &mut gone).await?;
+    broke_off?;
+    Ok(json!({
+        "tickets": gone.tickets,
+        "events": gone.events,
+        "mentions_cleared": gone.cleared,
+        "in_flight": gone.busy,
+        "log_emptied": gone.is_log_empty,
+    }))
+}
+
+/// What is erased so far.
+#[derive(Debug, Default)]
+struct Gone {
+    tickets: u64,
+    events: u64,
+    /// Number of external tickets with a call in flight. They stay.
+    busy: u64,
+    /// Ids and numbers of the erased external tickets.
+    names: Vec<Value>,
+    cleared: u64,
+    is_log_empty: Value,
+}
+
+async fn erase_tickets(backend: &Backend, doomed: &Doomed, gone: &mut Gone) -> Outcome {
     let progress = Progress::of_rows(doomed.tickets.len() as u64, "external tickets are erased");
-    let (mut tickets, mut events, mut busy) = (0, 0, 0);
     for (done, (source, external_id)) in doomed.tickets.keys().enumerate() {
         progress.is_at(done as u64);
-        let body = json!({ "source": source, "external_id": external_id, "count_naming": false });
+        let body = json!({ "source": source, "external_id": external_id, "one_of_many": true });
         let call = Call::new(Method::POST, &["erase"])
             .body(body)
             .transfer(None);
-        let answer = backend.answer(&call).await?;
+        let mut answer = backend.answer(&call).await?;
         if answer.status == StatusCode::CONFLICT {
-            busy += 1;
+            gone.busy += 1;
             continue;
         }
         if let Some(refusal) = answer.refusal() {
             progress.end();
             return Err(refusal);
         }
-        tickets += 1;
-        events += answer.body["removed"]["events"]
+        gone.tickets += 1;
+        gone.events += answer.body["removed"]["events"]
             .as_u64()
             .unwrap_or_default();
+        if let Value::Array(names) = answer.body["names"].take() {
+            gone.names.extend(names);
+        }
     }
     progress.end();
-    let mut cleared = 0;
-    let mut rest = doomed.loose.as_slice();
-    let is_log_empty = loop {
-        let (step, after) = rest.split_at(rest.len().min(STEP));
-        let body = json!({ "value": value, "events": step });
+    Ok(())
+}
+
+/// Erases the events that have no external ticket, clears texts, and empties the log.
+async fn erase_beside(backend: &Backend, doomed: &Doomed, value: &str, gone: &mut Gone) -> Outcome {
+    let (mut events, mut names) = (doomed.loose.as_slice(), gone.names.as_slice());
+    loop {
+        let (some_events, other_events) = events.split_at(events.len().min(STEP));
+        let (some_names, other_names) = names.split_at(names.len().min(NAMES));
+        let body = json!({ "value": value, "names": some_names, "events": some_events });
         let call = Call::new(Method::POST, &["erase", "mentions"])
             .body(body)
             .transfer(None);
-        let answer = backend.call(&call).await?.body;
-        events += answer["events"].as_u64().unwrap_or_default();
-        cleared += answer["mentions_cleared"].as_u64().unwrap_or_default();
-        rest = after;
-        if rest.is_empty() {
-            break answer["log_emptied"].clone();
+        let mut answer = backend.call(&call).await?.body;
+        gone.events += answer["events"].as_u64().unwrap_or_default();
+        gone.cleared += answer["mentions_cleared"].as_u64().unwrap_or_default();
+        gone.is_log_empty = answer["log_emptied"].take();
+        (events, names) = (other_events, other_names);
+        if events.is_empty() && names.is_empty() {
+            return Ok(());
         }
-    };
-    Ok(json!({
-        "tickets": tickets,
-        "events": events,
-        "mentions_cleared": cleared,
-        "in_flight": busy,
-        "log_emptied": is_log_empty,
-    }))
+    }
 }
 
 fn report(erased: &Value) {
@@ -211,7 +242,7 @@ fn report(erased: &Value) {
         ["tickets", "events", "mentions_cleared"].map(|name| output::cell(erased, name));
     output::line(format_args!(
         "erased {tickets} external tickets, {events} events in all; cleared {cleared} errors, answers and reasons that \
-         held it"
+         held it or named one of these"
     ));
     if erased["log_emptied"] == false {
         output::warn(

@@ -37,10 +37,12 @@ const TABLES: [&str; 8] = [
 ];
 
 /// Result of erasing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Erased {
     /// Erased rows of [`TABLES`].
     rows: [u64; TABLES.len()],
+    /// Its id and its number, which texts about other external tickets may hold.
+    pub names: Vec<String>,
     /// Number of errors and answers about other external tickets that named this one. They are
     /// cleared.
     pub mentions: u64,
@@ -89,20 +91,29 @@ impl Store {
         ticket: &ExternalTicket,
         now: Timestamp,
     ) -> Result<Erased, EraseError> {
-        let mut erased = self.erase_uncounted(ticket, now).await?;
+        let mut erased = self.erase_one_of_many(ticket, now).await?;
+        let names: Vec<&str> = erased.names.iter().map(String::as_str).collect();
+        erased.mentions = self.clear_mentions(&names).await?;
+        if self.shared.files.is_some() {
+            erased.is_log_empty = Some(self.empty_log().await?);
+        }
+        // A webhook or a call that ended meanwhile may have stored the names again.
+        erased.left = self.left_of(ticket).await? + self.clear_mentions(&names).await?;
         erased.naming_bodies = Some(self.count_naming(ticket.external_id.as_str()).await?);
         Ok(erased)
     }
 
-    /// Like [`Self::erase`], but does not count the bodies that name the ticket, which takes a search of all bodies.
-    pub async fn erase_uncounted(
+    /// Like [`Self::erase`], but leaves what takes a search of whole tables, and the log: [`Self::erase_beside`] does
+    /// that for many at once.
+    pub async fn erase_one_of_many(
         &self,
         ticket: &ExternalTicket,
         now: Timestamp,
     ) -> Result<Erased, EraseError> {
         let mut erased = Erased::default();
+        erased.names.push(ticket.external_id.as_str().to_owned());
         // People name the ticket by its number too. It is erased with the last step.
-        let number = self.number(ticket).await?;
+        erased.names.extend(self.number(ticket).await?);
         loop {
             let (step, is_last) = match self.erase_step(ticket, now).await? {
                 Step::InHand => return Err(EraseError::InHand),
@@ -116,14 +127,7 @@ impl Store {
                 break;
             }
         }
-        let names = [Some(ticket.external_id.as_str()), number.as_deref()];
-        let names: Vec<&str> = names.into_iter().flatten().collect();
-        erased.mentions = self.clear_mentions(&names).await?;
-        if self.shared.files.is_some() {
-            erased.is_log_empty = Some(self.empty_log().await?);
-        }
-        // A webhook or a call that ended meanwhile may have stored the names again.
-        erased.left = self.left_of(ticket).await? + self.clear_mentions(&names).await?;
+        erased.left = self.left_of(ticket).await?;
         Ok(erased)
     }
 

@@ -18,17 +18,19 @@ const STEP: usize = 200;
 pub struct ErasedBeside {
     /// Number of erased events.
     pub events: u64,
-    /// Number of errors, answers and reasons that held the value. They are cleared.
+    /// Number of errors, answers and reasons that held the value, or a name. They are cleared.
     pub mentions: u64,
     /// True if the write-ahead log was emptied into the database file. `None`: the log is a server's.
     pub is_log_empty: Option<bool>,
 }
 
 impl Store {
-    /// Erases those of the events that have no external ticket, and clears the texts that hold the value.
+    /// Erases those of the events that have no external ticket, and clears the texts that hold the value, or one of
+    /// these names of external tickets that are erased.
     pub async fn erase_beside(
         &self,
         mention: &Mention,
+        names: &[String],
         events: Vec<EventId>,
         now: Timestamp,
     ) -> Result<ErasedBeside, StoreError> {
@@ -36,7 +38,9 @@ impl Store {
         for step in events.chunks(STEP) {
             erased.events += self.erase_loose(step.to_vec(), now).await?;
         }
-        erased.mentions = self.clear_mentions(&[mention.as_str()]).await?;
+        let names = names.iter().map(String::as_str);
+        let names: Vec<&str> = names.chain([mention.as_str()]).collect();
+        erased.mentions = self.clear_mentions(&names).await?;
         if self.shared.files.is_some() {
             erased.is_log_empty = Some(self.empty_log().await?);
         }

@@ -18,6 +18,8 @@ use crate::web::state::AppState;
 
 /// Largest number of events in a request.
 const MAX_EVENTS: usize = 1000;
+/// Largest number of names in a request. Each text is compared with each.
+const MAX_NAMES: usize = 100;
 
 /// External ticket to erase.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -28,9 +30,9 @@ pub(crate) struct Body {
     source: String,
     /// External ticket, named by id, link or number.
     external_id: String,
-    /// False: the bodies of other tickets that name this one are not counted, which takes a search of all bodies.
-    /// Default true.
-    count_naming: Option<bool>,
+    /// True: what takes a search of the database is left out, and the write-ahead log stays. `POST /erase/mentions`
+    /// has to follow, with the `names` of the answer. Default false.
+    one_of_many: Option<bool>,
 }
 
 /// Result of an erasure.
@@ -46,14 +48,16 @@ pub(crate) struct ErasedView {
     /// Number of removed rows by table.
     #[schema(value_type = BTreeMap<String, u64>)]
     removed: BTreeMap<&'static str, u64>,
+    /// Its id and its number.
+    names: Vec<String>,
     /// Number of errors and answers about other tickets that were cleared because they named this one.
     mentions_cleared: u64,
     /// Number of bodies of other tickets that name this one. They stay. Null: they were not counted.
     naming_bodies: Option<u64>,
     /// Number of rows about the ticket that are left.
     left: u64,
-    /// True if the write-ahead log was moved into the database file; null: the database is on a server, which keeps
-    /// deleted rows for a while.
+    /// True if the write-ahead log was moved into the database file; null: the ticket is one of many, or the database
+    /// is on a server, which keeps deleted rows for a while.
     log_emptied: Option<bool>,
 }
 
@@ -82,7 +86,7 @@ pub(super) async fn erase(
     let Body {
         source,
         external_id,
-        count_naming,
+        one_of_many,
     } = input::json(&body)?;
     // The source need not be configured any more: its data must be removable after it was taken
     // out.
@@ -92,7 +96,7 @@ pub(super) async fn erase(
         .erase(
             &operator,
             &ticket,
-            count_naming.unwrap_or(true),
+            one_of_many.unwrap_or(false),
             &Why::default(),
         )
         .await?;
@@ -100,6 +104,7 @@ pub(super) async fn erase(
         source: ticket.source,
         external_id: ticket.external_id,
         removed: erased.tables().into(),
+        names: erased.names,
         mentions_cleared: erased.mentions,
         naming_bodies: erased.naming_bodies,
         left: erased.left,
@@ -115,6 +120,11 @@ pub(crate) struct MentionsBody {
     /// The value. Errors, answers and reasons that hold it are cleared.
     #[schema(min_length = 3, max_length = 320)]
     value: String,
+    /// Names of external tickets that were erased with `one_of_many`, at most 100. Errors, answers and reasons that
+    /// hold one are cleared, too.
+    #[serde(default, deserialize_with = "input::or_default")]
+    #[schema(value_type = Option<Vec<String>>)]
+    names: Vec<String>,
     /// Events to erase, at most 1000. Those of an external ticket stay: erase the ticket.
     #[serde(default, deserialize_with = "input::or_default")]
     #[schema(value_type = Option<Vec<String>>)]
@@ -162,11 +172,14 @@ pub(super) async fn erase_mentions(
     if body.events.len() > MAX_EVENTS {
         return Err(invalid(format!("events: at most {MAX_EVENTS} at once")));
     }
+    if body.names.len() > MAX_NAMES {
+        return Err(invalid(format!("names: at most {MAX_NAMES} at once")));
+    }
     let events = body.events.iter().map(|id| state.operators.event_id(id));
     let events = events.collect::<Result<Vec<_>, _>>()?;
     let operators = &state.operators;
     let erased = operators
-        .erase_mentions(&operator, &mention, events)
+        .erase_mentions(&operator, &mention, &body.names, events)
         .await?;
     Ok(Json(MentionsView {
         events: erased.events,
