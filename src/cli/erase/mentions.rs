@@ -174,7 +174,7 @@ async fn erase(backend: &Backend, doomed: &Doomed, value: &str) -> Result<Value,
     }))
 }
 
-/// What is erased so far.
+/// Counts of what is erased so far.
 #[derive(Debug, Default)]
 struct Gone {
     tickets: u64,

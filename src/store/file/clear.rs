@@ -4,9 +4,9 @@ use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::sql::{self, args, json};
 
-/// Number of ids that are searched together.
+/// Number of ids that an engine searches together.
 const STEP: i64 = 50_000;
-/// The same if all texts are read: the engines know no lower case outside A to Z.
+/// Number of ids whose texts are read together: the engines know no lower case outside A to Z.
 const READ_STEP: i64 = 2000;
 
 /// A column of texts.
