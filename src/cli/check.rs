@@ -14,6 +14,7 @@ use crate::edge::clock::{Clock as _, SystemClock};
 use crate::process::{certificate_warnings, database, renames};
 use crate::store::{Database, DatabaseLock, Depth, Inspected, OpenError, Store, saved_copy};
 use crate::terminal::{Failure, Form, Global, Outcome, output};
+use crate::web::listener::cannot_listen;
 
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
@@ -122,8 +123,7 @@ async fn check_ports(config: &Config) -> Outcome {
                 output::line(format!("{key}: {address} is taken, and a daemon runs"));
             }
             Err(error) => {
-                let problem = format!("cannot listen on {key} {address}: {error}");
-                return Err(Failure::failed(problem));
+                return Err(Failure::failed(cannot_listen(key, address, &error)));
             }
         }
     }

@@ -10,7 +10,7 @@ use reqwest::Url;
 
 use crate::config::{Config, Environment};
 use crate::edge::outbound;
-use crate::terminal::{Failure, Global, Outcome, daemon, output};
+use crate::terminal::{Failure, Global, Outcome, daemon, output, web_url};
 
 /// Time limit of the whole exchange.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -21,14 +21,14 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The URL to ask instead of `server.listen`; if it has no path, /healthz is added
-    #[arg(long)]
+    #[arg(long, value_parser = web_url)]
     url: Option<Url>,
 }
 
 pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     let (url, client) = match args.url {
         Some(url) => {
-            let url = given(url)?;
+            let url = given(url);
             let is_local = outbound::is_local(url.as_str());
             (url, daemon::client(TIMEOUT, is_local)?)
         }
@@ -44,16 +44,12 @@ pub(super) async fn run(global: &Global, args: Args) -> Outcome {
     }
 }
 
-fn given(mut url: Url) -> Result<Url, Failure> {
-    if !matches!(url.scheme(), "http" | "https") {
-        let what = "--url: expected a URL that begins with http:// or https://";
-        return Err(Failure::Usage(what.to_owned()));
-    }
+fn given(mut url: Url) -> Url {
     // A path that was given is kept: it may be `/readyz`.
     if url.path() == "/" {
         url.set_path("/healthz");
     }
-    Ok(url)
+    url
 }
 
 fn configured(global: &Global) -> Result<Url, Failure> {
@@ -94,8 +90,9 @@ mod tests {
             ("https://h/", Some("https://h/healthz")),
             ("http://h/readyz", Some("http://h/readyz")),
             ("ftp://h/", None),
+            ("h:1", None),
         ] {
-            let read = given(Url::parse(url).unwrap()).ok();
+            let read = web_url(url).ok().map(given);
             assert_eq!(read.as_ref().map(Url::as_str), expected, "{url}");
         }
     }

@@ -42,10 +42,10 @@ impl Options {
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Times {
     /// Only from this time on: back from now, such as 24h or 7d, or a time such as 2026-03-01T12:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(super) since: Option<String>,
     /// Only before this time, likewise
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(super) until: Option<String>,
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -58,6 +59,10 @@ impl fmt::Display for Place {
     }
 }
 
+/// Added to the messages of the parser, which do not say it.
+const FORM: &str = "a text stands in straight quotes, such as listen = \"127.0.0.1:8080\", and each \
+                    [section] and each key in it is there once";
+
 /// A value before its key is known. No `Debug`: it may be a secret.
 pub(super) enum Raw {
     /// A value from TOML.
@@ -108,11 +113,29 @@ pub(super) fn from_file(path: &Path, problems: &mut Problems) -> Layer {
         Err(error) => {
             problems.at(
                 path.display(),
-                format!("the file cannot be read: {error}; check the path, in --config or SERVAL_CONNECT_CONFIG"),
+                format!("the file cannot be read: {error}; {}", remedy(error.kind())),
             );
             Layer::default()
         }
     }
+}
+
+/// The remedy for a file that cannot be read.
+fn remedy(kind: ErrorKind) -> &'static str {
+    let remedies = [
+        (
+            ErrorKind::IsADirectory,
+            "this is a folder: give the path of the file in it",
+        ),
+        (
+            ErrorKind::PermissionDenied,
+            "let the user of this program read it",
+        ),
+        (ErrorKind::InvalidData, "save it as text in UTF-8"),
+    ];
+    let remedy = remedies.iter().find(|(of, _)| *of == kind);
+    let usual = "check the path, in --config or SERVAL_CONNECT_CONFIG";
+    remedy.map_or(usual, |(_, remedy)| remedy)
 }
 
 /// Reads TOML; the defaults have no path.
@@ -159,7 +182,7 @@ impl Reader<'_> {
         let path = self.path.unwrap_or(Path::new("default")).display();
         self.problems.at(
             format_args!("{path}:{line}:{column}"),
-            format_args!("not TOML: {}", error.message()),
+            format_args!("not TOML: {}; {FORM}", error.message()),
         );
     }
 

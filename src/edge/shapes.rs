@@ -200,7 +200,7 @@ impl Shape {
                 "a text on one line that is not empty".to_owned()
             }
             Self::Texts | Self::Secrets => {
-                "a list of texts, each on one line and not empty".to_owned()
+                "a list of texts such as [\"…\"], each on one line and not empty".to_owned()
             }
             Self::Size { min, max } => format!(
                 "a size such as \"2MiB\", from {} to {}",
@@ -215,7 +215,7 @@ impl Shape {
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
             Self::Switch => "true or false".to_owned(),
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
-            Self::Object => "a table".to_owned(),
+            Self::Object => "a table, such as { name = \"…\" }".to_owned(),
             Self::TextTable => "a table of texts".to_owned(),
         }
     }

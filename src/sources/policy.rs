@@ -179,8 +179,8 @@ pub fn check_target(key: &'static str, target: Option<&Value>) -> Result<(), Inv
             "is not a table"
         }
     };
-    let advice = "write one kind of target with its fields, such as \
-                  { ticketSource = { integrationId = \"…\" } }";
+    // Each kind of source has other targets, so no example would be right for all.
+    let advice = "write one kind of target with its fields; `serval-connect discover` prints it";
     Err(InvalidKey::new(key, format!("{problem}; {advice}")))
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod progress;
 use std::fmt::Display;
 use std::path::PathBuf;
 
+use reqwest::Url;
 use serde_json::Value;
 
 use crate::config::{Config, ConfigError, Environment, Files, Loaded, may_exist};
@@ -20,6 +21,14 @@ pub(crate) struct Global {
     /// `SERVAL_CONNECT_CONFIG`, else ./serval-connect.toml, else /etc/serval-connect/serval-connect.toml
     #[arg(long = "config", value_name = "FILE", global = true)]
     files: Vec<PathBuf>,
+}
+
+/// Reads a URL of the command line.
+pub(crate) fn web_url(text: &str) -> Result<Url, &'static str> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        .ok_or("expected a URL that begins with http:// or https://, such as http://127.0.0.1:8080")
 }
 
 /// Reason why a command failed.

@@ -46,12 +46,15 @@ pub(super) fn plain(error: &str) -> String {
     let Some((found, expected)) = said.and_then(|said| said.rsplit_once(", expected ")) else {
         return text.to_owned();
     };
-    format!(
-        "this is {}, expected {}",
-        found_in_words(found),
-        expected_in_words(expected)
-    )
+    let (found, expected) = (found_in_words(found), expected_in_words(expected));
+    if found == NUMBER && !expected.contains("number") {
+        return format!("this is a number, expected {expected}");
+    }
+    format!("this is {found}, expected {expected}")
 }
+
+/// A number that does not fit, where a number is expected.
+const NUMBER: &str = "a number of another kind or size";
 
 /// Kind of the thing that serde found. Its content is left out: it may be long.
 fn found_in_words(found: &str) -> &'static str {
@@ -59,7 +62,7 @@ fn found_in_words(found: &str) -> &'static str {
         "map" => "an object",
         "sequence" => "a list",
         "string" | "character" => "text",
-        "integer" | "floating" => "a number of another kind or size",
+        "integer" | "floating" => NUMBER,
         "boolean" => "true or false",
         "null" | "unit" | "Option" => "null",
         // The length of a list.
@@ -117,22 +120,13 @@ mod tests {
     fn no_message_names_a_type_of_rust() {
         for (json, expected) in [
             ("[]", "this is a list, expected an object"),
-            (
-                "5",
-                "this is a number of another kind or size, expected an object",
-            ),
+            ("5", "this is a number, expected an object"),
             ("null", "this is null, expected an object"),
             (r#""a, expected b""#, "this is text, expected an object"),
             (r#"{"text":{}}"#, "this is an object, expected text"),
             (r#"{"text":[]}"#, "this is a list, expected text"),
-            (
-                r#"{"text":1}"#,
-                "this is a number of another kind or size, expected text",
-            ),
-            (
-                r#"{"text":1.5}"#,
-                "this is a number of another kind or size, expected text",
-            ),
+            (r#"{"text":1}"#, "this is a number, expected text"),
+            (r#"{"text":1.5}"#, "this is a number, expected text"),
             (r#"{"text":true}"#, "this is true or false, expected text"),
             (r#"{"text":null}"#, "this is null, expected text"),
             (r#"{"flag":"yes"}"#, "this is text, expected true or false"),

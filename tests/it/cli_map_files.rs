@@ -181,7 +181,7 @@ async fn faults(site: &Site) {
         (
             format!("map export --output {here}no/where.csv"),
             1,
-            "No such file",
+            "there is no folder",
         ),
         (format!("map export --output {here}"), 1, "directory"),
     ] {

@@ -148,7 +148,7 @@ async fn commands_go_through_the_daemon_of_this_machine_or_to_the_server() {
     assert_says(
         &refused,
         1,
-        &["refused the first of admin.tokens"],
+        &["started with other admin.tokens"],
         "other tokens",
     );
     // Beside a daemon that it does not know.

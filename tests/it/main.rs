@@ -74,6 +74,7 @@ mod mappings;
 mod mappings_import;
 mod mentions;
 mod metrics;
+mod mistakes;
 mod monitoring;
 mod newest;
 mod one_database;

@@ -43,8 +43,8 @@ pub(super) fn refused(status: StatusCode, body: &Value) -> Failure {
         | StatusCode::UNPROCESSABLE_ENTITY
         | StatusCode::PAYLOAD_TOO_LARGE => Failure::Usage(detail.to_owned()),
         StatusCode::UNAUTHORIZED => Failure::failed(
-            "the daemon refused the first of admin.tokens: it was started with other tokens; give \
-             this command the daemon's configuration with --config",
+            "the daemon refused this command: it was started with other admin.tokens than the first \
+             one here; give this command the daemon's configuration with --config",
         ),
         _ => Failure::failed(detail),
     }

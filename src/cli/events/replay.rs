@@ -39,10 +39,20 @@ pub(super) struct Args {
     event_reason: Option<String>,
     /// Only events that arrived from this time on: back from now, such as 24h or 7d, or a time such as
     /// 2026-03-01T12:00:00Z
-    #[arg(long, value_name = "TIME", conflicts_with = "id")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        conflicts_with = "id",
+        allow_hyphen_values = true
+    )]
     since: Option<String>,
     /// Only events that arrived before this time, likewise
-    #[arg(long, value_name = "TIME", conflicts_with = "id")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        conflicts_with = "id",
+        allow_hyphen_values = true
+    )]
     until: Option<String>,
     /// Only the oldest N
     #[arg(long, value_name = "N", conflicts_with = "id", value_parser = clap::value_parser!(u32).range(1..))]

@@ -1,5 +1,6 @@
 //! Saves a list of the API as a file.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use futures_util::TryStreamExt as _;
@@ -10,6 +11,9 @@ use crate::cli::backend::{Backend, Call, broke_off};
 use crate::config::Config;
 use crate::terminal::{Failure, Outcome, output};
 use crate::web::Pieces;
+
+/// Endings of files that no export writes.
+const FOREIGN: [&str; 4] = ["xlsx", "xls", "ods", "json"];
 
 /// Options of every command that exports a list.
 #[derive(Debug, clap::Args)]
@@ -31,8 +35,7 @@ impl Target {
         [one, many]: [&str; 2],
     ) -> Outcome {
         let file = &self.output;
-        let format = self.format.or_else(|| Format::of(file));
-        let format = format.unwrap_or(Format::Csv);
+        let format = self.format()?;
         let call = call.with("format", Some(format.as_str())).transfer(None);
         Backend::with(config, async |backend: &Backend| {
             let pieces = backend.download(&call).await?;
@@ -49,6 +52,24 @@ impl Target {
             Ok(())
         })
         .await
+    }
+}
+
+impl Target {
+    fn format(&self) -> Result<Format, Failure> {
+        if let Some(format) = self.format.or_else(|| Format::of(&self.output)) {
+            return Ok(format);
+        }
+        let ending = self.output.extension().and_then(OsStr::to_str);
+        // A program that opens such a file expects something else than is in it.
+        if ending.is_some_and(|ending| FOREIGN.contains(&ending.to_ascii_lowercase().as_str())) {
+            return Err(Failure::Usage(format!(
+                "{}: an export is CSV, which spreadsheets open, or NDJSON: name the file .csv or \
+                 .ndjson, or give --format",
+                self.output.display()
+            )));
+        }
+        Ok(Format::Csv)
     }
 }
 

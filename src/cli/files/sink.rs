@@ -56,7 +56,8 @@ impl Sink {
             .prefix(".serval-connect-")
             .suffix(".partial")
             .permissions(Permissions::from_mode(mode))
-            .tempfile_in(folder)?;
+            .tempfile_in(folder)
+            .map_err(|error| unusable(folder, &error))?;
         Ok(Self::Beside(beside, target))
     }
 
@@ -90,6 +91,19 @@ impl Sink {
             kept => kept.with_context(|| format!("cannot write {}", path.display())),
         }
     }
+}
+
+/// The error without the name of the temporary file, which tells nobody anything.
+fn unusable(folder: &Path, error: &io::Error) -> io::Error {
+    let kind = error.kind();
+    let cause = io::Error::from(kind);
+    let folder = folder.display();
+    let what = if kind == ErrorKind::NotFound {
+        format!("there is no folder {folder}: make it first")
+    } else {
+        format!("nothing can be written into the folder {folder}: {cause}")
+    };
+    io::Error::new(kind, what)
 }
 
 #[cfg(test)]

@@ -58,7 +58,12 @@ pub(super) fn faults(
     };
     if !names_a_server(url) {
         let mut faults = Vec::new();
-        if url.starts_with("sqlite:") {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() || path.starts_with(':') {
+                let what = "it names no file: expected one such as sqlite://data/serval-connect.db";
+                faults.push(("url", what.to_owned()));
+            }
             let what = "is for a database on a Postgres server, and database.url names a file: leave it out";
             let keys = OF_SERVERS.into_iter().filter(is_set);
             faults.extend(keys.map(|key| (key, what.to_owned())));

@@ -231,7 +231,7 @@ impl Loaded {
                 .map(|kind| format!("[sources.{}]", kind.name()))
                 .collect();
             let tables = tables.join(" or ");
-            problems.push(format!("no source is configured: add {tables}"));
+            problems.push(format!("no source is configured: add {tables}; `serval-connect init` writes a file with them"));
         }
         for (section, cert, key) in [
             ("server", &server.tls_cert_file, &server.tls_key_file),

@@ -30,6 +30,7 @@ pub(super) fn warn(merged: &Merged, is_placeholder: fn(&str) -> bool, warnings: 
     let secrets: Vec<(&str, &str)> = merged.secrets().collect();
     short(&secrets, warnings);
     shared(&secrets, warnings);
+    unexpanded(&secrets, warnings);
     for (file, keys) in files(merged, is_placeholder) {
         if let Some(remedy) = remedy(&file) {
             let keys = Vec::from_iter(keys).join(", ");
@@ -71,6 +72,19 @@ fn shared(secrets: &[(&str, &str)], warnings: &mut Vec<String>) {
             ));
         }
     }
+}
+
+/// Warns of secrets such as `${SECRET}`: somebody expects them to be replaced.
+fn unexpanded(secrets: &[(&str, &str)], warnings: &mut Vec<String>) {
+    let is_variable = |secret: &str| secret.starts_with("${") && secret.ends_with('}');
+    let found = secrets.iter().filter(|(_, secret)| is_variable(secret));
+    let keys: BTreeSet<&str> = found.map(|(key, _)| *key).collect();
+    warnings.extend(keys.into_iter().map(|key| {
+        format!(
+            "{key}: a secret has the form ${{NAME}}, and no variable is replaced here: write the secret, or leave the \
+             key out and set its own variable"
+        )
+    }));
 }
 
 /// The files that hold secrets, each with the keys of those.

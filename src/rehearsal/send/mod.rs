@@ -5,18 +5,20 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Url;
 use secrecy::SecretString;
 
 use super::sender::{self, Answer};
 use crate::config::Environment;
 use crate::rehearsal::signer::{InvalidSigning, Signer, Stamp};
-use crate::terminal::{Failure, Global, Outcome, daemon, output};
+use crate::terminal::{Failure, Global, Outcome, daemon, output, web_url};
 
+/// Advice where nobody answers.
+const UNANSWERED: &str =
+    "is the daemon running, and does it listen there, with http or https as in the URL?";
 /// Environment variable that may hold the secret.
 const SECRET_VARIABLE: &str = "SERVAL_CONNECT_SEND_SECRET";
 
@@ -76,7 +78,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "USER:PASSWORD")]
     basic: Option<SecretString>,
     /// Where to post it
-    #[arg(long)]
+    #[arg(long, value_parser = web_url)]
     url: Option<Url>,
     /// The webhook-id; random by default (ServiceNow only)
     #[arg(long, conflicts_with_all = ["bearer", "basic"])]
@@ -121,7 +123,9 @@ pub(crate) async fn run(global: &Global, args: Args) -> Outcome {
     };
     output::line(format!("{} bytes from {from}\n", body.len()));
 
-    let answer = sender::call(&client, Method::POST, &url, headers, body).await?;
+    let answer = sender::call(&client, Method::POST, &url, headers, body).await;
+    let answer =
+        answer.map_err(|error| Failure::failed(format_args!("{error:#}; {UNANSWERED}")))?;
     for line in account(&answer) {
         output::line(line);
     }
@@ -129,9 +133,23 @@ pub(crate) async fn run(global: &Global, args: Args) -> Outcome {
         Ok(())
     } else {
         let status = answer.status;
-        Err(Failure::Failed(anyhow!(
-            "the webhook was answered with {status}"
+        Err(Failure::failed(format_args!(
+            "the webhook was answered with {status}{}",
+            advice(status)
         )))
+    }
+}
+
+/// Advice about a refusal, beside that of its body.
+fn advice(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            "; sign with a secret that this source has in the configuration of the running daemon"
+        }
+        StatusCode::NOT_FOUND => {
+            "; webhooks go to server.listen, and the path is /webhooks/ with the name of a source"
+        }
+        _ => "",
     }
 }
 

@@ -52,7 +52,7 @@ fn static_credentials_are_not_shown_and_answers_cannot_drive_the_terminal() {
     let headers = Signer::bearer(&"s3cret".into()).sign(stamp, b"").unwrap();
     assert_eq!(shown(&headers), ["authorization: (not shown)"]);
     let answer = Answer {
-        status: http::StatusCode::ACCEPTED,
+        status: StatusCode::ACCEPTED,
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"\x1b[2Jgone\r\n"),
         took: std::time::Duration::from_millis(3),

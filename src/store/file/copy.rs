@@ -29,7 +29,7 @@ pub enum BackupError {
         remedy: &'static str,
     },
     /// The file to copy does not exist.
-    #[error("there is no file {path}")]
+    #[error("there is no file {path}: give the path of a file that `backup` made")]
     Missing {
         /// The file.
         path: String,
@@ -82,6 +82,18 @@ const PARTIAL: &str = ".serval-partial";
 /// Endings of the files that `SQLite` makes beside a copy, and of the copy itself.
 const FILES: [&str; 4] = ["", "-journal", "-wal", "-shm"];
 
+/// The error, which says so where the folder of `target` is missing.
+fn without_folder(target: &Path, error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::NotFound {
+        return error;
+    }
+    let folder = folder_of(target).display();
+    io::Error::new(
+        error.kind(),
+        format!("there is no folder {folder}: make it first"),
+    )
+}
+
 /// A file that is removed unless it gets its final name.
 pub(super) struct Partial {
     pub(super) path: PathBuf,
@@ -100,7 +112,7 @@ impl Partial {
             .create_new(true)
             .mode(0o600)
             .open(&path)
-            .map_err(OpenError::file(&path))?;
+            .map_err(|error| OpenError::file(target)(without_folder(target, error)))?;
         let lock = file.try_clone().map_err(OpenError::file(&path));
         let lock = lock.and_then(|file| lock_file(file, &path));
         let partial = |lock| Self {

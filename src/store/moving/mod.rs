@@ -99,16 +99,10 @@ pub async fn move_to_server(from: &str, to: &Database, now: Timestamp) -> Result
     let stop = CancellationToken::new();
     stop.cancel();
     writer.run(stop).await;
-    Store::migrate_server(to).await?;
-    let mut server = Server::connect(to.direct_address()?, "").await?;
-    let moved = copy_all(&store.readers, &mut server, &to.shown()).await;
-    if moved.is_err() {
-        server.roll_back().await;
-    }
-    let (rows, next_event) = moved?;
-    // All is committed, so a failure does not matter.
-    drop(server.close().await);
+    let filled = fill(&store, to).await;
+    // Also after a failure: it leaves no file of SQLite's beside the database.
     store.close_readers().await;
+    let (rows, next_event) = filled?;
     // The lock is held until the file has its new name.
     let renamed = std::fs::rename(&path, &file);
     drop(store);
@@ -118,6 +112,20 @@ pub async fn move_to_server(from: &str, to: &Database, now: Timestamp) -> Result
         next_event,
         file,
     })
+}
+
+/// Fills the server's database. Returns what was copied, and the number of the next event.
+async fn fill(store: &Store, to: &Database) -> Result<(Vec<(String, u64)>, i64), MoveError> {
+    Store::migrate_server(to).await?;
+    let mut server = Server::connect(to.direct_address()?, "").await?;
+    let moved = copy_all(&store.readers, &mut server, &to.shown()).await;
+    if moved.is_err() {
+        server.roll_back().await;
+        return moved;
+    }
+    // All is committed, so a failure does not matter.
+    drop(server.close().await);
+    moved
 }
 
 async fn copy_all(

@@ -12,11 +12,12 @@ mod connections;
 mod conversation;
 mod wire;
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -59,6 +60,27 @@ pub struct Listener {
     refusals: Refusals,
 }
 
+/// Why nothing can listen on `addr`, which is the value of the setting `key`.
+pub fn cannot_listen(key: &str, addr: SocketAddr, error: &std::io::Error) -> String {
+    let remedies = [
+        (
+            ErrorKind::AddrInUse,
+            "; another program listens there: stop it, or take another port",
+        ),
+        (
+            ErrorKind::AddrNotAvailable,
+            "; this machine has no such address: 0.0.0.0 means all it has",
+        ),
+        (
+            ErrorKind::PermissionDenied,
+            "; a port below 1024 is for root: take a higher one",
+        ),
+    ];
+    let remedy = remedies.iter().find(|(kind, _)| *kind == error.kind());
+    let remedy = remedy.map_or("", |(_, remedy)| remedy);
+    format!("cannot listen on {key} {addr}: {error}{remedy}")
+}
+
 impl Listener {
     /// Binds `addr`, which is the value of the setting `key`.
     pub fn bind(
@@ -70,7 +92,7 @@ impl Listener {
         refusals: Refusals,
     ) -> anyhow::Result<Self> {
         let socket =
-            TcpListener::bind(addr).with_context(|| format!("cannot listen on {key} {addr}"))?;
+            TcpListener::bind(addr).map_err(|error| anyhow!(cannot_listen(key, addr, &error)))?;
         Ok(Self {
             socket,
             options,

@@ -151,7 +151,7 @@ mod tests {
             (r#"{"source":null}"#, "source: this is null, expected text"),
             (
                 r#"{"Ticket ID":1}"#,
-                "Ticket ID: this is a number of another kind or size, expected text",
+                "Ticket ID: this is a number, expected text",
             ),
             (
                 r#"{"accounted_for_message_ids":"m"}"#,
