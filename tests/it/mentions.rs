@@ -373,6 +373,7 @@ async fn a_person_is_listed_and_erased_after_a_yes_whether_the_daemon_runs_or_no
         site.run(&format!("map set servicenow {} T-1", sys_id(1)))
             .await;
         let ids = fill(&site).await;
+        site.webhook(&about(4, 1, "for eve@example.com")).await;
         let daemon = if runs {
             Some(daemon)
         } else {
@@ -404,6 +405,17 @@ async fn a_person_is_listed_and_erased_after_a_yes_whether_the_daemon_runs_or_no
         assert!(!asked.out.contains(&sys_id(2)), "{asked:?}");
         let list = run(&site, &format!("events list --mentions {ANN}")).await;
         assert_eq!(list.text().lines().count(), 3, "{list:?}");
+
+        // One JSON document, whether it erases or not.
+        let asked = run(&site, &format!("erase --mentions {ANN} --json")).await;
+        assert_eq!(asked.code, 2, "{asked:?}");
+        let found: serde_json::Result<Value> = serde_json::from_str(&asked.out);
+        let found = found.expect("one document");
+        assert_eq!(found["found"]["tickets"].as_array().unwrap().len(), 2);
+        let erased = run(&site, "erase --mentions eve@example.com --yes --json").await;
+        let erased = erased.json();
+        assert_eq!(erased["erased"]["tickets"], 1, "{erased}");
+        assert_eq!(erased["found"]["tickets"].as_array().unwrap().len(), 1);
 
         let erased = run(&site, &format!("erase --mentions {ANN} --yes")).await;
         let said = "erased 2 external tickets, 2 events in all";
